@@ -1,0 +1,56 @@
+"""The vocabulary that all parts of Chrion share."""
+
+from chrion_api.chrionmodel import ChrionModel, ChrionModelSpec, Devices, InputSpec, ModelRef, Shape
+from chrion_api.document import Document
+from chrion_api.errors import ChrionError, InvalidDocument, InvalidField
+from chrion_api.plan import (
+    Baseline,
+    Frontier,
+    GpuBytes,
+    Latency,
+    Optimization,
+    Plan,
+    PlanFile,
+    Rewrite,
+    Stage,
+)
+from chrion_api.profile import DeviceKey, DeviceProfile, Profile, Transfer, Whole
+from chrion_api.slo import SLO, Load, Mode
+from chrion_api.status import Condition, ConditionType, Reason, Status
+from chrion_api.units import Duration, Quantity
+
+__all__ = [
+    "SLO",
+    "Baseline",
+    "ChrionError",
+    "ChrionModel",
+    "ChrionModelSpec",
+    "Condition",
+    "ConditionType",
+    "DeviceKey",
+    "DeviceProfile",
+    "Devices",
+    "Document",
+    "Duration",
+    "Frontier",
+    "GpuBytes",
+    "InputSpec",
+    "InvalidDocument",
+    "InvalidField",
+    "Latency",
+    "Load",
+    "Mode",
+    "ModelRef",
+    "Optimization",
+    "Plan",
+    "PlanFile",
+    "Profile",
+    "Quantity",
+    "Reason",
+    "Rewrite",
+    "Shape",
+    "Stage",
+    "Status",
+    "Transfer",
+    "Whole",
+]

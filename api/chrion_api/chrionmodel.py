@@ -1,0 +1,182 @@
+"""ChrionModel: a model to serve and the objective to serve it by (`chrion.dev/v1alpha1`)."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from chrion_api.document import Document
+from chrion_api.slo import SLO, Mode
+from chrion_api.status import Status
+from chrion_api.units import Duration
+
+GROUP = "chrion.dev"
+VERSION = "v1alpha1"
+KIND = "ChrionModel"
+
+URI_SCHEMES = ("https", "s3", "gs", "pvc", "oci", "configmap", "file")
+
+Shape = tuple[Annotated[int, Field(ge=0)], ...]
+"""Sizes of a tensor's axes; empty for a scalar."""
+
+
+class NamedRef(Document):
+    """The name of another object in the same namespace."""
+
+    name: str = Field(min_length=1)
+    """The object's name."""
+
+
+class ModelRef(Document):
+    """Where the model's file is."""
+
+    uri: str
+    """https://, s3://, gs://, pvc://, oci://, configmap:// or file:// and the path of one ONNX file."""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """The digest the file must have; a mismatch is a failure."""
+    secret_ref: NamedRef | None = None
+    """The Secret of this namespace that holds the credentials for `uri`."""
+
+    @field_validator("uri")
+    @classmethod
+    def _scheme(cls, uri: str) -> str:
+        match = re.match(r"([a-z0-9]+)://.", uri)
+        if not match or match[1] not in URI_SCHEMES:
+            known = ", ".join(f"{scheme}://" for scheme in URI_SCHEMES)
+            raise ValueError(f'"{uri}" is not a model URI; it starts with one of {known}')
+        return uri
+
+
+class InputSpec(Document):
+    """One input of the model: the shapes it is planned for, and what to fill it with while measuring."""
+
+    name: str
+    """The input's name in the model."""
+    shapes: tuple[Shape, ...] = ()
+    """The shapes to plan for; the n-th shapes of all inputs form the n-th bucket."""
+    shape: Shape | None = None
+    """One shape, where there is only one."""
+    value: bool | int | float | None = None
+    """What fills the input while profiling; by default random numbers for floats and zeros for others."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.shape is not None and self.shapes:
+            raise ValueError("give shape or shapes, not both")
+        return self
+
+    @property
+    def buckets(self) -> tuple[Shape, ...]:
+        """The shapes to plan for, however they were written; empty where none was given."""
+        return self.shapes if self.shape is None else (self.shape,)
+
+
+class StateLink(Document):
+    """Recurrent state: an output that is the next request's input, within a sequence of requests."""
+
+    output: str
+    """The output that holds the new state."""
+    input: str
+    """The input that takes it in the next request of the sequence."""
+
+
+class Devices(Document):
+    """The devices that a replica may use."""
+
+    gpu_resource: str = "nvidia.com/gpu"
+    """The extended resource a pod asks for: nvidia.com/gpu, .shared, a MIG resource, or "" for CPU only."""
+    cpu_lanes: int = Field(default=0, ge=0)
+    """CPU lanes; 0 for as many as the container may use."""
+
+
+class PodOptions(Document):
+    """What the planner's and the runtime's pods have in common."""
+
+    resources: dict[str, Any] = {}
+    """Container resources, as in a Pod."""
+    node_selector: dict[str, str] = {}
+    """Node labels that the pod needs."""
+    tolerations: tuple[dict[str, Any], ...] = ()
+    """Tolerations, as in a Pod."""
+    pod_template: dict[str, Any] = {}
+    """A pod template merged over the generated one."""
+
+
+class PlannerSpec(PodOptions):
+    """How planning runs."""
+
+    timeout: Duration = Duration("10m")
+    """What profiling and measuring may take; the best plan so far is kept."""
+    queue_name: str = ""
+    """The Kueue queue of the planner's Job."""
+
+
+class RuntimeSpec(PodOptions):
+    """How serving runs."""
+
+    replicas: int = Field(default=1, ge=0)
+    """Replicas in all, over every node class."""
+
+
+class ChrionModelSpec(Document):
+    """What to serve, on what, and by which objective."""
+
+    model: ModelRef
+    """The model."""
+    inputs: tuple[InputSpec, ...] = ()
+    """One entry for each input with open axes."""
+    state: tuple[StateLink, ...] = ()
+    """Recurrent state carried across the requests of a sequence."""
+    slo: SLO = SLO()
+    """The service-level objective."""
+    mode: Mode = Mode.AUTO
+    """Auto, Latency or Memory."""
+    paused: bool = False
+    """Leave everything as it is until this is false again."""
+    plan_ref: NamedRef | None = None
+    """A committed plan to serve without planning, checked against model and device."""
+    devices: Devices = Devices()
+    """The devices that a replica may use."""
+    planner: PlannerSpec = PlannerSpec()
+    """How planning runs."""
+    runtime: RuntimeSpec = RuntimeSpec()
+    """How serving runs."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [entry.name for entry in self.inputs]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f'inputs: "{name}" is given {names.count(name)} times')
+        counts = {len(entry.buckets) for entry in self.inputs} - {0, 1}
+        if len(counts) > 1:
+            raise ValueError(
+                f"inputs: every input has as many shapes as there are buckets, or one; got {sorted(counts)}"
+            )
+        return self
+
+
+class Metadata(Document):
+    """The part of an object's metadata that Chrion reads; the rest is kept."""
+
+    model_config = {**Document.model_config, "extra": "allow"}
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
+    """The model's name, also in the inference API."""
+    namespace: str | None = None
+    """The namespace it lives in."""
+
+
+class ChrionModel(Document):
+    """A model to serve and the objective to serve it by."""
+
+    api_version: Literal["chrion.dev/v1alpha1"]
+    """chrion.dev/v1alpha1"""
+    kind: Literal["ChrionModel"]
+    """ChrionModel"""
+    metadata: Metadata
+    """Name and namespace."""
+    spec: ChrionModelSpec
+    """What is wanted."""
+    status: Status | None = None
+    """What is."""

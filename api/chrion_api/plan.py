@@ -1,0 +1,191 @@
+"""Plan: which nodes run where. A plan file holds, for each shape bucket, the frontier of plans."""
+
+from enum import StrEnum
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from chrion_api.chrionmodel import Shape
+from chrion_api.document import Document
+from chrion_api.profile import DeviceKey
+
+PLAN_VERSION = 1
+
+
+def _read_ranges(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    nodes: list[int] = []
+    for part in filter(None, value.split(",")):
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or not (last or "0").isdecimal():
+            raise ValueError(f'"{value[:60]}" is not a list of node ranges such as 0-15,17')
+        nodes.extend(range(int(first), int(last or first) + 1))
+    return nodes
+
+
+def _write_ranges(nodes: tuple[int, ...]) -> str:
+    parts: list[list[int]] = []
+    for node in sorted(nodes):
+        if parts and parts[-1][1] == node - 1:
+            parts[-1][1] = node
+        else:
+            parts.append([node, node])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+
+
+NodeRanges = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...],
+    BeforeValidator(_read_ranges),
+    PlainSerializer(_write_ranges, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"}),
+]
+"""Node indices, written as ranges ("0-15,17") so that a plan of 10,000 nodes stays small."""
+
+
+class Optimization(StrEnum):
+    """How far ONNX Runtime may optimise inside a stage."""
+
+    NONE = "None"
+    """Not at all: bit-equal to the normalised model."""
+    ALL = "All"
+    """Fusions and layouts too: equal within the stated tolerance."""
+
+
+class Rewrite(Document):
+    """One exact transformation of the graph, replayed before the stages are cut."""
+
+    name: str
+    """The rewrite's name in the registry."""
+    parameters: dict[str, Any] = {}
+    """What it was called with."""
+
+
+class Stage(Document):
+    """Nodes that run as one ONNX Runtime session, on one lane or on several at once."""
+
+    nodes: NodeRanges
+    """Indices of its nodes in the rewritten graph."""
+    lanes: tuple[str, ...] = Field(min_length=1)
+    """The lanes it holds, such as cpu/0; several of one device are its intra-op threads."""
+    optimization: Optimization = Optimization.NONE
+    """How far ONNX Runtime may optimise inside it."""
+    start_seconds: float = Field(default=0, ge=0)
+    """When it starts in the predicted schedule."""
+    finish_seconds: float = Field(default=0, ge=0)
+    """When it ends in the predicted schedule."""
+
+    @property
+    def device(self) -> str:
+        """The device it runs on."""
+        return self.lanes[0].rpartition("/")[0]
+
+
+class Latency(Document):
+    """Measured latency of one run, in seconds."""
+
+    p50: float = Field(gt=0)
+    """Median."""
+    p90: float = Field(gt=0)
+    """90th percentile."""
+    p99: float = Field(gt=0)
+    """99th percentile."""
+    repetitions: int = Field(ge=1)
+    """Runs that were measured."""
+
+    def at(self, percentile: float) -> float:
+        """The latency at a percentile, interpolated between the measured ones."""
+        points = ((50.0, self.p50), (90.0, self.p90), (99.0, self.p99))
+        if percentile <= 50:
+            return self.p50
+        for (low, below), (high, above) in pairwise(points):
+            if percentile <= high:
+                return below + (above - below) * (percentile - low) / (high - low)
+        return self.p99
+
+
+class GpuBytes(Document):
+    """GPU memory by what takes it, in bytes."""
+
+    weights: int = Field(default=0, ge=0)
+    """Weights, and the second copy that a GPU keeps of recurrent ones."""
+    activations: int = Field(default=0, ge=0)
+    """Values alive at once."""
+    workspace: int = Field(default=0, ge=0)
+    """Scratch memory of kernels."""
+    context: int = Field(default=0, ge=0)
+    """What the process takes before it loads anything."""
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.activations + self.workspace + self.context
+
+
+class Plan(Document):
+    """One way to run a model: rewrites, then stages on lanes."""
+
+    name: str = Field(min_length=1)
+    """Its name within the frontier, such as heft or cpu-all."""
+    rewrites: tuple[Rewrite, ...] = ()
+    """Transformations to replay, in this order."""
+    graph: str
+    """SHA-256 of the rewritten graph; the runtime refuses another."""
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    """The stages in the order of their predicted start."""
+    predicted_seconds: float = Field(ge=0)
+    """Predicted makespan."""
+    measured: Latency | None = None
+    """Measured latency; null for a plan that was never run."""
+    gpu_bytes: GpuBytes = GpuBytes()
+    """GPU memory it takes."""
+
+    @property
+    def seconds(self) -> float:
+        """The best knowledge of its median latency: measured, else predicted."""
+        return self.measured.p50 if self.measured else self.predicted_seconds
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices it uses, sorted."""
+        return tuple(sorted({stage.device for stage in self.stages}))
+
+
+class Baseline(Document):
+    """A way people would run the model without Chrion, measured beside the plans."""
+
+    name: str
+    """What it is, such as ONNX Runtime's default session."""
+    measured: Latency
+    """Its latency."""
+    gpu_bytes: GpuBytes = GpuBytes()
+    """GPU memory it takes."""
+
+
+class Frontier(Document):
+    """The Pareto-optimal plans of one shape bucket, from the fastest to the smallest."""
+
+    inputs: dict[str, Shape]
+    """The shapes this holds for, by input."""
+    plans: tuple[Plan, ...] = Field(min_length=1)
+    """From the fastest to the one with the least GPU memory."""
+    baselines: tuple[Baseline, ...] = ()
+    """What was measured beside them."""
+
+
+class PlanFile(Document):
+    """Everything the runtime needs to serve a model by any objective."""
+
+    omit_none: ClassVar[bool] = False
+
+    version: Literal[1] = 1
+    """The version of this format."""
+    model: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the model's file."""
+    devices: dict[str, DeviceKey]
+    """The devices it was planned for, by name."""
+    buckets: tuple[Frontier, ...] = Field(min_length=1)
+    """One frontier for each shape bucket."""
+    truncated: bool = False
+    """True when time ran out before every candidate was tried."""

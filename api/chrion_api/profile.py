@@ -1,0 +1,94 @@
+"""Profile: what every kind of node costs on every device, and what it costs to move between devices.
+
+Planning is a pure function of graph, profile and objective, so a profile is all that is needed to plan for a
+device that is not here.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from chrion_api.chrionmodel import Shape
+from chrion_api.document import Document
+
+PROFILE_VERSION = 1
+
+
+class DeviceKey(Document):
+    """What a measurement holds for: it is void on a device that differs in any of these."""
+
+    product: str
+    """The processor's or GPU's product name."""
+    cores: int = Field(ge=1)
+    """Cores that the process may use (quota and cpuset), or a GPU's multiprocessors."""
+    onnxruntime: str
+    """The version of ONNX Runtime."""
+    driver: str = ""
+    """The GPU driver's version."""
+
+
+class Whole(Document):
+    """One run of a whole graph on one device: what the sum of its nodes is scaled to."""
+
+    graph: str
+    """SHA-256 of the graph."""
+    inputs: dict[str, Shape]
+    """The shapes it ran with."""
+    seconds: float = Field(gt=0)
+    """Median seconds of a run on one lane."""
+    optimized_seconds: float | None = Field(default=None, gt=0)
+    """The same with every optimisation that fuses nodes."""
+
+
+class DeviceProfile(Document):
+    """What nodes cost on one device."""
+
+    name: str
+    """The device: cpu, cuda:0, …"""
+    key: DeviceKey
+    """What the measurements hold for."""
+    lanes: int = Field(ge=1)
+    """Independent in-order queues that the device has."""
+    hop_seconds: float = Field(ge=0)
+    """Fixed cost of one more stage on the same lane."""
+    handoff_seconds: float = Field(ge=0)
+    """Cost of starting a stage on another lane of this device when its inputs are there."""
+    context_bytes: int = Field(default=0, ge=0)
+    """Device memory that a process takes before it loads anything."""
+    seconds: dict[str, float] = {}
+    """Median seconds of one run on one lane, by node signature."""
+    wholes: tuple[Whole, ...] = ()
+    """Runs of whole graphs on one lane."""
+
+
+class Transfer(Document):
+    """What it costs to copy a value from one device to another: latency plus bytes over bandwidth."""
+
+    source: str
+    """The device that holds the value."""
+    target: str
+    """The device that needs it."""
+    latency_seconds: float = Field(ge=0)
+    """Cost of the smallest copy."""
+    bytes_per_second: float = Field(gt=0)
+    """Bandwidth of a large copy."""
+
+
+class Profile(Document):
+    """Measured costs of a model's nodes on the devices of one machine."""
+
+    version: Literal[1] = 1
+    """The version of this format."""
+    model: str
+    """SHA-256 of the model's file."""
+    devices: tuple[DeviceProfile, ...]
+    """One entry a device."""
+    transfers: tuple[Transfer, ...] = ()
+    """One entry an ordered pair of devices."""
+
+    def device(self, name: str) -> DeviceProfile:
+        """The profile of one device; raises KeyError where it has none."""
+        for entry in self.devices:
+            if entry.name == name:
+                return entry
+        raise KeyError(name)

@@ -1,0 +1,31 @@
+"""The JSON Schemas of Chrion's documents; `python -m chrion_api.schema docs/schema` writes them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from chrion_api.chrionmodel import ChrionModel
+from chrion_api.document import Document
+from chrion_api.plan import PlanFile
+from chrion_api.profile import Profile
+
+DOCUMENTS: dict[str, type[Document]] = {"chrionmodel": ChrionModel, "profile": Profile, "plan": PlanFile}
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of the document `name`, as it is written to JSON."""
+    document = DOCUMENTS[name].model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+
+
+def schema_text(name: str) -> str:
+    """The schema as the file in docs/schema holds it."""
+    return json.dumps(schema(name), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    for document_name in DOCUMENTS:
+        Path(sys.argv[1], f"{document_name}.schema.json").write_text(
+            schema_text(document_name), encoding="utf-8"
+        )

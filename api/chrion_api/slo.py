@@ -1,0 +1,51 @@
+"""The service-level objective of a model, and the mode in which it is pursued."""
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from chrion_api.document import Document
+from chrion_api.units import Duration, Quantity
+
+
+class Mode(StrEnum):
+    """What is minimised: time, or GPU memory within the latency objective."""
+
+    AUTO = "Auto"
+    LATENCY = "Latency"
+    MEMORY = "Memory"
+
+    def resolve(self, slo: "SLO") -> "Mode":
+        """Auto means Memory when a latency is asked for, else Latency."""
+        if self is not Mode.AUTO:
+            return self
+        return Mode.MEMORY if slo.latency is not None else Mode.LATENCY
+
+
+class Load(Document):
+    """The load at which the objective shall hold; one of the two."""
+
+    concurrency: int | None = Field(default=None, ge=1)
+    """Requests in flight at once; 1 where no load is given."""
+    requests_per_second: float | None = Field(default=None, gt=0)
+    """Requests arriving each second."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.concurrency is not None and self.requests_per_second is not None:
+            raise ValueError("give concurrency or requestsPerSecond, not both")
+        return self
+
+
+class SLO(Document):
+    """The objective: a soft target for latency and a hard budget of GPU memory."""
+
+    latency: Duration | None = None
+    """The latency to stay within at `percentile`, from request read to response written."""
+    percentile: float = Field(default=99, gt=0, lt=100)
+    """The percentile of requests at which `latency` shall hold."""
+    load: Load = Load()
+    """The load at which it shall hold."""
+    gpu_memory: Quantity | None = None
+    """Everything the process may take on the GPU, CUDA context included."""

@@ -1,0 +1,133 @@
+"""The status of a ChrionModel: conditions in Kubernetes' convention, never a phase."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from chrion_api.document import Document
+
+
+class ConditionType(StrEnum):
+    """The conditions that a ChrionModel has."""
+
+    READY = "Ready"
+    """At least one replica answers requests; stays True while SLOMet is False."""
+    RECONCILING = "Reconciling"
+    """Work towards the spec is under way (kstatus)."""
+    STALLED = "Stalled"
+    """No progress without a change by the user (kstatus)."""
+    MODEL_RESOLVED = "ModelResolved"
+    """The model was fetched and its digest is known."""
+    PROFILED = "Profiled"
+    """The model was profiled on every node class."""
+    PLANNED = "Planned"
+    """Every node class has a valid frontier."""
+    SERVING = "Serving"
+    """All wanted replicas serve the current spec."""
+    SLO_MET = "SLOMet"
+    """The measured latency is within the objective."""
+
+
+class Reason(StrEnum):
+    """Why a condition has its value; every reason that Chrion ever sets."""
+
+    PENDING = "Pending"
+    """Nothing was tried yet."""
+    SUCCEEDED = "Succeeded"
+    """It is done."""
+    INVALID_SPEC = "InvalidSpec"
+    """A field of the spec cannot be used; the message names it."""
+    MODEL_NOT_FOUND = "ModelNotFound"
+    """The model's URI leads nowhere."""
+    DIGEST_MISMATCH = "DigestMismatch"
+    """The model's file has another digest than the spec or the plan says."""
+    INVALID_MODEL = "InvalidModel"
+    """The model cannot be loaded or run."""
+    PLANNING = "Planning"
+    """A planner is at work."""
+    WAITING_FOR_GPU = "WaitingForGPU"
+    """No GPU is free for the planner; the message says who holds it."""
+    PLANNER_FAILED = "PlannerFailed"
+    """The planner ended with an error; the message holds its sentence."""
+    PLAN_STALE = "PlanStale"
+    """Stages run more than 25 % off their profile, or the plan was made for another device."""
+    INFEASIBLE_SLO = "InfeasibleSLO"
+    """No plan meets the objective; the nearest one serves."""
+    ROLLING_OUT = "RollingOut"
+    """Replicas are being replaced."""
+    SLO_MISSED = "SLOMissed"
+    """The measured latency is above the objective."""
+    PAUSED = "Paused"
+    """spec.paused is true."""
+
+
+class Condition(Document):
+    """One condition, as `metav1.Condition` has it."""
+
+    type: ConditionType
+    """Which condition."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    reason: Reason
+    """Why, for programs."""
+    message: str = ""
+    """Why, for people."""
+    last_transition_time: str
+    """When `status` last changed, RFC 3339."""
+    observed_generation: int | None = None
+    """The generation of the spec this was said of."""
+
+
+class ReplicaStatus(Document):
+    """The plan that one replica uses."""
+
+    pod: str
+    """The pod's name."""
+    plan: str
+    """The plan in use."""
+    latency_seconds: float | None = Field(default=None, ge=0)
+    """The latency it measures at the objective's percentile."""
+    slo_met: bool | None = None
+    """Whether that is within the objective."""
+
+
+class ClassStatus(Document):
+    """What runs on one node class."""
+
+    node_class: str
+    """The node class."""
+    predicted_latency_seconds: float | None = None
+    """The latency the planner predicted for the plan in use."""
+    measured_latency_seconds: float | None = None
+    """The latency the planner measured for it."""
+    gpu_bytes: int | None = None
+    """The GPU memory it takes, context included."""
+    replicas: tuple[ReplicaStatus, ...] = ()
+    """The plan in use by each replica."""
+
+
+class ResolvedModel(Document):
+    """The model as it was fetched."""
+
+    sha256: str
+    """The digest of its file; the only one the runtime loads."""
+
+
+class Status(Document):
+    """What is, as far as the operator has seen."""
+
+    observed_generation: int | None = None
+    """The generation of the spec that was last reconciled."""
+    conditions: tuple[Condition, ...] = ()
+    """The conditions."""
+    classes: tuple[ClassStatus, ...] = ()
+    """What runs on each node class."""
+    model: ResolvedModel | None = None
+    """The model as it was fetched."""
+    url: str | None = None
+    """Where the model answers inside the cluster."""
+    replicas: int | None = None
+    """Replicas that exist."""
+    selector: str | None = None
+    """Label selector of the replicas, for the scale subresource."""
