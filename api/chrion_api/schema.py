@@ -26,6 +26,4 @@ def schema_text(name: str) -> str:
 
 if __name__ == "__main__":
     for document_name in DOCUMENTS:
-        Path(sys.argv[1], f"{document_name}.schema.json").write_text(
-            schema_text(document_name), encoding="utf-8"
-        )
+        Path(sys.argv[1], f"{document_name}.schema.json").write_text(schema_text(document_name), encoding="utf-8")

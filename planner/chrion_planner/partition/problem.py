@@ -48,7 +48,7 @@ class Problem:
     `links[source, target]`: copies between different devices.
     """
 
-    tasks: nx.DiGraph
+    tasks: "nx.DiGraph[int]"
     seconds: Mapping[str, Sequence[float]]
     lanes: tuple[Lane, ...]
     host_in: Sequence[int]

@@ -1,0 +1,26 @@
+"""The runtime's errors.
+
+ChrionError
+└── RuntimeFailure          anything the runtime refuses or fails at
+    ├── DeviceUnavailable   a device was asked for that this process cannot use
+    ├── PlanRefused         a plan that does not fit the model, the graph or this machine
+    └── RunError            the model failed on the values of one request
+"""
+
+from chrion_api import ChrionError
+
+
+class RuntimeFailure(ChrionError):
+    """Anything the runtime refuses or fails at."""
+
+
+class DeviceUnavailable(RuntimeFailure):
+    """A device was asked for that this process cannot use."""
+
+
+class PlanRefused(RuntimeFailure):
+    """A plan that does not fit the model, the graph or this machine."""
+
+
+class RunError(RuntimeFailure):
+    """The model failed on the values of one request."""

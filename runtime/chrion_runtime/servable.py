@@ -1,0 +1,58 @@
+"""What the HTTP server needs of a model: nothing of ONNX Runtime, nothing of plans."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+StageObserver = Callable[[str, float], None]
+"""Called after each stage with the lane it ran on and the seconds it took."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, element type and shape of a model's input or output; an open axis is None, strings have dtype object."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...] | None
+    """None where the model does not even say the rank."""
+
+
+class Servable(Protocol):
+    """A model that can be run; `run` may be called from many threads at once and blocks until it has the answer."""
+
+    @property
+    def name(self) -> str:
+        """The model's name in the inference API."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What a request must hold."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """What an answer holds."""
+
+    @property
+    def concurrency(self) -> int:
+        """Requests that may be in `run` at once; further ones wait."""
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+        """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
+
+        Raises chrion_runtime.errors.RunError when the model itself fails on these values.
+        """
+
+    def describe_plan(self) -> dict[str, Any]:
+        """The plan in use and why, as JSON data."""
+
+    def observe(self, observer: StageObserver) -> None:
+        """Have `observer` called after each stage."""
+
+    def close(self) -> None:
+        """Release threads and sessions; `run` must not be called afterwards."""
