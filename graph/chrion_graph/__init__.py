@@ -1,1 +1,1 @@
-""
+"""Load, check, normalise, rewrite and cut ONNX graphs."""

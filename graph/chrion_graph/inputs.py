@@ -1,0 +1,73 @@
+"""The inputs a model is planned for: shapes of each bucket, checked against the model, and values to run with."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chrion_api import InputSpec, Shape
+from chrion_graph.errors import InputMismatch
+from chrion_graph.graph import Graph
+from chrion_graph.types import STRING
+
+Values = Mapping[str, bool | int | float]
+"""What to fill an input with, where random numbers or zeros will not do."""
+
+
+def buckets(graph: Graph, specs: Sequence[InputSpec]) -> tuple[dict[str, Shape], ...]:
+    """The shapes of every input, one dict a bucket.
+
+    Raises InputMismatch for a name the model does not have, a wrong rank or size, an open axis with no shape given.
+    """
+    given = {spec.name: spec for spec in specs}
+    for name in given:
+        if name not in graph.inputs:
+            raise InputMismatch(f'inputs: the model has no input "{name}"; it has {", ".join(graph.inputs)}')
+    count = max((len(spec.buckets) for spec in specs), default=1) or 1
+    found = []
+    for index in range(count):
+        shapes = {}
+        for name in graph.inputs:
+            listed = given[name].buckets if name in given else ()
+            shapes[name] = _shape(graph, name, listed[min(index, len(listed) - 1)] if listed else None)
+        found.append(shapes)
+    return tuple(found)
+
+
+def _shape(graph: Graph, name: str, given: Shape | None) -> Shape:
+    kind = graph.inputs[name]
+    if kind is None:
+        raise InputMismatch(f"inputs.{name}: is no tensor; models with sequence or optional inputs are not supported")
+    axes = kind.shape
+    if given is None:
+        if axes is None or any(not isinstance(axis, int) for axis in axes):
+            written = "x".join("?" if axis is None else str(axis) for axis in axes or ("?",))
+            raise InputMismatch(f"inputs.{name}: has open axes ({written}); give its shape")
+        return tuple(axis for axis in axes if isinstance(axis, int))
+    if axes is not None:
+        written = "x".join("?" if axis is None else str(axis) for axis in axes) or "a scalar"
+        if len(axes) != len(given):
+            raise InputMismatch(f"inputs.{name}: shape {list(given)} has rank {len(given)}, the model wants {written}")
+        for position, (axis, size) in enumerate(zip(axes, given, strict=True)):
+            if isinstance(axis, int) and axis != size:
+                raise InputMismatch(f"inputs.{name}: axis {position} is {size}, the model wants {axis} ({written})")
+    return given
+
+
+def sample(graph: Graph, shapes: Mapping[str, Shape], values: Values, seed: int = 0) -> dict[str, NDArray[Any]]:
+    """Values to run the model with: normal random floats, zeros for others, or the fill that `values` names."""
+    random = np.random.default_rng(seed)
+    found: dict[str, NDArray[Any]] = {}
+    for name, kind in graph.inputs.items():
+        assert kind is not None, "buckets() refused it"
+        shape = shapes[name]
+        if name in values:
+            found[name] = np.full(shape, values[name], kind.dtype)
+        elif kind.element == STRING:
+            found[name] = np.full(shape, "", object)
+        elif np.issubdtype(kind.dtype, np.floating):
+            found[name] = np.asarray(random.standard_normal(shape), kind.dtype)
+        else:
+            found[name] = np.zeros(shape, kind.dtype)
+    return found

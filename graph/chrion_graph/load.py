@@ -1,0 +1,122 @@
+"""Read a model's file without trusting it: size, nodes and external data are checked before anything is loaded."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from chrion_graph.bodies import bodies
+from chrion_graph.errors import InvalidModel, LimitExceeded, UnsafeModel
+from chrion_graph.limits import Limits
+
+
+def read_model(path: Path, limits: Limits | None = None) -> onnx.ModelProto:
+    """Parse and check a model's file; external data stays where it is.
+
+    Raises InvalidModel, UnsafeModel or LimitExceeded, each naming the file.
+    """
+    limits = limits or Limits()
+    model = _parse(path, limits)
+    nodes = sum(len(graph.node) for graph in graphs(model))
+    if nodes > limits.nodes:
+        raise LimitExceeded(f"{path}: {nodes:,} nodes are more than the limit of {limits.nodes:,}; raise --max-nodes")
+    total = path.stat().st_size
+    for data in _external_files(model, path):
+        total += data.stat().st_size
+    if total > limits.model_bytes:
+        raise LimitExceeded(
+            f"{path}: {total:,} bytes with its external data are more than the limit of {limits.model_bytes:,}; "
+            "raise --max-model-bytes"
+        )
+    return model
+
+
+def digest(path: Path, limits: Limits | None = None) -> str:
+    """SHA-256 that names a model: of its file, or of its file's and external files' digests where it has any."""
+    model = _parse(path, limits or Limits())
+    external = sorted(_external_files(model, path))
+    own = _file_digest(path)
+    if not external:
+        return own
+    lines = [own, *(f"{_file_digest(data)} {data.name}" for data in external)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """The main graph and every control-flow body in it, functions' bodies too."""
+    pending: list[onnx.GraphProto] = [model.graph]
+    nodes = [node for function in model.functions for node in function.node]
+    while pending or nodes:
+        if pending:
+            graph = pending.pop()
+            yield graph
+            nodes.extend(graph.node)
+        for node in nodes:
+            pending.extend(bodies(node))
+        nodes = []
+
+
+def _parse(path: Path, limits: Limits) -> onnx.ModelProto:
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise InvalidModel(f"{path}: is not a file")
+        if size > limits.model_bytes:
+            raise LimitExceeded(
+                f"{path}: {size:,} bytes are more than the limit of {limits.model_bytes:,}; raise --max-model-bytes"
+            )
+        model = onnx.load(path, load_external_data=False)
+    except OSError as error:
+        raise InvalidModel(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (DecodeError, RuntimeError, ValueError):
+        raise InvalidModel(f"{path}: is not an ONNX file, or is damaged or cut short") from None
+    if not model.ir_version or not model.graph.node or not model.opset_import:
+        raise InvalidModel(f"{path}: is not an ONNX file: it has no ir_version, no opset_import or no nodes")
+    return model
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    for graph in graphs(model):
+        yield from graph.initializer
+        for sparse in graph.sparse_initializer:
+            yield sparse.values
+            yield sparse.indices
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    yield attribute.t
+                yield from attribute.tensors
+
+
+def _external_files(model: onnx.ModelProto, path: Path) -> set[Path]:
+    """The external data files of a model; each is a plain file inside the model's folder, long enough."""
+    folder = path.parent.resolve()
+    files: set[Path] = set()
+    for tensor in _tensors(model):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        data = folder / location
+        if not location or Path(location).is_absolute() or data.resolve() != data or not data.is_relative_to(folder):
+            raise UnsafeModel(
+                f'{path}: tensor "{tensor.name}" keeps its data at "{location}", which is not a plain path inside '
+                "the model's folder; no absolute path, .. or link is followed"
+            )
+        if not data.is_file():
+            raise InvalidModel(f'{path}: tensor "{tensor.name}" needs the external data file {data}, which is missing')
+        try:
+            end = int(entries.get("offset", "0")) + int(entries.get("length", "0"))
+        except ValueError:
+            raise InvalidModel(f'{path}: tensor "{tensor.name}" has an offset or length that is no number') from None
+        if end > data.stat().st_size:
+            raise InvalidModel(f'{path}: tensor "{tensor.name}" ends at byte {end:,}, past the end of {data}')
+        files.add(data)
+    return files
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

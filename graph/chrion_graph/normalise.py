@@ -1,0 +1,143 @@
+"""Normalise a model once: optimised at ONNX Runtime's BASIC level, every value's type written down.
+
+BASIC results are bit-equal to the original's. The result is a folder: `model.onnx`, and `weights.bin` that it and
+every sub-model cut from it share.
+"""
+
+from pathlib import Path
+
+import networkx as nx
+import onnx
+import onnxruntime as ort
+
+from chrion_graph.bodies import node_reads
+from chrion_graph.errors import InvalidModel
+from chrion_graph.limits import Limits
+from chrion_graph.load import digest, read_model
+from chrion_graph.types import TensorType
+from chrion_graph.worker import isolated
+
+MODEL_FILE = "model.onnx"
+WEIGHTS_FILE = "weights.bin"
+_INLINE_BYTES = 256
+"""Initializers below this stay in the model's file, where shape computations can see them."""
+
+
+def normalise(path: Path, folder: Path, limits: Limits | None = None) -> str:
+    """Check the model at `path` and write its normalised form into `folder`; returns the model's digest.
+
+    Works in a child process with the limits' time and memory. Raises ModelError.
+    """
+    limits = limits or Limits()
+    folder.mkdir(parents=True, exist_ok=True)
+    return isolated(
+        _normalise, path, folder, limits, memory_bytes=limits.memory, seconds=limits.seconds, what=f"{path}: loading"
+    )
+
+
+def _normalise(path: Path, folder: Path, limits: Limits) -> str:
+    read_model(path, limits)
+    target = folder / MODEL_FILE
+    _optimise(path, target)
+    model = onnx.load(target, load_external_data=False)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    _copy_constants(model.graph)
+    _sort(model.graph)
+    _annotate(model, folder)
+    onnx.save(model, target)
+    return digest(path, limits)
+
+
+def _optimise(path: Path, target: Path) -> None:
+    options = session_options(ort.GraphOptimizationLevel.ORT_ENABLE_BASIC)
+    options.optimized_model_filepath = str(target)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS_FILE)
+    options.add_session_config_entry(
+        "session.optimized_model_external_initializers_min_size_in_bytes", str(_INLINE_BYTES)
+    )
+    try:
+        ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
+    except Exception as error:
+        if "bad_alloc" in str(error) or "Failed to allocate" in str(error):
+            raise
+        raise InvalidModel(f"{path}: ONNX Runtime cannot load it: {brief(error)}") from None
+    if not target.with_name(WEIGHTS_FILE).exists():
+        target.with_name(WEIGHTS_FILE).touch()
+    if not target.exists():
+        raise InvalidModel(
+            f"{path}: ONNX Runtime loaded it but could not write it to {target.parent}; is the disk full?"
+        )
+
+
+def session_options(level: ort.GraphOptimizationLevel) -> ort.SessionOptions:
+    """Options of a session for looking at a model: one thread, one optimisation level, no chatter."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level = level
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return options
+
+
+def brief(error: BaseException) -> str:
+    """The sentence of one of ONNX Runtime's errors, without its codes and source positions."""
+    text = " ".join(str(error).split())
+    text = text.removeprefix("[ONNXRuntimeError] : ")
+    parts = text.split(" : ", 2)
+    if len(parts) == 3 and parts[0].isdecimal():
+        text = parts[2]
+    return text[:300]
+
+
+def _copy_constants(graph: onnx.GraphProto) -> None:
+    """Make every output of the graph that is a constant itself the output of a node."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for output in [value.name for value in graph.output if value.name in constants]:
+        constants[output].name = renamed = f"{output}/constant"
+        for node in graph.node:
+            node.input[:] = [renamed if name == output else name for name in node.input]
+        graph.node.insert(0, onnx.helper.make_node("Identity", [renamed], [output]))
+
+
+def _sort(graph: onnx.GraphProto) -> None:
+    """Bring the nodes into the topological order that is nearest to the one they have."""
+    producer = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    dag: nx.DiGraph[int] = nx.DiGraph()
+    dag.add_nodes_from(range(len(graph.node)))
+    for index, node in enumerate(graph.node):
+        dag.add_edges_from((producer[name], index) for name in node_reads(node) if name in producer)
+    nodes = [graph.node[index] for index in nx.lexicographical_topological_sort(dag)]
+    ordered = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(ordered)
+
+
+def _annotate(model: onnx.ModelProto, folder: Path) -> None:
+    """Write the type of every value between nodes into `value_info`, as ONNX Runtime infers it."""
+    graph = model.graph
+    known = {value.name for value in graph.output}
+    between = [name for node in graph.node for name in node.output if name and name not in known]
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    del probe.graph.value_info[:]
+    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in between)
+    file = folder / "types.onnx"
+    onnx.save(probe, file)
+    try:
+        session = ort.InferenceSession(
+            file, session_options(ort.GraphOptimizationLevel.ORT_DISABLE_ALL), providers=["CPUExecutionProvider"]
+        )
+    finally:
+        file.unlink()
+    del graph.value_info[:]
+    for value in session.get_outputs():
+        if value.name in known:
+            continue
+        found = TensorType.from_ort(value.type, value.shape)
+        if found is not None:
+            graph.value_info.append(onnx.helper.make_value_info(value.name, found.to_proto()))

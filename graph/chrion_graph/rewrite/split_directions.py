@@ -1,0 +1,148 @@
+"""Split each bidirectional LSTM, GRU or RNN into a forward and a reverse one that can run side by side.
+
+Both directions of a layer read the same input and meet only where their outputs are put together (ONNX operators
+LSTM, GRU and RNN: the axis `num_directions`), so the split is exact.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import onnx
+from onnx import NodeProto, TensorProto, helper
+
+from chrion_graph.errors import RewriteError
+from chrion_graph.graph import Graph
+from chrion_graph.types import TensorType, tensor_bytes
+
+NAME = "split-directions"
+
+_RECURRENT = ("LSTM", "GRU", "RNN")
+_X, _SEQUENCE_LENS = 0, 4
+"""Inputs that both directions share; every other has one slice a direction, on axis 0."""
+_OUTPUT_AXIS = (1, 0, 0)
+"""The axis of directions in Y, Y_h and Y_c."""
+
+
+def propose(graph: Graph) -> Mapping[str, Any] | None:
+    """All bidirectional nodes that can be split, as `{"nodes": [indices]}`."""
+    nodes = [index for index in range(len(graph.nodes)) if _splittable(graph, index)]
+    return {"nodes": nodes} if nodes else None
+
+
+def apply(graph: Graph, parameters: Mapping[str, Any]) -> Graph:
+    """Split the named nodes. Raises RewriteError where one of them is not a bidirectional recurrent node."""
+    chosen = parameters.get("nodes")
+    if not isinstance(chosen, list) or not all(
+        isinstance(index, int) and 0 <= index < len(graph.nodes) and _splittable(graph, index) for index in chosen
+    ):
+        raise RewriteError(f"{NAME}: nodes {chosen} are not bidirectional recurrent nodes of this graph")
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.model)
+    splitter = _Splitter(graph, model.graph)
+    del model.graph.node[:]
+    for index, node in enumerate(graph.nodes):
+        model.graph.node.extend(splitter.split(node) if index in chosen else [node])
+    splitter.drop_unused_constants()
+    return Graph(model, graph.folder)
+
+
+def _splittable(graph: Graph, index: int) -> bool:
+    node = graph.nodes[index]
+    attributes = {attribute.name: attribute for attribute in node.attribute}
+    return (
+        node.op_type in _RECURRENT
+        and node.domain in ("", "ai.onnx")
+        and "direction" in attributes
+        and attributes["direction"].s == b"bidirectional"
+        # Their lists run over both directions and say nothing of which activation an entry is for.
+        and not {"activation_alpha", "activation_beta"} & attributes.keys()
+        and not ("layout" in attributes and attributes["layout"].i)
+        and all(name in graph.types for name in node.output if name)
+    )
+
+
+class _Splitter:
+    """Rewrites nodes of one graph; gathers the constants and types that the new nodes need."""
+
+    def __init__(self, graph: Graph, target: onnx.GraphProto) -> None:
+        self._graph = graph
+        self._target = target
+        self._halves: dict[str, tuple[str, str]] = {}
+
+    def split(self, node: NodeProto) -> Iterator[NodeProto]:
+        """The nodes that take the place of `node`."""
+        pairs = []
+        for position, name in enumerate(node.input):
+            if not name or position in (_X, _SEQUENCE_LENS):
+                pairs.append((name, name))
+                continue
+            if name not in self._halves:
+                yield from self._halve(name)
+            pairs.append(self._halves[name])
+        made: list[list[str]] = []
+        for side, direction in enumerate(("forward", "reverse")):
+            outputs = [name and f"{name}/{direction}" for name in node.output]
+            yield helper.make_node(
+                node.op_type, [pair[side] for pair in pairs], outputs, **_attributes(node, side, direction)
+            )
+            made.append(outputs)
+        for position, name in enumerate(node.output):
+            if name:
+                halves = [outputs[position] for outputs in made]
+                self._declare(name, halves, _OUTPUT_AXIS[position])
+                yield helper.make_node("Concat", halves, [name], axis=_OUTPUT_AXIS[position])
+
+    def _halve(self, name: str) -> Iterator[NodeProto]:
+        halves = (f"{name}/forward", f"{name}/reverse")
+        self._halves[name] = halves
+        constant = self._graph.constants.get(name)
+        if constant is not None:
+            self._target.initializer.extend(_halved(constant, halves))
+            return
+        self._declare(name, halves, 0)
+        splits = f"{name}/splits"
+        self._target.initializer.append(helper.make_tensor(splits, TensorProto.INT64, [2], [1, 1]))
+        yield helper.make_node("Split", [name, splits] if self._opset() >= 13 else [name], list(halves), axis=0)
+
+    def _opset(self) -> int:
+        return int(next(item.version for item in self._graph.model.opset_import if item.domain in ("", "ai.onnx")))
+
+    def _declare(self, whole: str, halves: list[str] | tuple[str, str], axis: int) -> None:
+        kind = self._graph.types[whole]
+        shape = kind.shape and (*kind.shape[:axis], 1, *kind.shape[axis + 1 :])
+        for half in halves:
+            self._target.value_info.append(helper.make_value_info(half, TensorType(kind.element, shape).to_proto()))
+
+    def drop_unused_constants(self) -> None:
+        """Leave out weights that only the split nodes read."""
+        used = {name for index in range(len(self._target.node)) for name in self._target.node[index].input}
+        used |= {name for names in self._graph.reads for name in names} - self._halves.keys()
+        kept = [tensor for tensor in self._target.initializer if tensor.name in used]
+        del self._target.initializer[:]
+        self._target.initializer.extend(kept)
+
+
+def _attributes(node: NodeProto, side: int, direction: str) -> dict[str, Any]:
+    found = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    found["direction"] = direction
+    if "activations" in found:
+        half = len(found["activations"]) // 2
+        found["activations"] = found["activations"][side * half : (side + 1) * half]
+    return found
+
+
+def _halved(tensor: TensorProto, names: tuple[str, str]) -> Iterator[TensorProto]:
+    """The two slices of a constant on axis 0; external data is referred to, not copied."""
+    dims = [1, *tensor.dims[1:]]
+    size = tensor_bytes(tensor.data_type, tuple(dims))
+    for side, name in enumerate(names):
+        half = TensorProto(name=name, data_type=tensor.data_type, dims=dims)
+        if tensor.data_location == TensorProto.EXTERNAL:
+            entries = {entry.key: entry.value for entry in tensor.external_data}
+            offset = int(entries.get("offset", "0")) + side * size
+            half.data_location = TensorProto.EXTERNAL
+            for key, value in (("location", entries["location"]), ("offset", str(offset)), ("length", str(size))):
+                half.external_data.add(key=key, value=value)
+        else:
+            half.raw_data = onnx.numpy_helper.to_array(tensor)[side : side + 1].tobytes()
+        yield half

@@ -1,0 +1,141 @@
+"""A Python process of its own for work that must not hurt this one: it may crash, hang or eat memory.
+
+It is started by path (not by `multiprocessing`, which would run the user's main module again), takes one call
+after another over a pipe, and dies with its parent.
+"""
+
+import ctypes
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection, Pipe
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from chrion_api import ChrionError
+from chrion_graph.errors import InvalidModel, LimitExceeded
+
+T = TypeVar("T")
+Report = Callable[[Any], None]
+
+
+class WorkerFailed(ChrionError):
+    """The function raised something that is no ChrionError: a defect of ours or of a library."""
+
+
+class Worker:
+    """One child process; `call` runs a function there and returns its result."""
+
+    def __init__(self, memory_bytes: int | None = None, environment: dict[str, str] | None = None) -> None:
+        """`memory_bytes` limits the child's address space (not for CUDA, which reserves far more than it uses)."""
+        self._connection, theirs = Pipe()
+        fd = theirs.fileno()
+        program = f"from chrion_graph.worker import _serve; _serve({fd}, {memory_bytes}, {os.getpid()})"
+        self._process = subprocess.Popen(  # noqa: S603, our own program
+            [sys.executable, "-c", program],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[fd],
+            # The child must import what this process can import, wherever it got it from.
+            env={**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        theirs.close()
+        self._memory_bytes = memory_bytes
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    def call(
+        self, function: Callable[..., T], *arguments: Any, seconds: float, what: str, report: Report | None = None
+    ) -> T:
+        """Run `function(*arguments)` in the child; `what` says in errors what was being done.
+
+        With `report`, the function gets one more argument, a callable whose values arrive here while it runs.
+        Raises LimitExceeded after `seconds` or out of memory, InvalidModel where the child dies, WorkerFailed where
+        the function raises anything but a ChrionError, and the function's own ChrionErrors.
+        """
+        deadline = time.monotonic() + seconds
+        try:
+            self._connection.send_bytes(pickle.dumps((function, arguments, report is not None)))
+            while True:
+                if not self._connection.poll(max(0.0, deadline - time.monotonic())):
+                    self.kill()
+                    raise LimitExceeded(f"{what} did not finish within {seconds:g} s")
+                kind, value = self._connection.recv()
+                if kind == "report" and report is not None:
+                    report(value)
+                elif kind == "result":
+                    return value  # type: ignore[no-any-return]
+                elif kind == "error":
+                    raise value
+        except (EOFError, ConnectionError):
+            raise self._death(what) from None
+
+    def _death(self, what: str) -> ChrionError:
+        code = self._process.wait()
+        if code == -signal.SIGKILL:
+            return LimitExceeded(f"{what} was killed, most likely for taking more memory than there is")
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return InvalidModel(f"{what} ended the process ({name}); the model is damaged or hits a defect of ONNX Runtime")
+
+    def kill(self) -> None:
+        """End the child now."""
+        self._process.kill()
+        self._process.wait()
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+
+def isolated(function: Callable[..., T], *arguments: Any, memory_bytes: int | None, seconds: float, what: str) -> T:
+    """Run one function in a process of its own; see `Worker.call` for the errors."""
+    with Worker(memory_bytes) as worker:
+        return worker.call(function, *arguments, seconds=seconds, what=what)
+
+
+def _serve(fd: int, memory_bytes: int | None, parent: int) -> None:
+    """The child's main loop: receive a call, send what comes of it, until the parent hangs up."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    if memory_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    connection = Connection(fd)
+    while True:
+        try:
+            request = connection.recv_bytes()
+        except EOFError:
+            return
+        connection.send(_answer(request, connection))
+
+
+def _answer(request: bytes, connection: "Connection[Any, Any]") -> tuple[str, Any]:
+    try:
+        function, arguments, reports = pickle.loads(request)  # noqa: S301, from our own parent
+        if reports:
+            arguments = (*arguments, lambda value: connection.send(("report", value)))
+        return "result", function(*arguments)
+    except ChrionError as error:
+        return "error", error
+    except MemoryError:
+        return "error", LimitExceeded("it needs more memory than the limit allows")
+    except Exception as error:  # noqa: BLE001, the parent must hear of anything
+        text = " ".join(str(error).split())
+        if "bad_alloc" in text or "allocate memory" in text.lower():
+            return "error", LimitExceeded(f"it needs more memory than the limit allows ({text[:200]})")
+        return "error", WorkerFailed(f"{type(error).__name__}: {text[:500]}")
