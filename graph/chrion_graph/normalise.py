@@ -14,6 +14,7 @@ from chrion_graph.bodies import node_reads
 from chrion_graph.errors import InvalidModel
 from chrion_graph.limits import Limits
 from chrion_graph.load import digest, read_model
+from chrion_graph.ort import brief, session_options
 from chrion_graph.types import TensorType
 from chrion_graph.worker import isolated
 
@@ -72,26 +73,6 @@ def _optimise(path: Path, target: Path) -> None:
         raise InvalidModel(
             f"{path}: ONNX Runtime loaded it but could not write it to {target.parent}; is the disk full?"
         )
-
-
-def session_options(level: ort.GraphOptimizationLevel) -> ort.SessionOptions:
-    """Options of a session for looking at a model: one thread, one optimisation level, no chatter."""
-    options = ort.SessionOptions()
-    options.graph_optimization_level = level
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return options
-
-
-def brief(error: BaseException) -> str:
-    """The sentence of one of ONNX Runtime's errors, without its codes and source positions."""
-    text = " ".join(str(error).split())
-    text = text.removeprefix("[ONNXRuntimeError] : ")
-    parts = text.split(" : ", 2)
-    if len(parts) == 3 and parts[0].isdecimal():
-        text = parts[2]
-    return text[:300]
 
 
 def _copy_constants(graph: onnx.GraphProto) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
-from chrion_graph.normalise import brief, session_options
+from chrion_graph.ort import brief, session_options
 from chrion_graph.worker import isolated
 
 

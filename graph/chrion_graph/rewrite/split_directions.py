@@ -79,18 +79,22 @@ class _Splitter:
             if name not in self._halves:
                 yield from self._halve(name)
             pairs.append(self._halves[name])
-        made: list[list[str]] = []
+        wanted = [name if self._read(name) else "" for name in node.output]
         for side, direction in enumerate(("forward", "reverse")):
-            outputs = [name and f"{name}/{direction}" for name in node.output]
             yield helper.make_node(
-                node.op_type, [pair[side] for pair in pairs], outputs, **_attributes(node, side, direction)
+                node.op_type,
+                [pair[side] for pair in pairs],
+                [name and f"{name}/{direction}" for name in wanted],
+                **_attributes(node, side, direction),
             )
-            made.append(outputs)
-        for position, name in enumerate(node.output):
+        for position, name in enumerate(wanted):
             if name:
-                halves = [outputs[position] for outputs in made]
+                halves = (f"{name}/forward", f"{name}/reverse")
                 self._declare(name, halves, _OUTPUT_AXIS[position])
                 yield helper.make_node("Concat", halves, [name], axis=_OUTPUT_AXIS[position])
+
+    def _read(self, name: str) -> bool:
+        return name in self._graph.consumers or name in self._graph.outputs
 
     def _halve(self, name: str) -> Iterator[NodeProto]:
         halves = (f"{name}/forward", f"{name}/reverse")
@@ -107,7 +111,7 @@ class _Splitter:
     def _opset(self) -> int:
         return int(next(item.version for item in self._graph.model.opset_import if item.domain in ("", "ai.onnx")))
 
-    def _declare(self, whole: str, halves: list[str] | tuple[str, str], axis: int) -> None:
+    def _declare(self, whole: str, halves: tuple[str, str], axis: int) -> None:
         kind = self._graph.types[whole]
         shape = kind.shape and (*kind.shape[:axis], 1, *kind.shape[axis + 1 :])
         for half in halves:

@@ -1,0 +1,137 @@
+"""Run a program for one request after another: stages start as soon as what they read is there."""
+
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from chrion_graph.ort import brief
+from chrion_graph.types import STRING
+from chrion_runtime.devices import Device
+from chrion_runtime.errors import RunError
+from chrion_runtime.lanes import Inbox, Lanes
+from chrion_runtime.program import Program, StageProgram
+from chrion_runtime.servable import Array, StageObserver
+from chrion_runtime.values import LooseValues, Slot, Values
+
+
+class Executor:
+    """Runs one program; many threads may call `run` at once.
+
+    The caller's own thread runs the stages of the plan's home lane, so that a plan over one lane costs no hand-off.
+    """
+
+    def __init__(self, program: Program, devices: Mapping[str, Device], lanes: Lanes, slots: int) -> None:
+        self.program = program
+        self._devices = devices
+        self._lanes = lanes
+        self._slot_count = slots
+        self._slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._flights = 0
+        self._observers: list[StageObserver] = []
+        lanes.open(program.lanes, workers=len(program.lanes) > 1)
+
+    def observe(self, observer: StageObserver) -> None:
+        """Have `observer` called after each stage."""
+        self._observers.append(observer)
+
+    def warm(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once and bind slots for these shapes; returns the answer. Raises RunError."""
+        example = LooseValues(self.program, self._devices)
+        answer = self._fly(example, feeds)
+        kinds = [self.program.graph.types[name] for name in self.program.memories]
+        # One stage allocates its own results, and strings cannot be bound.
+        if len(self.program.stages) > 1 and all(kind.element != STRING for kind in kinds):
+            self._slots = queue.SimpleQueue()
+            for _ in range(self._slot_count):
+                self._slots.put(Slot(self.program, self._devices, example))
+            self._shapes = {name: array.shape for name, array in feeds.items()}
+        return answer
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Answer one request; the arrays belong to the caller. Raises RunError where the model fails."""
+        shapes = self._shapes
+        if shapes is None or any(array.shape != shapes[name] for name, array in feeds.items()):
+            return self._fly(LooseValues(self.program, self._devices), feeds)
+        slots = self._slots
+        slot = slots.get()
+        try:
+            return self._fly(slot, feeds)
+        except RunError:
+            # Shapes inside may follow the values, not only the shapes, of the inputs: then no slot fits.
+            answer = self._fly(LooseValues(self.program, self._devices), feeds)
+            self._shapes = None
+            return answer
+        finally:
+            slots.put(slot)
+
+    def _fly(self, values: Values, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        self._flights += 1
+        flight = _Flight(self.program, values, self._lanes, self._flights, self._observers)
+        values.load(feeds)
+        flight.run()
+        return values.results()
+
+
+class _Flight:
+    """One request on its way through the stages."""
+
+    def __init__(
+        self, program: Program, values: Values, lanes: Lanes, ticket: int, observers: Sequence[StageObserver]
+    ) -> None:
+        self._program = program
+        self._values = values
+        self._lanes = lanes
+        self._ticket = ticket
+        self._observers = observers
+        self._inbox = Inbox()
+        self._guard = threading.Lock()
+        self._waits = [stage.waits_for for stage in program.stages]
+        self._outstanding = 0
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Run all stages; raises RunError with the first failure once no stage is running any more."""
+        self._start([stage for stage in self._program.stages if stage.waits_for == 0])
+        while (work := self._inbox.get()) is not None:
+            work()
+        if self._error is not None:
+            raise RunError(f"the model fails on these values: {brief(self._error)}") from None
+
+    def _start(self, stages: Sequence[StageProgram]) -> None:
+        with self._guard:
+            self._outstanding += len(stages)
+        for stage in stages:
+            order = (self._ticket, stage.index)
+            if stage.lanes[0] == self._program.home:
+                self._inbox.put(order, lambda stage=stage: self._execute(stage))  # type: ignore[misc]
+            else:
+                self._lanes.submit(stage.lanes[0], order, lambda stage=stage: self._execute(stage))  # type: ignore[misc]
+
+    def _execute(self, stage: StageProgram) -> None:
+        try:
+            with self._lanes.hold(stage.lanes):
+                began = time.perf_counter()
+                self._values.run(stage)
+                seconds = time.perf_counter() - began
+            for observer in self._observers:
+                observer(stage.lanes[0], seconds)
+        except BaseException as error:  # noqa: BLE001, a lane's worker outlives any failure of a stage
+            self._error = self._error or error
+        self._finish(stage)
+
+    def _finish(self, stage: StageProgram) -> None:
+        ready: list[StageProgram] = []
+        with self._guard:
+            for index in stage.then:
+                self._waits[index] -= 1
+                if not self._waits[index]:
+                    ready.append(self._program.stages[index])
+        if ready and self._error is None:
+            self._start(ready)
+        with self._guard:
+            self._outstanding -= 1
+            done = self._outstanding == 0
+        if done:
+            self._inbox.put((float("inf"),), None)

@@ -1,0 +1,38 @@
+"""Sessions shared by everything that may share them: isomorphic stages, slots, and successive plans."""
+
+import threading
+import weakref
+from pathlib import Path
+
+import onnxruntime as ort
+
+from chrion_api import Optimization
+from chrion_runtime.devices import Device
+
+
+class SessionStore:
+    """Keeps each session for as long as something holds it; keyed by sub-model, lane scope and options.
+
+    A sub-model's file is named by its content, so isomorphic stages with the same weights are one key.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sessions: weakref.WeakValueDictionary[tuple[object, ...], ort.InferenceSession] = (
+            weakref.WeakValueDictionary()
+        )
+
+    def get(
+        self, path: Path, device: Device, lanes: tuple[str, ...], optimization: Optimization, spin: bool
+    ) -> ort.InferenceSession:
+        """The session of a sub-model's file; built where there is none."""
+        key = (path, device.scope(lanes[0]), len(lanes), optimization, spin)
+        with self._lock:
+            session = self._sessions.get(key)
+            if session is None:
+                session = self._sessions[key] = device.session(path, len(lanes), optimization, spin)
+            return session
+
+    def __len__(self) -> int:
+        """Sessions that are alive."""
+        return len(self._sessions)
