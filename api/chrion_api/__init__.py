@@ -8,13 +8,12 @@ from chrion_api.plan import (
     Frontier,
     GpuBytes,
     Latency,
-    Optimization,
     Plan,
     PlanFile,
     Rewrite,
     Stage,
 )
-from chrion_api.profile import DeviceKey, DeviceProfile, Profile, Transfer, Whole
+from chrion_api.profile import DeviceKey, DeviceProfile, NodeCost, Optimization, Profile, Transfer, Whole
 from chrion_api.slo import SLO, Load, Mode
 from chrion_api.status import Condition, ConditionType, Reason, Status
 from chrion_api.units import Duration, Quantity
@@ -41,6 +40,7 @@ __all__ = [
     "Load",
     "Mode",
     "ModelRef",
+    "NodeCost",
     "Optimization",
     "Plan",
     "PlanFile",

@@ -1,6 +1,5 @@
 """Plan: which nodes run where. A plan file holds, for each shape bucket, the frontier of plans."""
 
-from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -8,7 +7,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
-from chrion_api.profile import DeviceKey
+from chrion_api.profile import DeviceKey, Optimization
 
 PLAN_VERSION = 1
 
@@ -44,15 +43,6 @@ NodeRanges = Annotated[
 """Node indices, written as ranges ("0-15,17") so that a plan of 10,000 nodes stays small."""
 
 
-class Optimization(StrEnum):
-    """How far ONNX Runtime may optimise inside a stage."""
-
-    NONE = "None"
-    """Not at all: bit-equal to the normalised model."""
-    ALL = "All"
-    """Fusions and layouts too: equal within the stated tolerance."""
-
-
 class Rewrite(Document):
     """One exact transformation of the graph, replayed before the stages are cut."""
 
@@ -71,6 +61,8 @@ class Stage(Document):
     """The lanes it holds, such as cpu/0; several of one device are its intra-op threads."""
     optimization: Optimization = Optimization.NONE
     """How far ONNX Runtime may optimise inside it."""
+    operators: dict[str, int] = {}
+    """Its nodes counted by operator, for people."""
     start_seconds: float = Field(default=0, ge=0)
     """When it starts in the predicted schedule."""
     finish_seconds: float = Field(default=0, ge=0)

@@ -4,6 +4,8 @@ Planning is a pure function of graph, profile and objective, so a profile is all
 device that is not here.
 """
 
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
@@ -12,6 +14,15 @@ from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
 
 PROFILE_VERSION = 1
+
+
+class Optimization(StrEnum):
+    """How far ONNX Runtime may optimise what it runs."""
+
+    NONE = "None"
+    """Not at all: bit-equal to the normalised model."""
+    ALL = "All"
+    """Fusions and layouts too: equal within the stated tolerance."""
 
 
 class DeviceKey(Document):
@@ -27,17 +38,28 @@ class DeviceKey(Document):
     """The GPU driver's version."""
 
 
+class NodeCost(Document):
+    """What one kind of node costs on one device."""
+
+    seconds: float = Field(gt=0)
+    """Median seconds of one run on one lane, nothing optimised."""
+    bytes: int = Field(default=0, ge=0)
+    """Device memory that it takes for as long as it is loaded: its weights, and the device's own copies of them."""
+
+
 class Whole(Document):
-    """One run of a whole graph on one device: what the sum of its nodes is scaled to."""
+    """Runs of a whole graph on one device: what the sum of its nodes is scaled to."""
 
     graph: str
     """SHA-256 of the graph."""
     inputs: dict[str, Shape]
     """The shapes it ran with."""
+    lanes: int = Field(ge=1)
+    """Lanes it held."""
+    optimization: Optimization
+    """How far ONNX Runtime optimised it."""
     seconds: float = Field(gt=0)
-    """Median seconds of a run on one lane."""
-    optimized_seconds: float | None = Field(default=None, gt=0)
-    """The same with every optimisation that fuses nodes."""
+    """Median seconds of a run."""
 
 
 class DeviceProfile(Document):
@@ -52,13 +74,20 @@ class DeviceProfile(Document):
     hop_seconds: float = Field(ge=0)
     """Fixed cost of one more stage on the same lane."""
     handoff_seconds: float = Field(ge=0)
-    """Cost of starting a stage on another lane of this device when its inputs are there."""
+    """Cost of starting a stage on this device when its last input came from another lane."""
     context_bytes: int = Field(default=0, ge=0)
     """Device memory that a process takes before it loads anything."""
-    seconds: dict[str, float] = {}
-    """Median seconds of one run on one lane, by node signature."""
+    nodes: dict[str, NodeCost | None] = {}
+    """Cost by node signature; null for what the device cannot run."""
     wholes: tuple[Whole, ...] = ()
-    """Runs of whole graphs on one lane."""
+    """Runs of whole graphs."""
+
+    def whole(self, graph: str, inputs: Mapping[str, Shape], lanes: int, optimization: Optimization) -> float | None:
+        """Seconds of a whole graph; None where it was not measured so."""
+        for entry in self.wholes:
+            if (entry.graph, entry.inputs, entry.lanes, entry.optimization) == (graph, inputs, lanes, optimization):
+                return entry.seconds
+        return None
 
 
 class Transfer(Document):

@@ -54,7 +54,8 @@ class Graph:
         found = {value.name: TensorType.from_proto(value.type) for value in self.model.graph.value_info}
         found |= self.inputs
         found |= self.outputs
-        return {name: kind for name, kind in found.items() if kind is not None}
+        there = self.producer.keys() | self.inputs.keys()
+        return {name: kind for name, kind in found.items() if kind is not None and name in there}
 
     @cached_property
     def consumers(self) -> dict[str, tuple[int, ...]]:

@@ -15,13 +15,17 @@ from chrion_runtime.servable import Array, StageObserver
 from chrion_runtime.values import LooseValues, Slot, Values
 
 
+SLOTS = 2
+"""Requests whose values are bound in advance; more wait for one of them to end."""
+
+
 class Executor:
     """Runs one program; many threads may call `run` at once.
 
     The caller's own thread runs the stages of the plan's home lane, so that a plan over one lane costs no hand-off.
     """
 
-    def __init__(self, program: Program, devices: Mapping[str, Device], lanes: Lanes, slots: int) -> None:
+    def __init__(self, program: Program, devices: Mapping[str, Device], lanes: Lanes, slots: int = SLOTS) -> None:
         self.program = program
         self._devices = devices
         self._lanes = lanes

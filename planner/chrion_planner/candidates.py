@@ -1,0 +1,147 @@
+"""Candidate plans of one bucket: every single device, and what each algorithm makes of each rewritten graph."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from chrion_api import Optimization, Plan, Profile, Rewrite, Stage
+from chrion_graph.graph import Graph
+from chrion_planner.costs import Bucket, Costs, costs
+from chrion_planner.memory import gpu_bytes
+from chrion_planner.partition import HOST, Budget, Problem, Simulation, coarsen, group, heft, milp
+
+MEMORY_STEPS = (0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)
+"""Parts of what the whole model takes on a GPU, as budgets for the frontier's smaller plans (ε-constraint)."""
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A bucket of a graph that some rewrites were applied to."""
+
+    rewrites: tuple[Rewrite, ...]
+    bucket: Bucket
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Plans with predicted latency and memory, in the order they were found; no two have the same name."""
+
+    plans: tuple[Plan, ...]
+    truncated: bool
+    """True when an algorithm was stopped by the clock, so that another run may give other plans."""
+
+
+def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) -> Candidates:
+    """All candidate plans, no two with the same stages. Raises ProfileMismatch."""
+    found: dict[object, Plan] = {}
+    truncated = False
+    for variant in variants:
+        for plan in _single_devices(variant, profile):
+            found.setdefault(_key(plan), plan)
+        work = costs(variant.bucket, profile, Optimization.ALL)
+        for name, problem in _problems(work.problem):
+            for algorithm, stages, stopped in _partitions(problem, budget):
+                truncated |= stopped
+                plan = _plan(f"{algorithm}{name}", variant, profile, work, stages)
+                found.setdefault(_key(plan), plan)
+    return Candidates(tuple(found.values()), truncated)
+
+
+def _problems(problem: Problem) -> Iterator[tuple[str, Problem]]:
+    """The problem, and where there is a GPU the same under smaller and smaller memory budgets."""
+    yield "", problem
+    for device in problem.devices:
+        if device == HOST:
+            continue
+        whole = problem.bytes_taken(device, range(len(problem.tasks)))
+        for step in MEMORY_STEPS:
+            limit = {**problem.budget, device: int(whole * step)}
+            yield f"-{round(step * 100)}%-of-{device}", replace(problem, budget=limit)
+
+
+def _partitions(problem: Problem, budget: Budget) -> Iterator[tuple[str, Simulation, bool]]:
+    """What each algorithm makes of the coarsened problem, as stages of the original."""
+    if len(problem.lanes) < 2:
+        return
+    small = coarsen(problem, cheap_seconds=max(problem.handoff.values()))
+    for name, algorithm in (("heft", heft), ("milp", milp)):
+        schedule = algorithm(small.problem, budget)
+        if schedule is not None:
+            simulation = group(small.problem, schedule)
+            stages = tuple(small.expand(simulation.stages))
+            yield name, Simulation(stages, simulation.makespan), schedule.truncated
+
+
+def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulation: Simulation) -> Plan:
+    lanes = work.problem.lanes
+    stages = tuple(
+        Stage(
+            nodes=tuple(sorted(node for task in stage.tasks for node in work.members[task])),
+            lanes=(lanes[stage.lane].name,),
+            optimization=Optimization.ALL,
+            operators=_operators(variant.bucket.graph, [node for task in stage.tasks for node in work.members[task]]),
+            start_seconds=stage.start,
+            finish_seconds=stage.finish,
+        )
+        for stage in simulation.stages
+    )
+    return _finished(name, variant, profile, work, stages, simulation.makespan)
+
+
+def _single_devices(variant: Rewritten, profile: Profile) -> Iterator[Plan]:
+    """Everything in one stage, on each device alone: on one lane and on all, with and without optimisation."""
+    graph = variant.bucket.graph
+    nodes = tuple(range(len(graph.nodes)))
+    for device in profile.devices:
+        for optimization in Optimization:
+            work = costs(variant.bucket, profile, optimization)
+            for count in sorted({1, device.lanes}):
+                seconds = device.whole(graph.digest, variant.bucket.inputs, count, optimization)
+                if seconds is None:
+                    continue
+                stage = Stage(
+                    nodes=nodes,
+                    lanes=tuple(f"{device.name}/{lane}" for lane in range(count)),
+                    optimization=optimization,
+                    operators=_operators(graph, nodes),
+                    finish_seconds=seconds,
+                )
+                lanes = f"{count}-lane{'s' if count > 1 else ''}"
+                name = f"{device.name}-{lanes}" + ("-plain" if optimization is Optimization.NONE else "")
+                yield _finished(name, variant, profile, work, (stage,), seconds)
+
+
+def _finished(
+    name: str, variant: Rewritten, profile: Profile, work: Costs, stages: tuple[Stage, ...], seconds: float
+) -> Plan:
+    bucket = variant.bucket
+    node_bytes = {
+        device: _per_node(len(bucket.graph.nodes), work, device) for device in work.problem.devices if device != HOST
+    }
+    used = {stage.device for stage in stages}
+    context = sum(device.context_bytes for device in profile.devices if device.name in used)
+    return Plan(
+        name="+".join((name, *(rewrite.name for rewrite in variant.rewrites))),
+        rewrites=variant.rewrites,
+        graph=bucket.graph.digest,
+        stages=stages,
+        predicted_seconds=seconds,
+        gpu_bytes=gpu_bytes(bucket.graph, bucket.shapes, stages, node_bytes, context),
+    )
+
+
+def _operators(graph: Graph, nodes: Sequence[int]) -> dict[str, int]:
+    return dict(sorted(Counter(graph.nodes[node].op_type for node in nodes).items()))
+
+
+def _per_node(count: int, work: Costs, device: str) -> list[int]:
+    """What each node takes; a task of several nodes is counted at its first one."""
+    found = [0] * count
+    for task, nodes in enumerate(work.members):
+        found[nodes[0]] = work.problem.memory[device][task]
+    return found
+
+
+def _key(plan: Plan) -> object:
+    stages = tuple((stage.nodes, stage.lanes, stage.optimization) for stage in plan.stages)
+    return tuple(rewrite.to_json() for rewrite in plan.rewrites), stages

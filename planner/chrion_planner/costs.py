@@ -1,0 +1,127 @@
+"""From a graph and a profile to the problem that the partitioning algorithms solve. Pure: nothing is measured here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+
+import networkx as nx
+
+from chrion_api import DeviceProfile, Optimization, Profile, Shape
+from chrion_graph.graph import Graph, Shapes
+from chrion_graph.signature import signatures
+from chrion_planner.errors import ProfileMismatch
+from chrion_planner.partition import HOST, Lane, Link, Problem
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A graph with one bucket of input shapes, and the shapes of all its values that follow from them."""
+
+    graph: Graph
+    inputs: Mapping[str, Shape]
+    shapes: Shapes
+
+
+@dataclass(frozen=True)
+class Costs:
+    """A partitioning problem, and for each of its tasks the graph nodes that it stands for."""
+
+    problem: Problem
+    members: tuple[tuple[int, ...], ...]
+
+
+def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs:
+    """The problem of placing a graph's nodes on the profile's devices.
+
+    Raises ProfileMismatch where the profile lacks a node of the graph.
+    """
+    graph = bucket.graph
+    members, dag = _tasks(bucket)
+    names = signatures(graph, bucket.shapes)
+    seconds: dict[str, list[float]] = {}
+    memory: dict[str, list[int]] = {}
+    for device in profile.devices:
+        _check(device, names, graph)
+        scale = _scale(bucket, device, names, optimization)
+        node_seconds = [cost.seconds * scale if (cost := device.nodes[name]) else inf for name in names]
+        node_bytes = [cost.bytes if (cost := device.nodes[name]) else 0 for name in names]
+        seconds[device.name] = [sum(node_seconds[node] for node in nodes) for nodes in members]
+        memory[device.name] = [sum(node_bytes[node] for node in nodes) for nodes in members]
+    problem = Problem(
+        tasks=dag,
+        seconds=seconds,
+        lanes=tuple(Lane(f"{item.name}/{lane}", item.name) for item in profile.devices for lane in range(item.lanes)),
+        host_in=[_bytes(graph, nodes, graph.reads, graph.inputs, bucket.shapes) for nodes in members],
+        host_out=[_bytes(graph, nodes, graph.writes, graph.outputs, bucket.shapes) for nodes in members],
+        hop={item.name: item.hop_seconds for item in profile.devices},
+        handoff={item.name: item.handoff_seconds for item in profile.devices},
+        links=_links(profile),
+        memory=memory,
+    )
+    return Costs(problem, members)
+
+
+def _tasks(bucket: Bucket) -> tuple[tuple[tuple[int, ...], ...], "nx.DiGraph[int]"]:
+    """Nodes that cannot be parted as one task, with whatever lies on a way between them."""
+    graph = bucket.graph
+    dag = graph.dag(bucket.shapes)
+    bound: nx.DiGraph[int] = nx.DiGraph(dag)
+    bound.add_edges_from((target, source) for source, target in graph.joined())
+    members = sorted(tuple(sorted(nodes)) for nodes in nx.strongly_connected_components(bound))
+    if len(members) == len(graph.nodes):
+        return tuple(members), dag
+    task_of = {node: task for task, nodes in enumerate(members) for node in nodes}
+    small: nx.DiGraph[int] = nx.DiGraph()
+    small.add_nodes_from(range(len(members)))
+    small.add_edges_from((task_of[a], task_of[b]) for a, b in dag.edges if task_of[a] != task_of[b])
+    order = {task: place for place, task in enumerate(nx.lexicographical_topological_sort(small))}
+    result: nx.DiGraph[int] = nx.DiGraph()
+    result.add_nodes_from(range(len(members)))
+    for a, b in dag.edges:
+        source, target = order[task_of[a]], order[task_of[b]]
+        if source != target:
+            before = result.get_edge_data(source, target, {"bytes": 0})["bytes"]
+            result.add_edge(source, target, bytes=before + dag.edges[a, b]["bytes"])
+    return tuple(nodes for _, nodes in sorted((order[task], nodes) for task, nodes in enumerate(members))), result
+
+
+def _check(device: DeviceProfile, names: Sequence[str], graph: Graph) -> None:
+    for index, name in enumerate(names):
+        if name not in device.nodes or (device.name == HOST and device.nodes[name] is None):
+            raise ProfileMismatch(
+                f"the profile has no {graph.nodes[index].op_type} of these shapes for {device.name} "
+                f"(node {index}, signature {name}); it was made for another model or other shapes: profile again"
+            )
+
+
+def _scale(bucket: Bucket, device: DeviceProfile, names: Sequence[str], optimization: Optimization) -> float:
+    """What the sum of nodes, each measured with hot caches, is to be multiplied with to give the whole."""
+    whole = device.whole(bucket.graph.digest, bucket.inputs, 1, optimization)
+    total = sum(cost.seconds for name in names if (cost := device.nodes[name]))
+    return whole / total if whole and total else 1.0
+
+
+def _bytes(
+    graph: Graph,
+    nodes: Sequence[int],
+    values_of: Sequence[Sequence[str]],
+    wanted: Mapping[str, object],
+    shapes: Shapes,
+) -> int:
+    names = {name for node in nodes for name in values_of[node] if name in wanted}
+    return sum(graph.value_bytes(name, shapes) for name in names)
+
+
+def _links(profile: Profile) -> dict[tuple[str, str], Link]:
+    """Copies between any two devices; between two that are not the host, by way of it."""
+    links = {
+        (item.source, item.target): Link(item.latency_seconds, item.bytes_per_second) for item in profile.transfers
+    }
+    others = [item.name for item in profile.devices if item.name != HOST]
+    for source in others:
+        for target in others:
+            if source != target and (source, target) not in links:
+                out, back = links[source, HOST], links[HOST, target]
+                bandwidth = 1 / (1 / out.bytes_per_second + 1 / back.bytes_per_second)
+                links[source, target] = Link(out.latency_seconds + back.latency_seconds, bandwidth)
+    return links

@@ -1,0 +1,158 @@
+"""Contenders: ways to run a model that are measured against each other. They live inside worker processes."""
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from chrion_api import GpuBytes, Plan
+from chrion_graph.graph import Graph
+from chrion_runtime.devices import open_devices
+from chrion_runtime.executor import Executor
+from chrion_runtime.lanes import Lanes
+from chrion_runtime.program import Program
+from chrion_runtime.sessions import SessionStore
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Runner(Protocol):
+    """A contender that is loaded and can be run."""
+
+    def run(self) -> Arrays:
+        """One run; the outputs by name."""
+
+    def used(self) -> GpuBytes | None:
+        """GPU memory it takes; None where that cannot be told."""
+
+
+class Contender(Protocol):
+    """What to run; travels to the worker that runs it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in results."""
+
+    @property
+    def needs_address_space(self) -> bool:
+        """True for CUDA, which reserves far more than it uses, so that no limit can be set."""
+
+    def load(self) -> Runner:
+        """Load it, in the worker."""
+
+
+@dataclass(frozen=True)
+class PlanContender:
+    """A plan, run by the runtime's own executor as it would serve."""
+
+    plan: Plan
+    folder: Path
+    devices: tuple[str, ...]
+    cpu_lanes: int
+    feeds: Mapping[str, NDArray[Any]]
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
+
+    @property
+    def needs_address_space(self) -> bool:
+        return any(device.startswith("cuda") for device in self.plan.devices)
+
+    def load(self) -> Runner:
+        return _PlanRunner(self)
+
+
+class _PlanRunner:
+    def __init__(self, contender: PlanContender) -> None:
+        wanted = [name for name in contender.devices if name in contender.plan.devices]
+        self._devices = open_devices(wanted, contender.cpu_lanes)
+        program = Program(Graph.load(contender.folder), contender.plan, self._devices, SessionStore())
+        self._executor = Executor(program, self._devices, Lanes())
+        self._feeds = dict(contender.feeds)
+        self._executor.warm(self._feeds)
+
+    def run(self) -> Arrays:
+        return self._executor.run(self._feeds)
+
+    def used(self) -> GpuBytes | None:
+        used = [device.used() for name, device in self._devices.items() if name != "cpu"]
+        known = [item for item in used if item is not None]
+        if len(known) < len(used):
+            return None
+        return GpuBytes(
+            weights=sum(item.weights for item in known),
+            activations=sum(item.activations for item in known),
+            workspace=sum(item.workspace for item in known),
+            context=sum(item.context for item in known),
+        )
+
+
+@dataclass(frozen=True)
+class SessionContender:
+    """The original model in one plain ONNX Runtime session, as people run it without Chrion.
+
+    `threads` 0 is ONNX Runtime's default: all cores. Every optimisation is on, which is its default too.
+    """
+
+    name: str
+    model: Path
+    feeds: Mapping[str, NDArray[Any]]
+    threads: int = 0
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+
+    @property
+    def needs_address_space(self) -> bool:
+        return self.providers[0] != "CPUExecutionProvider"
+
+    def load(self) -> Runner:
+        return _SessionRunner(self)
+
+
+class _SessionRunner:
+    def __init__(self, contender: SessionContender) -> None:
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = contender.threads
+        self._session = ort.InferenceSession(contender.model, options, providers=list(contender.providers))
+        self._names = [output.name for output in self._session.get_outputs()]
+        self._feeds = dict(contender.feeds)
+
+    def run(self) -> Arrays:
+        return dict(zip(self._names, self._session.run(self._names, self._feeds), strict=True))
+
+    def used(self) -> GpuBytes | None:
+        return None
+
+
+_runner: Runner | None = None
+"""The contender of this worker process."""
+
+
+def prepare(contender: Contender) -> tuple[Arrays, GpuBytes | None]:
+    """Load the worker's contender and run it once; returns its outputs and the GPU memory it takes."""
+    global _runner
+    sys.setswitchinterval(50e-6)  # as the server has it: lanes must not wait for each other's interpreter lock
+    _runner = contender.load()
+    outputs = _runner.run()
+    return outputs, _runner.used()
+
+
+def turn(seconds: float, least: int) -> list[float]:
+    """One turn of the worker's contender: runs for about `seconds`, after a little warming; seconds of each run."""
+    assert _runner is not None, "prepare comes first"
+    warm_until = time.perf_counter() + seconds / 5
+    while time.perf_counter() < warm_until:
+        _runner.run()
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(times) < least or time.perf_counter() < until:
+        began = time.perf_counter()
+        _runner.run()
+        times.append(time.perf_counter() - began)
+    return times

@@ -1,0 +1,43 @@
+"""Partitioning: from tasks with costs to stages on lanes.
+
+One algorithm a file, all of one signature, all in ALGORITHMS; `validate` holds the one check that every schedule and
+every set of stages passes. Nothing here knows of ONNX.
+"""
+
+from chrion_planner.partition.bound import lower_bound
+from chrion_planner.partition.coarsen import Coarse, coarsen
+from chrion_planner.partition.heft import heft
+from chrion_planner.partition.milp import milp
+from chrion_planner.partition.problem import HOST, Algorithm, Budget, Lane, Link, Problem, Schedule, StagePlan
+from chrion_planner.partition.simulate import Simulation, simulate
+from chrion_planner.partition.single import each_device, on_device, single
+from chrion_planner.partition.stages import group
+from chrion_planner.partition.validate import validate_schedule, validate_stages
+
+ALGORITHMS: dict[str, Algorithm] = {"single": single, "heft": heft, "milp": milp}
+"""Every algorithm by name. `single` is the best single device; `each_device` gives them all."""
+
+__all__ = [
+    "ALGORITHMS",
+    "HOST",
+    "Algorithm",
+    "Budget",
+    "Coarse",
+    "Lane",
+    "Link",
+    "Problem",
+    "Schedule",
+    "Simulation",
+    "StagePlan",
+    "coarsen",
+    "each_device",
+    "group",
+    "heft",
+    "lower_bound",
+    "milp",
+    "on_device",
+    "simulate",
+    "single",
+    "validate_schedule",
+    "validate_stages",
+]

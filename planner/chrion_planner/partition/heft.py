@@ -1,0 +1,113 @@
+"""HEFT, a list scheduler for lanes of different speed, and the budget of each device's memory.
+
+Topcuoglu, Hariri, Wu: Performance-effective and low-complexity task scheduling for heterogeneous computing, IEEE
+Transactions on Parallel and Distributed Systems 13(3), 2002.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import permutations
+from math import inf, isfinite
+
+from chrion_planner.partition.problem import HOST, Budget, Problem, Schedule
+from chrion_planner.partition.timing import answered, ready_seconds
+
+
+class _Queue:
+    """The busy intervals of one lane, in order of time."""
+
+    def __init__(self) -> None:
+        self.starts: list[float] = []
+        self.finishes: list[float] = []
+
+    def slot(self, ready: float, seconds: float) -> tuple[int, float]:
+        """Position and start of the first gap that holds `seconds` from `ready` on."""
+        position = bisect_right(self.starts, ready)
+        start = max(ready, self.finishes[position - 1]) if position else ready
+        while position < len(self.starts) and start + seconds > self.starts[position]:
+            start = max(start, self.finishes[position])
+            position += 1
+        return position, start
+
+    def insert(self, position: int, start: float, finish: float) -> None:
+        self.starts.insert(position, start)
+        self.finishes.insert(position, finish)
+
+
+class _Room:
+    """Bytes still free on each device; what only one device can run has its place there from the beginning."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.reserved: dict[int, str] = {}
+        for task in range(len(problem.tasks)):
+            able = [device for device in problem.devices if problem.can_run(task, device)]
+            if len(able) == 1:
+                self.reserved[task] = able[0]
+        self.free = {device: float(problem.budget.get(device, inf)) for device in problem.devices}
+        for task, device in self.reserved.items():
+            self.free[device] -= problem.bytes_taken(device, (task,))
+
+    def holds(self, task: int, device: str) -> bool:
+        need = 0 if task in self.reserved else self.problem.bytes_taken(device, (task,))
+        return self.problem.can_run(task, device) and need <= self.free[device]
+
+    def take(self, task: int, device: str) -> None:
+        if task not in self.reserved:
+            self.free[device] -= self.problem.bytes_taken(device, (task,))
+
+
+def heft(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 - one signature for all algorithms
+    """Each task, the one with the longest way to the end first, on the lane where it ends first.
+
+    Ties go to the lower number, of task and of lane. None where a task is left with no device that has room for it.
+    """
+    ranks = upward_ranks(problem)
+    room = _Room(problem)
+    queues = [_Queue() for _ in problem.lanes]
+    lane: list[int | None] = [None] * len(ranks)
+    start, finish = [0.0] * len(ranks), [0.0] * len(ranks)
+    for task in sorted(range(len(ranks)), key=lambda task: (-ranks[task], task)):
+        best: tuple[float, int, int, float] | None = None
+        for index, (queue, candidate) in enumerate(zip(queues, problem.lanes, strict=True)):
+            if not room.holds(task, candidate.device):
+                continue
+            seconds = problem.seconds[candidate.device][task]
+            position, at = queue.slot(ready_seconds(problem, task, index, lane, finish), seconds)
+            end = at + seconds + problem.copy_seconds(candidate.device, HOST, problem.host_out[task])
+            if best is None or end < best[0]:
+                best = end, index, position, at
+        if best is None:
+            return None
+        _, index, position, at = best
+        device = problem.lanes[index].device
+        lane[task], start[task], finish[task] = index, at, at + problem.seconds[device][task]
+        queues[index].insert(position, at, finish[task])
+        room.take(task, device)
+    lanes = tuple(index for index in lane if index is not None)
+    return Schedule(lanes, tuple(start), tuple(finish), answered(problem, lanes, finish))
+
+
+def upward_ranks(problem: Problem) -> list[float]:
+    """For each task the longest way from its start to the end, in seconds, all costs being means over the lanes."""
+    devices = [lane.device for lane in problem.lanes]
+    pairs = list(permutations(devices, 2))
+    handoff = _mean(problem.handoff[target] for _, target in pairs)
+    links = [problem.links[pair] for pair in pairs if pair[0] != pair[1]]
+    latency = sum(link.latency_seconds for link in links) / max(len(pairs), 1)
+    per_byte = sum(1 / link.bytes_per_second for link in links) / max(len(pairs), 1)
+
+    ranks = [0.0] * len(problem.tasks)
+    for task in reversed(range(len(ranks))):
+        nbytes = problem.host_out[task]
+        rest = _mean(problem.copy_seconds(device, HOST, nbytes) for device in devices)
+        for consumer, edge in problem.tasks.succ[task].items():
+            copy = latency + edge["bytes"] * per_byte if edge["bytes"] else 0.0
+            rest = max(rest, handoff + copy + ranks[consumer])
+        ranks[task] = _mean(problem.seconds[device][task] for device in devices) + rest
+    return ranks
+
+
+def _mean(values: Iterable[float]) -> float:
+    finite = [value for value in values if isfinite(value)]
+    return sum(finite) / len(finite) if finite else 0.0

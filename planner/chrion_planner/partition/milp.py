@@ -1,0 +1,274 @@
+"""The exact makespan as a mixed integer linear program, for problems small enough to solve it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from heapq import heapify, heappop, heappush
+from itertools import combinations, pairwise
+from math import isfinite
+from typing import Any
+
+import networkx as nx
+import pulp
+
+from chrion_planner.partition import solver as solvers
+from chrion_planner.partition.bound import heads, lower_bound, tails
+from chrion_planner.partition.heft import heft
+from chrion_planner.partition.problem import HOST, Budget, Problem, Schedule
+from chrion_planner.partition.single import single
+from chrion_planner.partition.timing import timed
+
+MAX_TASKS = 40
+"""Tasks above which no program is built."""
+
+MAX_PAIRS = 200
+"""Pairs of tasks that no precedence orders above which no program is built: each is a decision to branch on."""
+
+HORIZON = 1000.0
+"""The upper bound on the makespan in the program's unit of time, so that tolerances mean the same in every problem."""
+
+BUDGET = 1e6
+"""A memory budget in the program's unit of bytes, for the same reason."""
+
+
+def milp(problem: Problem, budget: Budget) -> Schedule | None:
+    """The schedule of the least makespan, to one part in a million; optimal where that is proven.
+
+    Never worse than HEFT and the single devices, whose best is its upper bound and first solution. None where there
+    are more than MAX_TASKS tasks or MAX_PAIRS unordered pairs, or no schedule within the memory budget was found.
+    """
+    return solve(problem, budget, solvers.default())
+
+
+def solve(problem: Problem, budget: Budget, solver: Callable[[Any, Budget], solvers.Outcome]) -> Schedule | None:
+    """`milp` with the solver given."""
+    if len(problem.tasks) > MAX_TASKS or not all(isfinite(best) for best in problem.best_seconds):
+        return None
+    pairs = unordered_pairs(problem)
+    if len(pairs) > MAX_PAIRS:
+        return None
+    known = [schedule for schedule in (heft(problem, budget), single(problem, budget)) if schedule is not None]
+    first = min(known, key=lambda schedule: schedule.makespan, default=None)
+    if first is not None and first.makespan <= lower_bound(problem):
+        return replace(first, optimal=True)
+    program = _Program(problem, pairs, _horizon(problem) if first is None else first.makespan)
+    if first is not None:
+        program.start_from(first)
+    outcome = solver(program.lp, budget)
+    best = first
+    if outcome.found:
+        found = program.schedule()
+        if not _within_budgets(problem, found):  # by a rounding of the solver's; what it proved is then not proven
+            return first and replace(first, truncated=outcome.truncated)
+        if best is None or found.makespan < best.makespan:
+            best = found
+    return best and replace(best, optimal=outcome.optimal, truncated=outcome.truncated)
+
+
+def unordered_pairs(problem: Problem) -> list[tuple[int, int]]:
+    """The pairs of tasks, the lower number first, of which neither waits for the other."""
+    after = {task: nx.descendants(problem.tasks, task) for task in problem.tasks}
+    return [(i, j) for i, j in combinations(range(len(problem.tasks)), 2) if j not in after[i]]
+
+
+def _within_budgets(problem: Problem, schedule: Schedule) -> bool:
+    def held(device: str) -> list[int]:
+        return [task for task, lane in enumerate(schedule.lane) if problem.lanes[lane].device == device]
+
+    return all(problem.within_budget(device, held(device)) for device in problem.devices)
+
+
+def _horizon(problem: Problem) -> float:
+    """A makespan that any placement stays within: everything one after the other, each at its worst."""
+    lanes = problem.lanes
+    total = 0.0
+    for task in problem.tasks:
+        able = [device for device in problem.devices if problem.can_run(task, device)]
+        total += max(problem.seconds[device][task] for device in able)
+        total += max(problem.copy_seconds(HOST, device, problem.host_in[task]) for device in able)
+        total += max(problem.copy_seconds(device, HOST, problem.host_out[task]) for device in able)
+    for edge in problem.tasks.edges:
+        nbytes = problem.tasks.edges[edge]["bytes"]
+        total += max((problem.arrival_seconds(a, b, nbytes) for a in lanes for b in lanes), default=0.0)
+    return total
+
+
+@dataclass
+class _Program:
+    """The program: `on[task, lane]` and `before[task, task]` are decided, `start[task]` and the makespan follow."""
+
+    problem: Problem
+    pairs: list[tuple[int, int]]
+    horizon: float
+    lp: Any = field(init=False)
+    on: dict[tuple[int, int], Any] = field(init=False)
+    start: list[Any] = field(init=False)
+    before: dict[tuple[int, int], Any] = field(init=False, default_factory=dict)
+    route: dict[tuple[int, int, int, int], Any] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        problem, scale = self.problem, HORIZON / self.horizon
+        self.scale = scale
+        self.head = [scale * seconds for seconds in heads(problem)]
+        self.tail = [scale * seconds for seconds in tails(problem)]
+        self.best = [scale * seconds for seconds in problem.best_seconds]
+        self.tasks = range(len(problem.tasks))
+        self.lanes = range(len(problem.lanes))
+        self.lp = pulp.LpProblem("makespan", pulp.LpMinimize)
+        self.makespan = self._variable("makespan", scale * lower_bound(problem), HORIZON)
+        self.lp += self.makespan
+        self.on = {
+            (task, lane): self._variable(f"on_{task}_{lane}", 0, 1, pulp.LpInteger)
+            for task in self.tasks
+            for lane in self.lanes
+            if problem.can_run(task, problem.lanes[lane].device)
+        }
+        self.start = [self._variable(f"start_{task}", self.head[task], HORIZON) for task in self.tasks]
+        self.length = [
+            self._over_lanes(task, lambda task, device: problem.seconds[device][task]) for task in self.tasks
+        ]
+        self._place()
+        self._break_symmetry()
+        self._keep_budgets()
+        for producer, consumer in problem.tasks.edges:
+            self._arrive(producer, consumer)
+        for one, other in self.pairs:
+            self._take_turns(one, other)
+
+    def _variable(self, name: str, low: float, high: float, kind: str = pulp.LpContinuous) -> Any:
+        return self.lp.add_variable(name, low, high, kind)
+
+    def _device(self, lane: int) -> str:
+        return self.problem.lanes[lane].device
+
+    def _lanes_for(self, task: int) -> list[int]:
+        return [lane for lane in self.lanes if (task, lane) in self.on]
+
+    def _over_lanes(self, task: int, seconds: Callable[[int, str], float]) -> Any:
+        """The scaled seconds on whichever lane the task is."""
+        return pulp.lpSum(
+            self.scale * seconds(task, self._device(lane)) * self.on[task, lane] for lane in self._lanes_for(task)
+        )
+
+    def _place(self) -> None:
+        """Each task on one lane, after its part of the request and before the makespan; no lane longer than that."""
+        problem = self.problem
+        for task in self.tasks:
+            self.lp += pulp.lpSum(self.on[task, lane] for lane in self._lanes_for(task)) == 1
+            if problem.host_in[task]:
+                self.lp += self.start[task] >= self._over_lanes(
+                    task, lambda task, device: problem.copy_seconds(HOST, device, problem.host_in[task])
+                )
+            if problem.host_out[task]:
+                answer = self._over_lanes(
+                    task, lambda task, device: problem.copy_seconds(device, HOST, problem.host_out[task])
+                )
+                self.lp += self.makespan >= self.start[task] + self.length[task] + answer
+            self.lp += self.makespan >= self.start[task] + self.length[task] + self.tail[task]
+        for lane in self.lanes:
+            seconds = problem.seconds[self._device(lane)]
+            self.lp += self.makespan >= pulp.lpSum(
+                self.scale * seconds[task] * self.on[task, lane] for task in self.tasks if (task, lane) in self.on
+            )
+
+    def _break_symmetry(self) -> None:
+        """A task may use a lane of a device only if a lower task uses the device's lane before it."""
+        for device in self.problem.devices:
+            lanes = self.problem.lanes_of(device)
+            for before, lane in pairwise(lanes):
+                for task in self.tasks:
+                    if (task, lane) in self.on:
+                        lower = (self.on[other, before] for other in range(task) if (other, before) in self.on)
+                        self.lp += self.on[task, lane] <= pulp.lpSum(lower)
+
+    def _keep_budgets(self) -> None:
+        for device, limit in self.problem.budget.items():
+            lanes = self.problem.lanes_of(device)
+            taken = [
+                (BUDGET * self.problem.bytes_taken(device, (task,)) / max(limit, 1)) * self.on[task, lane]
+                for task in self.tasks
+                for lane in lanes
+                if (task, lane) in self.on
+            ]
+            if taken:
+                self.lp += pulp.lpSum(taken) <= (BUDGET if limit else 0)
+
+    def _arrive(self, producer: int, consumer: int) -> None:
+        """The consumer starts when the value has come by the route from the producer's lane to its own.
+
+        `route` is a flow from the one to the other, which is as tight as a linear program can say it, and whole
+        where the lanes are.
+        """
+        problem, nbytes = self.problem, self.problem.tasks.edges[producer, consumer]["bytes"]
+        sources, targets = self._lanes_for(producer), self._lanes_for(consumer)
+        delays = {
+            (a, b): self.scale * problem.arrival_seconds(problem.lanes[a], problem.lanes[b], nbytes)
+            for a in sources
+            for b in targets
+        }
+        arrival = self.start[producer] + self.length[producer]
+        if any(delays.values()):
+            flow = {
+                (a, b): self._variable(f"route_{producer}_{consumer}_{a}_{b}", 0, 1) for a in sources for b in targets
+            }
+            for a in sources:
+                self.lp += pulp.lpSum(flow[a, b] for b in targets) == self.on[producer, a]
+            for b in targets:
+                self.lp += pulp.lpSum(flow[a, b] for a in sources) == self.on[consumer, b]
+            arrival += pulp.lpSum(delays[ends] * flow[ends] for ends in delays)
+            self.route |= {(producer, consumer, *ends): variable for ends, variable in flow.items()}
+        self.lp += self.start[consumer] >= arrival
+
+    def _take_turns(self, one: int, other: int) -> None:
+        """On one lane one of the two comes first; only orders that can end within the horizon are thought of."""
+        shared = [lane for lane in self._lanes_for(one) if (other, lane) in self.on]
+        if not shared:
+            return
+        orders = []
+        for i, j in ((one, other), (other, one)):
+            if self.head[i] + self.best[i] + self.best[j] + self.tail[j] <= HORIZON * (1 + solvers.GAP):
+                self.before[i, j] = self._variable(f"before_{i}_{j}", 0, 1, pulp.LpInteger)
+                slack = max(HORIZON - self.tail[i] - self.head[j], 0.0)
+                self.lp += self.start[j] >= self.start[i] + self.length[i] - slack * (1 - self.before[i, j])
+                orders.append(self.before[i, j])
+        if len(orders) == 2:
+            self.lp += pulp.lpSum(orders) <= 1
+        for lane in shared:
+            self.lp += pulp.lpSum(orders) >= self.on[one, lane] + self.on[other, lane] - 1
+
+    def start_from(self, schedule: Schedule) -> None:
+        """Gives the variables the values of a schedule, its lanes renamed as the symmetry breaking wants them."""
+        lane = self._renamed(schedule.lane)
+        self.makespan.setInitialValue(HORIZON)
+        for (task, at), variable in self.on.items():
+            variable.setInitialValue(int(lane[task] == at))
+        for task, variable in enumerate(self.start):
+            variable.setInitialValue(self.scale * schedule.start[task])
+        for (i, j), variable in self.before.items():
+            first = (schedule.start[i], schedule.finish[i], i) < (schedule.start[j], schedule.finish[j], j)
+            variable.setInitialValue(int(first and lane[i] == lane[j]))
+        for (producer, consumer, a, b), variable in self.route.items():
+            variable.setInitialValue(int(lane[producer] == a and lane[consumer] == b))
+
+    def _renamed(self, lane: tuple[int, ...]) -> list[int]:
+        names: dict[int, int] = {}
+        unused = {device: iter(self.problem.lanes_of(device)) for device in self.problem.devices}
+        for at in lane:
+            if at not in names:
+                names[at] = next(unused[self._device(at)])
+        return [names[at] for at in lane]
+
+    def schedule(self) -> Schedule:
+        """The solution, with the solver's rounding taken out: its lanes and order, times computed anew."""
+        lane = [max(self._lanes_for(task), key=lambda at: self.on[task, at].value()) for task in self.tasks]
+        waiting = {task: self.problem.tasks.in_degree(task) for task in self.tasks}
+        ready = [(self.start[task].value(), task) for task in self.tasks if not waiting[task]]
+        heapify(ready)
+        order = []
+        while ready:
+            task = heappop(ready)[1]
+            order.append(task)
+            for consumer in self.problem.tasks.succ[task]:
+                waiting[consumer] -= 1
+                if not waiting[consumer]:
+                    heappush(ready, (self.start[consumer].value(), consumer))
+        return timed(self.problem, order, lane)

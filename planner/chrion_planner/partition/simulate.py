@@ -1,0 +1,201 @@
+"""When stages run: the simulator that judges every grouping, and the stage graph that it runs on."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Self
+
+from chrion_planner.errors import ScheduleError
+from chrion_planner.partition.problem import HOST, Problem, StagePlan
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Stages with their times, in the order of their start, and the makespan in seconds."""
+
+    stages: tuple[StagePlan, ...]
+    makespan: float
+    """When the last stage has ended and the whole answer is on the host."""
+
+
+def simulate(problem: Problem, stages: Sequence[StagePlan]) -> Simulation:
+    """The times of the stages; each lane runs its stages in the order given, each as early as it can.
+
+    A stage takes its device's hop and the seconds of its tasks. It starts when its lane is free, its part of the
+    request has arrived, and every value it reads has: a value can leave when the whole stage that makes it has ended,
+    and the values that one stage reads from another travel together. The times in `stages` are not looked at. Raises
+    ScheduleError where stages wait for one another in a circle.
+    """
+    simulation = StageGraph.of(problem, stages).run()
+    if simulation is None:
+        raise ScheduleError("acyclic stages", "stages wait for one another in a circle")
+    return simulation
+
+
+def reads(
+    problem: Problem, tasks: Iterable[int], stage_of: Sequence[int] | Mapping[int, int], own: int
+) -> dict[int, int]:
+    """Bytes that a stage of these tasks, numbered `own`, reads from each other stage; each producer's value once."""
+    values: dict[int, int] = {}
+    for task in tasks:
+        for producer, edge in problem.tasks.pred[task].items():
+            if stage_of[producer] != own:
+                values[producer] = max(values.get(producer, 0), edge["bytes"])
+    total: dict[int, int] = {}
+    for producer, nbytes in values.items():
+        total[stage_of[producer]] = total.get(stage_of[producer], 0) + nbytes
+    return total
+
+
+@dataclass(frozen=True)
+class _Node:
+    """One stage: what it waits for and how long it holds its lane."""
+
+    tasks: tuple[int, ...]
+    lane: int
+    seconds: float
+    request: float
+    """Seconds until its part of the request has arrived."""
+    answer: float
+    """Seconds from its end until its part of the answer is on the host."""
+
+
+class StageGraph:
+    """Stages on lanes that can be merged and moved; every change gives a new graph and leaves the old one alone."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        nodes: dict[int, _Node],
+        orders: list[list[int]],
+        stage_of: list[int],
+        reads_of: dict[int, dict[int, int]],
+    ) -> None:
+        self.problem = problem
+        self.nodes = nodes
+        self.orders = orders
+        """For each lane its stages in order."""
+        self.stage_of = stage_of
+        self.reads_of = reads_of
+        """For each stage the stages it reads from, with the bytes."""
+        self.start: dict[int, float] = {}
+        self.cause: dict[int, int | None] = {}
+        """For each stage the one that it started right after: its lane's last, or the last it waited for."""
+        self.makespan = self._time()
+
+    @classmethod
+    def of(cls, problem: Problem, stages: Sequence[StagePlan]) -> Self:
+        """The graph of these stages."""
+        stage_of = [-1] * len(problem.tasks)
+        orders: list[list[int]] = [[] for _ in problem.lanes]
+        for index, stage in enumerate(stages):
+            orders[stage.lane].append(index)
+            for task in stage.tasks:
+                stage_of[task] = index
+        nodes = {index: _node(problem, stage.tasks, stage.lane) for index, stage in enumerate(stages)}
+        reads_of = {index: reads(problem, stage.tasks, stage_of, index) for index, stage in enumerate(stages)}
+        return cls(problem, nodes, orders, stage_of, reads_of)
+
+    def run(self) -> Simulation | None:
+        """The stages with their times; None where they wait for one another in a circle."""
+        if self.makespan is None:
+            return None
+        timed = [
+            StagePlan(node.tasks, node.lane, self.start[index], self.start[index] + node.seconds)
+            for index, node in self.nodes.items()
+        ]
+        timed.sort(key=lambda stage: (stage.start, stage.finish, stage.lane, stage.tasks))
+        return Simulation(tuple(timed), self.makespan)
+
+    def merged(self, first: int, second: int) -> Self:
+        """Two neighbours of one lane as one stage, which keeps the first one's number."""
+        nodes, reads_of, stage_of = dict(self.nodes), dict(self.reads_of), list(self.stage_of)
+        orders = [list(order) for order in self.orders]
+        a, b = nodes[first], nodes.pop(second)
+        # Task numbers are a topological order, so sorting them is one too.
+        nodes[first] = _node(self.problem, tuple(sorted(a.tasks + b.tasks)), a.lane)
+        orders[a.lane].remove(second)
+        consumers = {stage_of[c] for task in b.tasks for c in self.problem.tasks.succ[task]} - {first, second}
+        for task in b.tasks:
+            stage_of[task] = first
+        del reads_of[second]
+        reads_of[first] = reads(self.problem, nodes[first].tasks, stage_of, first)
+        for consumer in consumers:
+            read = dict(reads_of[consumer])
+            read[first] = read.get(first, 0) + read.pop(second)
+            reads_of[consumer] = read
+        return type(self)(self.problem, nodes, orders, stage_of, reads_of)
+
+    def moved(self, stage: int, lane: int) -> Self:
+        """The stage on another lane, before the first stage there that now starts later than it does."""
+        nodes, orders = dict(self.nodes), [list(order) for order in self.orders]
+        orders[nodes[stage].lane].remove(stage)
+        later = (at for at, other in enumerate(orders[lane]) if self.start[other] > self.start[stage])
+        orders[lane].insert(next(later, len(orders[lane])), stage)
+        nodes[stage] = _node(self.problem, nodes[stage].tasks, lane)
+        return type(self)(self.problem, nodes, orders, self.stage_of, self.reads_of)
+
+    def tasks_on(self, device: str) -> list[int]:
+        """The tasks that the device holds."""
+        return [t for node in self.nodes.values() if self.problem.lanes[node.lane].device == device for t in node.tasks]
+
+    def critical(self) -> list[int]:
+        """The chain of stages that makes the makespan what it is, from its end to its beginning."""
+        stage: int | None = max(
+            self.nodes, key=lambda s: (self.start[s] + self.nodes[s].seconds + self.nodes[s].answer, s), default=None
+        )
+        chain = []
+        while stage is not None:
+            chain.append(stage)
+            stage = self.cause[stage]
+        return chain
+
+    def _time(self) -> float | None:
+        """Times every stage; the makespan, or None where lanes wait for one another in a circle."""
+        finish: dict[int, float] = {}
+        makespan = 0.0
+        waiting = [iter(order) for order in self.orders]
+        heads = [next(stages, None) for stages in waiting]
+        last: list[int | None] = [None] * len(heads)
+        advanced = True
+        while advanced:
+            advanced = False
+            for lane, stages in enumerate(waiting):
+                while (head := heads[lane]) is not None and self._place(head, last[lane], finish):
+                    makespan = max(makespan, finish[head] + self.nodes[head].answer)
+                    last[lane], heads[lane] = head, next(stages, None)
+                    advanced = True
+        return makespan if len(finish) == len(self.nodes) else None
+
+    def _place(self, stage: int, before: int | None, finish: dict[int, float]) -> bool:
+        """Times one stage; False where something that it reads has no time yet."""
+        node, problem = self.nodes[stage], self.problem
+        lane = problem.lanes[node.lane]
+        start, cause = node.request, None
+        if before is not None and finish[before] >= start:
+            start, cause = finish[before], before
+        for producer, nbytes in self.reads_of[stage].items():
+            end = finish.get(producer)
+            if end is None:
+                return False
+            source = self.nodes[producer].lane
+            if source != node.lane:
+                end += problem.arrival_seconds(problem.lanes[source], lane, nbytes)
+            if end > start:
+                start, cause = end, producer
+        self.start[stage], self.cause[stage], finish[stage] = start, cause, start + node.seconds
+        return True
+
+
+def _node(problem: Problem, tasks: tuple[int, ...], lane: int) -> _Node:
+    device = problem.lanes[lane].device
+    seconds = problem.hop[device] + sum(problem.seconds[device][task] for task in tasks)
+    if not isfinite(seconds):
+        raise ScheduleError("possible placements", f"{device} cannot run one of the tasks {tasks}")
+    return _Node(
+        tasks,
+        lane,
+        seconds,
+        problem.copy_seconds(HOST, device, sum(problem.host_in[task] for task in tasks)),
+        problem.copy_seconds(device, HOST, sum(problem.host_out[task] for task in tasks)),
+    )

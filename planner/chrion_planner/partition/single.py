@@ -1,0 +1,24 @@
+"""Everything on one lane of one device: what every other plan must beat."""
+
+from chrion_planner.partition.problem import Budget, Problem, Schedule
+from chrion_planner.partition.timing import timed
+
+
+def on_device(problem: Problem, device: str) -> Schedule | None:
+    """All tasks on the device's first lane; None where it cannot run one of them or its budget is too small."""
+    tasks = range(len(problem.tasks))
+    lane = next(iter(problem.lanes_of(device)), None)
+    if lane is None or not all(problem.can_run(task, device) for task in tasks):
+        return None
+    return timed(problem, tasks, [lane] * len(tasks)) if problem.within_budget(device, tasks) else None
+
+
+def each_device(problem: Problem) -> dict[str, Schedule]:
+    """For each device that can do the whole work alone its schedule, in the devices' order."""
+    schedules = {device: on_device(problem, device) for device in problem.devices}
+    return {device: schedule for device, schedule in schedules.items() if schedule is not None}
+
+
+def single(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 - one signature for all algorithms
+    """The best of `each_device`; None where no device can do the whole work alone."""
+    return min(each_device(problem).values(), key=lambda schedule: schedule.makespan, default=None)

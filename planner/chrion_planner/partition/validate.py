@@ -1,0 +1,126 @@
+"""The one check that every schedule and every set of stages must pass, whichever algorithm made it."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from math import isclose
+
+import networkx as nx
+
+from chrion_planner.errors import ScheduleError
+from chrion_planner.partition.problem import HOST, Problem, Schedule, StagePlan
+from chrion_planner.partition.simulate import reads
+
+RELATIVE, ABSOLUTE = 1e-9, 1e-12
+"""Rounding that is forgiven, as a part of the later time and in seconds."""
+
+
+def validate_schedule(problem: Problem, schedule: Schedule) -> None:
+    """Raises ScheduleError, which names the rule, where the schedule breaks one."""
+    tasks = range(len(problem.tasks))
+    if not len(schedule.lane) == len(schedule.start) == len(schedule.finish) == len(tasks):
+        raise ScheduleError("one place for each task", f"there are {len(tasks)} tasks, {len(schedule.lane)} lanes")
+    _placements(problem, ((task, schedule.lane[task]) for task in tasks))
+    for task in tasks:
+        lane, start, finish = problem.lanes[schedule.lane[task]], schedule.start[task], schedule.finish[task]
+        _duration(f"task {task}", start, finish, problem.seconds[lane.device][task])
+        _not_before(f"task {task}", start, "request", problem.copy_seconds(HOST, lane.device, problem.host_in[task]))
+        for producer, edge in problem.tasks.pred[task].items():
+            delay = problem.arrival_seconds(problem.lanes[schedule.lane[producer]], lane, edge["bytes"])
+            _not_before(f"task {task}", start, f"task {producer}", schedule.finish[producer] + delay)
+    for lane_index in range(len(problem.lanes)):
+        mine = [(schedule.start[t], schedule.finish[t], f"task {t}") for t in tasks if schedule.lane[t] == lane_index]
+        _no_overlap(sorted(mine))
+    ends = (
+        schedule.finish[task] + problem.copy_seconds(problem.lanes[lane].device, HOST, problem.host_out[task])
+        for task, lane in enumerate(schedule.lane)
+    )
+    _makespan(schedule.makespan, max(ends, default=0.0))
+
+
+def validate_stages(problem: Problem, stages: Sequence[StagePlan], makespan: float | None = None) -> None:
+    """Raises ScheduleError, which names the rule, where the stages with their times break one.
+
+    A lane runs its stages in the order of `stages`. `makespan`, where given, must be when the whole answer is there.
+    """
+    _tasks_once(problem, stages)
+    _placements(problem, ((task, stage.lane) for stage in stages for task in stage.tasks))
+    stage_of = {task: index for index, stage in enumerate(stages) for task in stage.tasks}
+    _acyclic(problem, stages, stage_of)
+    ends = []
+    for index, stage in enumerate(stages):
+        device, name = problem.lanes[stage.lane].device, f"stage {index}"
+        work = problem.hop[device] + sum(problem.seconds[device][task] for task in stage.tasks)
+        _duration(name, stage.start, stage.finish, work)
+        request = sum(problem.host_in[task] for task in stage.tasks)
+        _not_before(name, stage.start, "request", problem.copy_seconds(HOST, device, request))
+        for producer, nbytes in reads(problem, stage.tasks, stage_of, index).items():
+            source, target = problem.lanes[stages[producer].lane], problem.lanes[stage.lane]
+            arrival = stages[producer].finish + problem.arrival_seconds(source, target, nbytes)
+            _not_before(name, stage.start, f"stage {producer}", arrival)
+        answer = sum(problem.host_out[task] for task in stage.tasks)
+        ends.append(stage.finish + problem.copy_seconds(device, HOST, answer))
+    for lane_index in range(len(problem.lanes)):
+        mine = [(stage.start, stage.finish, f"stage {i}") for i, stage in enumerate(stages) if stage.lane == lane_index]
+        _no_overlap(mine)
+    if makespan is not None:
+        _makespan(makespan, max(ends, default=0.0))
+
+
+def _tasks_once(problem: Problem, stages: Sequence[StagePlan]) -> None:
+    if any(not stage.tasks for stage in stages):
+        raise ScheduleError("one place for each task", "a stage has no task")
+    if sorted(task for stage in stages for task in stage.tasks) != list(range(len(problem.tasks))):
+        raise ScheduleError("one place for each task", "a task is in no stage, in two, or does not exist")
+
+
+def _placements(problem: Problem, places: Iterable[tuple[int, int]]) -> None:
+    held: dict[str, list[int]] = {device: [] for device in problem.devices}
+    for task, lane in places:
+        if not 0 <= lane < len(problem.lanes):
+            raise ScheduleError("known lanes", f"task {task} is on lane {lane} of {len(problem.lanes)}")
+        device = problem.lanes[lane].device
+        if not problem.can_run(task, device):
+            raise ScheduleError("possible placements", f"{device} cannot run task {task}")
+        held[device].append(task)
+    for device, tasks in held.items():
+        if not problem.within_budget(device, tasks):
+            taken = problem.bytes_taken(device, tasks)
+            raise ScheduleError("memory budgets", f"{device} holds {taken} bytes of {problem.budget[device]}")
+
+
+def _acyclic(problem: Problem, stages: Sequence[StagePlan], stage_of: dict[int, int]) -> None:
+    for index, stage in enumerate(stages):
+        at = {task: position for position, task in enumerate(stage.tasks)}
+        for task in stage.tasks:
+            if any(at.get(producer, -1) > at[task] for producer in problem.tasks.pred[task]):
+                raise ScheduleError("task order", f"stage {index} runs task {task} before what it reads")
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(range(len(stages)))
+    graph.add_edges_from((stage_of[p], stage_of[c]) for p, c in problem.tasks.edges if stage_of[p] != stage_of[c])
+    if not nx.is_directed_acyclic_graph(graph):
+        raise ScheduleError("acyclic stages", "stages wait for one another in a circle")
+    for lane in range(len(problem.lanes)):
+        nx.add_path(graph, [index for index, stage in enumerate(stages) if stage.lane == lane])
+    if not nx.is_directed_acyclic_graph(graph):
+        raise ScheduleError("lane order", "a lane runs a stage before one that it waits for")
+
+
+def _duration(name: str, start: float, finish: float, seconds: float) -> None:
+    if not isclose(finish, start + seconds, rel_tol=RELATIVE, abs_tol=ABSOLUTE):
+        raise ScheduleError("durations", f"{name} takes {finish - start} s and not {seconds} s")
+
+
+def _not_before(name: str, start: float, source: str, arrival: float) -> None:
+    if start < arrival and not isclose(start, arrival, rel_tol=RELATIVE, abs_tol=ABSOLUTE):
+        raise ScheduleError("arrival", f"{name} starts at {start} s but reads from {source} at {arrival} s")
+
+
+def _no_overlap(intervals: Sequence[tuple[float, float, str]]) -> None:
+    for (_, finish, first), (start, _, second) in pairwise(intervals):
+        if start < finish and not isclose(start, finish, rel_tol=RELATIVE, abs_tol=ABSOLUTE):
+            raise ScheduleError("no overlap on a lane", f"{second} starts at {start} s, {first} ends at {finish} s")
+
+
+def _makespan(said: float, true: float) -> None:
+    if not isclose(said, true, rel_tol=RELATIVE, abs_tol=ABSOLUTE):
+        raise ScheduleError("makespan", f"it is {true} s and not {said} s")

@@ -1,0 +1,176 @@
+"""Plan a model: profile it, partition it, measure the best candidates, keep the frontier."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from chrion_api import Baseline, Frontier, Plan, PlanFile, Profile
+from chrion_graph.limits import Limits
+from chrion_planner.candidates import Candidates, candidates
+from chrion_planner.equality import difference
+from chrion_planner.errors import PlanningError, ProfileMismatch
+from chrion_planner.frontier import pareto
+from chrion_planner.measuring import Contender, PlanContender, SessionContender, contest, faster, latency
+from chrion_planner.partition import Budget
+from chrion_planner.prepare import Prepared, PreparedBucket
+from chrion_planner.profiling import Variant, profile_devices
+
+Progress = Callable[[str, float], None]
+"""Told what is being done, and the part of this step that is behind, from 0 to 1."""
+
+MEASURED_PLANS = 12
+"""Candidates of one bucket that are measured: the single devices, then the best predicted."""
+_ROUNDS = 12
+_TURN_SECONDS = 0.06
+
+
+def _silent(what: str, done: float) -> None:
+    del what, done
+
+
+def _unheard(warning: str) -> None:
+    del warning
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What planning may use and take."""
+
+    devices: tuple[str, ...] = ("cpu",)
+    cpu_lanes: int = 0
+    """0 for as many as the process may use."""
+    limits: Limits = field(default_factory=Limits)
+    budget: Budget = field(default_factory=Budget)
+    timeout_seconds: float = 600.0
+    """What profiling and measuring may take; the best so far is kept."""
+    progress: Progress = _silent
+    warn: Callable[[str], None] = _unheard
+    """Told of candidates that were dropped."""
+
+
+def make_profile(prepared: Prepared, settings: Settings) -> Profile:
+    """Measure every kind of node of the model on every device. Raises DeviceUnavailable, LimitExceeded."""
+    variants = [
+        Variant(variant.bucket.graph, variant.bucket.inputs, variant.bucket.shapes, bucket.feeds)
+        for bucket in prepared.buckets
+        for variant in bucket.variants
+    ]
+    return profile_devices(
+        prepared.digest, variants, settings.devices, settings.cpu_lanes, settings.limits, settings.progress
+    )
+
+
+def predicted_plans(prepared: Prepared, profile: Profile, budget: Budget) -> PlanFile:
+    """The frontier as the profile predicts it; nothing is measured, and the same input gives the same plans.
+
+    Raises ProfileMismatch.
+    """
+    found = [_candidates(bucket, prepared, profile, budget) for bucket in prepared.buckets]
+    frontiers = [
+        Frontier(
+            inputs=dict(bucket.variants[0].bucket.inputs),
+            plans=pareto(options.plans, lambda one, other: one.predicted_seconds < other.predicted_seconds),
+        )
+        for bucket, options in zip(prepared.buckets, found, strict=True)
+    ]
+    return _file(prepared, profile, frontiers, any(options.truncated for options in found))
+
+
+def measured_plans(prepared: Prepared, profile: Profile, settings: Settings) -> PlanFile:
+    """The frontier of the best candidates as measured on this machine, with the baselines beside them.
+
+    Raises ProfileMismatch, PlanningError where not one candidate could be run.
+    """
+    deadline = time.monotonic() + settings.timeout_seconds
+    frontiers = []
+    truncated = False
+    for bucket in prepared.buckets:
+        options = _candidates(bucket, prepared, profile, settings.budget)
+        frontier, complete = _measure(bucket, _worth_measuring(options.plans), prepared, settings, deadline)
+        frontiers.append(frontier)
+        truncated |= options.truncated or not complete
+    return _file(prepared, profile, frontiers, truncated)
+
+
+def _candidates(bucket: PreparedBucket, prepared: Prepared, profile: Profile, budget: Budget) -> Candidates:
+    if profile.model != prepared.digest:
+        raise ProfileMismatch(
+            f"the profile was made for model {profile.model[:12]}, this is {prepared.digest[:12]}: profile again"
+        )
+    return candidates(bucket.variants, profile, budget)
+
+
+def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
+    """Single devices first, then by predicted time; of what is predicted to be no use, nothing."""
+    singles = sorted((plan for plan in plans if len(plan.stages) == 1), key=_predicted)
+    others = sorted((plan for plan in plans if len(plan.stages) > 1), key=_predicted)
+    best: dict[tuple[str, ...], Plan] = {}
+    for plan in singles:
+        best.setdefault((*plan.stages[0].lanes, *(rewrite.name for rewrite in plan.rewrites)), plan)
+    frontier = pareto(plans, lambda one, other: one.predicted_seconds < other.predicted_seconds)
+    wanted = [*best.values(), *(plan for plan in frontier if plan.gpu_bytes.total), *others]
+    return list({plan.name: plan for plan in wanted}.values())[:MEASURED_PLANS]
+
+
+def _predicted(plan: Plan) -> tuple[float, str]:
+    return plan.predicted_seconds, plan.name
+
+
+def _measure(
+    bucket: PreparedBucket, plans: Sequence[Plan], prepared: Prepared, settings: Settings, deadline: float
+) -> tuple[Frontier, bool]:
+    baselines = _baselines(bucket, prepared, settings)
+    contenders: list[Contender] = [
+        *baselines,
+        *(PlanContender(plan, prepared.folder, settings.devices, settings.cpu_lanes, bucket.feeds) for plan in plans),
+    ]
+    results = contest(
+        contenders,
+        settings.limits,
+        rounds=_ROUNDS,
+        turn_seconds=_TURN_SECONDS,
+        deadline=deadline,
+        progress=settings.progress,
+    )
+    of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
+    measured: list[Plan] = []
+    rounds: dict[str, list[list[float]]] = {}
+    for plan, result in zip(plans, of_plans, strict=True):
+        problem = result.error or difference(result.outputs, of_baselines[0].outputs)
+        if problem:
+            settings.warn(f"plan {plan.name} is dropped: {problem}")
+        elif result.rounds:
+            gpu_bytes = result.gpu_bytes if result.gpu_bytes is not None else plan.gpu_bytes
+            update = {"measured": latency(result.rounds), "gpu_bytes": gpu_bytes}
+            measured.append(plan.model_copy(update=update))
+            rounds[plan.name] = result.rounds
+    if not measured:
+        raise PlanningError(f"no plan could be measured: {of_plans[0].error or 'time ran out; raise --timeout'}")
+    frontier = Frontier(
+        inputs=dict(bucket.variants[0].bucket.inputs),
+        plans=pareto(measured, lambda one, other: faster(rounds[one.name], rounds[other.name])),
+        baselines=tuple(
+            Baseline(name=result.name, measured=latency(result.rounds)) for result in of_baselines if result.rounds
+        ),
+    )
+    return frontier, all(len(times) == _ROUNDS for times in rounds.values())
+
+
+def _baselines(bucket: PreparedBucket, prepared: Prepared, settings: Settings) -> list[SessionContender]:
+    found = [
+        SessionContender("onnxruntime-default", prepared.model, bucket.feeds),
+        SessionContender("onnxruntime-1-thread", prepared.model, bucket.feeds, threads=1),
+    ]
+    if any(device.startswith("cuda") for device in settings.devices):
+        providers = ("CUDAExecutionProvider", "CPUExecutionProvider")
+        found.append(SessionContender("onnxruntime-cuda", prepared.model, bucket.feeds, providers=providers))
+    return found
+
+
+def _file(prepared: Prepared, profile: Profile, frontiers: Sequence[Frontier], truncated: bool) -> PlanFile:
+    return PlanFile(
+        model=prepared.digest,
+        devices={device.name: device.key for device in profile.devices},
+        buckets=tuple(frontiers),
+        truncated=truncated,
+    )

@@ -1,0 +1,57 @@
+"""Everything about a model that planning needs, before anything is profiled: graphs, shapes and values to run with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from chrion_api import InputSpec
+from chrion_graph.graph import Graph
+from chrion_graph.inputs import buckets, sample
+from chrion_graph.limits import Limits
+from chrion_graph.normalise import normalise
+from chrion_graph.observe import observe
+from chrion_graph.rewrite import propose, replay
+from chrion_planner.candidates import Rewritten
+from chrion_planner.costs import Bucket
+
+
+@dataclass(frozen=True)
+class PreparedBucket:
+    """One bucket of input shapes: the graph as it is and rewritten, and values to run it with."""
+
+    variants: tuple[Rewritten, ...]
+    feeds: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model, normalised into `folder`, with its buckets."""
+
+    model: Path
+    digest: str
+    folder: Path
+    buckets: tuple[PreparedBucket, ...]
+
+
+def prepare(model: Path, inputs: Sequence[InputSpec], folder: Path, limits: Limits) -> Prepared:
+    """Normalise the model, and run it once for each bucket. Raises ModelError."""
+    digest = normalise(model, folder, limits)
+    graph = Graph.load(folder)
+    shapes_of = buckets(graph, inputs)
+    values = {spec.name: spec.value for spec in inputs if spec.value is not None}
+    rewrites = propose(graph)
+    ways = [(), *((rewrite,) for rewrite in rewrites)]
+    if len(rewrites) > 1:
+        ways.append(rewrites)
+    found = []
+    for shapes in shapes_of:
+        feeds = sample(graph, shapes, values)
+        variants = []
+        for way in ways:
+            rewritten = replay(graph, way)
+            variants.append(Rewritten(way, Bucket(rewritten, shapes, observe(rewritten, feeds, limits))))
+        found.append(PreparedBucket(tuple(variants), feeds))
+    return Prepared(model, digest, folder, tuple(found))

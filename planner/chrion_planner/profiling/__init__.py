@@ -1,0 +1,5 @@
+"""Profiling: what nodes, hops, hand-offs and copies cost on the devices of this machine."""
+
+from chrion_planner.profiling.profile import Variant, profile_devices
+
+__all__ = ["Variant", "profile_devices"]

@@ -1,0 +1,91 @@
+"""Measure what the executor itself costs on this machine: hops, hand-offs and copies.
+
+Runs inside a worker process, with the runtime's own executor on a chain of nodes that do next to nothing.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from chrion_api import Plan, Stage, Transfer
+from chrion_graph.graph import Graph
+from chrion_planner.stopwatch import median_seconds
+from chrion_runtime.devices import Device
+from chrion_runtime.executor import Executor
+from chrion_runtime.lanes import Lanes
+from chrion_runtime.program import Program
+from chrion_runtime.sessions import SessionStore
+
+_LINKS = 8
+_SMALL, _LARGE = 64, 4 << 20
+
+
+def hop_seconds(device: Device, devices: Mapping[str, Device], folder: Path) -> float:
+    """Fixed cost of one more stage on the same lane."""
+    lane = device.lanes[0]
+    long = _chain_seconds([lane] * (2 * _LINKS), devices, folder)
+    short = _chain_seconds([lane] * _LINKS, devices, folder)
+    return max(0.0, (long - short) / _LINKS)
+
+
+def handoff_seconds(device: Device, devices: Mapping[str, Device], folder: Path, hop: float) -> float:
+    """Cost of starting a stage on the device when its last input came from another lane; copies not counted."""
+    other = device.lanes[1] if len(device.lanes) > 1 else devices["cpu"].lanes[-1]
+    lanes = [device.lanes[0], other] * _LINKS
+    if lanes[0] == lanes[1]:
+        return 0.0
+    return max(0.0, _chain_seconds(lanes, devices, folder) / len(lanes) - hop)
+
+
+def transfers(device: Device) -> tuple[Transfer, Transfer]:
+    """The cost of copies from the host to the device, and back."""
+    seconds = {}
+    for nbytes in (_SMALL, _LARGE):
+        array = np.zeros(nbytes // 4, np.float32)
+        there, back = device.allocate(array.dtype, array.shape), np.empty_like(array)
+        seconds["in", nbytes] = median_seconds(partial(there.update_inplace, array))
+        seconds["out", nbytes] = median_seconds(partial(_fetch, there, back))
+    return (
+        _transfer("cpu", device.name, seconds["in", _SMALL], seconds["in", _LARGE]),
+        _transfer(device.name, "cpu", seconds["out", _SMALL], seconds["out", _LARGE]),
+    )
+
+
+def _fetch(value: ort.OrtValue, target: NDArray[np.float32]) -> None:
+    np.copyto(target, value.numpy())
+
+
+def _transfer(source: str, target: str, small: float, large: float) -> Transfer:
+    bandwidth = (_LARGE - _SMALL) / max(large - small, 1e-9)
+    return Transfer(source=source, target=target, latency_seconds=small, bytes_per_second=bandwidth)
+
+
+def _chain_seconds(lanes: list[str], devices: Mapping[str, Device], folder: Path) -> float:
+    graph = _chain(len(lanes), folder)
+    stages = tuple(
+        Stage(nodes=(index,), lanes=(lane,), start_seconds=index, finish_seconds=index + 1)
+        for index, lane in enumerate(lanes)
+    )
+    plan = Plan(name="chain", graph=graph.digest, stages=stages, predicted_seconds=0)
+    pool = Lanes()
+    executor = Executor(Program(graph, plan, devices, SessionStore()), devices, pool, slots=1)
+    feeds = {"x": np.ones(_SMALL // 4, np.float32)}
+    executor.warm(feeds)
+    seconds = median_seconds(lambda: executor.run(feeds), about_seconds=0.1)
+    pool.close()
+    return seconds
+
+
+def _chain(length: int, folder: Path) -> Graph:
+    """A chain of nodes that do next to nothing; each other one differs, so that neighbours share no session."""
+    names = ["x", *(f"v{index}" for index in range(length - 1)), "y"]
+    nodes = [helper.make_node(("Neg", "Abs")[index % 2], [names[index]], [names[index + 1]]) for index in range(length)]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [_SMALL // 4]) for name in names]
+    graph = helper.make_graph(nodes, "chain", values[:1], values[-1:], value_info=values[1:-1])
+    return Graph(onnx.helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder)

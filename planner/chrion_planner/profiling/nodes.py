@@ -1,0 +1,114 @@
+"""Measure one node of each signature on one device: copies of it in one session, and the slope over their number.
+
+Runs inside a worker process. The slope leaves out the fixed cost of a run, which is far above that of a small node.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from chrion_api import NodeCost, Optimization
+from chrion_graph.cut import SubModel, cut
+from chrion_graph.graph import Graph
+from chrion_graph.observe import evaluate
+from chrion_graph.types import STRING
+from chrion_planner.stopwatch import median_seconds
+from chrion_runtime.devices import HOST, Device
+
+_COPIES = 9
+_LARGE_SECONDS = 150e-6
+"""A node that takes longer is measured alone: the fixed cost of its run is lost in it."""
+_LEAST_SECONDS = 1e-7
+
+_RECURRENT = ("LSTM", "GRU", "RNN")
+
+
+def measure_nodes(
+    graph: Graph,
+    wanted: Mapping[str, int],
+    feeds: Mapping[str, NDArray[Any]],
+    device: Device,
+    report: Callable[[str], None],
+) -> dict[str, NodeCost | None]:
+    """The cost of each wanted signature, given by one node that has it; None where the device cannot run it."""
+    names = {name for index in wanted.values() for name in graph.reads[index] if name not in graph.constants}
+    values = {**feeds, **evaluate(graph, feeds, names - feeds.keys())}
+    found: dict[str, NodeCost | None] = {}
+    for signature, index in wanted.items():
+        report(graph.nodes[index].op_type)
+        part = cut(graph, [index])
+        arrays = [values[name] for name in part.inputs]
+        try:
+            seconds = _seconds(part, arrays, device, graph.folder)
+        except Exception:
+            if device.memory == HOST:
+                raise
+            found[signature] = None
+            continue
+        found[signature] = NodeCost(seconds=max(seconds, _LEAST_SECONDS), bytes=_bytes(graph, index, device))
+    return found
+
+
+def _seconds(part: SubModel, arrays: Sequence[NDArray[Any]], device: Device, folder: Path) -> float:
+    once = _time(part.model, arrays, device, folder)
+    if once > _LARGE_SECONDS:
+        return once
+    many = _time(copies(part.model, _COPIES), arrays, device, folder)
+    return (many - once) / (_COPIES - 1)
+
+
+def _time(model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path) -> float:
+    path = folder / "probe.onnx"
+    onnx.save(model, path)
+    session = device.session(path, 1, Optimization.NONE, spin=False)
+    inputs = [value.name for value in model.graph.input]
+    outputs = [value.name for value in model.graph.output]
+    values = [device.put(array) for array in arrays]
+    strings = any(value.type.tensor_type.elem_type == STRING for value in (*model.graph.input, *model.graph.output))
+    if strings:
+        return median_seconds(lambda: device.run(session, inputs, values, outputs))
+    binding = session.io_binding()
+    held = []
+    for name, array in zip(inputs, arrays, strict=True):
+        held.append(_resident(device, array))
+        binding.bind_ortvalue_input(name, held[-1])
+    for name, value in zip(outputs, device.run(session, inputs, values, outputs), strict=True):
+        example = device.get(value)
+        held.append(device.allocate(example.dtype, example.shape))
+        binding.bind_ortvalue_output(name, held[-1])
+    return median_seconds(lambda: session.run_with_iobinding(binding))
+
+
+def _resident(device: Device, array: NDArray[Any]) -> ort.OrtValue:
+    value = device.allocate(array.dtype, array.shape)
+    value.update_inplace(np.ascontiguousarray(array))
+    return value
+
+
+def copies(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
+    """The model with each node `count` times, all reading the same, each making outputs of its own."""
+    found = onnx.ModelProto()
+    found.CopyFrom(model)
+    for copy in range(1, count):
+        for node in model.graph.node:
+            again = found.graph.node.add()
+            again.CopyFrom(node)
+            again.output[:] = [name and f"{name}.{copy}" for name in node.output]
+        for value in model.graph.output:
+            output = found.graph.output.add()
+            output.CopyFrom(value)
+            output.name = f"{value.name}.{copy}"
+    return found
+
+
+def _bytes(graph: Graph, index: int, device: Device) -> int:
+    """Weights on a device with a memory of its own; cuDNN keeps a second, packed copy of recurrent ones."""
+    if device.memory == HOST:
+        return 0
+    twice = device.name.startswith("cuda") and graph.nodes[index].op_type in _RECURRENT
+    return graph.constant_bytes(index) * (2 if twice else 1)

@@ -1,0 +1,156 @@
+"""Profile a model's graphs on every device, each device in a worker process of its own."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+from chrion_api import DeviceProfile, NodeCost, Optimization, Profile, Shape, Transfer, Whole
+from chrion_graph.files import write_aside
+from chrion_graph.graph import Graph, Shapes
+from chrion_graph.limits import Limits
+from chrion_graph.signature import signatures
+from chrion_graph.worker import Worker
+from chrion_planner.profiling.calibrate import handoff_seconds, hop_seconds, transfers
+from chrion_planner.profiling.nodes import measure_nodes
+from chrion_planner.stopwatch import median_seconds
+from chrion_runtime.devices import HOST, Device, open_devices
+
+Progress = Callable[[str, float], None]
+"""Told what is being done, and the part of the whole that is behind, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A graph to profile, with the shapes and values it runs with."""
+
+    graph: Graph
+    inputs: Mapping[str, Shape]
+    shapes: Shapes
+    feeds: Mapping[str, NDArray[Any]]
+
+
+def profile_devices(
+    model: str,
+    variants: Sequence[Variant],
+    devices: Sequence[str],
+    cpu_lanes: int,
+    limits: Limits,
+    progress: Progress,
+) -> Profile:
+    """Measure every signature of every variant on every device.
+
+    `model` is the model's digest. Raises LimitExceeded where a device takes longer than the limits allow.
+    """
+    entries: list[DeviceProfile] = []
+    links: list[Transfer] = []
+    for position, name in enumerate(devices):
+
+        def report(value: tuple[str, float], name: str = name, position: int = position) -> None:
+            progress(f"profiling on {name}: {value[0]}", (position + value[1]) / len(devices))
+
+        # CUDA reserves far more address space than it uses.
+        memory = None if name.startswith("cuda") else limits.memory
+        with Worker(memory) as worker:
+            entry, copies = worker.call(
+                _profile_device,
+                name,
+                cpu_lanes,
+                [_Packed.of(variant) for variant in variants],
+                seconds=limits.seconds,
+                what=f"profiling on {name}",
+                report=report,
+            )
+        entries.append(entry)
+        links.extend(copies)
+    return Profile(model=model, devices=tuple(entries), transfers=tuple(links))
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """A variant as it travels to a worker: the graph by its file."""
+
+    file: str
+    folder: Any
+    inputs: Mapping[str, Shape]
+    shapes: Shapes
+    feeds: Mapping[str, NDArray[Any]]
+
+    @classmethod
+    def of(cls, variant: Variant) -> "_Packed":
+        graph = variant.graph
+        file = f"graph-{graph.digest[:16]}.onnx"
+        write_aside(graph.folder / file, graph.model.SerializeToString())
+        return cls(file, graph.folder, dict(variant.inputs), dict(variant.shapes), dict(variant.feeds))
+
+
+def _profile_device(
+    name: str, cpu_lanes: int, packed: Sequence[_Packed], report: Callable[[tuple[str, float]], None]
+) -> tuple[DeviceProfile, tuple[Transfer, ...]]:
+    devices = open_devices([name], cpu_lanes)
+    device = devices[name]
+    folder = packed[0].folder
+    report(("hops and hand-offs", 0.0))
+    hop = hop_seconds(device, devices, folder)
+    handoff = handoff_seconds(device, devices, folder, hop)
+    graphs = {pack.file: Graph.load(pack.folder, pack.file) for pack in packed}
+    nodes: dict[str, NodeCost | None] = {}
+    wholes: list[Whole] = []
+    for position, pack in enumerate(packed):
+        graph = graphs[pack.file]
+        wanted = {
+            signature: index
+            for index, signature in reversed(list(enumerate(signatures(graph, pack.shapes))))
+            if signature not in nodes
+        }
+        left = len(wanted)
+
+        def node_report(op_type: str, start: float = position / len(packed), count: int = left) -> None:
+            nonlocal left
+            left -= 1
+            report((op_type, start + (1 - left / max(count, 1)) * 0.9 / len(packed)))
+
+        nodes |= measure_nodes(graph, wanted, pack.feeds, device, node_report)
+        report(("whole graphs", (position + 0.95) / len(packed)))
+        wholes += _wholes(graph, pack, device)
+    entry = DeviceProfile(
+        name=name,
+        key=device.key,
+        lanes=len(device.lanes),
+        hop_seconds=hop,
+        handoff_seconds=handoff,
+        context_bytes=device.context_bytes,
+        nodes=dict(sorted(nodes.items())),
+        wholes=tuple(wholes),
+    )
+    return entry, transfers(device) if device.memory != HOST else ()
+
+
+def _wholes(graph: Graph, pack: _Packed, device: Device) -> list[Whole]:
+    found = []
+    for lanes in sorted({1, len(device.lanes)}):
+        for optimization in Optimization:
+            try:
+                session = device.session(graph.folder / pack.file, lanes, optimization, spin=True)
+                values = [device.put(pack.feeds[name]) for name in graph.inputs]
+                run = partial(device.run, session, list(graph.inputs), values, list(graph.outputs))
+                seconds = median_seconds(run, about_seconds=0.2)
+            except Exception:
+                if device.memory == HOST:
+                    raise
+                continue  # one of its nodes does not run there
+            found.append(
+                Whole(
+                    graph=graph.digest,
+                    inputs=dict(pack.inputs),
+                    lanes=lanes,
+                    optimization=optimization,
+                    seconds=seconds,
+                )
+            )
+            del run, session
+            time.sleep(0.02)  # let its idle threads stop
+    return found

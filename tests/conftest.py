@@ -1,0 +1,44 @@
+"""What tests of every part use: real models, bad models and inputs for generated ones."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import pytest
+from tests.support.bad_models import write_bad_models
+
+from chrion_bench import real
+from chrion_bench.families import ModelCase
+from chrion_bench.inputs import random_inputs
+
+CaseInputs = Callable[..., dict[str, npt.NDArray[Any]]]
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The folder of the real models (`nsnet2.onnx`, `silero_vad.onnx`, …), fetched when they are not there yet."""
+    try:
+        real.fetch()
+    except real.ModelUnavailable as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+    return real.MODELS_DIR
+
+
+@pytest.fixture(scope="session")
+def bad_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The paths of models that must be refused or held within limits; `tests.support.bad_models` says what is wrong."""
+    return write_bad_models(tmp_path_factory.mktemp("bad_models"))
+
+
+@pytest.fixture(scope="session")
+def case_inputs() -> CaseInputs:
+    """Random inputs of a ModelCase: `case_inputs(case, seed=0)` gives an array for every input."""
+
+    def inputs(case: ModelCase, seed: int = 0) -> dict[str, npt.NDArray[Any]]:
+        return random_inputs(case.build(), case.inputs, case.values, seed)
+
+    return inputs
