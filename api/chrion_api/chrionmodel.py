@@ -30,7 +30,7 @@ class NamedRef(Document):
 class ModelRef(Document):
     """Where the model's file is."""
 
-    uri: str
+    uri: str = Field(json_schema_extra={"pattern": f"^({'|'.join(URI_SCHEMES)})://."})
     """https://, s3://, gs://, pvc://, oci://, configmap:// or file:// and the path of one ONNX file."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """The digest the file must have; a mismatch is a failure."""
@@ -50,6 +50,8 @@ class ModelRef(Document):
 class InputSpec(Document):
     """One input of the model: the shapes it is planned for, and what to fill it with while measuring."""
 
+    model_config = {**Document.model_config, "json_schema_extra": {"not": {"required": ["shape", "shapes"]}}}
+
     name: str
     """The input's name in the model."""
     shapes: tuple[Shape, ...] = ()
@@ -58,6 +60,13 @@ class InputSpec(Document):
     """One shape, where there is only one."""
     value: bool | int | float | None = None
     """What fills the input while profiling; by default random numbers for floats and zeros for others."""
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if not isinstance(value, bool | int | float | None):
+            raise ValueError("is neither a number nor true or false")
+        return value
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -142,18 +151,17 @@ class ChrionModelSpec(Document):
     runtime: RuntimeSpec = RuntimeSpec()
     """How serving runs."""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        names = [entry.name for entry in self.inputs]
+    @field_validator("inputs")
+    @classmethod
+    def _consistent(cls, inputs: tuple[InputSpec, ...]) -> tuple[InputSpec, ...]:
+        names = [entry.name for entry in inputs]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f'inputs: "{name}" is given {names.count(name)} times')
-        counts = {len(entry.buckets) for entry in self.inputs} - {0, 1}
+                raise ValueError(f'"{name}" is given {names.count(name)} times')
+        counts = {len(entry.buckets) for entry in inputs} - {0, 1}
         if len(counts) > 1:
-            raise ValueError(
-                f"inputs: every input has as many shapes as there are buckets, or one; got {sorted(counts)}"
-            )
-        return self
+            raise ValueError(f"every input has as many shapes as there are buckets, or one; got {sorted(counts)}")
+        return inputs
 
 
 class Metadata(Document):

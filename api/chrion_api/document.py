@@ -43,7 +43,7 @@ class Document(BaseModel):
         """Read JSON; `source` names the file in errors. Raises InvalidDocument."""
         try:
             value = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidDocument(f"{source or cls.__name__}: not valid JSON: {error}") from None
         return _named(source, cls, value)
 
@@ -52,7 +52,7 @@ class Document(BaseModel):
         """Read YAML (JSON is YAML too); `source` names the file in errors. Raises InvalidDocument."""
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
             problem = " ".join(str(error).split())
             raise InvalidDocument(f"{source or cls.__name__}: not valid YAML: {problem}") from None
         return _named(source, cls, value)
@@ -105,7 +105,11 @@ def _problem(item: Any) -> str:
             return str(item["ctx"]["problem"])
         case "value_error":
             return str(item["ctx"]["error"])
-    given = item.get("input")
-    text = json.dumps(given, default=str, ensure_ascii=False) if given is not None else "null"
+    text = json.dumps(item.get("input"), default=str, ensure_ascii=False)[:80]
+    match item["type"]:
+        case "model_type" | "dict_type":
+            return f"{text}: expected named fields"
+        case "tuple_type":
+            return f"{text}: expected a list"
     message = str(item["msg"])
-    return f"{text[:80]}: {message[0].lower()}{message[1:]}"
+    return f"{text}: {message[0].lower()}{message[1:]}"

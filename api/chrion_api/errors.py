@@ -21,3 +21,6 @@ class InvalidField(InvalidDocument):
         super().__init__(f"{path}: {problem}" if path else problem)
         self.path = path
         self.problem = problem
+
+    def __reduce__(self) -> tuple[type["InvalidField"], tuple[str, str]]:
+        return type(self), (self.path, self.problem)

@@ -1,5 +1,6 @@
 """Plan: which nodes run where. A plan file holds, for each shape bucket, the frontier of plans."""
 
+import re
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -11,16 +12,23 @@ from chrion_api.profile import DeviceKey, Optimization
 
 PLAN_VERSION = 1
 
+MAX_NODES = 10_000_000
+"""Nodes that a plan can speak of; far more than a model has."""
+
 
 def _read_ranges(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     nodes: list[int] = []
-    for part in filter(None, value.split(",")):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or not (last or "0").isdecimal():
+    for part in value.split(",") if value else ():
+        match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part)
+        if not match:
             raise ValueError(f'"{value[:60]}" is not a list of node ranges such as 0-15,17')
-        nodes.extend(range(int(first), int(last or first) + 1))
+        first, last = int(match[1]), int(match[2] or match[1])
+        # Ranges that ascend, up to a limit, cannot ask for more memory than a graph's nodes would take.
+        if not (nodes[-1] if nodes else -1) < first <= last < MAX_NODES:
+            raise ValueError(f'"{value[:60]}": node ranges ascend, do not meet twice and end below {MAX_NODES:,}')
+        nodes.extend(range(first, last + 1))
     return nodes
 
 

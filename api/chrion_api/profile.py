@@ -19,10 +19,10 @@ PROFILE_VERSION = 1
 class Optimization(StrEnum):
     """How far ONNX Runtime may optimise what it runs."""
 
-    NONE = "None"
-    """Not at all: bit-equal to the normalised model."""
     ALL = "All"
     """Fusions and layouts too: equal within the stated tolerance."""
+    NONE = "None"
+    """Not at all: bit-equal to the normalised model."""
 
 
 class DeviceKey(Document):

@@ -24,6 +24,15 @@ def schema_text(name: str) -> str:
     return json.dumps(schema(name), indent=2, ensure_ascii=False) + "\n"
 
 
+def main() -> None:
+    """Write every schema into the folder that the command line names."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m chrion_api.schema FOLDER")
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in DOCUMENTS:
+        (folder / f"{name}.schema.json").write_text(schema_text(name), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for document_name in DOCUMENTS:
-        Path(sys.argv[1], f"{document_name}.schema.json").write_text(schema_text(document_name), encoding="utf-8")
+    main()

@@ -26,6 +26,11 @@ class Mode(StrEnum):
 class Load(Document):
     """The load at which the objective shall hold; one of the two."""
 
+    model_config = {
+        **Document.model_config,
+        "json_schema_extra": {"not": {"required": ["concurrency", "requestsPerSecond"]}},
+    }
+
     concurrency: int | None = Field(default=None, ge=1)
     """Requests in flight at once; 1 where no load is given."""
     requests_per_second: float | None = Field(default=None, gt=0)

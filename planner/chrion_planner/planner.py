@@ -22,6 +22,8 @@ MEASURED_PLANS = 12
 """Candidates of one bucket that are measured: the single devices, then the best predicted."""
 _ROUNDS = 12
 _TURN_SECONDS = 0.06
+_CLEARLY = 0.05
+"""A single device is measured without optimisation only where the profile says that it gains this much by it."""
 
 
 def _silent(what: str, done: float) -> None:
@@ -102,13 +104,15 @@ def _candidates(bucket: PreparedBucket, prepared: Prepared, profile: Profile, bu
 
 def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
     """Single devices first, then by predicted time; of what is predicted to be no use, nothing."""
-    singles = sorted((plan for plan in plans if len(plan.stages) == 1), key=_predicted)
+    singles: dict[tuple[str, ...], Plan] = {}
+    for plan in (plan for plan in plans if len(plan.stages) == 1):
+        place = (*plan.stages[0].lanes, *(rewrite.name for rewrite in plan.rewrites))
+        other = singles.get(place)
+        if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - _CLEARLY):
+            singles[place] = plan
     others = sorted((plan for plan in plans if len(plan.stages) > 1), key=_predicted)
-    best: dict[tuple[str, ...], Plan] = {}
-    for plan in singles:
-        best.setdefault((*plan.stages[0].lanes, *(rewrite.name for rewrite in plan.rewrites)), plan)
     frontier = pareto(plans, lambda one, other: one.predicted_seconds < other.predicted_seconds)
-    wanted = [*best.values(), *(plan for plan in frontier if plan.gpu_bytes.total), *others]
+    wanted = [*sorted(singles.values(), key=_predicted), *(plan for plan in frontier if plan.gpu_bytes.total), *others]
     return list({plan.name: plan for plan in wanted}.values())[:MEASURED_PLANS]
 
 

@@ -11,7 +11,6 @@ from chrion_api import InputSpec
 from chrion_graph.graph import Graph
 from chrion_graph.inputs import buckets, sample
 from chrion_graph.limits import Limits
-from chrion_graph.normalise import normalise
 from chrion_graph.observe import observe
 from chrion_graph.rewrite import propose, replay
 from chrion_planner.candidates import Rewritten
@@ -36,9 +35,8 @@ class Prepared:
     buckets: tuple[PreparedBucket, ...]
 
 
-def prepare(model: Path, inputs: Sequence[InputSpec], folder: Path, limits: Limits) -> Prepared:
-    """Normalise the model, and run it once for each bucket. Raises ModelError."""
-    digest = normalise(model, folder, limits)
+def prepare(model: Path, digest: str, folder: Path, inputs: Sequence[InputSpec], limits: Limits) -> Prepared:
+    """Run a model that is normalised in `folder` once for each bucket and rewrite. Raises ModelError."""
     graph = Graph.load(folder)
     shapes_of = buckets(graph, inputs)
     values = {spec.name: spec.value for spec in inputs if spec.value is not None}

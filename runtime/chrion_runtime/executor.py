@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from chrion_graph.ort import brief
 from chrion_graph.types import STRING
-from chrion_runtime.devices import Device
 from chrion_runtime.errors import RunError
 from chrion_runtime.lanes import Inbox, Lanes
 from chrion_runtime.program import Program, StageProgram
 from chrion_runtime.servable import Array, StageObserver
 from chrion_runtime.values import LooseValues, Slot, Values
-
 
 SLOTS = 2
 """Requests whose values are bound in advance; more wait for one of them to end."""
@@ -25,9 +23,8 @@ class Executor:
     The caller's own thread runs the stages of the plan's home lane, so that a plan over one lane costs no hand-off.
     """
 
-    def __init__(self, program: Program, devices: Mapping[str, Device], lanes: Lanes, slots: int = SLOTS) -> None:
+    def __init__(self, program: Program, lanes: Lanes, slots: int = SLOTS) -> None:
         self.program = program
-        self._devices = devices
         self._lanes = lanes
         self._slot_count = slots
         self._slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
@@ -42,14 +39,14 @@ class Executor:
 
     def warm(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run once and bind slots for these shapes; returns the answer. Raises RunError."""
-        example = LooseValues(self.program, self._devices)
+        example = LooseValues(self.program)
         answer = self._fly(example, feeds)
         kinds = [self.program.graph.types[name] for name in self.program.memories]
         # One stage allocates its own results, and strings cannot be bound.
         if len(self.program.stages) > 1 and all(kind.element != STRING for kind in kinds):
             self._slots = queue.SimpleQueue()
             for _ in range(self._slot_count):
-                self._slots.put(Slot(self.program, self._devices, example))
+                self._slots.put(Slot(self.program, example))
             self._shapes = {name: array.shape for name, array in feeds.items()}
         return answer
 
@@ -57,25 +54,45 @@ class Executor:
         """Answer one request; the arrays belong to the caller. Raises RunError where the model fails."""
         shapes = self._shapes
         if shapes is None or any(array.shape != shapes[name] for name, array in feeds.items()):
-            return self._fly(LooseValues(self.program, self._devices), feeds)
+            return self._fly(LooseValues(self.program), feeds)
         slots = self._slots
         slot = slots.get()
         try:
             return self._fly(slot, feeds)
         except RunError:
             # Shapes inside may follow the values, not only the shapes, of the inputs: then no slot fits.
-            answer = self._fly(LooseValues(self.program, self._devices), feeds)
+            answer = self._fly(LooseValues(self.program), feeds)
             self._shapes = None
             return answer
         finally:
             slots.put(slot)
 
     def _fly(self, values: Values, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        self._flights += 1
-        flight = _Flight(self.program, values, self._lanes, self._flights, self._observers)
         values.load(feeds)
-        flight.run()
+        if len(self.program.stages) == 1:
+            self._run_alone(values)
+        else:
+            self._flights += 1
+            _Flight(self.program, values, self._lanes, self._flights, self._observers).run()
         return values.results()
+
+    def _run_alone(self, values: Values) -> None:
+        """Run the only stage here and now: nothing is handed to anyone."""
+        stage = self.program.stages[0]
+        try:
+            run_stage(stage, values, self._lanes, self._observers)
+        except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
+            raise RunError(f"the model fails on these values: {brief(error)}") from None
+
+
+def run_stage(stage: StageProgram, values: Values, lanes: Lanes, observers: Sequence[StageObserver]) -> None:
+    """Run one stage once its lanes are free, and tell the observers how long it took."""
+    with lanes.hold(stage.lanes):
+        began = time.perf_counter()
+        values.run(stage)
+        seconds = time.perf_counter() - began
+    for observer in observers:
+        observer(stage.lanes[0], seconds)
 
 
 class _Flight:
@@ -115,12 +132,7 @@ class _Flight:
 
     def _execute(self, stage: StageProgram) -> None:
         try:
-            with self._lanes.hold(stage.lanes):
-                began = time.perf_counter()
-                self._values.run(stage)
-                seconds = time.perf_counter() - began
-            for observer in self._observers:
-                observer(stage.lanes[0], seconds)
+            run_stage(stage, self._values, self._lanes, self._observers)
         except BaseException as error:  # noqa: BLE001, a lane's worker outlives any failure of a stage
             self._error = self._error or error
         self._finish(stage)

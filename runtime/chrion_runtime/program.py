@@ -51,6 +51,10 @@ class Program:
         order = self._order(plan, self._stage_of(plan))
         self.stages = tuple(self._stage(index, plan, order, devices, store) for index in range(len(plan.stages)))
         self.memories = self._memories()
+        self.device_of: dict[str, Device] = {}
+        """A device for each memory, the first one where several share it."""
+        for device in devices.values():
+            self.device_of.setdefault(device.memory, device)
         self.home = self.stages[max(order.nodes, key=lambda index: plan.stages[index].finish_seconds)].lanes[0]
 
     @property

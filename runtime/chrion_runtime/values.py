@@ -5,7 +5,7 @@ from typing import Protocol
 
 import onnxruntime as ort
 
-from chrion_runtime.devices import HOST, Device, Value
+from chrion_runtime.devices import HOST, Value
 from chrion_runtime.program import Program, StageProgram
 from chrion_runtime.servable import Array
 
@@ -26,15 +26,14 @@ class Values(Protocol):
 class LooseValues:
     """Values of any shape and kind, allocated as they come."""
 
-    def __init__(self, program: Program, devices: Mapping[str, Device]) -> None:
+    def __init__(self, program: Program) -> None:
         self._program = program
-        self._of_memory = _one_device_each(devices)
         self.values: dict[tuple[str, str], Value] = {}
 
     def load(self, feeds: Mapping[str, Array]) -> None:
         for name, array in feeds.items():
             for memory in self._program.memories.get(name, ()):
-                self.values[name, memory] = array if memory == HOST else self._of_memory[memory].put(array)
+                self.values[name, memory] = array if memory == HOST else self._program.device_of[memory].put(array)
 
     def run(self, stage: StageProgram) -> None:
         here = stage.device.memory
@@ -46,7 +45,7 @@ class LooseValues:
                     self.values[name, here] = value
                     continue
                 array = stage.device.get(value)
-                self.values[name, memory] = array if memory == HOST else self._of_memory[memory].put(array)
+                self.values[name, memory] = array if memory == HOST else self._program.device_of[memory].put(array)
 
     def results(self) -> dict[str, Array]:
         return {name: self.values[name, HOST] for name in self._program.graph.outputs}
@@ -55,14 +54,13 @@ class LooseValues:
 class Slot:
     """Values of one bucket's shapes, allocated and bound once, and used by one request after another."""
 
-    def __init__(self, program: Program, devices: Mapping[str, Device], example: LooseValues) -> None:
+    def __init__(self, program: Program, example: LooseValues) -> None:
         """Shapes are those of `example`, which must have run."""
         self._program = program
-        of_memory = _one_device_each(devices)
         self._values: dict[tuple[str, str], ort.OrtValue] = {}
         for (name, memory), value in example.values.items():
-            array = value if memory == HOST else of_memory[memory].get(value)
-            self._values[name, memory] = of_memory[memory].allocate(array.dtype, array.shape)
+            array = value if memory == HOST else program.device_of[memory].get(value)
+            self._values[name, memory] = program.device_of[memory].allocate(array.dtype, array.shape)
         self._bindings = tuple(self._bind(stage) for stage in program.stages)
 
     def _bind(self, stage: StageProgram) -> ort.IOBinding:
@@ -92,10 +90,3 @@ class Slot:
 
     def results(self) -> dict[str, Array]:
         return {name: self._values[name, HOST].numpy().copy() for name in self._program.graph.outputs}
-
-
-def _one_device_each(devices: Mapping[str, Device]) -> dict[str, Device]:
-    found: dict[str, Device] = {}
-    for device in devices.values():
-        found.setdefault(device.memory, device)
-    return found

@@ -28,8 +28,8 @@ Cell = TypeVar("Cell")
 _COLOURS = ("blue", "yellow", "green", "magenta", "red", "cyan")
 
 
-def show(plan_file: PlanFile, console: Console, *, slo: SLO | None = None) -> None:
-    """Print what the file says; the schedule shown is of the plan that `slo` asks for, else of the first.
+def show(plan_file: PlanFile, console: Console, *, slo: SLO | None = None, mode: Mode = Mode.AUTO) -> None:
+    """Print what the file says; the schedule shown is of the plan that `slo` and `mode` ask for, else of the first.
 
     Nothing is wider than the console, and nothing rests on colour alone.
     """
@@ -39,7 +39,7 @@ def show(plan_file: PlanFile, console: Console, *, slo: SLO | None = None) -> No
         warning = "Truncated: time ran out before every candidate was tried; a better plan may exist."
         console.print(Text(warning, style="bold yellow"))
     for frontier in plan_file.buckets:
-        _bucket(frontier, console, slo, colours)
+        _bucket(frontier, console, slo, mode, colours)
 
 
 def _header(plan_file: PlanFile, colours: Mapping[str, str]) -> Table:
@@ -54,8 +54,8 @@ def _header(plan_file: PlanFile, colours: Mapping[str, str]) -> Table:
     return table
 
 
-def _bucket(frontier: Frontier, console: Console, slo: SLO | None, colours: Mapping[str, str]) -> None:
-    plan, why = _chosen(frontier, slo)
+def _bucket(frontier: Frontier, console: Console, slo: SLO | None, mode: Mode, colours: Mapping[str, str]) -> None:
+    plan, why = _chosen(frontier, slo, mode)
     entries = comparison(frontier)
     console.print()
     console.rule(Text(write.clip(write.inputs(frontier.inputs), console.width - 6)), align="left", characters="─")
@@ -79,12 +79,12 @@ def _bucket(frontier: Frontier, console: Console, slo: SLO | None, colours: Mapp
     _plan(plan, console, colours)
 
 
-def _chosen(frontier: Frontier, slo: SLO | None) -> tuple[Plan, str]:
+def _chosen(frontier: Frontier, slo: SLO | None, mode: Mode) -> tuple[Plan, str]:
     """The plan to show in full, and why that one."""
     if slo is None:
         return frontier.plans[0], ""
     try:
-        selection = select(frontier, slo, Mode.AUTO)
+        selection = select(frontier, slo, mode)
     except PlanRefused as refused:
         return frontier.plans[0], f"the first plan; the objective cannot be kept: {refused}"
     return selection.plan, f"chosen for the objective: {selection.reason}"

@@ -73,7 +73,7 @@ class _PlanRunner:
         wanted = [name for name in contender.devices if name in contender.plan.devices]
         self._devices = open_devices(wanted, contender.cpu_lanes)
         program = Program(Graph.load(contender.folder), contender.plan, self._devices, SessionStore())
-        self._executor = Executor(program, self._devices, Lanes())
+        self._executor = Executor(program, Lanes())
         self._feeds = dict(contender.feeds)
         self._executor.warm(self._feeds)
 

@@ -48,7 +48,7 @@ def solve(problem: Problem, budget: Budget, solver: Callable[[Any, Budget], solv
         return None
     known = [schedule for schedule in (heft(problem, budget), single(problem, budget)) if schedule is not None]
     first = min(known, key=lambda schedule: schedule.makespan, default=None)
-    if first is not None and first.makespan <= lower_bound(problem):
+    if first is not None and first.makespan <= lower_bound(problem) * (1 + solvers.GAP):
         return replace(first, optimal=True)
     program = _Program(problem, pairs, _horizon(problem) if first is None else first.makespan)
     if first is not None:
@@ -135,7 +135,7 @@ class _Program:
             self._take_turns(one, other)
 
     def _variable(self, name: str, low: float, high: float, kind: str = pulp.LpContinuous) -> Any:
-        return self.lp.add_variable(name, low, high, kind)
+        return self.lp.add_variable(name, min(low, high), high, kind)  # scaling may round a bound past the other
 
     def _device(self, lane: int) -> str:
         return self.problem.lanes[lane].device
@@ -242,7 +242,8 @@ class _Program:
         for (task, at), variable in self.on.items():
             variable.setInitialValue(int(lane[task] == at))
         for task, variable in enumerate(self.start):
-            variable.setInitialValue(self.scale * schedule.start[task])
+            start = self.scale * schedule.start[task]
+            variable.setInitialValue(min(max(start, variable.lowBound), variable.upBound))  # it may be rounded past one
         for (i, j), variable in self.before.items():
             first = (schedule.start[i], schedule.finish[i], i) < (schedule.start[j], schedule.finish[j], j)
             variable.setInitialValue(int(first and lane[i] == lane[j]))

@@ -74,7 +74,7 @@ def _chain_seconds(lanes: list[str], devices: Mapping[str, Device], folder: Path
     )
     plan = Plan(name="chain", graph=graph.digest, stages=stages, predicted_seconds=0)
     pool = Lanes()
-    executor = Executor(Program(graph, plan, devices, SessionStore()), devices, pool, slots=1)
+    executor = Executor(Program(graph, plan, devices, SessionStore()), pool, slots=1)
     feeds = {"x": np.ones(_SMALL // 4, np.float32)}
     executor.warm(feeds)
     seconds = median_seconds(lambda: executor.run(feeds), about_seconds=0.1)

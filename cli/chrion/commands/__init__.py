@@ -1,0 +1,1 @@
+"""The commands, one a file: NAME, and a function whose parameters are its options."""

@@ -1,0 +1,89 @@
+"""`chrion plan`: profile, partition and measure a model, and write the plans."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from chrion import explain, planning
+from chrion.face import read
+from chrion.options import (
+    DevicesOption,
+    GpuMemoryOption,
+    InputOption,
+    LanesOption,
+    LatencyOption,
+    MaxMemoryOption,
+    MaxModelBytesOption,
+    MaxNodesOption,
+    MaxSecondsOption,
+    ModelArgument,
+    ModeOption,
+    TimeoutOption,
+    ValueOption,
+    parse_devices,
+    parse_inputs,
+    parse_limits,
+    parse_objective,
+    parse_seconds,
+)
+from chrion.planning import Job
+from chrion.progress import Display
+from chrion_api import Mode, Profile
+from chrion_graph.files import write_aside
+from chrion_runtime.selection import select
+
+NAME = "plan"
+
+
+def command(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PLAN.json", help="Where to write the plans.")],
+    inputs: InputOption = None,
+    value: ValueOption = None,
+    latency: LatencyOption = None,
+    gpu_memory: GpuMemoryOption = None,
+    mode: ModeOption = Mode.AUTO,
+    profile: Annotated[
+        Path | None,
+        typer.Option("--profile", metavar="PROFILE.json", help="Plan for this profile's devices, measuring nothing."),
+    ] = None,
+    devices: DevicesOption = "",
+    lanes: LanesOption = 0,
+    timeout: TimeoutOption = "10m",
+    max_nodes: MaxNodesOption = 100_000,
+    max_model_bytes: MaxModelBytesOption = "8Gi",
+    max_memory: MaxMemoryOption = None,
+    max_seconds: MaxSecondsOption = 120.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+) -> None:
+    """Profile a model, partition it, measure the best plans, and write the frontier of them.
+
+    The plans hold for every objective; --latency, --gpu-memory and --mode say which of them to show, and warn where
+    none meets the objective.
+    """
+    slo = parse_objective(latency, gpu_memory)
+    with Display(quiet) as display:
+        job = Job(
+            model=model,
+            inputs=parse_inputs(inputs, value),
+            devices=parse_devices(devices),
+            cpu_lanes=lanes,
+            timeout_seconds=parse_seconds("--timeout", timeout),
+            limits=parse_limits(max_nodes, max_model_bytes, max_memory, max_seconds),
+            progress=display.progress,
+            warn=display.warn,
+        )
+        if profile is None:
+            found = planning.plan(job)
+        else:
+            found = planning.plan_from_profile(job, Profile.from_json(read(profile), str(profile)))
+    write_aside(output, found.to_json())
+    selections = [select(frontier, slo, mode) for frontier in found.buckets]
+    if not quiet:
+        explain.show(found, Console(), slo=slo, mode=mode)
+        typer.echo(f"wrote {output}")
+    for selection in selections:
+        if not selection.meets_slo:
+            display.warn(selection.reason)

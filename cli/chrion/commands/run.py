@@ -1,0 +1,75 @@
+"""`chrion run`: plan a ChrionModel on this machine, or take the plan from the cache, and serve it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chrion import planning
+from chrion.commands.serving import serve_session
+from chrion.errors import UsageError
+from chrion.face import Session, read
+from chrion.options import HostOption, MetricsPortOption, PortOption, parse_devices
+from chrion.planning import Job
+from chrion.progress import Display
+from chrion_api import ChrionModel
+from chrion_graph.files import write_aside
+from chrion_graph.load import digest
+
+NAME = "run"
+
+
+def command(
+    file: Annotated[Path, typer.Option("--file", "-f", metavar="CHRIONMODEL.yaml", help="The ChrionModel to run.")],
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="PATH", help="The ONNX file, where spec.model.uri is out of reach from here."),
+    ] = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+    metrics_port: MetricsPortOption = 8002,
+    devices: Annotated[
+        str,
+        typer.Option("--devices", metavar="cpu,cuda:0", help="Devices to use. Default: as spec.devices says."),
+    ] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
+    ] = None,
+    replan: Annotated[bool, typer.Option("--replan", help="Plan anew, even where the cache holds a plan.")] = False,
+) -> None:
+    """Plan a model on this machine and serve it over HTTP: the whole of Chrion without a cluster."""
+    chrion_model = ChrionModel.from_yaml(read(file), str(file))
+    spec = chrion_model.spec
+    path = model or local_path(chrion_model, file)
+    if spec.model.sha256 is not None and (found := digest(path)) != spec.model.sha256:
+        raise UsageError(f"{file}: spec.model.sha256: {path} has {found}, not {spec.model.sha256}")
+    with Display() as display:
+        job = Job(
+            model=path,
+            inputs=spec.inputs,
+            devices=parse_devices(devices) or (() if spec.devices.gpu_resource else ("cpu",)),
+            cpu_lanes=spec.devices.cpu_lanes,
+            timeout_seconds=spec.planner.timeout.seconds,
+            progress=display.progress,
+            warn=display.warn,
+        )
+        plan_file, cached = planning.cached_plan(job, anew=replan)
+        if output is not None:
+            write_aside(output, plan_file.to_json())
+        display.say(f"{chrion_model.metadata.name}: {'planned before' if cached else 'planned'}: {path}")
+        session = Session(
+            path, plan_file, slo=spec.slo, mode=spec.mode, inputs=spec.inputs, name=chrion_model.metadata.name
+        )
+        for selection in session.selections:
+            if not selection.meets_slo:
+                display.warn(f"spec.slo: {selection.reason}")
+    serve_session(session, host, port, metrics_port)
+
+
+def local_path(chrion_model: ChrionModel, file: Path) -> Path:
+    """The file that a file:// URI names; relative to the ChrionModel's own folder. Raises UsageError."""
+    uri = chrion_model.spec.model.uri
+    scheme, _, path = uri.partition("://")
+    if scheme != "file":
+        raise UsageError(f"{file}: spec.model.uri: {uri} is out of reach from here; give the file with --model PATH")
+    return file.parent / path

@@ -1,0 +1,101 @@
+"""The Python face: plan a model and run it, in a few lines."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chrion import cache, planning
+from chrion.errors import UsageError
+from chrion_api import SLO, InputSpec, Mode, PlanFile, Profile, Shape
+from chrion_graph.limits import Limits
+from chrion_runtime import session
+from chrion_runtime.selection import select
+
+Inputs = Mapping[str, Shape | Sequence[Shape]] | Sequence[InputSpec]
+"""A shape, or several for several buckets, by input; or InputSpecs."""
+
+
+def plan(
+    model: str | Path,
+    inputs: Inputs = (),
+    *,
+    slo: SLO | Mapping[str, Any] | None = None,
+    mode: Mode | str = Mode.AUTO,
+    devices: Sequence[str] = (),
+    cpu_lanes: int = 0,
+    profile: Profile | str | Path | None = None,
+    timeout_seconds: float = 600.0,
+) -> PlanFile:
+    """Plan a model on this machine's devices, or, without measuring, for those of a profile.
+
+    The result holds plans for every objective; with `slo` and `mode` it is checked that one of them can be selected.
+    Raises ChrionError.
+    """
+    job = planning.Job(Path(model), input_specs(inputs), tuple(devices), cpu_lanes, timeout_seconds)
+    if profile is None:
+        found = planning.plan(job)
+    else:
+        known = profile if isinstance(profile, Profile) else Profile.from_json(read(Path(profile)), str(profile))
+        found = planning.plan_from_profile(job, known)
+    for frontier in found.buckets:
+        select(frontier, objective(slo), Mode(mode))
+    return found
+
+
+class Session(session.Session):
+    """A model that runs by a plan; `run` takes and returns arrays by name, and may be called from many threads."""
+
+    def __init__(
+        self,
+        model: str | Path,
+        plan: PlanFile | str | Path,
+        *,
+        slo: SLO | Mapping[str, Any] | None = None,
+        mode: Mode | str = Mode.AUTO,
+        inputs: Inputs = (),
+        name: str | None = None,
+        any_device: bool = False,
+    ) -> None:
+        """`plan` is a plan or a plan file's path. `inputs` gives values to warm with where the model needs them.
+
+        Raises ChrionError: the file cannot be read, the plan does not fit the model or these devices.
+        """
+        path = Path(model)
+        plan_file = plan if isinstance(plan, PlanFile) else PlanFile.from_json(read(Path(plan)), str(plan))
+        super().__init__(
+            cache.normalised(path, Limits()),
+            plan_file,
+            name=name or path.stem,
+            slo=objective(slo),
+            mode=Mode(mode),
+            inputs=input_specs(inputs),
+            any_device=any_device,
+        )
+
+
+def input_specs(inputs: Inputs) -> tuple[InputSpec, ...]:
+    """Inputs in any of their forms as InputSpecs. Raises InvalidField."""
+    if not isinstance(inputs, Mapping):
+        return tuple(inputs)
+    found = []
+    for name, shapes in inputs.items():
+        several = bool(shapes) and not isinstance(shapes[0], int)
+        found.append(InputSpec.parse({"name": name, "shapes": shapes if several else [shapes]}, f"inputs.{name}"))
+    return tuple(found)
+
+
+def objective(slo: SLO | Mapping[str, Any] | None) -> SLO:
+    """An objective in any of its forms. Raises InvalidField."""
+    if slo is None:
+        return SLO()
+    return slo if isinstance(slo, SLO) else SLO.parse(dict(slo), "slo")
+
+
+def read(path: Path) -> str:
+    """The text of a file the user named. Raises UsageError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'it is no text file'}"
+        ) from None

@@ -1,0 +1,115 @@
+"""Options that several commands share, and how their values are read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chrion.errors import UsageError
+from chrion.face import objective
+from chrion.planning import merge_inputs
+from chrion_api import SLO, Duration, InputSpec, Mode, Quantity
+from chrion_graph.limits import Limits
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file.", show_default=False)]
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="NAME=SHAPE",
+        help="Shape of an input, such as input=1x200x161, or sr=scalar. Several for one input make several buckets.",
+    ),
+]
+ValueOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--value",
+        metavar="NAME=NUMBER",
+        help="What fills an input while profiling, such as sr=16000. Default: random floats, zeros for others.",
+    ),
+]
+LatencyOption = Annotated[
+    str | None, typer.Option("--latency", metavar="20ms", help="The latency to stay within, at p99.")
+]
+GpuMemoryOption = Annotated[
+    str | None, typer.Option("--gpu-memory", metavar="256Mi", help="The GPU memory to stay within.")
+]
+ModeOption = Annotated[
+    Mode, typer.Option("--mode", case_sensitive=False, help="Least latency, or least GPU memory within the latency.")
+]
+DevicesOption = Annotated[
+    str,
+    typer.Option(
+        "--devices", metavar="cpu,cuda:0", help="Devices to use. Default: the CPU, and a GPU if there is one."
+    ),
+]
+LanesOption = Annotated[int, typer.Option("--lanes", min=0, help="CPU lanes; 0 for as many as there are cores.")]
+TimeoutOption = Annotated[
+    str, typer.Option("--timeout", metavar="10m", help="What measuring may take; the best so far is kept.")
+]
+MaxNodesOption = Annotated[int, typer.Option("--max-nodes", min=1, help="Refuse models with more nodes.")]
+MaxModelBytesOption = Annotated[str, typer.Option("--max-model-bytes", metavar="8Gi", help="Refuse larger models.")]
+MaxMemoryOption = Annotated[
+    str | None, typer.Option("--max-memory", metavar="4Gi", help="Memory for loading and running the model once.")
+]
+MaxSecondsOption = Annotated[float, typer.Option("--max-seconds", min=1, help="Seconds for loading, and for one run.")]
+AnyDeviceOption = Annotated[
+    bool, typer.Option("--any-device", help="Serve a plan that was measured on another device.")
+]
+HostOption = Annotated[str, typer.Option("--host", help="The address to listen on; 0.0.0.0 for all.")]
+PortOption = Annotated[int, typer.Option("--port", help="The port to listen on; 0 for any that is free.")]
+MetricsPortOption = Annotated[int, typer.Option("--metrics-port", help="The port of /metrics; -1 for none.")]
+
+
+def parse_seconds(option: str, text: str) -> float:
+    """A duration in seconds. Raises UsageError."""
+    try:
+        return Duration(text).seconds
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def parse_inputs(inputs: list[str] | None, values: list[str] | None) -> tuple[InputSpec, ...]:
+    """`--input` and `--value` as InputSpecs. Raises UsageError."""
+    specs = []
+    for text in inputs or []:
+        name, _, shape = text.rpartition("=")
+        sizes = [] if shape == "scalar" else shape.split("x")
+        if not name or not all(size.isdecimal() for size in sizes):
+            raise UsageError(f'--input: "{text}" is not NAME=SHAPE such as input=1x200x161 or sr=scalar')
+        specs.append(InputSpec(name=name, shape=tuple(int(size) for size in sizes)))
+    for text in values or []:
+        name, _, number = text.rpartition("=")
+        try:
+            value = int(number) if number.lstrip("-").isdecimal() else float(number)
+        except ValueError:
+            raise UsageError(f'--value: "{text}" is not NAME=NUMBER such as sr=16000') from None
+        if not name:
+            raise UsageError(f'--value: "{text}" is not NAME=NUMBER such as sr=16000')
+        specs.append(InputSpec(name=name, value=value))
+    return merge_inputs(specs)
+
+
+def parse_objective(latency: str | None, gpu_memory: str | None) -> SLO:
+    """`--latency` and `--gpu-memory` as an objective. Raises InvalidField."""
+    given = {"latency": latency, "gpuMemory": gpu_memory}
+    return objective({name: value for name, value in given.items() if value is not None})
+
+
+def parse_devices(devices: str) -> tuple[str, ...]:
+    """`--devices` as names."""
+    return tuple(name.strip() for name in devices.split(",") if name.strip())
+
+
+def parse_limits(nodes: int, model_bytes: str, memory: str | None, seconds: float) -> Limits:
+    """The limits on a model. Raises UsageError."""
+    try:
+        return Limits(
+            model_bytes=Quantity(model_bytes).bytes,
+            nodes=nodes,
+            memory_bytes=None if memory is None else Quantity(memory).bytes,
+            seconds=seconds,
+        )
+    except ValueError as error:
+        raise UsageError(f"--max-model-bytes, --max-memory: {error}") from None

@@ -1,0 +1,95 @@
+"""Plan a model on this machine or for a profile: what the commands and the Python face share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chrion import cache
+from chrion_api import InputSpec, PlanFile, Profile
+from chrion_graph.files import write_aside
+from chrion_graph.limits import Limits
+from chrion_planner.partition import Budget
+from chrion_planner.planner import Progress, Settings, make_profile, measured_plans, predicted_plans
+from chrion_planner.prepare import Prepared, prepare
+from chrion_runtime.devices import default_devices, open_devices
+
+
+def _ignore(*_: object) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model to plan, and what to plan it for."""
+
+    model: Path
+    inputs: tuple[InputSpec, ...] = ()
+    devices: tuple[str, ...] = ()
+    """Empty for the CPU, and the first GPU where there is one."""
+    cpu_lanes: int = 0
+    timeout_seconds: float = 600.0
+    limits: Limits = field(default_factory=Limits)
+    progress: Progress = _ignore
+    warn: Callable[[str], None] = _ignore
+
+    def settings(self) -> Settings:
+        """What the planner may use; raises DeviceUnavailable."""
+        found = open_devices(self.devices, self.cpu_lanes) if self.devices else default_devices(self.cpu_lanes)
+        return Settings(
+            devices=tuple(found),
+            cpu_lanes=len(found["cpu"].lanes),
+            limits=self.limits,
+            timeout_seconds=self.timeout_seconds,
+            progress=self.progress,
+            warn=self.warn,
+        )
+
+    def prepare(self) -> Prepared:
+        """The model normalised, its shapes known. Raises ModelError."""
+        model = cache.normalised(self.model, self.limits)
+        self.progress("running the model once for each bucket", 0.0)
+        return prepare(self.model, model.digest, model.folder, self.inputs, self.limits)
+
+
+def plan(job: Job) -> PlanFile:
+    """Profile, partition and measure on this machine."""
+    settings = job.settings()
+    prepared = job.prepare()
+    return measured_plans(prepared, make_profile(prepared, settings), settings)
+
+
+def plan_from_profile(job: Job, profile: Profile) -> PlanFile:
+    """Plan for the devices of a profile; nothing is measured, and the same input gives the same bytes."""
+    return predicted_plans(job.prepare(), profile, Budget())
+
+
+def profile(job: Job) -> Profile:
+    """Measure what the model's nodes cost on the devices of this machine."""
+    settings = job.settings()
+    return make_profile(job.prepare(), settings)
+
+
+def cached_plan(job: Job, anew: bool = False) -> tuple[PlanFile, bool]:
+    """The plan from the cache, else planned and kept there; whether it was there already."""
+    settings = job.settings()
+    keys = {name: device.key for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
+    sha = cache.normalised(job.model, job.limits).digest
+    path = cache.plan_path(sha, job.inputs, keys, settings.cpu_lanes)
+    if path.exists() and not anew:
+        return PlanFile.from_json(path.read_text(encoding="utf-8"), str(path)), True
+    found = plan(job)
+    if not found.truncated:
+        write_aside(path, found.to_json())
+    return found, False
+
+
+def merge_inputs(specs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:
+    """Specs of the same input as one: their shapes as buckets, the last value."""
+    merged: dict[str, InputSpec] = {}
+    for spec in specs:
+        before = merged.get(spec.name)
+        if before is not None:
+            value = spec.value if spec.value is not None else before.value
+            spec = InputSpec(name=spec.name, shapes=(*before.buckets, *spec.buckets), value=value)
+        merged[spec.name] = spec
+    return tuple(merged.values())
