@@ -11,7 +11,7 @@ from chrion_graph.inputs import sample
 from chrion_graph.limits import Limits
 from chrion_planner.measuring import Contender, PlanContender, SessionContender, contest, latency
 from chrion_planner.measuring.statistics import ratio
-from chrion_planner.planner import Progress
+from chrion_planner.planner import Progress, silent
 from chrion_runtime.selection import select
 from chrion_runtime.session import Normalised
 
@@ -45,7 +45,7 @@ def compare(
     *,
     rounds: int,
     turn_seconds: float,
-    progress: Progress,
+    progress: Progress = silent,
 ) -> list[Comparison]:
     """Measure the selected plan of every bucket, each contender in a process of its own, taken in turn."""
     graph = Graph.load(normalised.folder)

@@ -26,7 +26,8 @@ _CLEARLY = 0.05
 """A single device is measured without optimisation only where the profile says that it gains this much by it."""
 
 
-def _silent(what: str, done: float) -> None:
+def silent(what: str, done: float) -> None:
+    """Progress that nobody wants to know of."""
     del what, done
 
 
@@ -45,7 +46,7 @@ class Settings:
     budget: Budget = field(default_factory=Budget)
     timeout_seconds: float = 600.0
     """What profiling and measuring may take; the best so far is kept."""
-    progress: Progress = _silent
+    progress: Progress = silent
     warn: Callable[[str], None] = _unheard
     """Told of candidates that were dropped."""
 

@@ -138,7 +138,7 @@ class Schedule:
 class Budget:
     """What an algorithm may spend. Iterations and nodes decide, so that results repeat; the clock only aborts."""
 
-    solver_nodes: int = 2_000
+    solver_nodes: int = 500
     seconds: float = 60.0
 
 

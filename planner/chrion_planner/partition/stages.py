@@ -3,7 +3,7 @@
 from chrion_planner.partition.problem import Problem, Schedule, StagePlan
 from chrion_planner.partition.simulate import Simulation, StageGraph
 
-WORK = 1_500_000
+WORK = 800_000
 """Stages that may be timed while one grouping is improved: it bounds the effort without asking a clock."""
 
 GAIN = 1e-9

@@ -1,0 +1,93 @@
+"""Small models, prepared for planning, and profiles that were made up instead of measured."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from chrion_api import DeviceKey, DeviceProfile, InputSpec, NodeCost, Optimization, Profile, Transfer, Whole
+from chrion_bench.families import find
+from chrion_graph.limits import Limits
+from chrion_graph.normalise import normalise
+from chrion_graph.signature import signatures
+from chrion_planner.prepare import Prepared, prepare
+
+MICRO = 1e-6
+SECONDS = {"GRU": 500 * MICRO, "LSTM": 800 * MICRO, "RNN": 300 * MICRO}
+
+
+@pytest.fixture(scope="session")
+def prepared_case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Prepared]:
+    """Prepares a case of the families by its name."""
+    known: dict[str, Prepared] = {}
+
+    def build(name: str) -> Prepared:
+        if name not in known:
+            case = find(name)
+            folder = tmp_path_factory.mktemp("prepared")
+            onnx.save(case.build(), folder / "source.onnx")
+            specs = [InputSpec(name=key, shape=shape, value=case.fills.get(key)) for key, shape in case.inputs.items()]
+            known[name] = _prepared(folder / "source.onnx", specs)
+        return known[name]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def prepared_file() -> Callable[[Path, list[InputSpec]], Prepared]:
+    """Prepares a model's file, normalised beside it."""
+    return _prepared
+
+
+def _prepared(model: Path, specs: list[InputSpec]) -> Prepared:
+    limits = Limits(seconds=60)
+    folder = model.parent / "normalised"
+    return prepare(model, normalise(model, folder, limits), folder, specs, limits)
+
+
+@pytest.fixture(scope="session")
+def made_up_profile() -> Callable[..., Profile]:
+    """A profile in which recurrent nodes cost much and others little; the accelerator is `speed` times as fast."""
+
+    def build(prepared: Prepared, cpu_lanes: int = 2, accelerator: str = "", speed: float = 4.0) -> Profile:
+        devices = [_device(prepared, "cpu", cpu_lanes, 1.0)]
+        transfers = []
+        if accelerator:
+            devices.append(_device(prepared, accelerator, 1, speed))
+            transfers = [
+                Transfer(source=source, target=target, latency_seconds=5 * MICRO, bytes_per_second=10e9)
+                for source, target in (("cpu", accelerator), (accelerator, "cpu"))
+            ]
+        return Profile(model=prepared.digest, devices=tuple(devices), transfers=tuple(transfers))
+
+    return build
+
+
+def _device(prepared: Prepared, name: str, lanes: int, speed: float) -> DeviceProfile:
+    nodes: dict[str, NodeCost | None] = {}
+    wholes = []
+    for bucket in prepared.buckets:
+        for variant in bucket.variants:
+            graph, shapes = variant.bucket.graph, variant.bucket.shapes
+            total = 0.0
+            for index, signature in enumerate(signatures(graph, shapes)):
+                seconds = SECONDS.get(graph.nodes[index].op_type, 5 * MICRO) / speed
+                if "/forward" in str(graph.writes[index]) or "/reverse" in str(graph.writes[index]):
+                    seconds /= 2
+                nodes[signature] = NodeCost(seconds=seconds, bytes=0 if name == "cpu" else graph.constant_bytes(index))
+                total += seconds
+            inputs = dict(variant.bucket.inputs)
+            wholes += [
+                Whole(graph=graph.digest, inputs=inputs, lanes=1, optimization=level, seconds=total)
+                for level in Optimization
+            ]
+    return DeviceProfile(
+        name=name,
+        key=DeviceKey(product=f"made-up {name}", cores=lanes, onnxruntime="1.31.1"),
+        lanes=lanes,
+        hop_seconds=5 * MICRO,
+        handoff_seconds=30 * MICRO,
+        nodes=dict(sorted(nodes.items())),
+        wholes=tuple(wholes),
+    )

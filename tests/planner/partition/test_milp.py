@@ -1,0 +1,161 @@
+"""The MILP against brute force, its limits, and both solvers."""
+
+import importlib
+from collections.abc import Iterator
+from itertools import product
+from math import inf
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chrion_planner.partition import HOST, Budget, Problem, heft, lower_bound, milp, single, validate_schedule
+from chrion_planner.partition.solver import cbc, highs
+
+module = importlib.import_module("chrion_planner.partition.milp")
+
+ROUNDING = 1 + 1e-6
+
+
+def orders(problem: Problem, done: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+    """Every topological order of the tasks."""
+    if len(done) == len(problem.tasks):
+        yield done
+    for task in problem.tasks:
+        if task not in done and all(producer in done for producer in problem.tasks.pred[task]):
+            yield from orders(problem, (*done, task))
+
+
+def least_makespan(problem: Problem) -> float:
+    """The least makespan over all placements within the budgets and all orders; inf where there is none."""
+    least = inf
+    everywhere = range(len(problem.lanes))
+    every_order = list(orders(problem))
+    for lane in product(everywhere, repeat=len(problem.tasks)):
+        device = [problem.lanes[at].device for at in lane]
+        if any(not problem.can_run(task, device[task]) for task in problem.tasks):
+            continue
+        held = {
+            name: sum(problem.memory[name][t] for t in problem.tasks if device[t] == name) for name in problem.budget
+        }
+        if any(held[name] > limit for name, limit in problem.budget.items()):
+            continue
+        for order in every_order:
+            least = min(least, _makespan(problem, order, lane, device))
+    return least
+
+
+def _makespan(problem: Problem, order: tuple[int, ...], lane: tuple[int, ...], device: list[str]) -> float:
+    free, finish, end = dict.fromkeys(lane, 0.0), {}, 0.0
+    for task in order:
+        start = max(free[lane[task]], problem.copy_seconds(HOST, device[task], problem.host_in[task]))
+        for producer, edge in problem.tasks.pred[task].items():
+            source, target = problem.lanes[lane[producer]], problem.lanes[lane[task]]
+            start = max(start, finish[producer] + problem.arrival_seconds(source, target, edge["bytes"]))
+        finish[task] = free[lane[task]] = start + problem.seconds[device[task]][task]
+        end = max(end, finish[task] + problem.copy_seconds(device[task], HOST, problem.host_out[task]))
+    return end
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_equals_brute_force(build: SimpleNamespace, data: st.DataObject) -> None:
+    problem = build.drawn(data, most=5)
+    schedule, least = milp(problem, Budget()), least_makespan(problem)
+    if least == inf:
+        assert schedule is None
+        return
+    assert schedule is not None
+    validate_schedule(problem, schedule)
+    assert schedule.optimal
+    assert least / ROUNDING <= schedule.makespan <= least * ROUNDING
+
+
+def test_never_worse_than_heft_and_one_lane(instance: Problem) -> None:
+    budget = Budget(solver_nodes=1)
+    schedule = milp(instance, budget)
+    for other in (heft(instance, budget), single(instance, budget)):
+        assert schedule is None or other is None or schedule.makespan <= other.makespan
+
+
+def test_finds_what_heft_misses(build: SimpleNamespace) -> None:
+    problem = build.published()
+    schedule = milp(problem, Budget())
+    assert schedule is not None
+    validate_schedule(problem, schedule)
+    assert schedule.optimal
+    assert schedule.makespan == 73
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_solvers_agree(build: SimpleNamespace, seed: int) -> None:
+    problem = build.layered(seed, 9, build.lanes(cpu=2, gpu=1), budget=1_500)
+    schedules = [module.solve(problem, Budget(), solver) for solver in (highs, cbc)]
+    for schedule in schedules:
+        validate_schedule(problem, schedule)
+        assert schedule.optimal
+        assert not schedule.truncated
+    assert schedules[0].makespan == pytest.approx(schedules[1].makespan, rel=1e-6)
+
+
+@pytest.mark.parametrize("solver", [highs, cbc])
+def test_a_limit_on_nodes_keeps_the_best_so_far(build: SimpleNamespace, solver) -> None:
+    problem = build.grid(4, 6, each=100e-6)
+    schedule = module.solve(problem, Budget(solver_nodes=1), solver)
+    validate_schedule(problem, schedule)
+    assert not schedule.optimal
+    assert not schedule.truncated
+
+
+@pytest.mark.parametrize("solver", [highs, cbc])
+def test_the_clock_marks_the_schedule(build: SimpleNamespace, solver) -> None:
+    problem = build.grid(4, 6, each=100e-6)
+    schedule = module.solve(problem, Budget(seconds=0.2, solver_nodes=10**6), solver)
+    validate_schedule(problem, schedule)
+    assert schedule.truncated
+    assert not schedule.optimal
+
+
+def test_none_above_its_size(build: SimpleNamespace) -> None:
+    assert milp(build.chain(module.MAX_TASKS + 1), Budget()) is None
+    assert milp(build.fork_join(22, 1e-4), Budget()) is None
+    assert milp(build.chain(module.MAX_TASKS), Budget()) is not None
+
+
+def test_a_schedule_at_the_bound_needs_no_solver(build: SimpleNamespace) -> None:
+    def solver(program, budget):
+        raise AssertionError("called")
+
+    problem = build.chain(8)
+    schedule = module.solve(problem, Budget(), solver)
+    assert schedule.optimal
+    assert schedule.makespan == lower_bound(problem)
+
+
+def test_finds_a_placement_that_heft_runs_out_of_room_for(build: SimpleNamespace) -> None:
+    # Greedily the first task takes the room on the GPU that the second, too large for it elsewhere, would need.
+    problem = build.problem(
+        {HOST: [2e-4, 9e-4, 9e-4], build.GPU: [1e-4, 1e-4, 1e-4]},
+        [(0, 1, 0), (1, 2, 0)],
+        build.lanes(cpu=1, gpu=1),
+        memory={build.GPU: [10, 10, 10]},
+        budget={build.GPU: 20},
+    )
+    schedule, greedy = milp(problem, Budget()), heft(problem, Budget())
+    assert schedule is not None
+    assert greedy is not None
+    validate_schedule(problem, schedule)
+    assert schedule.lane == (0, 1, 1)
+    assert schedule.makespan < greedy.makespan
+
+
+def test_scaling_may_round_a_time_past_its_bound(build: SimpleNamespace) -> None:
+    # 3 ms is the whole makespan, and in the program's unit a little more than that.
+    work = {HOST: [3e-3, 0.0, 0.0, 0.0, 2e-4], build.GPU: [inf, 0.0, inf, inf, 0.0]}
+    edges = [(0, 2, 0), (0, 3, 0), (0, 4, 0), (1, 2, 0), (1, 4, 1_000_000), (0, 1, 0), (1, 3, 0)]
+    problem = build.problem(work, edges, build.lanes(cpu=2, gpu=1))
+    schedule = milp(problem, Budget())
+    assert schedule is not None
+    assert schedule.optimal
+    assert schedule.makespan == pytest.approx(least_makespan(problem))

@@ -1,0 +1,73 @@
+"""Which plans are kept, and what may be said of measured figures."""
+
+import re
+
+import numpy as np
+import pytest
+
+from chrion_api import GpuBytes, Plan, Stage
+from chrion_planner.equality import difference
+from chrion_planner.frontier import pareto
+from chrion_planner.measuring import faster, latency
+
+
+def plan(name: str, seconds: float, nbytes: int = 0, stages: int = 1) -> Plan:
+    return Plan(
+        name=name,
+        graph="g",
+        predicted_seconds=seconds,
+        gpu_bytes=GpuBytes(weights=nbytes),
+        stages=tuple(Stage(nodes=(index,), lanes=("cpu/0",)) for index in range(stages)),
+    )
+
+
+def certainly(one: Plan, other: Plan) -> bool:
+    return one.predicted_seconds < other.predicted_seconds * 0.98
+
+
+def test_only_plans_that_nothing_beats_in_both_are_kept():
+    plans = [plan("small", 9, 0), plan("middle", 5, 50), plan("wasteful", 6, 80), plan("fast", 2, 100)]
+    assert [item.name for item in pareto(plans, certainly)] == ["fast", "middle", "small"]
+
+
+def test_of_plans_that_cannot_be_told_apart_the_simpler_is_kept():
+    assert [item.name for item in pareto([plan("cut", 1.0, stages=5), plan("whole", 1.01)], certainly)] == ["whole"]
+    assert [item.name for item in pareto([plan("cut", 0.5, stages=5), plan("whole", 1.01)], certainly)] == ["cut"]
+
+
+def test_memory_is_paid_only_for_a_certain_gain():
+    assert [item.name for item in pareto([plan("gpu", 0.99, 10), plan("cpu", 1.0)], certainly)] == ["cpu"]
+
+
+def rounds(*medians: float) -> list[list[float]]:
+    return [[value] * 3 for value in medians]
+
+
+def test_a_gain_must_show_in_nearly_every_round():
+    base = rounds(*[1.0] * 12)
+    assert faster(rounds(*[0.9] * 12), base)
+    assert not faster(rounds(*[0.9] * 7, *[1.1] * 5), base)
+    assert not faster(rounds(*[0.995] * 12), base)
+    assert not faster(rounds(0.5, 0.5, 0.5), rounds(1, 1, 1)), "three rounds prove nothing"
+
+
+def test_percentiles_are_over_all_runs():
+    found = latency([[1.0] * 98, [2.0, 3.0]])
+    assert (found.p50, found.repetitions) == (1.0, 100)
+    assert found.p99 == pytest.approx(2.01)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (np.ones(3, np.float32), ""),
+        (np.ones(3, np.float32) + 1e-6, ""),
+        (np.ones(3, np.float32) + 0.1, "differs by up to 0.1"),
+        (np.ones(3, np.float64), "is float64"),
+        (np.ones(4, np.float32), r"float32\[4\]"),
+    ],
+)
+def test_answers_that_differ_are_told_apart(value, problem):
+    found = difference({"y": value}, {"y": np.ones(3, np.float32)})
+    assert (problem == "") == (found == "")
+    assert re.search(problem, found)

@@ -1,0 +1,87 @@
+"""Measuring contenders, and the frontier that comes of it."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from chrion_api import SLO, GpuBytes, Mode, Quantity
+from chrion_graph.limits import Limits
+from chrion_planner.measuring import SessionContender, contest
+from chrion_planner.partition import Budget
+from chrion_planner.planner import Settings, make_profile, measured_plans, predicted_plans
+from chrion_runtime.selection import select
+
+GRU = "gru-bidirectional-l2-h16-s8-b2"
+LIMITS = Limits(seconds=60)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A contender that cannot be loaded."""
+
+    name: str = "broken"
+    needs_address_space: bool = False
+
+    def load(self):
+        raise MemoryError
+
+
+def run_contest(contenders, rounds=3, deadline=float("inf")):
+    return contest(
+        contenders, LIMITS, rounds=rounds, turn_seconds=0.01, deadline=deadline, progress=lambda what, done: None
+    )
+
+
+def test_contenders_are_measured_in_turn_and_their_answers_kept(prepared_case):
+    prepared = prepared_case(GRU)
+    feeds = prepared.buckets[0].feeds
+    one, two = run_contest([SessionContender(name, prepared.model, feeds, threads=1) for name in ("one", "two")])
+    assert [len(result.rounds) for result in (one, two)] == [3, 3]
+    assert all(np.array_equal(one.outputs[name], two.outputs[name]) for name in one.outputs)
+
+
+def test_a_contender_that_fails_says_why_and_disturbs_no_other(prepared_case):
+    prepared = prepared_case(GRU)
+    broken, fine = run_contest([Broken(), SessionContender("fine", prepared.model, prepared.buckets[0].feeds)])
+    assert "memory" in broken.error
+    assert not broken.rounds
+    assert len(fine.rounds) == 3
+
+
+def test_no_round_begins_after_the_deadline(prepared_case):
+    prepared = prepared_case(GRU)
+    (result,) = run_contest(
+        [SessionContender("late", prepared.model, prepared.buckets[0].feeds)], rounds=50, deadline=time.monotonic()
+    )
+    assert len(result.rounds) == 1
+
+
+@pytest.fixture(scope="module")
+def measured(prepared_case):
+    prepared = prepared_case(GRU)
+    settings = Settings(devices=("cpu", "emulated:0"), cpu_lanes=1, limits=LIMITS)
+    return measured_plans(prepared, make_profile(prepared, settings), settings)
+
+
+def test_a_measured_frontier_has_figures_and_baselines(measured):
+    (frontier,) = measured.buckets
+    assert [item.name for item in frontier.baselines] == ["onnxruntime-default", "onnxruntime-1-thread"]
+    assert all(plan.measured is not None for plan in frontier.plans)
+    nbytes = [plan.gpu_bytes.total for plan in frontier.plans]
+    assert nbytes == sorted(nbytes, reverse=True)
+    assert nbytes[-1] == 0, "everything on the CPU is always a candidate"
+
+
+def test_a_budget_of_no_gpu_memory_is_kept(measured):
+    (frontier,) = measured.buckets
+    assert select(frontier, SLO(gpu_memory=Quantity("0")), Mode.LATENCY).plan.gpu_bytes == GpuBytes()
+
+
+def test_time_that_runs_out_marks_the_plan_truncated(prepared_case, made_up_profile):
+    prepared = prepared_case(GRU)
+    settings = Settings(cpu_lanes=1, limits=LIMITS, timeout_seconds=0.001)
+    found = measured_plans(prepared, made_up_profile(prepared, cpu_lanes=1), settings)
+    assert found.truncated
+    assert not predicted_plans(prepared, made_up_profile(prepared, cpu_lanes=1), Budget()).truncated

@@ -1,0 +1,44 @@
+"""Profiling real nodes on real devices; no figure is asserted, only that there is one for everything."""
+
+import pytest
+
+from chrion_api import Optimization, Profile
+from chrion_graph.limits import Limits
+from chrion_graph.signature import signatures
+from chrion_planner.planner import Settings, make_profile
+from chrion_runtime.errors import DeviceUnavailable
+
+GRU = "gru-bidirectional-l2-h16-s8-b2"
+
+
+@pytest.fixture(scope="module")
+def profile(prepared_case) -> Profile:
+    settings = Settings(devices=("cpu", "emulated:0"), cpu_lanes=1, limits=Limits(seconds=120))
+    return make_profile(prepared_case(GRU), settings)
+
+
+def test_every_node_of_every_variant_has_a_cost_on_every_device(prepared_case, profile):
+    for variant in prepared_case(GRU).buckets[0].variants:
+        for device in profile.devices:
+            for signature in signatures(variant.bucket.graph, variant.bucket.shapes):
+                assert device.nodes[signature].seconds > 0
+            for level in Optimization:
+                assert device.whole(variant.bucket.graph.digest, variant.bucket.inputs, 1, level) > 0
+
+
+def test_only_the_device_with_a_memory_of_its_own_takes_bytes(profile):
+    assert all(cost.bytes == 0 for cost in profile.device("cpu").nodes.values())
+    assert any(cost.bytes > 0 for cost in profile.device("emulated:0").nodes.values())
+
+
+def test_copies_are_measured_both_ways(profile):
+    assert {(item.source, item.target) for item in profile.transfers} == {("cpu", "emulated:0"), ("emulated:0", "cpu")}
+
+
+def test_it_survives_a_round_trip(profile):
+    assert Profile.from_json(profile.to_json()) == profile
+
+
+def test_a_device_that_is_not_there_is_named(prepared_case):
+    with pytest.raises(DeviceUnavailable, match="cuda:0"):
+        make_profile(prepared_case(GRU), Settings(devices=("cpu", "cuda:0"), limits=Limits(seconds=60)))
