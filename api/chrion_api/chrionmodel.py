@@ -50,7 +50,10 @@ class ModelRef(Document):
 class InputSpec(Document):
     """One input of the model: the shapes it is planned for, and what to fill it with while measuring."""
 
-    model_config = {**Document.model_config, "json_schema_extra": {"not": {"required": ["shape", "shapes"]}}}
+    model_config = {
+        **Document.model_config,
+        "json_schema_extra": {"not": {"required": ["shape", "shapes"], "properties": {"shapes": {"minItems": 1}}}},
+    }
 
     name: str
     """The input's name in the model."""

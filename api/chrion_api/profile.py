@@ -43,6 +43,8 @@ class NodeCost(Document):
 
     seconds: float = Field(gt=0)
     """Median seconds of one run on one lane, nothing optimised."""
+    wide_seconds: float | None = Field(default=None, gt=0)
+    """The same on all lanes of the device at once; null where that was not worth measuring."""
     bytes: int = Field(default=0, ge=0)
     """Device memory that it takes for as long as it is loaded: its weights, and the device's own copies of them."""
 

@@ -5,8 +5,24 @@ session = chrion.Session("model.onnx", plan)
 answer = session.run({"input": array})
 """
 
-from chrion.face import Session, plan
+from typing import TYPE_CHECKING, Any
+
 from chrion.version import __version__
 from chrion_api import SLO, ChrionError, InputSpec, Mode, PlanFile
 
+if TYPE_CHECKING:
+    from chrion.face import Session, plan
+
 __all__ = ["SLO", "ChrionError", "InputSpec", "Mode", "PlanFile", "Session", "__version__", "plan"]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs ONNX Runtime is imported when it is first used, after a look at what is installed."""
+    if name in ("Session", "plan"):
+        from chrion.installed import check_onnxruntime
+
+        check_onnxruntime()
+        from chrion import face
+
+        return getattr(face, name)
+    raise AttributeError(f"module 'chrion' has no attribute {name!r}")

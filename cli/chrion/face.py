@@ -31,6 +31,7 @@ def plan(
     The result holds plans for every objective; with `slo` and `mode` it is checked that one of them can be selected.
     Raises ChrionError.
     """
+    wanted, pursued = objective(slo), as_mode(mode)
     job = planning.Job(Path(model), input_specs(inputs), tuple(devices), cpu_lanes, timeout_seconds)
     if profile is None:
         found = planning.plan(job)
@@ -38,7 +39,7 @@ def plan(
         known = profile if isinstance(profile, Profile) else Profile.from_json(read(Path(profile)), str(profile))
         found = planning.plan_from_profile(job, known)
     for frontier in found.buckets:
-        select(frontier, objective(slo), Mode(mode))
+        select(frontier, wanted, pursued)
     return found
 
 
@@ -67,7 +68,7 @@ class Session(session.Session):
             plan_file,
             name=name or path.stem,
             slo=objective(slo),
-            mode=Mode(mode),
+            mode=as_mode(mode),
             inputs=input_specs(inputs),
             any_device=any_device,
         )
@@ -79,7 +80,7 @@ def input_specs(inputs: Inputs) -> tuple[InputSpec, ...]:
         return tuple(inputs)
     found = []
     for name, shapes in inputs.items():
-        several = bool(shapes) and not isinstance(shapes[0], int)
+        several = isinstance(shapes, Sequence) and bool(shapes) and not isinstance(shapes[0], int)
         found.append(InputSpec.parse({"name": name, "shapes": shapes if several else [shapes]}, f"inputs.{name}"))
     return tuple(found)
 
@@ -89,6 +90,14 @@ def objective(slo: SLO | Mapping[str, Any] | None) -> SLO:
     if slo is None:
         return SLO()
     return slo if isinstance(slo, SLO) else SLO.parse(dict(slo), "slo")
+
+
+def as_mode(mode: Mode | str) -> Mode:
+    """A mode by its name. Raises UsageError."""
+    try:
+        return Mode(mode)
+    except ValueError:
+        raise UsageError(f'mode: "{mode}" is none of {", ".join(Mode)}') from None
 
 
 def read(path: Path) -> str:

@@ -4,42 +4,14 @@ import errno
 import os
 import sys
 from io import TextIOWrapper
-from typing import Annotated
 
-import typer
-
-from chrion.commands import bench, explain, plan, profile, run, serve
-from chrion.version import __version__
+from chrion.installed import check_onnxruntime
 from chrion_api import ChrionError
-
-app = typer.Typer(
-    name="chrion",
-    help="Serve ONNX models on CPU and GPU together, within a latency and GPU memory objective.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (run, plan, serve, bench, explain, profile):
-    app.command(name=command.NAME)(command.command)
 
 BAD_INPUT = 2
 """The exit code of bad input, as of bad options."""
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"chrion {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
-    ] = False,
-) -> None:
-    """Serve ONNX models on CPU and GPU together, within a latency and GPU memory objective."""
-    del version
+INTERRUPTED = 130
+"""The exit code of Ctrl-C, as shells have it."""
 
 
 def main() -> None:
@@ -48,9 +20,15 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # names of models and nodes may hold anything
     try:
+        check_onnxruntime()
+        # Only now: the commands import ONNX Runtime.
+        from chrion.app import app
+
         app()
     except ChrionError as error:
         _leave(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -61,5 +39,7 @@ def main() -> None:
 
 
 def _leave(text: str) -> None:
-    print(f"chrion: {text}", file=sys.stderr)
+    # A model's own names stand in some errors: they must break no line and reach no terminal as control codes.
+    line = "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
+    print(f"chrion: {line}", file=sys.stderr)
     sys.exit(BAD_INPUT)

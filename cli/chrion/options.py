@@ -1,5 +1,7 @@
 """Options that several commands share, and how their values are read."""
 
+import math
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -84,8 +86,8 @@ def parse_inputs(inputs: list[str] | None, values: list[str] | None) -> tuple[In
         try:
             value = int(number) if number.lstrip("-").isdecimal() else float(number)
         except ValueError:
-            raise UsageError(f'--value: "{text}" is not NAME=NUMBER such as sr=16000') from None
-        if not name:
+            value = math.nan
+        if not name or not math.isfinite(value):
             raise UsageError(f'--value: "{text}" is not NAME=NUMBER such as sr=16000')
         specs.append(InputSpec(name=name, value=value))
     return merge_inputs(specs)
@@ -100,6 +102,15 @@ def parse_objective(latency: str | None, gpu_memory: str | None) -> SLO:
 def parse_devices(devices: str) -> tuple[str, ...]:
     """`--devices` as names."""
     return tuple(name.strip() for name in devices.split(",") if name.strip())
+
+
+def check_output(path: Path) -> None:
+    """Whether a file can be written, asked before the work of minutes that it is to hold. Raises UsageError."""
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; name a file in it")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UsageError(f"{path}: cannot be written: {folder} is not a folder that you may write to")
 
 
 def parse_limits(nodes: int, model_bytes: str, memory: str | None, seconds: float) -> Limits:

@@ -1,11 +1,13 @@
 """Plan a model on this machine or for a profile: what the commands and the Python face share."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from chrion import cache
-from chrion_api import InputSpec, PlanFile, Profile
+from chrion.errors import UsageError
+from chrion_api import InputSpec, InvalidDocument, PlanFile, Profile
 from chrion_graph.files import write_aside
 from chrion_graph.limits import Limits
 from chrion_planner.partition import Budget
@@ -59,7 +61,12 @@ def plan(job: Job) -> PlanFile:
 
 
 def plan_from_profile(job: Job, profile: Profile) -> PlanFile:
-    """Plan for the devices of a profile; nothing is measured, and the same input gives the same bytes."""
+    """Plan for the devices of a profile; nothing is measured, and the same input gives the same bytes.
+
+    Raises UsageError where the job names devices or lanes of its own.
+    """
+    if job.devices or job.cpu_lanes:
+        raise UsageError("devices and lanes are those of the profile: leave --devices and --lanes out")
     return predicted_plans(job.prepare(), profile, Budget())
 
 
@@ -75,8 +82,10 @@ def cached_plan(job: Job, anew: bool = False) -> tuple[PlanFile, bool]:
     keys = {name: device.key for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
     sha = cache.normalised(job.model, job.limits).digest
     path = cache.plan_path(sha, job.inputs, keys, settings.cpu_lanes)
-    if path.exists() and not anew:
-        return PlanFile.from_json(path.read_text(encoding="utf-8"), str(path)), True
+    if not anew:
+        # A plan that is not there, or is damaged, is made again.
+        with suppress(OSError, InvalidDocument):
+            return PlanFile.from_json(path.read_bytes(), str(path)), True
     found = plan(job)
     if not found.truncated:
         write_aside(path, found.to_json())

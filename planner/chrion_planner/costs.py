@@ -39,13 +39,18 @@ def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs
     members, dag = _tasks(bucket)
     names = signatures(graph, bucket.shapes)
     seconds: dict[str, list[float]] = {}
+    wide: dict[str, list[float]] = {}
     memory: dict[str, list[int]] = {}
     for device in profile.devices:
         _check(device, names, graph)
-        scale = _scale(bucket, device, names, optimization)
-        node_seconds = [cost.seconds * scale if (cost := device.nodes[name]) else inf for name in names]
+        on_one = [cost.seconds if (cost := device.nodes[name]) else inf for name in names]
+        on_all = [cost.wide_seconds or cost.seconds if (cost := device.nodes[name]) else inf for name in names]
+        node_seconds = _scaled(on_one, bucket, device, 1, optimization)
+        wide_seconds = _scaled(on_all, bucket, device, device.lanes, optimization)
         node_bytes = [cost.bytes if (cost := device.nodes[name]) else 0 for name in names]
         seconds[device.name] = [sum(node_seconds[node] for node in nodes) for nodes in members]
+        if device.lanes > 1:
+            wide[device.name] = [sum(wide_seconds[node] for node in nodes) for nodes in members]
         memory[device.name] = [sum(node_bytes[node] for node in nodes) for nodes in members]
     problem = Problem(
         tasks=dag,
@@ -94,11 +99,14 @@ def _check(device: DeviceProfile, names: Sequence[str], graph: Graph) -> None:
             )
 
 
-def _scale(bucket: Bucket, device: DeviceProfile, names: Sequence[str], optimization: Optimization) -> float:
-    """What the sum of nodes, each measured with hot caches, is to be multiplied with to give the whole."""
-    whole = device.whole(bucket.graph.digest, bucket.inputs, 1, optimization)
-    total = sum(cost.seconds for name in names if (cost := device.nodes[name]))
-    return whole / total if whole and total else 1.0
+def _scaled(
+    seconds: Sequence[float], bucket: Bucket, device: DeviceProfile, lanes: int, optimization: Optimization
+) -> list[float]:
+    """Seconds of nodes, each measured with hot caches, scaled so that their sum is the measured whole."""
+    whole = device.whole(bucket.graph.digest, bucket.inputs, lanes, optimization)
+    total = sum(item for item in seconds if item < inf)
+    scale = whole / total if whole and total else 1.0
+    return [item * scale for item in seconds]
 
 
 def _bytes(

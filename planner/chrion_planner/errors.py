@@ -24,3 +24,6 @@ class ScheduleError(PlanningError):
         super().__init__(f"the schedule breaks the rule of {rule}: {problem}; this is an error in the partitioner")
         self.rule = rule
         self.problem = problem
+
+    def __reduce__(self) -> tuple[type["ScheduleError"], tuple[str, str]]:
+        return type(self), (self.rule, self.problem)

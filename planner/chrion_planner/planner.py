@@ -10,7 +10,16 @@ from chrion_planner.candidates import Candidates, candidates
 from chrion_planner.equality import difference
 from chrion_planner.errors import PlanningError, ProfileMismatch
 from chrion_planner.frontier import pareto
-from chrion_planner.measuring import Contender, PlanContender, SessionContender, contest, faster, latency
+from chrion_planner.measuring import (
+    Arrays,
+    Contender,
+    PlanContender,
+    Result,
+    SessionContender,
+    contest,
+    faster,
+    latency,
+)
 from chrion_planner.partition import Budget
 from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.profiling import Variant, profile_devices
@@ -140,8 +149,9 @@ def _measure(
     of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
     measured: list[Plan] = []
     rounds: dict[str, list[list[float]]] = {}
-    for plan, result in zip(plans, of_plans, strict=True):
-        problem = result.error or difference(result.outputs, of_baselines[0].outputs)
+    expected = _expected(of_baselines, settings)
+    problems = [result.error or difference(result.outputs, expected) for result in of_plans]
+    for plan, result, problem in zip(plans, of_plans, problems, strict=True):
         if problem:
             settings.warn(f"plan {plan.name} is dropped: {problem}")
         elif result.rounds:
@@ -150,7 +160,7 @@ def _measure(
             measured.append(plan.model_copy(update=update))
             rounds[plan.name] = result.rounds
     if not measured:
-        raise PlanningError(f"no plan could be measured: {of_plans[0].error or 'time ran out; raise --timeout'}")
+        raise PlanningError(f"no plan could be measured: {problems[0] or 'time ran out; raise the timeout'}")
     frontier = Frontier(
         inputs=dict(bucket.variants[0].bucket.inputs),
         plans=pareto(measured, lambda one, other: faster(rounds[one.name], rounds[other.name])),
@@ -159,6 +169,15 @@ def _measure(
         ),
     )
     return frontier, all(len(times) == _ROUNDS for times in rounds.values())
+
+
+def _expected(baselines: Sequence[Result], settings: Settings) -> Arrays:
+    """What every plan must answer; nothing where the model itself answers one thing and then another."""
+    one, other = baselines[0].outputs, baselines[1].outputs
+    if unsteady := difference(other, one):
+        settings.warn(f"the model's answers differ from run to run ({unsteady}); plans are not checked against them")
+        return {}
+    return one
 
 
 def _baselines(bucket: PreparedBucket, prepared: Prepared, settings: Settings) -> list[SessionContender]:

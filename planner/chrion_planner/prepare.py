@@ -12,7 +12,7 @@ from chrion_graph.graph import Graph
 from chrion_graph.inputs import buckets, sample
 from chrion_graph.limits import Limits
 from chrion_graph.observe import observe
-from chrion_graph.rewrite import propose, replay
+from chrion_graph.rewrite import ways
 from chrion_planner.candidates import Rewritten
 from chrion_planner.costs import Bucket
 
@@ -40,16 +40,12 @@ def prepare(model: Path, digest: str, folder: Path, inputs: Sequence[InputSpec],
     graph = Graph.load(folder)
     shapes_of = buckets(graph, inputs)
     values = {spec.name: spec.value for spec in inputs if spec.value is not None}
-    rewrites = propose(graph)
-    ways = [(), *((rewrite,) for rewrite in rewrites)]
-    if len(rewrites) > 1:
-        ways.append(rewrites)
+    rewritten = ways(graph)
     found = []
     for shapes in shapes_of:
         feeds = sample(graph, shapes, values)
-        variants = []
-        for way in ways:
-            rewritten = replay(graph, way)
-            variants.append(Rewritten(way, Bucket(rewritten, shapes, observe(rewritten, feeds, limits))))
+        variants = [
+            Rewritten(rewrites, Bucket(way, shapes, observe(way, feeds, limits))) for rewrites, way in rewritten
+        ]
         found.append(PreparedBucket(tuple(variants), feeds))
     return Prepared(model, digest, folder, tuple(found))

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chrion import cache
+from chrion.errors import UsageError
 from chrion.explain import format as write
 from chrion.face import read
 from chrion.options import (
@@ -45,13 +46,19 @@ def command(
     """Measure the selected plan against the default session and each single device.
 
     Each contender runs alone in a process of its own, and they take turns, so that a machine that drifts drifts for
-    all. `gain` is the default session's time over the contender's, as the median over rounds.
+    all. `gain` is the default session's time over the contender's, as the median over rounds. The exit code is 1
+    where the plan could not be run.
     """
     plan_file = PlanFile.from_json(read(plan), str(plan))
+    normalised = cache.normalised(model, Limits())
+    if plan_file.model != normalised.digest:
+        raise UsageError(
+            f"{plan}: was made for model {plan_file.model[:12]}, {model} is {normalised.digest[:12]}: plan again"
+        )
     with Display(quiet=as_json) as display:
         found = compare(
             model,
-            cache.normalised(model, Limits()),
+            normalised,
             plan_file,
             parse_objective(latency, gpu_memory),
             mode,
@@ -63,10 +70,12 @@ def command(
     if as_json:
         json.dump([_data(item) for item in found], sys.stdout, indent=1)
         print()
-        return
-    console = Console()
-    for item in found:
-        console.print(_table(item))
+    else:
+        console = Console()
+        for item in found:
+            console.print(_table(item))
+    if any(row.error for item in found for row in item.rows if row.name == item.plan):
+        raise typer.Exit(1)
 
 
 def _data(item: Comparison) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from chrion.options import (
     ModeOption,
     TimeoutOption,
     ValueOption,
+    check_output,
     parse_devices,
     parse_inputs,
     parse_limits,
@@ -63,6 +64,7 @@ def command(
     The plans hold for every objective; --latency, --gpu-memory and --mode say which of them to show, and warn where
     none meets the objective.
     """
+    check_output(output)
     slo = parse_objective(latency, gpu_memory)
     with Display(quiet) as display:
         job = Job(

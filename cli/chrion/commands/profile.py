@@ -12,6 +12,7 @@ from chrion.options import (
     LanesOption,
     ModelArgument,
     ValueOption,
+    check_output,
     parse_devices,
     parse_inputs,
 )
@@ -31,6 +32,7 @@ def command(
     lanes: LanesOption = 0,
 ) -> None:
     """Measure what a model's nodes cost on each device, for `chrion plan --profile` there or elsewhere."""
+    check_output(output)
     with Display() as display:
         job = Job(
             model=model,

@@ -9,7 +9,7 @@ from chrion import planning
 from chrion.commands.serving import serve_session
 from chrion.errors import UsageError
 from chrion.face import Session, read
-from chrion.options import HostOption, MetricsPortOption, PortOption, parse_devices
+from chrion.options import HostOption, MetricsPortOption, PortOption, check_output, parse_devices
 from chrion.planning import Job
 from chrion.progress import Display
 from chrion_api import ChrionModel
@@ -38,6 +38,8 @@ def command(
     replan: Annotated[bool, typer.Option("--replan", help="Plan anew, even where the cache holds a plan.")] = False,
 ) -> None:
     """Plan a model on this machine and serve it over HTTP: the whole of Chrion without a cluster."""
+    if output is not None:
+        check_output(output)
     chrion_model = ChrionModel.from_yaml(read(file), str(file))
     spec = chrion_model.spec
     path = model or local_path(chrion_model, file)

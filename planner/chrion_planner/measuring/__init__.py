@@ -1,7 +1,7 @@
 """Measuring: contenders each in a process of its own, taken in turn, and what can be said of the figures."""
 
-from chrion_planner.measuring.contender import Contender, PlanContender, SessionContender
+from chrion_planner.measuring.contender import Arrays, Contender, PlanContender, SessionContender
 from chrion_planner.measuring.contest import Result, contest
 from chrion_planner.measuring.statistics import faster, latency
 
-__all__ = ["Contender", "PlanContender", "Result", "SessionContender", "contest", "faster", "latency"]
+__all__ = ["Arrays", "Contender", "PlanContender", "Result", "SessionContender", "contest", "faster", "latency"]

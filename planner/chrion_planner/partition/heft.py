@@ -1,16 +1,19 @@
 """HEFT, a list scheduler for lanes of different speed, and the budget of each device's memory.
 
 Topcuoglu, Hariri, Wu: Performance-effective and low-complexity task scheduling for heterogeneous computing, IEEE
-Transactions on Parallel and Distributed Systems 13(3), 2002.
+Transactions on Parallel and Distributed Systems 13(3), 2002. Where tasks are moldable a place with all lanes of a
+device is one place more, as in M-HEFT: N'Takpé, Suter, Casanova: A comparison of scheduling approaches for
+mixed-parallel applications on heterogeneous platforms, ISPDC 2007.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import permutations
 from math import inf, isfinite
 
-from chrion_planner.partition.problem import HOST, Budget, Problem, Schedule
-from chrion_planner.partition.timing import answered, ready_seconds
+from chrion_planner.partition.moldable import narrow, variants
+from chrion_planner.partition.problem import HOST, Budget, Place, Problem, Schedule
+from chrion_planner.partition.timing import ready_seconds, scheduled
 
 
 class _Queue:
@@ -32,6 +35,15 @@ class _Queue:
     def insert(self, position: int, start: float, finish: float) -> None:
         self.starts.insert(position, start)
         self.finishes.insert(position, finish)
+
+
+def _common_slot(queues: Sequence[_Queue], ready: float, seconds: float) -> tuple[list[int], float]:
+    """Positions in the queues and start of the first gap of at least `seconds` that all of them have from `ready` on."""
+    while True:
+        slots = [queue.slot(ready, seconds) for queue in queues]
+        ready = max(start for _, start in slots)
+        if all(start == ready for _, start in slots):
+            return [position for position, _ in slots], ready
 
 
 class _Room:
@@ -58,39 +70,63 @@ class _Room:
 
 
 def heft(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 - one signature for all algorithms
-    """Each task, the one with the longest way to the end first, on the lane where it ends first.
+    """Each task, the one with the longest way to the end first, at the place where it ends first.
 
-    Ties go to the lower number, of task and of lane. None where a task is left with no device that has room for it.
+    Ties go to the lower number, of task and of lane, and to one lane before all. A wide task that ends first may keep
+    others from running beside it, so where `problem.wide` offers anything the best of several schedules is taken, each
+    with other offers left (`moldable.py`). None where a task is left with no device that has room for it.
     """
+    first = _list_schedule(narrow(problem))
+    if first is None:
+        return None
+    schedules = [first]
+    for variant in variants(problem, schedules):
+        schedule = _list_schedule(variant)
+        assert schedule is not None
+        schedules.append(schedule)
+    return min(schedules, key=lambda schedule: schedule.makespan)
+
+
+def _list_schedule(problem: Problem) -> Schedule | None:
     ranks = upward_ranks(problem)
     room = _Room(problem)
     queues = [_Queue() for _ in problem.lanes]
+    places = [(place, times, [queues[at] for at in problem.lanes_at(place)]) for place, times in problem.times.items()]
+    chosen: dict[int, Place] = {}
     lane: list[int | None] = [None] * len(ranks)
     start, finish = [0.0] * len(ranks), [0.0] * len(ranks)
     for task in sorted(range(len(ranks)), key=lambda task: (-ranks[task], task)):
-        best: tuple[float, int, int, float] | None = None
-        for index, (queue, candidate) in enumerate(zip(queues, problem.lanes, strict=True)):
-            if not room.holds(task, candidate.device):
+        best: tuple[float, Place, float] | None = None
+        gap: tuple[list[_Queue], list[int]] = [], []
+        for place, times, held in places:
+            device, seconds = problem.device_at(place), times[task]
+            if not (isfinite(seconds) and room.holds(task, device)):
                 continue
-            seconds = problem.seconds[candidate.device][task]
-            position, at = queue.slot(ready_seconds(problem, task, index, lane, finish), seconds)
-            end = at + seconds + problem.copy_seconds(candidate.device, HOST, problem.host_out[task])
+            positions, at = _common_slot(held, ready_seconds(problem, task, place.lane, lane, finish), seconds)
+            end = at + seconds + problem.copy_seconds(device, HOST, problem.host_out[task])
             if best is None or end < best[0]:
-                best = end, index, position, at
+                best, gap = (end, place, at), (held, positions)
         if best is None:
             return None
-        _, index, position, at = best
-        device = problem.lanes[index].device
-        lane[task], start[task], finish[task] = index, at, at + problem.seconds[device][task]
-        queues[index].insert(position, at, finish[task])
-        room.take(task, device)
-    lanes = tuple(index for index in lane if index is not None)
-    return Schedule(lanes, tuple(start), tuple(finish), answered(problem, lanes, finish))
+        _, place, at = best
+        chosen[task], lane[task] = place, place.lane
+        start[task], finish[task] = at, at + problem.times[place][task]
+        for queue, position in zip(*gap, strict=True):
+            queue.insert(position, at, finish[task])
+        room.take(task, problem.device_at(place))
+    return scheduled(problem, [chosen[task] for task in range(len(ranks))], start, finish)
 
 
 def upward_ranks(problem: Problem) -> list[float]:
-    """For each task the longest way from its start to the end, in seconds, all costs being means over the lanes."""
+    """For each task the longest way from its start to the end, in seconds, all costs being means over the lanes.
+
+    A task takes the lesser of its times on the lane and on all lanes of the lane's device.
+    """
     devices = [lane.device for lane in problem.lanes]
+    offered = [
+        [times for place, times in problem.times.items() if index in problem.lanes_at(place)]
+        for index in range(len(devices))
+    ]
     pairs = list(permutations(devices, 2))
     handoff = _mean(problem.handoff[target] for _, target in pairs)
     links = [problem.links[pair] for pair in pairs if pair[0] != pair[1]]
@@ -104,7 +140,7 @@ def upward_ranks(problem: Problem) -> list[float]:
         for consumer, edge in problem.tasks.succ[task].items():
             copy = latency + edge["bytes"] * per_byte if edge["bytes"] else 0.0
             rest = max(rest, handoff + copy + ranks[consumer])
-        ranks[task] = _mean(problem.seconds[device][task] for device in devices) + rest
+        ranks[task] = _mean(min(times[task] for times in on_device) for on_device in offered) + rest
     return ranks
 
 

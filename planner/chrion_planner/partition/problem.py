@@ -1,14 +1,15 @@
 """What every partitioning algorithm is given, and what it gives back.
 
 A *task* is a set of graph nodes that never leave each other's side; tasks are numbered 0 … n-1 in a topological
-order. An algorithm decides for each task the lane and the start; `stages.py` then groups neighbours of one lane
-into stages, which are what really runs.
+order. An algorithm decides for each task the place and the start; `stages.py` then groups neighbours of one place
+into stages, which are what really runs. Tasks are moldable: a *place* is one lane, or all lanes of a device at once.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf, isfinite
+from typing import NamedTuple
 
 import networkx as nx
 
@@ -22,6 +23,14 @@ class Lane:
 
     name: str
     device: str
+
+
+class Place(NamedTuple):
+    """Where a task or a stage runs: on one lane, or wide, on all lanes of the lane's device at once."""
+
+    lane: int
+    """An index into `Problem.lanes`; of a wide place the device's first lane, which leads the others."""
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,10 +58,12 @@ class Problem:
     `memory[device][task]`: bytes the task takes on the device for as long as the plan is loaded.
     `budget[device]`: bytes that may be taken in all; a device that is not named has no limit.
     `hop[device]`: fixed cost of each stage. `handoff[device]`: cost of starting a stage there when the last input
-    came from another lane (of any device), on top of a copy.
+    came from another lane (of any device), on top of a copy. A wide place counts as its leading lane here.
     `links[source, target]`: copies between different devices, one entry for each ordered pair of them and the host
     that a value can pass between.
-    Raises ValueError when the numbering, the lane names or the lengths are not as said here.
+    `wide[device][task]`: run time when the task holds all lanes of the device at once; inf where that is not offered,
+    as it must be where the device cannot run the task. A device that is not named or has one lane offers none.
+    Raises ValueError when the numbering, the lane names, the lengths or the wide times are not as said here.
     """
 
     tasks: "nx.DiGraph[int]"
@@ -65,6 +76,7 @@ class Problem:
     links: Mapping[tuple[str, str], Link]
     memory: Mapping[str, Sequence[int]] = field(default_factory=dict)
     budget: Mapping[str, int] = field(default_factory=dict)
+    wide: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         tasks = len(self.tasks)
@@ -74,9 +86,14 @@ class Problem:
             raise ValueError("every edge must lead from a lower to a higher task number")
         if len({lane.name for lane in self.lanes}) != len(self.lanes):
             raise ValueError("lane names must differ")
-        per_task = [self.host_in, self.host_out, *self.memory.values(), *(self.seconds[d] for d in self.devices)]
+        per_task = [self.host_in, self.host_out, *self.memory.values(), *self.wide.values()]
+        per_task += [self.seconds[device] for device in self.devices]
         if any(len(values) != tasks for values in per_task):
             raise ValueError(f"every list of costs must have one entry for each of the {tasks} tasks")
+        for device in self.devices:
+            for one, wide in zip(self.seconds[device], self.wide.get(device, ()), strict=False):
+                if isfinite(wide) and not isfinite(one):
+                    raise ValueError(f"{device} offers all its lanes to a task that it cannot run on one")
 
     @cached_property
     def devices(self) -> tuple[str, ...]:
@@ -84,13 +101,49 @@ class Problem:
         return tuple(dict.fromkeys(lane.device for lane in self.lanes))
 
     @cached_property
+    def times(self) -> Mapping[Place, Sequence[float]]:
+        """For every place the run time of each task there: first every lane, then what is wide."""
+        times = {Place(index): self.seconds[lane.device] for index, lane in enumerate(self.lanes)}
+        for device in self.devices:
+            lanes = self.lanes_of(device)
+            if len(lanes) > 1 and any(isfinite(seconds) for seconds in self.wide.get(device, ())):
+                times[Place(lanes[0], wide=True)] = self.wide[device]
+        return times
+
+    @cached_property
+    def kinds(self) -> tuple[Place, ...]:
+        """The places whose times differ: one lane of each device, and what is wide."""
+        return tuple(place for place in self.times if place.wide or place.lane == self.lanes_of(self.device_at(place))[0])
+
+    @cached_property
     def best_seconds(self) -> tuple[float, ...]:
-        """For each task its run time on the device that is fastest for it; inf where no device can run it."""
-        return tuple(min((self.seconds[d][task] for d in self.devices), default=inf) for task in range(len(self.tasks)))
+        """For each task its run time at the place that is fastest for it; inf where no device can run it."""
+        times = [self.times[place] for place in self.kinds]
+        return tuple(min((seconds[task] for seconds in times), default=inf) for task in range(len(self.tasks)))
+
+    @cached_property
+    def _lanes_of(self) -> Mapping[str, tuple[int, ...]]:
+        return {
+            device: tuple(index for index, lane in enumerate(self.lanes) if lane.device == device)
+            for device in self.devices
+        }
 
     def lanes_of(self, device: str) -> tuple[int, ...]:
         """The device's lanes, as indices into `lanes`."""
-        return tuple(index for index, lane in enumerate(self.lanes) if lane.device == device)
+        return self._lanes_of.get(device, ())
+
+    def lanes_at(self, place: Place) -> tuple[int, ...]:
+        """The lanes that whatever runs at the place holds, the leading one first."""
+        return self.lanes_of(self.device_at(place)) if place.wide else (place.lane,)
+
+    def device_at(self, place: Place) -> str:
+        """The device of the place."""
+        return self.lanes[place.lane].device
+
+    def seconds_at(self, place: Place, tasks: Iterable[int]) -> float:
+        """Run time of the tasks at the place, one after the other; inf where one of them cannot run there."""
+        times = self.times.get(place)
+        return inf if times is None else sum(times[task] for task in tasks)
 
     def can_run(self, task: int, device: str) -> bool:
         """Whether the device can run the task at all."""
@@ -121,7 +174,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Schedule:
-    """For each task its lane (an index into `Problem.lanes`), start and finish in seconds."""
+    """For each task its lane (an index into `Problem.lanes`), start and finish in seconds, and whether it is wide."""
 
     lane: tuple[int, ...]
     start: tuple[float, ...]
@@ -132,6 +185,13 @@ class Schedule:
     """True when the algorithm proved that no schedule of this problem has a smaller makespan."""
     truncated: bool = False
     """True when the clock stopped the algorithm: another run may give another schedule."""
+    wide: tuple[bool, ...] = ()
+    """For each task whether it holds all lanes of its lane's device, of which its lane is the first; empty: none does."""
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """For each task its place."""
+        return tuple(map(Place, self.lane, self.wide or (False,) * len(self.lane)))
 
 
 @dataclass(frozen=True)
@@ -149,9 +209,16 @@ larger than it takes on."""
 
 @dataclass(frozen=True)
 class StagePlan:
-    """Tasks that run as one stage on one lane, with the stage's simulated start and finish in seconds."""
+    """Tasks that run as one stage at one place, with the stage's simulated start and finish in seconds."""
 
     tasks: tuple[int, ...]
     lane: int
     start: float = 0.0
     finish: float = 0.0
+    wide: bool = False
+    """The stage holds all lanes of its lane's device, of which its lane is the first."""
+
+    @property
+    def place(self) -> Place:
+        """Where the stage runs."""
+        return Place(self.lane, self.wide)

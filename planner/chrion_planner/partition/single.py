@@ -1,6 +1,6 @@
 """Everything on one lane of one device: what every other plan must beat."""
 
-from chrion_planner.partition.problem import Budget, Problem, Schedule
+from chrion_planner.partition.problem import Budget, Place, Problem, Schedule
 from chrion_planner.partition.timing import timed
 
 
@@ -10,7 +10,7 @@ def on_device(problem: Problem, device: str) -> Schedule | None:
     lane = next(iter(problem.lanes_of(device)), None)
     if lane is None or not all(problem.can_run(task, device) for task in tasks):
         return None
-    return timed(problem, tasks, [lane] * len(tasks)) if problem.within_budget(device, tasks) else None
+    return timed(problem, tasks, [Place(lane)] * len(tasks)) if problem.within_budget(device, tasks) else None
 
 
 def each_device(problem: Problem) -> dict[str, Schedule]:

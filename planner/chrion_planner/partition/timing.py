@@ -1,14 +1,14 @@
-"""The times of tasks whose lanes and order are decided."""
+"""The times of tasks whose places and order are decided."""
 
 from collections.abc import Sequence
 
-from chrion_planner.partition.problem import HOST, Problem, Schedule
+from chrion_planner.partition.problem import HOST, Place, Problem, Schedule
 
 
 def ready_seconds(
     problem: Problem, task: int, lane: int, placed: Sequence[int | None], finish: Sequence[float]
 ) -> float:
-    """When everything that the task reads is there, were it to run on the lane; its producers must be placed."""
+    """When all that the task reads is there, were it to run on the lane or led by it; its producers must be placed."""
     lanes, consumer = problem.lanes, problem.lanes[lane]
     ready = problem.copy_seconds(HOST, consumer.device, problem.host_in[task])
     for producer, edge in problem.tasks.pred[task].items():
@@ -28,15 +28,29 @@ def answered(problem: Problem, lane: Sequence[int], finish: Sequence[float]) -> 
     return max(copied, default=0.0)
 
 
-def timed(problem: Problem, order: Sequence[int], lane: Sequence[int]) -> Schedule:
+def timed(problem: Problem, order: Sequence[int], places: Sequence[Place]) -> Schedule:
     """The schedule in which each lane runs its tasks in the given order, each as early as it can.
 
-    `order` holds every task once, producers before consumers; `lane[task]` is an index into `problem.lanes`.
+    `order` holds every task once, producers before consumers; `places` has a place for each task.
     """
+    lane = [place.lane for place in places]
     free = [0.0] * len(problem.lanes)
     start, finish = [0.0] * len(lane), [0.0] * len(lane)
     for task in order:
-        at = lane[task]
-        start[task] = max(free[at], ready_seconds(problem, task, at, lane, finish))
-        finish[task] = free[at] = start[task] + problem.seconds[problem.lanes[at].device][task]
-    return Schedule(tuple(lane), tuple(start), tuple(finish), answered(problem, lane, finish))
+        held = problem.lanes_at(places[task])
+        ready = ready_seconds(problem, task, lane[task], lane, finish)
+        start[task] = max(ready, *(free[at] for at in held))
+        finish[task] = start[task] + problem.times[places[task]][task]
+        for at in held:
+            free[at] = finish[task]
+    return scheduled(problem, places, start, finish)
+
+
+def scheduled(
+    problem: Problem, places: Sequence[Place], start: Sequence[float], finish: Sequence[float]
+) -> Schedule:
+    """The schedule with these places and times, one for each task."""
+    lane = tuple(place.lane for place in places)
+    wide = tuple(place.wide for place in places)
+    makespan = answered(problem, lane, finish)
+    return Schedule(lane, tuple(start), tuple(finish), makespan, wide=wide if any(wide) else ())

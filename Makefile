@@ -1,0 +1,59 @@
+# Everything a developer needs: `make help`. Needs Python 3.11 to 3.13 and make; the rest goes into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test slow lint bench schema lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: $(STAMP) ## make .venv, with everything at its locked version
+
+demo: $(STAMP) ## plan and serve a real model, check its answers, show how fast it is
+	@$(BIN)/python examples/demo.py
+
+test: $(STAMP) ## the tests, without the exhaustive ones (PYTEST_ARGS=…)
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+slow: $(STAMP) ## the exhaustive tests
+	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS) || [ $$? -eq 5 ] # 5: there are none
+
+lint: $(STAMP) ## style, formatting, types, and which package may import which
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(STAMP) ## measure plans against ONNX Runtime alone (BENCH_ARGS=…)
+	@$(BIN)/python -m chrion_bench $(BENCH_ARGS)
+
+schema: $(STAMP) ## write docs/schema/ anew from the types
+	@$(BIN)/python -m chrion_api.schema docs/schema
+
+# No index and no host goes into the lock, so that it holds for any mirror.
+lock: $(STAMP) ## bring requirements.lock to the newest versions within pyproject.toml's bounds
+	@$(BIN)/python -m pip install --quiet "uv>=0.9,<1"
+	@$(BIN)/uv pip compile pyproject.toml --extra cpu --extra operator --extra dev \
+		--universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
+
+clean: ## remove what make made: .venv, downloaded models, caches
+	@rm -rf .venv .models .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "Chrion needs Python 3.11 to 3.13; name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@# Debian keeps what venv needs in a package of its own.
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y python3-venv; } && \
+		$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make a venv; install its package for that: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up .venv (once, a minute or two)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
