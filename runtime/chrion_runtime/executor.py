@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from chrion_graph.ort import brief
 from chrion_graph.types import STRING
@@ -27,8 +28,7 @@ class Executor:
         self.program = program
         self._lanes = lanes
         self._slot_count = slots
-        self._slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
-        self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._bound: tuple[dict[str, tuple[int, ...]], queue.SimpleQueue[Slot]] | None = None
         self._flights = 0
         self._observers: list[StageObserver] = []
         lanes.open(program.lanes, workers=len(program.lanes) > 1)
@@ -44,25 +44,26 @@ class Executor:
         kinds = [self.program.graph.types[name] for name in self.program.memories]
         # One stage allocates its own results, and strings cannot be bound.
         if len(self.program.stages) > 1 and all(kind.element != STRING for kind in kinds):
-            self._slots = queue.SimpleQueue()
+            slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
             for _ in range(self._slot_count):
-                self._slots.put(Slot(self.program, example))
-            self._shapes = {name: array.shape for name, array in feeds.items()}
+                slots.put(Slot(self.program, example))
+            self._bound = ({name: array.shape for name, array in feeds.items()}, slots)
         return answer
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Answer one request; the arrays belong to the caller. Raises RunError where the model fails."""
-        shapes = self._shapes
-        if shapes is None or any(array.shape != shapes[name] for name, array in feeds.items()):
+        bound = self._bound
+        # An input that is missing makes the shapes differ too: a slot still holds the last request's.
+        if bound is None or bound[0] != {name: array.shape for name, array in feeds.items()}:
             return self._fly(LooseValues(self.program), feeds)
-        slots = self._slots
+        slots = bound[1]
         slot = slots.get()
         try:
             return self._fly(slot, feeds)
         except RunError:
             # Shapes inside may follow the values, not only the shapes, of the inputs: then no slot fits.
             answer = self._fly(LooseValues(self.program), feeds)
-            self._shapes = None
+            self._bound = None
             return answer
         finally:
             slots.put(slot)
@@ -114,40 +115,37 @@ class _Flight:
 
     def run(self) -> None:
         """Run all stages; raises RunError with the first failure once no stage is running any more."""
-        self._start([stage for stage in self._program.stages if stage.waits_for == 0])
+        first = [stage for stage in self._program.stages if stage.waits_for == 0]
+        self._outstanding = len(first)
+        self._start(first)
         while (work := self._inbox.get()) is not None:
             work()
         if self._error is not None:
             raise RunError(f"the model fails on these values: {brief(self._error)}") from None
 
     def _start(self, stages: Sequence[StageProgram]) -> None:
-        with self._guard:
-            self._outstanding += len(stages)
         for stage in stages:
             order = (self._ticket, stage.index)
+            work = partial(self._execute, stage)
             if stage.lanes[0] == self._program.home:
-                self._inbox.put(order, lambda stage=stage: self._execute(stage))  # type: ignore[misc]
+                self._inbox.put(order, work)
             else:
-                self._lanes.submit(stage.lanes[0], order, lambda stage=stage: self._execute(stage))  # type: ignore[misc]
+                self._lanes.submit(stage.lanes[0], order, work)
 
     def _execute(self, stage: StageProgram) -> None:
         try:
             run_stage(stage, self._values, self._lanes, self._observers)
         except BaseException as error:  # noqa: BLE001, a lane's worker outlives any failure of a stage
-            self._error = self._error or error
-        self._finish(stage)
-
-    def _finish(self, stage: StageProgram) -> None:
+            # Its frames hold this flight, and with it the values, in a ring.
+            self._error = self._error or error.with_traceback(None)
         ready: list[StageProgram] = []
         with self._guard:
             for index in stage.then:
                 self._waits[index] -= 1
-                if not self._waits[index]:
+                if not self._waits[index] and self._error is None:
                     ready.append(self._program.stages[index])
-        if ready and self._error is None:
-            self._start(ready)
-        with self._guard:
-            self._outstanding -= 1
-            done = self._outstanding == 0
+            self._outstanding += len(ready) - 1
+            done = not self._outstanding
+        self._start(ready)
         if done:
             self._inbox.put((float("inf"),), None)

@@ -3,8 +3,8 @@
 import heapq
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from itertools import count
 from typing import Any
 
@@ -56,17 +56,14 @@ class Lanes:
         """Queue work on a lane's worker."""
         self._inboxes[name].put(order, work)
 
-    @contextmanager
-    def hold(self, names: Sequence[str]) -> Iterator[None]:
+    def hold(self, names: Sequence[str]) -> AbstractContextManager[object]:
         """Use some lanes alone; every stage takes its lanes in one order, so none waits for another in a ring."""
-        held = sorted(names)
-        for name in held:
-            self._rights[name].acquire()
-        try:
-            yield
-        finally:
-            for name in reversed(held):
-                self._rights[name].release()
+        if len(names) == 1:
+            return self._rights[names[0]]
+        held = ExitStack()
+        for name in sorted(names):
+            held.enter_context(self._rights[name])
+        return held
 
     def close(self) -> None:
         """End the workers when their queues are empty."""
@@ -81,3 +78,4 @@ class Lanes:
 def _work(inbox: Inbox) -> None:
     while (work := inbox.get()) is not None:
         work()
+        del work  # it holds its request's values, on a device perhaps, and the next may be long in coming

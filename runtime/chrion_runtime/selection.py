@@ -42,7 +42,9 @@ def select(frontier: Frontier, slo: SLO, mode: Mode) -> Selection:
         return Selection(fastest, reason, False)
     if mode.resolve(slo) is Mode.LATENCY:
         return Selection(
-            fastest, "the fastest plan" + (f" within {slo.gpu_memory} of GPU memory" if budget else ""), True
+            fastest,
+            "the fastest plan" + (f" within {slo.gpu_memory} of GPU memory" if budget is not None else ""),
+            True,
         )
     smallest = min(meeting, key=lambda plan: (plan.gpu_bytes.total, latency(plan, slo)))
     within = f" that meets {slo.latency} at p{slo.percentile:g}" if target else ""

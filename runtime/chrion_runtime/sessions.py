@@ -6,8 +6,10 @@ from pathlib import Path
 
 import onnxruntime as ort
 
-from chrion_api import Optimization
+from chrion_api import ChrionError, Optimization
+from chrion_graph.ort import brief
 from chrion_runtime.devices import Device
+from chrion_runtime.errors import PlanRefused
 
 
 class SessionStore:
@@ -25,14 +27,23 @@ class SessionStore:
     def get(
         self, path: Path, device: Device, lanes: tuple[str, ...], optimization: Optimization, spin: bool
     ) -> ort.InferenceSession:
-        """The session of a sub-model's file; built where there is none."""
+        """The session of a sub-model's file; built where there is none. Raises PlanRefused where it cannot be."""
         key = (path, device.scope(lanes[0]), len(lanes), optimization, spin)
         with self._lock:
             session = self._sessions.get(key)
             if session is None:
-                session = self._sessions[key] = device.session(path, len(lanes), optimization, spin)
+                session = self._sessions[key] = _load(path, device, len(lanes), optimization, spin)
             return session
 
     def __len__(self) -> int:
         """Sessions that are alive."""
         return len(self._sessions)
+
+
+def _load(path: Path, device: Device, lanes: int, optimization: Optimization, spin: bool) -> ort.InferenceSession:
+    try:
+        return device.session(path, lanes, optimization, spin)
+    except ChrionError:
+        raise
+    except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
+        raise PlanRefused(f"{device.name} cannot load a stage, plan again: {brief(error)}") from None

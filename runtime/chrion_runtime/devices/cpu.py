@@ -22,8 +22,11 @@ class Cpu(Device):
     def __init__(self, lanes: int = 0) -> None:
         """`lanes` 0 takes as many as the process may use. Raises DeviceUnavailable for more than there are."""
         cores = usable_cores()
-        if lanes > cores:
-            raise DeviceUnavailable(f"cpu: {lanes} lanes were asked for, but this process may use {cores} cores")
+        if not 0 <= lanes <= cores:
+            raise DeviceUnavailable(
+                f"cpu: {lanes} lanes were asked for, but this process may use {cores} cores; ask for no more, "
+                "or 0 for all"
+            )
         super().__init__("cpu", HOST, lanes or cores)
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 
 from chrion_api import DeviceKey, GpuBytes, Optimization
+from chrion_graph.ort import bound_loading
 from chrion_runtime.servable import Array
 
 Value = Any
@@ -92,7 +93,8 @@ def options(threads: int, optimization: Optimization, spin: bool) -> ort.Session
     found.graph_optimization_level = level(optimization)
     found.intra_op_num_threads = threads
     found.inter_op_num_threads = 1
-    found.log_severity_level = 3
+    found.log_severity_level = 4  # what goes wrong reaches the caller as an exception
+    bound_loading(found)
     if threads > 1 and not spin:
         # Idle threads of one session would otherwise steal the cores of the next.
         found.add_session_config_entry("session.force_spinning_stop", "1")

@@ -14,6 +14,7 @@ import onnx
 import onnxruntime as ort
 
 from chrion_api import DeviceKey, GpuBytes, Optimization
+from chrion_graph.load import graphs
 from chrion_graph.types import tensor_bytes
 from chrion_runtime.devices.cpu import product
 from chrion_runtime.devices.device import Device, options
@@ -26,8 +27,9 @@ class Emulated(Device):
     def __init__(self, name: str, index: int) -> None:
         super().__init__(name, name, 1)
         self._index = index
-        self._weights = 0
-        self._activations = 0
+        # What lives, by a token each: unlike a sum, safe to change from any thread and from the garbage collector.
+        self._weights: dict[object, int] = {}
+        self._activations: dict[object, int] = {}
 
     @property
     def key(self) -> DeviceKey:
@@ -38,13 +40,15 @@ class Emulated(Device):
     def session(self, path: Path, lanes: int, optimization: Optimization, spin: bool) -> ort.InferenceSession:
         session = ort.InferenceSession(path, options(lanes, optimization, spin), providers=["CPUExecutionProvider"])
         model = onnx.load(path, load_external_data=False)
-        nbytes = sum(tensor_bytes(tensor.data_type, tuple(tensor.dims)) for tensor in model.graph.initializer)
-        self._weights += nbytes
-        weakref.finalize(session, self._free_weights, nbytes)
+        stored = [tensor for graph in graphs(model) for tensor in graph.initializer]
+        nbytes = sum(tensor_bytes(tensor.data_type, tuple(tensor.dims)) for tensor in stored)
+        _count(self._weights, session, nbytes)
         return session
 
     def put(self, array: Array) -> Array:
-        return self._counted(np.array(array, order="C"))
+        found = np.array(array, order="C")
+        _count(self._activations, found, found.nbytes)
+        return found
 
     def get(self, value: Array) -> Array:
         return np.array(value, order="C")
@@ -52,22 +56,22 @@ class Emulated(Device):
     def run(
         self, session: ort.InferenceSession, names: Sequence[str], values: Sequence[Array], outputs: Sequence[str]
     ) -> list[Array]:
-        found = session.run(outputs, dict(zip(names, values, strict=True)))
-        return [self._counted(array) for array in found]
+        found: list[Array] = session.run(outputs, dict(zip(names, values, strict=True)))
+        for array in found:
+            _count(self._activations, array, array.nbytes)
+        return found
 
     def allocate(self, dtype: np.dtype[Any], shape: Sequence[int]) -> ort.OrtValue:
-        return ort.OrtValue.ortvalue_from_numpy(self._counted(np.zeros(shape, dtype)))
+        array = np.zeros(shape, dtype)
+        _count(self._activations, array, array.nbytes)
+        return ort.OrtValue.ortvalue_from_numpy(array)
 
     def used(self) -> GpuBytes:
-        return GpuBytes(weights=self._weights, activations=self._activations)
+        return GpuBytes(weights=sum(list(self._weights.values())), activations=sum(list(self._activations.values())))
 
-    def _counted(self, array: Array) -> Array:
-        self._activations += array.nbytes
-        weakref.finalize(array, self._free_activations, array.nbytes)
-        return array
 
-    def _free_weights(self, nbytes: int) -> None:
-        self._weights -= nbytes
-
-    def _free_activations(self, nbytes: int) -> None:
-        self._activations -= nbytes
+def _count(ledger: dict[object, int], owner: object, nbytes: int) -> None:
+    """Enter bytes into a ledger for as long as their owner lives."""
+    token = object()
+    ledger[token] = nbytes
+    weakref.finalize(owner, ledger.pop, token)

@@ -1,0 +1,21 @@
+"""The Open Inference Protocol v2 with the binary tensor extension, apart from any HTTP server.
+
+Specifications: https://github.com/kserve/open-inference-protocol (REST) and
+https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+"""
+
+from chrion_runtime.protocol.infer import RawRequest, infer
+from chrion_runtime.protocol.request import InferRequest, RequestedOutput, read_request
+from chrion_runtime.protocol.response import Answer, write_answer
+from chrion_runtime.protocol.signature import Signature
+
+__all__ = [
+    "Answer",
+    "InferRequest",
+    "RawRequest",
+    "RequestedOutput",
+    "Signature",
+    "infer",
+    "read_request",
+    "write_answer",
+]

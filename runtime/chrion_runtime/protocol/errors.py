@@ -1,0 +1,74 @@
+"""What the inference protocol refuses, each with the HTTP status that says so.
+
+RuntimeFailure
+└── ProtocolError               500  anything below
+    ├── BadRequest              400  the request is not well formed or does not fit the model
+    ├── NotFound                404  no such model or version
+    ├── TooLarge                413  the body is over the limit
+    ├── UnsupportedEncoding     415  a Content-Encoding that is neither gzip nor deflate
+    ├── AnswerFailed            500  the model's answer has no form in the protocol
+    └── Unavailable             503  not now
+        ├── QueueFull                too many requests wait already
+        └── ShuttingDown             the server is on its way out
+"""
+
+from typing import ClassVar
+
+from chrion_runtime.errors import RuntimeFailure
+
+
+class ProtocolError(RuntimeFailure):
+    """An error that has an HTTP status."""
+
+    status: ClassVar[int] = 500
+
+
+class BadRequest(ProtocolError):
+    """A request that is not well formed or does not fit the model."""
+
+    status = 400
+
+
+class NotFound(ProtocolError):
+    """A model or version that is not served here."""
+
+    status = 404
+
+
+class TooLarge(ProtocolError):
+    """A body over the limit."""
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the request body is over the limit of {limit} bytes: send less or raise the limit")
+
+
+class UnsupportedEncoding(ProtocolError):
+    """A Content-Encoding that is neither gzip nor deflate."""
+
+    status = 415
+
+
+class AnswerFailed(ProtocolError):
+    """An answer of the model that has no form in the protocol."""
+
+
+class Unavailable(ProtocolError):
+    """The server cannot take the request now."""
+
+    status = 503
+
+
+class QueueFull(Unavailable):
+    """Too many requests wait for the model already."""
+
+    retry_after: ClassVar[int] = 1
+    """Seconds after which trying again is worthwhile."""
+
+
+class ShuttingDown(Unavailable):
+    """The server is on its way out."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down: ask another replica")

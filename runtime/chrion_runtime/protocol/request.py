@@ -1,0 +1,189 @@
+"""Reading an inference request: JSON, and the binary tensors behind it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from chrion_runtime.protocol.binary_tensor import read_binary
+from chrion_runtime.protocol.datatypes import DTYPES
+from chrion_runtime.protocol.errors import BadRequest
+from chrion_runtime.protocol.inflate import Buffer
+from chrion_runtime.protocol.json_tensor import read_json
+from chrion_runtime.protocol.signature import MAX_RANK, MAX_SIZE, Signature
+from chrion_runtime.servable import Array
+
+_UNSUPPORTED = {
+    "classification": "classification is",
+    "shared_memory_region": "shared memory is",
+    "shared_memory_byte_size": "shared memory is",
+    "shared_memory_offset": "shared memory is",
+}
+
+
+@dataclass(frozen=True)
+class RequestedOutput:
+    """An output to answer with, and whether as binary data."""
+
+    name: str
+    binary: bool
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """A request that fits the model: every input, once, with the right type and shape."""
+
+    id: str | None
+    inputs: dict[str, Array]
+    """The arrays may be read-only views of the body."""
+    outputs: tuple[RequestedOutput, ...]
+    """In the order to answer in."""
+
+
+def read_request(body: Buffer, header_length: str | None, signature: Signature) -> InferRequest:
+    """Read a body; `header_length` is the value of Inference-Header-Content-Length, if there was one.
+
+    Raises BadRequest that says what is wrong with which tensor.
+    """
+    view = memoryview(body)
+    header, binary = _split(view, header_length)
+    try:
+        document = orjson.loads(header)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the request is not valid JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise BadRequest('the request is not a JSON object with "inputs"')
+    identity = document.get("id")
+    if identity is not None and not isinstance(identity, str):
+        raise BadRequest("id: is not a string")
+    # What is asked for is read first: it is cheap, and wrong requests then cost little.
+    outputs = _outputs(document, signature)
+    return InferRequest(identity, _inputs(document, binary, header_length, signature), outputs)
+
+
+def _split(view: memoryview, header_length: str | None) -> tuple[memoryview, memoryview]:
+    if header_length is None:
+        return view, view[len(view) :]
+    # Digits only, and few: int() takes more than that, and takes long over many.
+    if not (header_length.isascii() and header_length.isdecimal() and len(header_length) < 20):
+        raise BadRequest(f'Inference-Header-Content-Length: "{header_length[:40]}" is not a length')
+    size = int(header_length)
+    if size > len(view):
+        raise BadRequest(f"Inference-Header-Content-Length is {size}, but the body has {len(view)} bytes")
+    return view[:size], view[size:]
+
+
+def _inputs(
+    document: dict[str, Any], binary: memoryview, header_length: str | None, signature: Signature
+) -> dict[str, Array]:
+    arrays: dict[str, Array] = {}
+    start = 0
+    for tensor in _tensors(document, "inputs"):
+        name, parameters = _name_and_parameters(tensor, "input", signature.inputs)
+        where = f'input "{name}"'
+        if name in arrays:
+            raise BadRequest(f"{where}: is given twice")
+        datatype, shape = tensor.get("datatype"), _shape(where, tensor.get("shape"))
+        if not isinstance(datatype, str):
+            raise BadRequest(f"{where}: datatype is missing or not a string")
+        signature.inputs[name].check(where, datatype, shape)
+        dtype = DTYPES[datatype]
+        size = _binary_size(where, tensor, parameters)
+        if size is None:
+            arrays[name] = read_json(where, tensor["data"], dtype, shape)
+            continue
+        if header_length is None:
+            raise BadRequest(f"{where}: binary_data_size needs the header Inference-Header-Content-Length")
+        part = binary[start : start + size]
+        if len(part) < size:
+            raise BadRequest(f"{where}: binary_data_size is {size}, but {len(part)} bytes are left in the body")
+        arrays[name] = read_binary(where, part, dtype, shape)
+        start += size
+    missing = [name for name in signature.inputs if name not in arrays]
+    if missing:
+        raise BadRequest(f'input "{missing[0]}": is missing')
+    if start != len(binary):
+        raise BadRequest(f"{len(binary) - start} bytes are left over after the last binary input")
+    return arrays
+
+
+def _outputs(document: dict[str, Any], signature: Signature) -> tuple[RequestedOutput, ...]:
+    default = _flag("parameters", _parameters("parameters", document), "binary_data_output", False)
+    outputs: dict[str, RequestedOutput] = {}
+    for tensor in _tensors(document, "outputs") if document.get("outputs") is not None else []:
+        name, parameters = _name_and_parameters(tensor, "output", signature.outputs)
+        if name in outputs:
+            raise BadRequest(f'output "{name}": is requested twice')
+        outputs[name] = RequestedOutput(name, _flag(f'output "{name}"', parameters, "binary_data", default))
+    if not outputs:
+        outputs = {name: RequestedOutput(name, default) for name in signature.outputs}
+    for output in outputs.values():
+        if not output.binary and signature.outputs[output.name].datatype == "FP16":
+            raise BadRequest(
+                f'output "{output.name}": FP16 has no JSON form: '
+                "ask for it as binary data, with parameters.binary_data true"
+            )
+    return tuple(outputs.values())
+
+
+def _tensors(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    tensors = document.get(key)
+    if not isinstance(tensors, list) or not all(isinstance(tensor, dict) for tensor in tensors):
+        raise BadRequest(f"{key}: is missing or not a list of objects")
+    return tensors
+
+
+def _name_and_parameters(tensor: dict[str, Any], kind: str, known: Any) -> tuple[str, dict[str, Any]]:
+    name = tensor.get("name")
+    if not isinstance(name, str):
+        raise BadRequest(f"{kind}s: one has no name")
+    if name not in known:
+        names = ", ".join(f'"{one}"' for one in known)
+        raise BadRequest(f'{kind} "{name[:80]}": the model has no such {kind}; it has {names or "none"}')
+    where = f'{kind} "{name}"'
+    parameters = _parameters(where, tensor)
+    for key, what in _UNSUPPORTED.items():
+        if key in parameters:
+            raise BadRequest(f"{where}: {what} not supported; leave out the parameter {key}")
+    return name, parameters
+
+
+def _parameters(where: str, holder: dict[str, Any]) -> dict[str, Any]:
+    parameters = holder.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise BadRequest(f"{where}: parameters is not an object")
+    return parameters
+
+
+def _flag(where: str, parameters: dict[str, Any], key: str, default: bool) -> bool:
+    value = parameters.get(key, default)
+    if not isinstance(value, bool):
+        raise BadRequest(f"{where}: {key} is neither true nor false")
+    return value
+
+
+def _shape(where: str, shape: Any) -> tuple[int, ...]:
+    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
+        raise BadRequest(f"{where}: shape is missing or not a list of integers")
+    if len(shape) > MAX_RANK:
+        raise BadRequest(f"{where}: shape has {len(shape)} dimensions; at most {MAX_RANK} are possible")
+    for size in shape:
+        if not 0 <= size <= MAX_SIZE:
+            raise BadRequest(f"{where}: {size} in shape is not a dimension; it counts from 0")
+    return tuple(shape)
+
+
+def _binary_size(where: str, tensor: dict[str, Any], parameters: dict[str, Any]) -> int | None:
+    """The bytes that the tensor takes behind the JSON; None where its data is in the JSON."""
+    size = parameters.get("binary_data_size")
+    if size is None:
+        if "data" not in tensor:
+            raise BadRequest(f"{where}: has neither data nor parameters.binary_data_size")
+        return None
+    if type(size) is not int or size < 0:
+        raise BadRequest(f"{where}: binary_data_size is not a size in bytes")
+    if "data" in tensor:
+        raise BadRequest(f"{where}: has both data and parameters.binary_data_size")
+    return size

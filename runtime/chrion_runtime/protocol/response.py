@@ -1,0 +1,59 @@
+"""Writing the answer to an inference request: JSON, and the binary tensors behind it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from chrion_runtime.protocol.binary_tensor import write_binary
+from chrion_runtime.protocol.datatypes import datatype_of
+from chrion_runtime.protocol.errors import AnswerFailed
+from chrion_runtime.protocol.json_tensor import write_json
+from chrion_runtime.protocol.metadata import MODEL_VERSION
+from chrion_runtime.protocol.request import InferRequest
+from chrion_runtime.servable import Array
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A body to send, and the bytes of JSON at its start where binary tensors follow."""
+
+    body: bytes
+    header_length: int | None = None
+
+
+def write_answer(model: str, request: InferRequest, results: Mapping[str, Array]) -> Answer:
+    """The answer of `model` to `request`, the outputs in the order that was asked for.
+
+    Raises BadRequest when an output cannot be sent in the form that was asked for, AnswerFailed when in no form.
+    """
+    outputs: list[dict[str, Any]] = []
+    parts: list[bytes | memoryview] = []
+    for requested in request.outputs:
+        name = requested.name
+        where = f'output "{name}"'
+        array = results.get(name)
+        if array is None:
+            raise AnswerFailed(f"{where}: the model gave no such output")
+        datatype = datatype_of(array.dtype)
+        if datatype is None:
+            raise AnswerFailed(f"{where}: the inference protocol has no datatype for {array.dtype}")
+        output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": array.shape}
+        if requested.binary:
+            part = write_binary(where, array)
+            output["parameters"] = {"binary_data_size": len(part)}
+            parts.append(part)
+        else:
+            output["data"] = write_json(where, array)
+        outputs.append(output)
+    document: dict[str, Any] = {"model_name": model, "model_version": MODEL_VERSION, "outputs": outputs}
+    if request.id is not None:
+        document["id"] = request.id
+    try:
+        header = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    except orjson.JSONEncodeError as error:
+        raise AnswerFailed(f"the answer has no JSON form: {error}") from None
+    if not parts:
+        return Answer(header)
+    return Answer(b"".join([header, *parts]), len(header))

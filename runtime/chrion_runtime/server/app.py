@@ -1,0 +1,87 @@
+"""The two applications: the inference API, and metrics with the health checks."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from chrion_runtime.errors import RunError
+from chrion_runtime.protocol.errors import ProtocolError, QueueFull
+from chrion_runtime.server import handlers
+from chrion_runtime.server.front import Front
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build_app(front: Front) -> web.Application:
+    """The inference API.
+
+    Request bodies must reach it as they were sent: run it with `auto_decompress=False`, as `lifecycle` does.
+    """
+    app = web.Application(middlewares=[_in_flight, _errors])
+    app[handlers.FRONT] = front
+    app.on_response_prepare.append(_close_when_draining)
+    app.router.add_get("/v2", handlers.server)
+    _add_health(app)
+    for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
+        app.router.add_post(f"{model}/infer", handlers.infer)
+        app.router.add_get(model, handlers.model)
+        app.router.add_get(f"{model}/ready", handlers.model_ready)
+        app.router.add_get(f"{model}/plan", handlers.plan)
+    return app
+
+
+def build_metrics_app(front: Front) -> web.Application:
+    """Metrics and health, for the second port; answers until the very end."""
+    app = web.Application(middlewares=[_errors])
+    app[handlers.FRONT] = front
+    app.router.add_get("/metrics", handlers.metrics)
+    _add_health(app)
+    return app
+
+
+def _add_health(app: web.Application) -> None:
+    app.router.add_get("/v2/health/live", handlers.live)
+    app.router.add_get("/v2/health/ready", handlers.ready)
+
+
+@web.middleware
+async def _in_flight(request: web.Request, handler: Handler) -> web.StreamResponse:
+    with request.app[handlers.FRONT].busy():
+        return await handler(request)
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error is an object with the one key `error`."""
+    try:
+        return await handler(request)
+    except ProtocolError as error:
+        response = _error(error.status, str(error))
+        if isinstance(error, QueueFull):
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
+    except RunError as error:
+        return _error(500, str(error))
+    except web.HTTPException as error:
+        response = _error(error.status, f"{request.method} {request.path[:200]}: {error.reason}")
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+    except ConnectionError:
+        raise
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return _error(500, "internal error: the server's log says more")
+
+
+def _error(status: int, text: str) -> web.Response:
+    return handlers.json_response({"error": text}, status)
+
+
+async def _close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
+    if request.app[handlers.FRONT].draining:
+        response.force_close()
+        response.headers["Connection"] = "close"

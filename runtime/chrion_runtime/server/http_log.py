@@ -1,0 +1,20 @@
+"""What aiohttp has to say of bytes that are no HTTP: one quiet line, for any scanner can send them."""
+
+import logging
+
+from aiohttp.http_exceptions import HttpProcessingError
+
+http_log = logging.getLogger(f"{__name__.rpartition('.')[0]}.http")
+"""The logger for aiohttp's connections."""
+
+
+def _quiet(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args = "refused what is not HTTP: %r", (error.message[:200],)
+        record.exc_info = None
+    return True
+
+
+http_log.addFilter(_quiet)

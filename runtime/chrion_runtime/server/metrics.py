@@ -1,0 +1,146 @@
+"""The Prometheus metrics of a server.
+
+| metric | labels | means |
+|---|---|---|
+| `chrion_model_info` | model, version, server_version | always 1: what is served, and by which Chrion |
+| `chrion_request_seconds` | model, outcome | histogram: from the request read to the answer written |
+| `chrion_requests_in_flight` | model | requests that have begun and are not answered |
+| `chrion_queue_length` | model | requests that wait for a run of the model to end |
+| `chrion_queue_wait_seconds` | model | histogram: what requests waited before the model ran |
+| `chrion_stage_seconds` | model, lane | histogram: what each stage took, by the lane it ran on |
+| `chrion_request_bytes_total` | model | bytes of request bodies, as sent |
+| `chrion_response_bytes_total` | model | bytes of the bodies of answers |
+
+The outcomes are `ok`; `refused`, a request at fault (4xx); `overloaded` (503); `failed` (other 5xx); and `gone`, a
+client that did not wait for its answer. Requests for models that are not served here are not counted.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from chrion_runtime.protocol.errors import ProtocolError
+from chrion_runtime.protocol.metadata import MODEL_VERSION
+from chrion_runtime.servable import Servable
+
+BUCKETS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds in seconds; stages and waits are often far below a request."""
+SHORT_BUCKETS = (1e-5, 2.5e-5, 5e-5, *BUCKETS)
+
+OUTCOMES = ("ok", "refused", "overloaded", "failed", "gone")
+
+
+class Metrics:
+    """All metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        model, lane = ("model",), ("model", "lane")
+        self.info = Gauge(
+            "chrion_model_info",
+            "What is served, and by which Chrion",
+            ("model", "version", "server_version"),
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "chrion_request_seconds",
+            "From the request read to the answer written",
+            ("model", "outcome"),
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self.in_flight = Gauge("chrion_requests_in_flight", "Requests begun and not answered", model, registry=registry)
+        self.queue_length = Gauge(
+            "chrion_queue_length", "Requests that wait for a run of the model to end", model, registry=registry
+        )
+        self.queue_wait = Histogram(
+            "chrion_queue_wait_seconds",
+            "What requests waited before the model ran",
+            model,
+            buckets=SHORT_BUCKETS,
+            registry=registry,
+        )
+        self.stage_seconds = Histogram(
+            "chrion_stage_seconds",
+            "What each stage took, by the lane it ran on",
+            lane,
+            buckets=SHORT_BUCKETS,
+            registry=registry,
+        )
+        self.bytes_in = Counter("chrion_request_bytes", "Bytes of request bodies, as sent", model, registry=registry)
+        self.bytes_out = Counter("chrion_response_bytes", "Bytes of the bodies of answers", model, registry=registry)
+
+    def of(self, servable: Servable) -> "ModelMetrics":
+        """The metrics of one model; has its stages observed from now on."""
+        return ModelMetrics(self, servable)
+
+
+class ModelMetrics:
+    """The metrics of one model, with its label already set."""
+
+    def __init__(self, metrics: Metrics, servable: Servable) -> None:
+        name = servable.name
+        metrics.info.labels(name, MODEL_VERSION, version("chrion")).set(1)
+        self._seconds = {outcome: metrics.request_seconds.labels(name, outcome) for outcome in OUTCOMES}
+        self._in_flight = metrics.in_flight.labels(name)
+        self._queue_length = metrics.queue_length.labels(name)
+        self._stage_seconds = metrics.stage_seconds
+        self._lanes: dict[str, Histogram] = {}
+        self._name = name
+        self.waited: Callable[[float], None] = metrics.queue_wait.labels(name).observe
+        """Takes the seconds that a request waited in line."""
+        self.received: Callable[[float], None] = metrics.bytes_in.labels(name).inc
+        """Takes the bytes of a request body."""
+        self.sent: Callable[[float], None] = metrics.bytes_out.labels(name).inc
+        """Takes the bytes of an answer's body."""
+        servable.observe(self._stage)
+
+    def watch_queue(self, length: Callable[[], int]) -> None:
+        """Have the queue's length read when the metrics are."""
+        self._queue_length.set_function(length)
+
+    @contextmanager
+    def request(self) -> Iterator["Stopwatch"]:
+        """Count and time the request that is answered inside the block."""
+        watch = Stopwatch()
+        outcome = "gone"
+        self._in_flight.inc()
+        try:
+            yield watch
+            outcome = "ok"
+        except ConnectionError:
+            raise
+        except ProtocolError as error:
+            outcome = "refused" if error.status < 500 else "overloaded" if error.status == 503 else "failed"
+            raise
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            self._in_flight.dec()
+            self._seconds[outcome].observe(watch.seconds)
+
+    def _stage(self, lane: str, seconds: float) -> None:
+        histogram = self._lanes.get(lane)
+        if histogram is None:
+            histogram = self._lanes[lane] = self._stage_seconds.labels(self._name, lane)
+        histogram.observe(seconds)
+
+
+class Stopwatch:
+    """Seconds since it was started."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Count from now."""
+        self._started = perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since `start`."""
+        return perf_counter() - self._started
