@@ -32,7 +32,8 @@ def node_reads(node: onnx.NodeProto) -> Iterator[str]:
 def captured(body: onnx.GraphProto) -> Iterator[str]:
     """The values that a control-flow body takes from outside without naming them as inputs."""
     local = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}
+    local |= {sparse.values.name for sparse in body.sparse_initializer}
+    local |= {name for node in body.node for name in node.output}
     for node in body.node:
         yield from (name for name in node_reads(node) if name not in local)
-        local.update(node.output)
     yield from (value.name for value in body.output if value.name not in local)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import onnx
 
-from chrion_graph.bodies import bodies, captured
 from chrion_graph.errors import InvalidModel
 from chrion_graph.files import write_aside
 from chrion_graph.graph import Graph
+from chrion_graph.rename import renamed
 from chrion_graph.types import TensorType
 
 
@@ -59,7 +59,7 @@ def cut(graph: Graph, nodes: Collection[int]) -> SubModel:
     model.opset_import.extend(sorted(graph.model.opset_import, key=lambda entry: entry.domain))
     model.functions.extend(graph.model.functions)
     model.graph.name = "part"
-    model.graph.node.extend(_renamed(graph.nodes[index], names) for index in order)
+    model.graph.node.extend(renamed(graph.nodes[index], names) for index in order)
     for name in constants:
         tensor = model.graph.initializer.add()
         tensor.CopyFrom(graph.constants[name])
@@ -81,35 +81,10 @@ def _canonical_names(
     return names
 
 
-def _renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    copy.ClearField("name")
-    copy.ClearField("doc_string")
-    copy.ClearField("metadata_props")
-    copy.input[:] = [names.get(name, name) for name in node.input]
-    copy.output[:] = [names.get(name, name) for name in node.output]
-    for body in bodies(copy):
-        _rename_captured(body, names)
-    return copy
-
-
-def _rename_captured(body: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    free = {name: names[name] for name in captured(body) if name in names}
-    if not free:
-        return
-    for node in body.node:
-        node.input[:] = [free.get(name, name) for name in node.input]
-        for inner in bodies(node):
-            _rename_captured(inner, free)
-    for value in body.output:
-        value.name = free.get(value.name, value.name)
-
-
 def _value_info(graph: Graph, name: str, names: Mapping[str, str], axes: dict[str, str]) -> onnx.ValueInfoProto:
     kind = graph.types.get(name)
     if kind is None:
-        raise InvalidModel(f'value "{name}" is no tensor and cannot cross from one stage to another')
+        raise InvalidModel(f'value "{name}" is no tensor that can cross from one stage to another')
     shape = kind.shape
     if shape is not None:
         shape = tuple(axes.setdefault(axis, f"axis{len(axes)}") if isinstance(axis, str) else axis for axis in shape)

@@ -1,6 +1,7 @@
 """The inputs a model is planned for: shapes of each bucket, checked against the model, and values to run with."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from chrion_graph.types import STRING
 
 Values = Mapping[str, bool | int | float]
 """What to fill an input with, where random numbers or zeros will not do."""
+
+MAX_BYTES = 1 << 30
+"""What one input may take while a model is planned or warmed."""
 
 
 def buckets(graph: Graph, specs: Sequence[InputSpec]) -> tuple[dict[str, Shape], ...]:
@@ -56,14 +60,22 @@ def _shape(graph: Graph, name: str, given: Shape | None) -> Shape:
 
 
 def sample(graph: Graph, shapes: Mapping[str, Shape], values: Values, seed: int = 0) -> dict[str, NDArray[Any]]:
-    """Values to run the model with: normal random floats, zeros for others, or the fill that `values` names."""
+    """Values to run the model with: normal random floats, zeros for others, or the fill that `values` names.
+
+    Raises InputMismatch for a shape that takes too much memory, and a fill that the input's type cannot hold.
+    """
     random = np.random.default_rng(seed)
     found: dict[str, NDArray[Any]] = {}
     for name, kind in graph.inputs.items():
         assert kind is not None, "buckets() refused it"
         shape = shapes[name]
+        if prod(shape) * kind.dtype.itemsize > MAX_BYTES:
+            raise InputMismatch(f"inputs.{name}: shape {list(shape)} takes more than 1 GiB; give a smaller one")
         if name in values:
-            found[name] = np.full(shape, values[name], kind.dtype)
+            try:
+                found[name] = np.full(shape, values[name], kind.dtype)
+            except (OverflowError, ValueError):
+                raise InputMismatch(f"inputs.{name}: {values[name]} does not fit into {kind.dtype}") from None
         elif kind.element == STRING:
             found[name] = np.full(shape, "", object)
         elif np.issubdtype(kind.dtype, np.floating):

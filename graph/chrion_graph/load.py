@@ -19,7 +19,7 @@ def read_model(path: Path, limits: Limits | None = None) -> onnx.ModelProto:
     """
     limits = limits or Limits()
     model = _parse(path, limits)
-    nodes = sum(len(graph.node) for graph in graphs(model))
+    nodes = sum(1 for _ in _nodes(model))
     if nodes > limits.nodes:
         raise LimitExceeded(f"{path}: {nodes:,} nodes are more than the limit of {limits.nodes:,}; raise --max-nodes")
     total = path.stat().st_size
@@ -71,23 +71,37 @@ def _parse(path: Path, limits: Limits) -> onnx.ModelProto:
     except OSError as error:
         raise InvalidModel(f"{path}: cannot be read: {error.strerror or error}") from None
     except (DecodeError, RuntimeError, ValueError):
-        raise InvalidModel(f"{path}: is not an ONNX file, or is damaged or cut short") from None
+        raise InvalidModel(
+            f"{path}: is not an ONNX file, or is damaged, cut short or nested deeper than an ONNX file may be"
+        ) from None
     if not model.ir_version or not model.graph.node or not model.opset_import:
         raise InvalidModel(f"{path}: is not an ONNX file: it has no ir_version, no opset_import or no nodes")
+    if not model.graph.output:
+        raise InvalidModel(f"{path}: the model has no outputs, so there is nothing to answer; name them in the graph")
     return model
 
 
+def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    for graph in graphs(model):
+        yield from graph.node
+    for function in model.functions:
+        yield from function.node
+
+
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    sparse = []
     for graph in graphs(model):
         yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield sparse.values
-            yield sparse.indices
-        for node in graph.node:
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    yield attribute.t
-                yield from attribute.tensors
+        sparse.extend(graph.sparse_initializer)
+    for node in _nodes(model):
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            sparse.extend((attribute.sparse_tensor, *attribute.sparse_tensors))
+    for tensor in sparse:
+        yield tensor.values
+        yield tensor.indices
 
 
 def _external_files(model: onnx.ModelProto, path: Path) -> set[Path]:
@@ -108,9 +122,12 @@ def _external_files(model: onnx.ModelProto, path: Path) -> set[Path]:
         if not data.is_file():
             raise InvalidModel(f'{path}: tensor "{tensor.name}" needs the external data file {data}, which is missing')
         try:
-            end = int(entries.get("offset", "0")) + int(entries.get("length", "0"))
+            offset, length = int(entries.get("offset", "0")), int(entries.get("length", "0"))
         except ValueError:
             raise InvalidModel(f'{path}: tensor "{tensor.name}" has an offset or length that is no number') from None
+        if offset < 0 or length < 0:
+            raise InvalidModel(f'{path}: tensor "{tensor.name}" has a negative offset or length')
+        end = offset + length
         if end > data.stat().st_size:
             raise InvalidModel(f'{path}: tensor "{tensor.name}" ends at byte {end:,}, past the end of {data}')
         files.add(data)

@@ -6,15 +6,14 @@ every sub-model cut from it share.
 
 from pathlib import Path
 
-import networkx as nx
 import onnx
 import onnxruntime as ort
 
-from chrion_graph.bodies import node_reads
 from chrion_graph.errors import InvalidModel
 from chrion_graph.limits import Limits
 from chrion_graph.load import digest, read_model
 from chrion_graph.ort import brief, session_options
+from chrion_graph.tidy import tidy
 from chrion_graph.types import TensorType
 from chrion_graph.worker import isolated
 
@@ -41,13 +40,9 @@ def _normalise(path: Path, folder: Path, limits: Limits) -> str:
     target = folder / MODEL_FILE
     _optimise(path, target)
     model = onnx.load(target, load_external_data=False)
-    constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    del model.graph.input[:]
-    model.graph.input.extend(inputs)
-    _copy_constants(model.graph)
-    _sort(model.graph)
-    _annotate(model, folder)
+    tidy(model.graph)
+    _only_tensors(path, model.graph)
+    _annotate(path, model, folder)
     onnx.save(model, target)
     return digest(path, limits)
 
@@ -59,14 +54,7 @@ def _optimise(path: Path, target: Path) -> None:
     options.add_session_config_entry(
         "session.optimized_model_external_initializers_min_size_in_bytes", str(_INLINE_BYTES)
     )
-    try:
-        ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except MemoryError:
-        raise
-    except Exception as error:
-        if "bad_alloc" in str(error) or "Failed to allocate" in str(error):
-            raise
-        raise InvalidModel(f"{path}: ONNX Runtime cannot load it: {brief(error)}") from None
+    _load(path, path, options)
     if not target.with_name(WEIGHTS_FILE).exists():
         target.with_name(WEIGHTS_FILE).touch()
     if not target.exists():
@@ -75,30 +63,19 @@ def _optimise(path: Path, target: Path) -> None:
         )
 
 
-def _copy_constants(graph: onnx.GraphProto) -> None:
-    """Make every output of the graph that is a constant itself the output of a node."""
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    for output in [value.name for value in graph.output if value.name in constants]:
-        constants[output].name = renamed = f"{output}/constant"
-        for node in graph.node:
-            node.input[:] = [renamed if name == output else name for name in node.input]
-        graph.node.insert(0, onnx.helper.make_node("Identity", [renamed], [output]))
+def _load(path: Path, file: Path, options: ort.SessionOptions) -> ort.InferenceSession:
+    """A session of `file`, which is the model at `path` or made of it. Raises InvalidModel."""
+    try:
+        return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
+    except Exception as error:
+        if "bad_alloc" in str(error) or "Failed to allocate" in str(error):
+            raise
+        raise InvalidModel(f"{path}: ONNX Runtime cannot load it: {brief(error)}") from None
 
 
-def _sort(graph: onnx.GraphProto) -> None:
-    """Bring the nodes into the topological order that is nearest to the one they have."""
-    producer = {name: index for index, node in enumerate(graph.node) for name in node.output}
-    dag: nx.DiGraph[int] = nx.DiGraph()
-    dag.add_nodes_from(range(len(graph.node)))
-    for index, node in enumerate(graph.node):
-        dag.add_edges_from((producer[name], index) for name in node_reads(node) if name in producer)
-    nodes = [graph.node[index] for index in nx.lexicographical_topological_sort(dag)]
-    ordered = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(ordered)
-
-
-def _annotate(model: onnx.ModelProto, folder: Path) -> None:
+def _annotate(path: Path, model: onnx.ModelProto, folder: Path) -> None:
     """Write the type of every value between nodes into `value_info`, as ONNX Runtime infers it."""
     graph = model.graph
     known = {value.name for value in graph.output}
@@ -110,9 +87,7 @@ def _annotate(model: onnx.ModelProto, folder: Path) -> None:
     file = folder / "types.onnx"
     onnx.save(probe, file)
     try:
-        session = ort.InferenceSession(
-            file, session_options(ort.GraphOptimizationLevel.ORT_DISABLE_ALL), providers=["CPUExecutionProvider"]
-        )
+        session = _load(path, file, session_options(ort.GraphOptimizationLevel.ORT_DISABLE_ALL))
     finally:
         file.unlink()
     del graph.value_info[:]
@@ -122,3 +97,13 @@ def _annotate(model: onnx.ModelProto, folder: Path) -> None:
         found = TensorType.from_ort(value.type, value.shape)
         if found is not None:
             graph.value_info.append(onnx.helper.make_value_info(value.name, found.to_proto()))
+
+
+def _only_tensors(path: Path, graph: onnx.GraphProto) -> None:
+    for side, values in (("input", graph.input), ("output", graph.output)):
+        for value in values:
+            if TensorType.from_proto(value.type) is None:
+                raise InvalidModel(
+                    f'{path}: {side} "{value.name}" is no tensor of a type that numpy has; sequences, optionals, maps, '
+                    "bfloat16 and smaller floats are not supported there"
+                )

@@ -59,6 +59,8 @@ def evaluate(graph: Graph, feeds: Mapping[str, NDArray[Any]], names: Collection[
     except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
         text = brief(error)
         if isinstance(error, MemoryError) or "bad_alloc" in text or "Failed to allocate" in text:
-            raise LimitExceeded(f"one run of the model needs more memory than the limit allows ({text})") from None
+            raise LimitExceeded(
+                f"one run of the model needs more memory than the limit allows; raise --max-memory ({text})"
+            ) from None
         raise InvalidModel(f"the model fails when it runs with these input shapes: {text}") from None
     return {name: np.asarray(value) for name, value in zip(sorted(names), found, strict=True)}

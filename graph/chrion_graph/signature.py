@@ -5,13 +5,15 @@ import hashlib
 import onnx
 
 from chrion_graph.graph import Graph, Shapes
+from chrion_graph.rename import renamed
 
 
 def signature(graph: Graph, index: int, shapes: Shapes) -> str:
     """Operator, attributes, and types and shapes of what the node reads and writes, as `Op-hash`."""
     node = graph.nodes[index]
     sha = hashlib.sha256(f"{node.domain}|{node.op_type}|{_opset(graph.model, node.domain)}".encode())
-    for attribute in sorted(node.attribute, key=lambda item: item.name):
+    places = {name: f"chrion.r{place}" for place, name in enumerate(graph.reads[index])}
+    for attribute in sorted(renamed(node, places).attribute, key=lambda item: item.name):
         sha.update(attribute.SerializeToString(deterministic=True))
     for name in (*node.input, "|", *graph.reads[index], "|", *node.output):
         sha.update(_describe(graph, name, shapes).encode())

@@ -14,7 +14,6 @@ _ORT_NAMES = {
     "float": TensorProto.FLOAT,
     "double": TensorProto.DOUBLE,
     "float16": TensorProto.FLOAT16,
-    "bfloat16": TensorProto.BFLOAT16,
     "int8": TensorProto.INT8,
     "int16": TensorProto.INT16,
     "int32": TensorProto.INT32,
@@ -26,6 +25,7 @@ _ORT_NAMES = {
     "bool": TensorProto.BOOL,
     "string": TensorProto.STRING,
 }
+"""The element types that ONNX Runtime and numpy share: only such values can leave or enter a session."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class TensorType:
 
     @classmethod
     def from_proto(cls, proto: onnx.TypeProto) -> "TensorType | None":
-        """From ONNX; None for anything but a tensor of known element type."""
-        if proto.WhichOneof("value") != "tensor_type" or not proto.tensor_type.elem_type:
+        """From ONNX; None for anything but a tensor whose element type ONNX Runtime shares with numpy."""
+        if proto.WhichOneof("value") != "tensor_type" or proto.tensor_type.elem_type not in _ORT_NAMES.values():
             return None
         tensor = proto.tensor_type
         if not tensor.HasField("shape"):

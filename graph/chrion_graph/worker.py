@@ -29,7 +29,10 @@ class WorkerFailed(ChrionError):
 
 
 class Worker:
-    """One child process; `call` runs a function there and returns its result."""
+    """One child process; `call` runs a function there and returns its result.
+
+    The child dies with the thread that made it, not only with the process: make it where it is used.
+    """
 
     def __init__(self, memory_bytes: int | None = None, environment: dict[str, str] | None = None) -> None:
         """`memory_bytes` limits the child's address space (not for CUDA, which reserves far more than it uses)."""
@@ -68,12 +71,14 @@ class Worker:
             while True:
                 if not self._connection.poll(max(0.0, deadline - time.monotonic())):
                     self.kill()
-                    raise LimitExceeded(f"{what} did not finish within {seconds:g} s")
+                    raise LimitExceeded(f"{what} did not finish within {seconds:g} s; raise --max-seconds")
                 kind, value = self._connection.recv()
                 if kind == "report" and report is not None:
                     report(value)
                 elif kind == "result":
                     return value  # type: ignore[no-any-return]
+                elif kind == "memory":
+                    raise LimitExceeded(f"{what} needs more memory than the limit allows; raise --max-memory ({value})")
                 elif kind == "error":
                     raise value
         except (EOFError, ConnectionError):
@@ -84,7 +89,10 @@ class Worker:
         if code == -signal.SIGKILL:
             return LimitExceeded(f"{what} was killed, most likely for taking more memory than there is")
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return InvalidModel(f"{what} ended the process ({name}); the model is damaged or hits a defect of ONNX Runtime")
+        return InvalidModel(
+            f"{what} ended the process ({name}); the model is damaged, needs more memory than the limit allows or hits "
+            "a defect of ONNX Runtime"
+        )
 
     def kill(self) -> None:
         """End the child now."""
@@ -132,10 +140,10 @@ def _answer(request: bytes, connection: "Connection[Any, Any]") -> tuple[str, An
         return "result", function(*arguments)
     except ChrionError as error:
         return "error", error
-    except MemoryError:
-        return "error", LimitExceeded("it needs more memory than the limit allows")
+    except MemoryError as error:
+        return "memory", " ".join(str(error).split()) or "MemoryError"
     except Exception as error:  # noqa: BLE001, the parent must hear of anything
         text = " ".join(str(error).split())
         if "bad_alloc" in text or "allocate memory" in text.lower():
-            return "error", LimitExceeded(f"it needs more memory than the limit allows ({text[:200]})")
+            return "memory", text[:200]
         return "error", WorkerFailed(f"{type(error).__name__}: {text[:500]}")

@@ -1,0 +1,158 @@
+"""A worker's child may hang, crash, eat memory or outlive nobody: the parent gets one clear error and goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chrion_api import ChrionError, InvalidField
+from chrion_graph import worker as module
+from chrion_graph.errors import InvalidModel, LimitExceeded
+from chrion_graph.worker import Worker, WorkerFailed, isolated
+
+# The child imports what it runs by name; these live in a module that it can find.
+FUNCTIONS = """
+import os, signal, sys, time
+from chrion_api import ChrionError, InvalidField
+
+def add(a, b): return a + b
+def pid(): return os.getpid()
+def hang(): time.sleep(3600)
+def abort(): os.abort()
+def leave(code): os._exit(code)
+def be_killed(): os.kill(os.getpid(), signal.SIGKILL)
+def eat(count): return len(bytearray(count))
+def complain(): raise ChrionError("the moon is full")
+def complain_of_a_field(): raise InvalidField("spec.slo.latency", "is no duration")
+def break_down(): raise RuntimeError("two\\nlines")
+def count(n, report):
+    for i in range(n):
+        report({"step": i})
+    return n
+def say(text):
+    print(text)
+    print(text, file=sys.stderr)
+    return "said"
+"""
+
+
+@pytest.fixture(scope="module")
+def functions(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The functions above as a module."""
+    folder = tmp_path_factory.mktemp("functions")
+    (folder / "worker_functions.py").write_text(FUNCTIONS, encoding="utf-8")
+    sys.path.insert(0, str(folder))
+    import worker_functions  # type: ignore[import-not-found]
+
+    yield worker_functions
+    sys.path.remove(str(folder))
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs (a zombie does not)."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail("it never came to pass")
+
+
+def test_takes_one_call_after_another(functions: Any) -> None:
+    with Worker() as worker:
+        assert worker.call(functions.add, 2, 3, seconds=60, what="adding") == 5
+        assert worker.call(functions.pid, seconds=60, what="asking") == worker.pid != os.getpid()
+        with pytest.raises(ChrionError, match=r"^the moon is full$"):
+            worker.call(functions.complain, seconds=60, what="complaining")
+        assert worker.call(functions.add, "a", "b", seconds=60, what="adding") == "ab"
+    assert not alive(worker.pid)
+
+
+def test_errors_keep_their_type(functions: Any) -> None:
+    with pytest.raises(InvalidField) as caught:
+        isolated(functions.complain_of_a_field, memory_bytes=None, seconds=60, what="it")
+    assert caught.value.path == "spec.slo.latency"
+    with pytest.raises(WorkerFailed, match=r"^RuntimeError: two lines$"):
+        isolated(functions.break_down, memory_bytes=None, seconds=60, what="it")
+
+
+def test_reports_arrive_in_order(functions: Any) -> None:
+    found: list[dict[str, int]] = []
+    with Worker() as worker:
+        assert worker.call(functions.count, 100, seconds=60, what="counting", report=found.append) == 100
+    assert found == [{"step": index} for index in range(100)]
+
+
+def test_what_the_child_prints_goes_nowhere(functions: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    assert isolated(functions.say, "boo", memory_bytes=None, seconds=60, what="saying") == "said"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_child_that_hangs_is_killed_at_its_deadline(functions: Any) -> None:
+    with Worker() as worker:
+        worker.call(functions.pid, seconds=60, what="starting")
+        with pytest.raises(LimitExceeded, match=r"^waiting did not finish within 0\.2 s; raise --max-seconds$"):
+            worker.call(functions.hang, seconds=0.2, what="waiting")
+        assert not alive(worker.pid)
+
+
+def test_memory_is_held_to_its_limit(functions: Any) -> None:
+    with Worker(memory_bytes=1 << 30) as worker:
+        assert worker.call(functions.eat, 1 << 20, seconds=60, what="eating") == 1 << 20
+        with pytest.raises(LimitExceeded, match=r"^eating needs more memory than the limit allows; raise --max-memory"):
+            worker.call(functions.eat, 1 << 40, seconds=60, what="eating")
+        assert worker.call(functions.eat, 1 << 20, seconds=60, what="eating") == 1 << 20
+
+
+def test_a_crash_names_its_signal(functions: Any) -> None:
+    with pytest.raises(InvalidModel, match=r"^loading ended the process \(SIGABRT\); the model is damaged"):
+        isolated(functions.abort, memory_bytes=None, seconds=60, what="loading")
+    with pytest.raises(InvalidModel, match=r"^loading ended the process \(exit code 3\)"):
+        isolated(functions.leave, 3, memory_bytes=None, seconds=60, what="loading")
+    with pytest.raises(LimitExceeded, match=r"^loading was killed, most likely for taking more memory"):
+        isolated(functions.be_killed, memory_bytes=None, seconds=60, what="loading")
+
+
+def test_the_environment_reaches_the_child() -> None:
+    with Worker(environment={"CHRION_TEST": "yes"}) as worker:
+        assert worker.call(os.getenv, "CHRION_TEST", seconds=60, what="asking") == "yes"
+
+
+def test_the_child_ignores_the_keyboard(functions: Any) -> None:
+    with Worker() as worker:
+        worker.call(functions.pid, seconds=60, what="starting")
+        os.kill(worker.pid, signal.SIGINT)
+        assert worker.call(functions.add, 1, 1, seconds=60, what="adding") == 2
+
+
+def test_the_child_dies_with_its_parent(tmp_path: Path) -> None:
+    program = """
+import time
+from chrion_graph.worker import Worker
+with Worker() as worker:
+    worker.call(str, 1, seconds=60, what="starting")
+    print(worker.pid, flush=True)
+    worker.call(time.sleep, 3600, seconds=3600, what="sleeping")
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[1])}
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert alive(child)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_until(lambda: not alive(child))
