@@ -48,8 +48,11 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
 
 
 def _problems(problem: Problem) -> Iterator[tuple[str, Problem]]:
-    """The problem, and where there is a GPU the same under smaller and smaller memory budgets."""
-    yield "", problem
+    """The problem; with work that holds all lanes, where there is any; and where there is a GPU, smaller budgets."""
+    narrow = replace(problem, wide={})
+    yield "", narrow
+    if problem.wide:
+        yield "-wide", problem
     for device in problem.devices:
         if device == HOST:
             continue
@@ -73,11 +76,11 @@ def _partitions(problem: Problem, budget: Budget) -> Iterator[tuple[str, Simulat
 
 
 def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulation: Simulation) -> Plan:
-    lanes = work.problem.lanes
+    problem = work.problem
     stages = tuple(
         Stage(
             nodes=tuple(sorted(node for task in stage.tasks for node in work.members[task])),
-            lanes=(lanes[stage.lane].name,),
+            lanes=tuple(problem.lanes[lane].name for lane in problem.lanes_at(stage.place)),
             optimization=Optimization.ALL,
             operators=_operators(variant.bucket.graph, [node for task in stage.tasks for node in work.members[task]]),
             start_seconds=stage.start,

@@ -62,6 +62,7 @@ def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs
         handoff={item.name: item.handoff_seconds for item in profile.devices},
         links=_links(profile),
         memory=memory,
+        wide=wide,
     )
     return Costs(problem, members)
 
