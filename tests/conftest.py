@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy.typing as npt
 import pytest
-from tests.support.bad_models import write_bad_models
 
 from chrion_bench import real
 from chrion_bench.families import ModelCase
 from chrion_bench.inputs import random_inputs
+from tests.support.bad_models import write_bad_models
 
 CaseInputs = Callable[..., dict[str, npt.NDArray[Any]]]
 

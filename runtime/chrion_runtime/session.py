@@ -12,6 +12,7 @@ import numpy as np
 from chrion_api import SLO, Frontier, InputSpec, Mode, PlanFile
 from chrion_graph.graph import Graph
 from chrion_graph.inputs import sample
+from chrion_graph.load import graphs
 from chrion_graph.types import TensorType
 from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.errors import PlanRefused, RunError
@@ -70,6 +71,10 @@ class Session:
         graph = Graph.load(model.folder)
         self.inputs = tuple(_spec(name, kind) for name, kind in graph.inputs.items())
         self.outputs = tuple(_spec(name, kind) for name, kind in graph.outputs.items())
+        # ONNX Runtime ends the whole process at a recurrent node with nothing to run over.
+        self._recurrent = any(
+            node.op_type in ("LSTM", "GRU", "RNN") for body in graphs(graph.model) for node in body.node
+        )
         self._dtypes = {spec.name: spec.dtype for spec in self.inputs}
         self._devices = _devices(plan_file, any_device)
         self._lanes = Lanes()
@@ -113,6 +118,8 @@ class Session:
         for name, array in feeds.items():
             if array.dtype != self._dtypes[name]:
                 raise RunError(f"inputs.{name}: is {array.dtype}, the model takes {self._dtypes[name]}")
+            if self._recurrent and not array.size:
+                raise RunError(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
         answer = self._nearest(feeds).executor.run(feeds)
         if outputs is None:
             return answer

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from chrion_api import GpuBytes
 from chrion_bench.families import find
 from chrion_bench.inputs import random_inputs
 from chrion_graph.graph import Graph
@@ -314,19 +315,19 @@ def test_plans_that_do_not_fit_are_refused(gru: Graph) -> None:
 def test_what_goes_through_the_emulated_device_is_freed(gru: Graph) -> None:
     devices = open_devices(["emulated:0"], 2)
     device = devices["emulated:0"]
-    with running(gru, plan_of(gru, each_node(gru, (("cpu/0",), ("emulated:0/0",)))), devices) as executor:
-        run = executor.run
-        executor.warm(gru_feeds(0))
-        bound = device.used()
-        assert bound is not None
-        assert bound.weights
-        assert bound.activations
-        in_threads(lambda seed: run(gru_feeds(seed, 4 + seed % 5)), 40)
-        assert device.used() == bound
-    del executor, run
-    used = device.used()
-    assert used is not None
-    assert (used.weights, used.activations) == (0, 0)
+
+    def use() -> None:
+        with running(gru, plan_of(gru, each_node(gru, (("cpu/0",), ("emulated:0/0",)))), devices) as executor:
+            executor.warm(gru_feeds(0))
+            bound = device.used()
+            assert bound is not None
+            assert bound.weights
+            assert bound.activations
+            in_threads(lambda seed: executor.run(gru_feeds(seed, 4 + seed % 5)), 40)
+            assert device.used() == bound
+
+    use()
+    assert device.used() == GpuBytes()
 
 
 def test_a_whole_model_in_one_stage_is_one_session(gru: Graph) -> None:

@@ -65,11 +65,15 @@ def whole(graph: Graph, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
     return reference(graph.folder / "model.onnx", feeds, DISABLED)
 
 
-def atoms(graph: Graph) -> list[list[int]]:
-    """The smallest stages in topological order: single nodes, or nodes that a value ties which is no tensor."""
+def _condensed(graph: Graph) -> "nx.DiGraph[int]":
     dag = graph.dag({})
     dag.add_edges_from([(target, source) for source, target in graph.joined()])
-    condensed = nx.condensation(dag)
+    return nx.condensation(dag)
+
+
+def atoms(graph: Graph) -> list[list[int]]:
+    """The smallest stages in topological order: single nodes, or nodes that a value ties which is no tensor."""
+    condensed = _condensed(graph)
     order = nx.lexicographical_topological_sort(condensed, key=lambda atom: min(condensed.nodes[atom]["members"]))
     return [sorted(condensed.nodes[atom]["members"]) for atom in order]
 
@@ -82,13 +86,13 @@ def each_node(graph: Graph, lanes: Sequence[Sequence[str]] = LANES) -> Cut:
 def at_random(graph: Graph, seed: int, lanes: Sequence[Sequence[str]] = LANES) -> Cut:
     """Random slices of a random topological order, over random lanes."""
     draw = random.Random(seed)
-    place = {node: index for index, atom in enumerate(atoms(graph)) for node in atom}
-    dag = nx.quotient_graph(graph.dag({}), lambda one, other: place[one] == place[other])
-    preference = {block: draw.random() for block in dag}
-    order = [sorted(block) for block in nx.lexicographical_topological_sort(dag, key=preference.__getitem__)]
-    ends = sorted({*draw.sample(range(1, len(order)), min(len(order) - 1, draw.randint(1, 6))), len(order)})
+    condensed = _condensed(graph)
+    preference = {atom: draw.random() for atom in condensed}
+    order = nx.lexicographical_topological_sort(condensed, key=preference.__getitem__)
+    blocks = [sorted(condensed.nodes[atom]["members"]) for atom in order]
+    ends = sorted({*draw.sample(range(1, len(blocks)), min(len(blocks) - 1, draw.randint(1, 6))), len(blocks)})
     return [
-        ([node for block in order[start:end] for node in block], draw.choice(lanes))
+        ([node for block in blocks[start:end] for node in block], draw.choice(lanes))
         for start, end in zip([0, *ends], ends, strict=False)
     ]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import onnxruntime
 import pytest
+
 from tests.support.bad_models import BAD_MODELS, hungry
 
 # These load: what is wrong with them shows when they run, or when someone wants their outputs.

@@ -1,12 +1,15 @@
 """The registry of rewrites: exact transformations of a graph, each replayable from its name and parameters."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from chrion_api import Rewrite
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite import split_directions
+from chrion_graph.rewrite import reroll, split_directions, wavefront
+
+MOST_WAYS = 8
+"""Ways to rewrite one graph that are looked at: each is profiled, planned and perhaps measured."""
 
 
 class Rewriter(Protocol):
@@ -14,24 +17,26 @@ class Rewriter(Protocol):
 
     NAME: str
 
-    def propose(self, graph: Graph) -> Mapping[str, Any] | None:
-        """Parameters with which the rewrite applies to this graph; None where it has nothing to do."""
+    def propose(self, graph: Graph) -> Iterator[Mapping[str, Any]]:
+        """Parameters with which the rewrite applies to this graph, the most promising first; none where it does not."""
 
     def apply(self, graph: Graph, parameters: Mapping[str, Any]) -> Graph:
         """The rewritten graph. Raises RewriteError where the parameters do not fit."""
 
 
-REWRITES: dict[str, Rewriter] = {module.NAME: module for module in (split_directions,)}
+REWRITES: dict[str, Rewriter] = {module.NAME: module for module in (reroll, split_directions, wavefront)}
+"""In the order in which they are applied: each may open the way for the next."""
 
 
-def propose(graph: Graph) -> tuple[Rewrite, ...]:
-    """Every rewrite that applies to the graph, with its parameters."""
-    found = []
+def ways(graph: Graph) -> tuple[tuple[tuple[Rewrite, ...], Graph], ...]:
+    """The graph as it is, and rewritten in every way that applies, one rewrite after another, up to MOST_WAYS."""
+    found: list[tuple[tuple[Rewrite, ...], Graph]] = [((), graph)]
     for name, module in REWRITES.items():
-        parameters = module.propose(graph)
-        if parameters is not None:
-            found.append(Rewrite(name=name, parameters=dict(parameters)))
-    return tuple(found)
+        for before, start in list(found):
+            for parameters in module.propose(start):
+                rewrite = Rewrite(name=name, parameters=dict(parameters))
+                found.append(((*before, rewrite), module.apply(start, rewrite.parameters)))
+    return tuple(found[:MOST_WAYS])
 
 
 def replay(graph: Graph, rewrites: Sequence[Rewrite]) -> Graph:

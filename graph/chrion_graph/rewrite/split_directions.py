@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
+from chrion_graph.bodies import node_reads
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.types import TensorType, tensor_bytes
@@ -23,10 +24,11 @@ _OUTPUT_AXIS = (1, 0, 0)
 """The axis of directions in Y, Y_h and Y_c."""
 
 
-def propose(graph: Graph) -> Mapping[str, Any] | None:
+def propose(graph: Graph) -> Iterator[Mapping[str, Any]]:
     """All bidirectional nodes that can be split, as `{"nodes": [indices]}`."""
     nodes = [index for index in range(len(graph.nodes)) if _splittable(graph, index)]
-    return {"nodes": nodes} if nodes else None
+    if nodes:
+        yield {"nodes": nodes}
 
 
 def apply(graph: Graph, parameters: Mapping[str, Any]) -> Graph:
@@ -119,8 +121,7 @@ class _Splitter:
 
     def drop_unused_constants(self) -> None:
         """Leave out weights that only the split nodes read."""
-        used = {name for index in range(len(self._target.node)) for name in self._target.node[index].input}
-        used |= {name for names in self._graph.reads for name in names} - self._halves.keys()
+        used = {name for node in self._target.node for name in node_reads(node)}
         kept = [tensor for tensor in self._target.initializer if tensor.name in used]
         del self._target.initializer[:]
         self._target.initializer.extend(kept)

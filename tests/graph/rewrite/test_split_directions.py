@@ -294,5 +294,5 @@ def test_refuses_parameters_that_do_not_fit(parameters: dict[str, Any], tmp_path
 
 def test_refuses_a_rewrite_that_it_does_not_know(tmp_path: Path) -> None:
     graph = normalised(layer("LSTM").model(), tmp_path)
-    with pytest.raises(RewriteError, match='rewrite "fold-time" is unknown; this version has split-directions'):
+    with pytest.raises(RewriteError, match=r'rewrite "fold-time" is unknown; this version has .*split-directions'):
         replay(graph, [Rewrite(name="fold-time")])

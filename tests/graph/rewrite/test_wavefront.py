@@ -12,7 +12,6 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto
 
 from chrion_bench.families import ModelCase, cases
 from chrion_bench.families.graph import GraphBuilder
@@ -24,8 +23,8 @@ from chrion_graph.graph import Graph
 from chrion_graph.rewrite import REWRITES, split_directions, wavefront
 from chrion_graph.rewrite.wavefront.stacks import RECURRENT
 from tests.support.partition import normalised
+from tests.support.recurrent import feeds_of, layers, older
 
-HIDDEN = 8
 Arrays = dict[str, npt.NDArray[Any]]
 Load = Callable[[onnx.ModelProto | Path], Graph]
 
@@ -80,77 +79,6 @@ def check(model: onnx.ModelProto, graph: Graph, feeds: Arrays, chunks: int = 4) 
     found = in_chunks(graph, chunks)
     assert_equal(answers(session(found.model, found.folder), feeds), answers(session(model), feeds))
     return found
-
-
-def layers(
-    kind: Kind,
-    direction: str = "forward",
-    depth: int = 2,
-    steps: int | str = "seq",
-    batch: int | str = "batch",
-    glue: Callable[[GraphBuilder, str], str] | None = None,
-    initial: str = "",
-    given: tuple[str, ...] = ("y", "states"),
-    tap: bool = False,
-    inputs: dict[int, str] | None = None,
-    opset: int = 17,
-    **attributes: Any,
-) -> onnx.ModelProto:
-    """A stack of width HIDDEN; `given` says which outputs the model has, `tap` gives out the lowest layer's steps too.
-
-    `initial` is "input" or "constant"; `inputs` has more of the nodes' inputs, by position.
-    """
-    graph = GraphBuilder()
-    value = graph.input("x", (steps, batch, HIDDEN))
-    for name in (inputs or {}).values():
-        if name == "lengths":
-            graph.input(name, (batch,), TensorProto.INT32)
-        else:
-            graph.weight(name, (1, 3 * HIDDEN), 0.5)
-    letters = ("h", "c") if kind == "LSTM" else ("h",)
-    for layer in range(depth):
-        rows = GATES[kind] * HIDDEN
-        weights = [
-            graph.weight(f"{role}{layer}", shape, 0.5)
-            for role, shape in (("W", (1, rows, HIDDEN)), ("R", (1, rows, HIDDEN)), ("B", (1, 2 * rows)))
-        ]
-        reads = [value, *weights, "", "", "", ""]
-        for position, letter in enumerate(letters):
-            if initial == "input":
-                reads[5 + position] = graph.input(f"{letter}{layer}", (1, batch, HIDDEN))
-            elif initial == "constant":
-                reads[5 + position] = graph.weight(f"{letter}{layer}", (1, batch, HIDDEN), 1.0)
-        for position, name in (inputs or {}).items():
-            reads[position] = name
-        steps_out, *states = graph.nodes(
-            kind, reads, 1 + len(letters), hidden_size=HIDDEN, direction=direction, **attributes
-        )
-        last = layer == depth - 1
-        if "states" in given or (last and "last" in given):
-            for letter, state in zip(letters, states, strict=True):
-                graph.output(f"{letter}_out{layer}", state, (1, batch, HIDDEN))
-        if tap and not last:
-            graph.output(f"tap{layer}", graph.node("Tanh", steps_out), (steps, 1, batch, HIDDEN))
-        value = glue(graph, steps_out) if glue else graph.node("Squeeze", steps_out, graph.constant(1))
-    if "y" in given:
-        graph.output("y", graph.node("Tanh", value), (steps, batch, HIDDEN))
-    model = graph.model("layers")
-    if opset < 13:  # when axes were an attribute
-        for node in model.graph.node:
-            if node.op_type == "Squeeze":
-                del node.input[1:]
-                node.attribute.append(onnx.helper.make_attribute("axes", [1]))
-    model.opset_import[0].version = opset
-    return model
-
-
-def feeds_of(model: onnx.ModelProto, steps: int, batch: int = 1, seed: int = 0) -> Arrays:
-    sizes = {"seq": steps, "batch": batch}
-    shapes = {
-        value.name: tuple(sizes.get(dim.dim_param, dim.dim_value) for dim in value.type.tensor_type.shape.dim)
-        for value in model.graph.input
-    }
-    return random_inputs(model, shapes, {}, seed)
 
 
 def chunks_by_layer(graph: Graph) -> dict[str, list[int]]:
@@ -242,6 +170,8 @@ class TestProposals:
             {"chunks": "4", "stacks": [[0, 2]]},
             {"chunks": 4, "stacks": [[0]]},
             {"chunks": 4, "stacks": [0, 2]},
+            {"chunks": 4, "stacks": []},
+            {"chunks": 4, "stacks": [[0, 2], [0, 2]]},
             {"chunks": 40, "stacks": [[0, 2]]},
         ],
     )
@@ -345,7 +275,7 @@ class TestAnswers:
 
     @pytest.mark.parametrize("opset", [11, 12, 14])
     def test_older_operators(self, load: Load, opset: int) -> None:
-        model = layers("LSTM", "reverse", opset=opset)
+        model = older(layers("LSTM", "reverse"), opset)
         graph = load(model)
         for steps in (2, 9, 30):
             check(model, graph, feeds_of(model, steps, 2))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from onnx import TensorProto, helper
+
 from tests.support.bad_models.build import BadModel, floats, graph, serialized
 
 SECRET = b"secret! " * 512

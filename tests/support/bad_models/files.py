@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from tests.support.bad_models.build import BadModel
-
 from chrion_bench.families.stack import stack
+from tests.support.bad_models.build import BadModel
 
 
 def _truncated(_: Path) -> bytes:

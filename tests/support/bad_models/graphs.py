@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+
 from tests.support.bad_models.build import BadModel, floats, graph, serialized
 
 X, Y = floats("x", 4), floats("y", 4)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
 from tests.support.bad_models.build import BadModel, floats, graph, model, serialized
 
 TERABYTE = 2**38
