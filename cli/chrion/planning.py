@@ -8,6 +8,7 @@ from pathlib import Path
 from chrion import cache
 from chrion.errors import UsageError
 from chrion_api import InputSpec, InvalidDocument, PlanFile, Profile
+from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.files import write_aside
 from chrion_graph.limits import Limits
 from chrion_planner.partition import Budget
@@ -50,7 +51,10 @@ class Job:
         """The model normalised, its shapes known. Raises ModelError."""
         model = cache.normalised(self.model, self.limits)
         self.progress("running the model once for each bucket", 0.0)
-        return prepare(self.model, model.digest, model.folder, self.inputs, self.limits)
+        try:
+            return prepare(self.model, model.digest, model.folder, self.inputs, self.limits)
+        except (InvalidModel, LimitExceeded) as error:
+            raise type(error)(f"{self.model}: {error}") from None
 
 
 def plan(job: Job) -> PlanFile:

@@ -124,13 +124,19 @@ def _finished(
     used = {stage.device for stage in stages}
     context = sum(device.context_bytes for device in profile.devices if device.name in used)
     return Plan(
-        name="+".join((name, *(rewrite.name for rewrite in variant.rewrites))),
+        name="+".join((name, *map(_label, variant.rewrites))),
         rewrites=variant.rewrites,
         graph=bucket.graph.digest,
         stages=stages,
         predicted_seconds=seconds,
         gpu_bytes=gpu_bytes(bucket.graph, bucket.shapes, stages, node_bytes, context),
     )
+
+
+def _label(rewrite: Rewrite) -> str:
+    """The rewrite's name, with the numbers among its parameters: they tell its uses on one graph apart."""
+    numbers = [str(value) for _, value in sorted(rewrite.parameters.items()) if isinstance(value, int)]
+    return "-".join((rewrite.name, *numbers))
 
 
 def _operators(graph: Graph, nodes: Sequence[int]) -> dict[str, int]:

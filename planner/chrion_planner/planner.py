@@ -28,7 +28,7 @@ Progress = Callable[[str, float], None]
 """Told what is being done, and the part of this step that is behind, from 0 to 1."""
 
 MEASURED_PLANS = 12
-"""Candidates of one bucket that are measured: the single devices, then the best predicted."""
+"""Candidates of one bucket that are measured."""
 _ROUNDS = 12
 _TURN_SECONDS = 0.06
 _CLEARLY = 0.05
@@ -113,16 +113,19 @@ def _candidates(bucket: PreparedBucket, prepared: Prepared, profile: Profile, bu
 
 
 def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
-    """Single devices first, then by predicted time; of what is predicted to be no use, nothing."""
+    """The model as it is on each single device, whatever is predicted of it; then the best predicted of all others."""
     singles: dict[tuple[str, ...], Plan] = {}
     for plan in (plan for plan in plans if len(plan.stages) == 1):
-        place = (*plan.stages[0].lanes, *(rewrite.name for rewrite in plan.rewrites))
+        place = (*plan.stages[0].lanes, *(rewrite.to_json() for rewrite in plan.rewrites))
         other = singles.get(place)
         if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - _CLEARLY):
             singles[place] = plan
-    others = sorted((plan for plan in plans if len(plan.stages) > 1), key=_predicted)
     frontier = pareto(plans, lambda one, other: one.predicted_seconds < other.predicted_seconds)
-    wanted = [*sorted(singles.values(), key=_predicted), *(plan for plan in frontier if plan.gpu_bytes.total), *others]
+    wanted = [
+        *(plan for plan in singles.values() if not plan.rewrites),
+        *(plan for plan in frontier if plan.gpu_bytes.total),
+        *sorted([*singles.values(), *(plan for plan in plans if len(plan.stages) > 1)], key=_predicted),
+    ]
     return list({plan.name: plan for plan in wanted}.values())[:MEASURED_PLANS]
 
 

@@ -186,7 +186,7 @@ def test_the_terminal_shows_measurements_beside_the_baselines():
     assert "input [1, 50, 161]" in text
     assert "Some CPU 9000 · 4 cores · onnxruntime 1.31.1" in text
     comparisons = [" ".join(line.split()) for line in text.splitlines()]
-    assert "1 heft 2.10 ms 2.31 ms 2.73 ms ×2.00 +5.0 % 0 B" in comparisons  # noqa: RUF001
+    assert "1 heft 2.10 ms 2.31 ms 2.73 ms ×2.00 +5.0 % 0 B" in comparisons
     assert "a onnxruntime-default 4.20 ms 4.62 ms 5.46 ms ×1.00 – 0 B" in comparisons  # noqa: RUF001
     assert "2 cpu-all (3.00 ms) – – (×1.40) – 0 B" in comparisons  # noqa: RUF001
     assert "split-directions(node=3)" in text
@@ -293,7 +293,7 @@ def test_the_page_shows_what_a_reader_asks():
     text = Page(html(with_gpu(), "x")).text
     for expected in ("Truncated", "Some GPU 100", "570.86", "1.31.1", "9f" * 32, "400 MiB", "300 MiB", "712 MiB"):
         assert expected in text
-    assert "×1.14" in text  # noqa: RUF001
+    assert "×1.14" in text
     assert "+5.0 %" in text
     assert "predicted only" in text
     assert "x [1, 9], state scalar" in text

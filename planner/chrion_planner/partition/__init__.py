@@ -8,7 +8,7 @@ from chrion_planner.partition.bound import lower_bound
 from chrion_planner.partition.coarsen import Coarse, coarsen
 from chrion_planner.partition.heft import heft
 from chrion_planner.partition.milp import milp
-from chrion_planner.partition.problem import HOST, Algorithm, Budget, Lane, Link, Problem, Schedule, StagePlan
+from chrion_planner.partition.problem import HOST, Algorithm, Budget, Lane, Link, Place, Problem, Schedule, StagePlan
 from chrion_planner.partition.simulate import Simulation, simulate
 from chrion_planner.partition.single import each_device, on_device, single
 from chrion_planner.partition.stages import group
@@ -25,6 +25,7 @@ __all__ = [
     "Coarse",
     "Lane",
     "Link",
+    "Place",
     "Problem",
     "Schedule",
     "Simulation",

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf, isfinite
 
 import networkx as nx
 
 from chrion_planner.partition.bound import heads
-from chrion_planner.partition.problem import Problem, StagePlan
+from chrion_planner.partition.problem import Place, Problem, StagePlan
 from chrion_planner.partition.simulate import reads
 
 GRAIN = 16
@@ -14,6 +15,9 @@ GRAIN = 16
 
 PASSES = 8
 """Passes over all tasks to absorb cheap ones; in practice three or four find all there is."""
+
+WORTH = 0.5
+"""All lanes are the best place for a task where they save this part of what they would save were they used in full."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,11 @@ class Coarse:
 def coarsen(problem: Problem, cheap_seconds: float = 0.0) -> Coarse:
     """Merges chains, and absorbs tasks cheaper than `cheap_seconds` into a neighbour.
 
-    A chain is a task and its only consumer that reads from nothing else, both best on the same device. Absorbing may
-    make others wait, for each merged task at most `cheap_seconds` in all; the cost of a hand-off is a good value.
-    Only tasks that may run on the same devices are merged. Seconds, memory and host bytes add up; so do bytes from
-    several producers, while a value that several merged tasks read counts once.
+    A chain is a task and its only consumer that reads from nothing else, both best at the same place: a device's
+    single lanes, or all its lanes at once. Absorbing may make others wait, for each merged task at most
+    `cheap_seconds` in all; the cost of a hand-off is a good value. Only tasks that may run on the same devices are
+    merged, and none that is best wide with one that cannot be. Seconds, wide ones too, memory and host bytes add up;
+    so do bytes from several producers, while a value that several merged tasks read counts once.
     """
     groups = _Groups(problem)
     groups.merge_chains()
@@ -66,7 +71,7 @@ class _Groups:
         self.succ = {task: set(problem.tasks.succ[task]) for task in tasks}
         self.label = {task: at for at, task in enumerate(sorted(tasks, key=lambda task: (head[task], task)))}
         self.able = {task: tuple(problem.can_run(task, device) for device in problem.devices) for task in tasks}
-        self.cost = {task: [problem.seconds[device][task] for device in problem.devices] for task in tasks}
+        self.cost = {task: {place: problem.times[place][task] for place in problem.kinds} for task in tasks}
         self.bytes = {task: [problem.bytes_taken(device, (task,)) for device in problem.devices] for task in tasks}
         self.lost = dict.fromkeys(tasks, 0.0)
         self.start = dict(enumerate(head))
@@ -108,10 +113,19 @@ class _Groups:
         return sorted(self.members, key=self.label.__getitem__)
 
     def _seconds(self, group: int) -> float:
-        return min(self.cost[group])
+        return min(self.cost[group].values())
 
-    def _best(self, group: int) -> int:
-        return self.cost[group].index(min(self.cost[group]))
+    def _best(self, group: int) -> Place:
+        cost = self.cost[group]
+
+        def seconds(place: Place) -> float:
+            if place.wide:
+                one = cost[Place(place.lane)]
+                most = one - one / len(self.problem.lanes_at(place))
+                return cost[place] if one - cost[place] >= WORTH * most > 0 else inf
+            return cost[place]
+
+        return min(cost, key=seconds)
 
     def _finish(self, group: int) -> float:
         return self.start[group] + self._seconds(group)
@@ -139,13 +153,15 @@ class _Groups:
     def _mergeable(self, one: int, other: int) -> bool:
         if self.able[one] != self.able[other]:
             return False
+        if not (isfinite(self.cost[other][self._best(one)]) and isfinite(self.cost[one][self._best(other)])):
+            return False
         sums = zip(self.problem.devices, self.bytes[one], self.bytes[other], strict=True)
         limits = self.problem.budget
         return all(a + b <= limits[device] / GRAIN for device, a, b in sums if device in limits and a and b)
 
     def _merge(self, group: int, into: int) -> None:
         self.members[into] += self.members.pop(group)
-        self.cost[into] = [a + b for a, b in zip(self.cost[into], self.cost[group], strict=True)]
+        self.cost[into] = {place: seconds + self.cost[group][place] for place, seconds in self.cost[into].items()}
         self.bytes[into] = [a + b for a, b in zip(self.bytes[into], self.bytes[group], strict=True)]
         for producer in self.pred.pop(group):
             self.succ[producer].discard(group)
@@ -178,5 +194,6 @@ def _contract(problem: Problem, members: list[list[int]]) -> Coarse:
         memory={
             device: [sum(values[t] for t in tasks) for tasks in members] for device, values in problem.memory.items()
         },
+        wide={device: [sum(values[t] for t in tasks) for tasks in members] for device, values in problem.wide.items()},
     )
     return Coarse(small, tuple(tuple(tasks) for tasks in members))

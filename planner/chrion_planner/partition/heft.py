@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import permutations
 from math import inf, isfinite
 
-from chrion_planner.partition.moldable import narrow, variants
+from chrion_planner.partition.moldable import molded
 from chrion_planner.partition.problem import HOST, Budget, Place, Problem, Schedule
 from chrion_planner.partition.timing import ready_seconds, scheduled
 
@@ -38,7 +38,7 @@ class _Queue:
 
 
 def _common_slot(queues: Sequence[_Queue], ready: float, seconds: float) -> tuple[list[int], float]:
-    """Positions in the queues and start of the first gap of at least `seconds` that all of them have from `ready` on."""
+    """Positions in the queues and start of the first gap of `seconds` that all of them have from `ready` on."""
     while True:
         slots = [queue.slot(ready, seconds) for queue in queues]
         ready = max(start for _, start in slots)
@@ -76,15 +76,7 @@ def heft(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 -
     others from running beside it, so where `problem.wide` offers anything the best of several schedules is taken, each
     with other offers left (`moldable.py`). None where a task is left with no device that has room for it.
     """
-    first = _list_schedule(narrow(problem))
-    if first is None:
-        return None
-    schedules = [first]
-    for variant in variants(problem, schedules):
-        schedule = _list_schedule(variant)
-        assert schedule is not None
-        schedules.append(schedule)
-    return min(schedules, key=lambda schedule: schedule.makespan)
+    return molded(problem, _list_schedule)
 
 
 def _list_schedule(problem: Problem) -> Schedule | None:

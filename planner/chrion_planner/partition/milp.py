@@ -1,6 +1,6 @@
 """The exact makespan as a mixed integer linear program, for problems small enough to solve it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from itertools import combinations, pairwise
@@ -13,7 +13,7 @@ import pulp
 from chrion_planner.partition import solver as solvers
 from chrion_planner.partition.bound import heads, lower_bound, tails
 from chrion_planner.partition.heft import heft
-from chrion_planner.partition.problem import HOST, Budget, Problem, Schedule
+from chrion_planner.partition.problem import HOST, Budget, Place, Problem, Schedule
 from chrion_planner.partition.single import single
 from chrion_planner.partition.timing import timed
 
@@ -22,6 +22,9 @@ MAX_TASKS = 40
 
 MAX_PAIRS = 200
 """Pairs of tasks that no precedence orders above which no program is built: each is a decision to branch on."""
+
+MAX_WIDE_CHOICES = 80
+"""Tasks times places above which no program is built where a place is wide, which makes the relaxation much weaker."""
 
 HORIZON = 1000.0
 """The upper bound on the makespan in the program's unit of time, so that tolerances mean the same in every problem."""
@@ -35,6 +38,8 @@ def milp(problem: Problem, budget: Budget) -> Schedule | None:
 
     Never worse than HEFT and the single devices, whose best is its upper bound and first solution. None where there
     are more than MAX_TASKS tasks or MAX_PAIRS unordered pairs, or no schedule within the memory budget was found.
+    All lanes of a device at once are one place more that a task may be at; with such a place there must not be more
+    than MAX_WIDE_CHOICES of tasks times places.
     """
     return solve(problem, budget, solvers.default())
 
@@ -42,6 +47,8 @@ def milp(problem: Problem, budget: Budget) -> Schedule | None:
 def solve(problem: Problem, budget: Budget, solver: Callable[[Any, Budget], solvers.Outcome]) -> Schedule | None:
     """`milp` with the solver given."""
     if len(problem.tasks) > MAX_TASKS or not all(isfinite(best) for best in problem.best_seconds):
+        return None
+    if any(place.wide for place in problem.times) and len(problem.tasks) * len(problem.times) > MAX_WIDE_CHOICES:
         return None
     pairs = unordered_pairs(problem)
     if len(pairs) > MAX_PAIRS:
@@ -83,7 +90,7 @@ def _horizon(problem: Problem) -> float:
     total = 0.0
     for task in problem.tasks:
         able = [device for device in problem.devices if problem.can_run(task, device)]
-        total += max(problem.seconds[device][task] for device in able)
+        total += max(times[task] for times in problem.times.values() if isfinite(times[task]))
         total += max(problem.copy_seconds(HOST, device, problem.host_in[task]) for device in able)
         total += max(problem.copy_seconds(device, HOST, problem.host_out[task]) for device in able)
     for edge in problem.tasks.edges:
@@ -94,16 +101,16 @@ def _horizon(problem: Problem) -> float:
 
 @dataclass
 class _Program:
-    """The program: `on[task, lane]` and `before[task, task]` are decided, `start[task]` and the makespan follow."""
+    """The program: `on[task, place]` and `before[task, task]` are decided, `start[task]` and the makespan follow."""
 
     problem: Problem
     pairs: list[tuple[int, int]]
     horizon: float
     lp: Any = field(init=False)
-    on: dict[tuple[int, int], Any] = field(init=False)
+    on: dict[tuple[int, Place], Any] = field(init=False)
     start: list[Any] = field(init=False)
     before: dict[tuple[int, int], Any] = field(init=False, default_factory=dict)
-    route: dict[tuple[int, int, int, int], Any] = field(init=False, default_factory=dict)
+    route: dict[tuple[int, int, Place, Place], Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         problem, scale = self.problem, HORIZON / self.horizon
@@ -117,15 +124,13 @@ class _Program:
         self.makespan = self._variable("makespan", scale * lower_bound(problem), HORIZON)
         self.lp += self.makespan
         self.on = {
-            (task, lane): self._variable(f"on_{task}_{lane}", 0, 1, pulp.LpInteger)
+            (task, place): self._variable(f"on_{task}_{_name(place)}", 0, 1, pulp.LpInteger)
             for task in self.tasks
-            for lane in self.lanes
-            if problem.can_run(task, problem.lanes[lane].device)
+            for place, times in problem.times.items()
+            if isfinite(times[task])
         }
         self.start = [self._variable(f"start_{task}", self.head[task], HORIZON) for task in self.tasks]
-        self.length = [
-            self._over_lanes(task, lambda task, device: problem.seconds[device][task]) for task in self.tasks
-        ]
+        self.length = [self._over_places(task, lambda task, at: problem.times[at][task]) for task in self.tasks]
         self._place()
         self._break_symmetry()
         self._keep_budgets()
@@ -137,78 +142,82 @@ class _Program:
     def _variable(self, name: str, low: float, high: float, kind: str = pulp.LpContinuous) -> Any:
         return self.lp.add_variable(name, min(low, high), high, kind)  # scaling may round a bound past the other
 
-    def _device(self, lane: int) -> str:
-        return self.problem.lanes[lane].device
+    def _places_for(self, task: int) -> list[Place]:
+        return [place for place in self.problem.times if (task, place) in self.on]
 
-    def _lanes_for(self, task: int) -> list[int]:
-        return [lane for lane in self.lanes if (task, lane) in self.on]
+    def _over_places(self, task: int, seconds: Callable[[int, Place], float]) -> Any:
+        """The scaled seconds at whichever place the task is."""
+        return pulp.lpSum(self.scale * seconds(task, place) * self.on[task, place] for place in self._places_for(task))
 
-    def _over_lanes(self, task: int, seconds: Callable[[int, str], float]) -> Any:
-        """The scaled seconds on whichever lane the task is."""
-        return pulp.lpSum(
-            self.scale * seconds(task, self._device(lane)) * self.on[task, lane] for lane in self._lanes_for(task)
-        )
+    def _holds(self, task: int, lane: int) -> list[Any]:
+        """The variables of which one is 1 where the task holds the lane."""
+        return [self.on[task, place] for place in self._places_for(task) if lane in self.problem.lanes_at(place)]
 
     def _place(self) -> None:
-        """Each task on one lane, after its part of the request and before the makespan; no lane longer than that."""
+        """Each task at one place, after its part of the request and before the makespan; no lane longer than that."""
         problem = self.problem
         for task in self.tasks:
-            self.lp += pulp.lpSum(self.on[task, lane] for lane in self._lanes_for(task)) == 1
+            self.lp += pulp.lpSum(self.on[task, place] for place in self._places_for(task)) == 1
             if problem.host_in[task]:
-                self.lp += self.start[task] >= self._over_lanes(
-                    task, lambda task, device: problem.copy_seconds(HOST, device, problem.host_in[task])
+                self.lp += self.start[task] >= self._over_places(
+                    task, lambda task, at: problem.copy_seconds(HOST, problem.device_at(at), problem.host_in[task])
                 )
             if problem.host_out[task]:
-                answer = self._over_lanes(
-                    task, lambda task, device: problem.copy_seconds(device, HOST, problem.host_out[task])
+                answer = self._over_places(
+                    task, lambda task, at: problem.copy_seconds(problem.device_at(at), HOST, problem.host_out[task])
                 )
                 self.lp += self.makespan >= self.start[task] + self.length[task] + answer
             self.lp += self.makespan >= self.start[task] + self.length[task] + self.tail[task]
         for lane in self.lanes:
-            seconds = problem.seconds[self._device(lane)]
             self.lp += self.makespan >= pulp.lpSum(
-                self.scale * seconds[task] * self.on[task, lane] for task in self.tasks if (task, lane) in self.on
+                self.scale * problem.times[place][task] * variable
+                for (task, place), variable in self.on.items()
+                if lane in problem.lanes_at(place)
             )
 
     def _break_symmetry(self) -> None:
         """A task may use a lane of a device only if a lower task uses the device's lane before it."""
         for device in self.problem.devices:
-            lanes = self.problem.lanes_of(device)
-            for before, lane in pairwise(lanes):
+            for before, lane in pairwise(self._alike(device)):
                 for task in self.tasks:
                     if (task, lane) in self.on:
                         lower = (self.on[other, before] for other in range(task) if (other, before) in self.on)
                         self.lp += self.on[task, lane] <= pulp.lpSum(lower)
 
+    def _alike(self, device: str) -> list[Place]:
+        """The device's lanes that can be renamed freely: all, or all but the one that leads what is wide."""
+        lanes = [Place(lane) for lane in self.problem.lanes_of(device)]
+        return lanes[1:] if Place(lanes[0].lane, wide=True) in self.problem.times else lanes
+
     def _keep_budgets(self) -> None:
         for device, limit in self.problem.budget.items():
-            lanes = self.problem.lanes_of(device)
             taken = [
-                (BUDGET * self.problem.bytes_taken(device, (task,)) / max(limit, 1)) * self.on[task, lane]
-                for task in self.tasks
-                for lane in lanes
-                if (task, lane) in self.on
+                (BUDGET * self.problem.bytes_taken(device, (task,)) / max(limit, 1)) * variable
+                for (task, place), variable in self.on.items()
+                if self.problem.device_at(place) == device
             ]
             if taken:
                 self.lp += pulp.lpSum(taken) <= (BUDGET if limit else 0)
 
     def _arrive(self, producer: int, consumer: int) -> None:
-        """The consumer starts when the value has come by the route from the producer's lane to its own.
+        """The consumer starts when the value has come by the route from the producer's place to its own.
 
         `route` is a flow from the one to the other, which is as tight as a linear program can say it, and whole
-        where the lanes are.
+        where the places are.
         """
         problem, nbytes = self.problem, self.problem.tasks.edges[producer, consumer]["bytes"]
-        sources, targets = self._lanes_for(producer), self._lanes_for(consumer)
+        sources, targets = self._places_for(producer), self._places_for(consumer)
         delays = {
-            (a, b): self.scale * problem.arrival_seconds(problem.lanes[a], problem.lanes[b], nbytes)
+            (a, b): self.scale * problem.arrival_seconds(problem.lanes[a.lane], problem.lanes[b.lane], nbytes)
             for a in sources
             for b in targets
         }
         arrival = self.start[producer] + self.length[producer]
         if any(delays.values()):
             flow = {
-                (a, b): self._variable(f"route_{producer}_{consumer}_{a}_{b}", 0, 1) for a in sources for b in targets
+                (a, b): self._variable(f"route_{producer}_{consumer}_{_name(a)}_{_name(b)}", 0, 1)
+                for a in sources
+                for b in targets
             }
             for a in sources:
                 self.lp += pulp.lpSum(flow[a, b] for b in targets) == self.on[producer, a]
@@ -220,7 +229,7 @@ class _Program:
 
     def _take_turns(self, one: int, other: int) -> None:
         """On one lane one of the two comes first; only orders that can end within the horizon are thought of."""
-        shared = [lane for lane in self._lanes_for(one) if (other, lane) in self.on]
+        shared = [lane for lane in self.lanes if self._holds(one, lane) and self._holds(other, lane)]
         if not shared:
             return
         orders = []
@@ -233,34 +242,36 @@ class _Program:
         if len(orders) == 2:
             self.lp += pulp.lpSum(orders) <= 1
         for lane in shared:
-            self.lp += pulp.lpSum(orders) >= self.on[one, lane] + self.on[other, lane] - 1
+            self.lp += pulp.lpSum(orders) >= pulp.lpSum(self._holds(one, lane) + self._holds(other, lane)) - 1
 
     def start_from(self, schedule: Schedule) -> None:
         """Gives the variables the values of a schedule, its lanes renamed as the symmetry breaking wants them."""
-        lane = self._renamed(schedule.lane)
+        places = self._renamed(schedule.places)
+        held = [set(self.problem.lanes_at(place)) for place in places]
         self.makespan.setInitialValue(HORIZON)
         for (task, at), variable in self.on.items():
-            variable.setInitialValue(int(lane[task] == at))
+            variable.setInitialValue(int(places[task] == at))
         for task, variable in enumerate(self.start):
             start = self.scale * schedule.start[task]
             variable.setInitialValue(min(max(start, variable.lowBound), variable.upBound))  # it may be rounded past one
         for (i, j), variable in self.before.items():
             first = (schedule.start[i], schedule.finish[i], i) < (schedule.start[j], schedule.finish[j], j)
-            variable.setInitialValue(int(first and lane[i] == lane[j]))
+            variable.setInitialValue(int(first and not held[i].isdisjoint(held[j])))
         for (producer, consumer, a, b), variable in self.route.items():
-            variable.setInitialValue(int(lane[producer] == a and lane[consumer] == b))
+            variable.setInitialValue(int(places[producer] == a and places[consumer] == b))
 
-    def _renamed(self, lane: tuple[int, ...]) -> list[int]:
-        names: dict[int, int] = {}
-        unused = {device: iter(self.problem.lanes_of(device)) for device in self.problem.devices}
-        for at in lane:
-            if at not in names:
-                names[at] = next(unused[self._device(at)])
-        return [names[at] for at in lane]
+    def _renamed(self, places: Sequence[Place]) -> list[Place]:
+        names: dict[Place, Place] = {}
+        unused = {device: iter(self._alike(device)) for device in self.problem.devices}
+        for place in places:
+            if place not in names:
+                device = self.problem.device_at(place)
+                names[place] = next(unused[device]) if place in self._alike(device) else place
+        return [names[place] for place in places]
 
     def schedule(self) -> Schedule:
-        """The solution, with the solver's rounding taken out: its lanes and order, times computed anew."""
-        lane = [max(self._lanes_for(task), key=lambda at: self.on[task, at].value()) for task in self.tasks]
+        """The solution, with the solver's rounding taken out: its places and order, times computed anew."""
+        places = [max(self._places_for(task), key=lambda at: self.on[task, at].value()) for task in self.tasks]
         waiting = {task: self.problem.tasks.in_degree(task) for task in self.tasks}
         ready = [(self.start[task].value(), task) for task in self.tasks if not waiting[task]]
         heapify(ready)
@@ -272,4 +283,8 @@ class _Program:
                 waiting[consumer] -= 1
                 if not waiting[consumer]:
                     heappush(ready, (self.start[consumer].value(), consumer))
-        return timed(self.problem, order, lane)
+        return timed(self.problem, order, places)
+
+
+def _name(place: Place) -> str:
+    return f"{'wide' if place.wide else ''}{place.lane}"

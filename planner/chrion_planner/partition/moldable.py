@@ -1,63 +1,118 @@
-"""Which tasks are worth all lanes of a device: the offers that list scheduling should see, and those it should not.
+"""Which tasks are worth all lanes of a device: the offers that a list scheduler should see, and those it should not.
 
 A list scheduler gives a task the place where it ends first. All lanes at once end a task soonest even where its
 siblings would have kept the other lanes busy: two of 500 µs end after 500 µs side by side, and after 600 µs one after
-the other at 300 µs each. So an offer is kept only where the lanes that it takes would have idled.
+the other at 300 µs each. So several schedules are made, each with some offers withheld, and the best is taken.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, cycle, islice, pairwise
 from math import inf
 
-from chrion_planner.partition.problem import Place, Problem, Schedule
+from chrion_planner.partition.problem import Problem, Schedule
 
 ROUNDS = 4
-"""Schedules made after the first two, each with the offers that the one before makes look worth taking."""
+"""Schedules made after the two with no offer and with all, each with the offers that look worth taking in the last."""
+
+PASSES = 4
+"""Times that each offer is tried the other way round, at most."""
+
+WORK = 50_000
+"""Places looked at while offers are tried, from each start: it bounds the effort without asking a clock."""
 
 
-def narrow(problem: Problem) -> Problem:
-    """The problem with no wide time offered."""
-    return replace(problem, wide={}) if problem.wide else problem
+def molded(problem: Problem, list_schedule: Callable[[Problem], Schedule | None]) -> Schedule | None:
+    """The best of the schedules that `list_schedule` makes of the problem with no wide time, with all, and with some.
 
-
-def variants(problem: Problem, schedules: Sequence[Schedule]) -> Iterator[Problem]:
-    """The problem with other offers each time.
-
-    `schedules` holds the schedule of `narrow(problem)` and, before the next one is asked for, that of each variant.
+    Which ones: those that fill idle lanes of the schedule before, and what hill climbing finds from there. Ties go to
+    the first. None where it makes none.
     """
     if not any(place.wide for place in problem.times):
-        return
-    yield problem
-    offered = problem
-    latest = 0
+        return list_schedule(problem)
+    offers: dict[str, tuple[float, ...]] = {}
+    schedule = list_schedule(replace(problem, wide=offers))
+    schedules = [schedule, list_schedule(problem)]
     for _ in range(ROUNDS):
-        worth = _worth(problem, schedules[latest])
-        if worth == offered.wide:
-            return
-        offered = replace(problem, wide=worth)
-        yield offered
-        latest = len(schedules) - 1
+        if schedule is None or offers == (offers := worthwhile(problem, schedule)):
+            break
+        schedule = list_schedule(replace(problem, wide=offers))
+        schedules.append(schedule)
+    found = [one for one in schedules if one is not None]
+    if not found:
+        return None
+    starts = dict.fromkeys((found[0], min(found, key=_makespan)))
+    return min((_climbed(problem, start, list_schedule) for start in starts), key=_makespan)
 
 
-def _worth(problem: Problem, schedule: Schedule) -> dict[str, tuple[float, ...]]:
-    """The wide times of tasks for which it takes no more of the lanes than they idle beside the task as scheduled.
+def _makespan(schedule: Schedule) -> float:
+    return schedule.makespan
+
+
+def _climbed(problem: Problem, best: Schedule, list_schedule: Callable[[Problem], Schedule | None]) -> Schedule:
+    """The end of hill climbing from what is wide in a schedule: one offer more or less, the longest tasks first."""
+    offers = {
+        problem.device_at(place): [
+            seconds if here == place else inf for here, seconds in zip(best.places, times, strict=True)
+        ]
+        for place, times in problem.times.items()
+        if place.wide
+    }
+    toggles = [
+        (device, task) for device in offers for task, seconds in enumerate(problem.wide[device]) if seconds < inf
+    ]
+    toggles.sort(key=lambda toggle: (-problem.seconds[toggle[0]][toggle[1]], toggle))
+    trials = min(PASSES * len(toggles), WORK // (len(problem.tasks) * len(problem.times)))
+    failed = 0
+    for device, task in islice(cycle(toggles), trials):
+        if failed == len(toggles):
+            break
+        before = offers[device][task]
+        offers[device][task] = problem.wide[device][task] if before == inf else inf
+        schedule = list_schedule(replace(problem, wide=offers))
+        failed += 1
+        if schedule is not None and schedule.makespan < best.makespan:
+            best, failed = schedule, 0
+        else:
+            offers[device][task] = before
+    return best
+
+
+def worthwhile(problem: Problem, schedule: Schedule) -> dict[str, tuple[float, ...]]:
+    """The wide times of those tasks that would take less of the lanes than idle beside them as they are scheduled.
 
     What is wide already, or on another device, keeps its offer.
     """
-    found = {}
-    places = schedule.places
-    for place in problem.times:
-        if not place.wide:
-            continue
-        lanes, times = problem.lanes_at(place), list(problem.times[place])
-        busy = _Busy(schedule, lanes, problem)
-        for task in range(len(times)):
-            if places[task] in map(Place, lanes):
-                start, finish = schedule.start[task], schedule.finish[task]
-                free = len(lanes) * (finish - start) - busy.between(start, finish)
-                if len(lanes) * times[task] - (finish - start) >= free:
-                    times[task] = inf
-        found[problem.device_at(place)] = tuple(times)
-    return found
+    offers: dict[str, tuple[float, ...]] = {}
+    for place, times in problem.times.items():
+        if place.wide:
+            lanes = problem.lanes_at(place)
+            idle = _idle_seconds(problem, schedule, lanes)
+            offers[problem.device_at(place)] = tuple(
+                seconds if len(lanes) * seconds < schedule.finish[task] - schedule.start[task] + idle[task] else inf
+                for task, seconds in enumerate(times)
+            )
+    return offers
+
+
+def _idle_seconds(problem: Problem, schedule: Schedule, lanes: Sequence[int]) -> list[float]:
+    """For each task of one of the lanes how long the others idle while it runs, in all; inf for every other task."""
+    changes = []
+    for place, start, finish in zip(schedule.places, schedule.start, schedule.finish, strict=True):
+        if place.lane in lanes:
+            held = len(problem.lanes_at(place))
+            changes += [(start, -held), (finish, held)]
+    changes.sort()
+    times = [time for time, _ in changes]
+    free = list(accumulate((change for _, change in changes), initial=len(lanes)))[1:]
+    gaps = (count * (after - before) for count, (before, after) in zip(free, pairwise(times), strict=False))
+    idle = list(accumulate(gaps, initial=0.0))
+
+    def until(time: float) -> float:
+        return idle[bisect_right(times, time) - 1]  # every start and finish is one of the times
+
+    return [
+        until(finish) - until(start) if place.lane in lanes and not place.wide else inf
+        for place, start, finish in zip(schedule.places, schedule.start, schedule.finish, strict=True)
+    ]

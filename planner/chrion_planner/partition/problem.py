@@ -113,7 +113,9 @@ class Problem:
     @cached_property
     def kinds(self) -> tuple[Place, ...]:
         """The places whose times differ: one lane of each device, and what is wide."""
-        return tuple(place for place in self.times if place.wide or place.lane == self.lanes_of(self.device_at(place))[0])
+        return tuple(
+            place for place in self.times if place.wide or place.lane == self.lanes_of(self.device_at(place))[0]
+        )
 
     @cached_property
     def best_seconds(self) -> tuple[float, ...]:
@@ -186,7 +188,7 @@ class Schedule:
     truncated: bool = False
     """True when the clock stopped the algorithm: another run may give another schedule."""
     wide: tuple[bool, ...] = ()
-    """For each task whether it holds all lanes of its lane's device, of which its lane is the first; empty: none does."""
+    """For each task whether it holds all lanes of its lane's device, its lane being the first; empty: none does."""
 
     @property
     def places(self) -> tuple[Place, ...]:

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Self
 
 from chrion_planner.errors import ScheduleError
-from chrion_planner.partition.problem import HOST, Problem, StagePlan
+from chrion_planner.partition.problem import HOST, Place, Problem, StagePlan
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,11 @@ class Simulation:
 def simulate(problem: Problem, stages: Sequence[StagePlan]) -> Simulation:
     """The times of the stages; each lane runs its stages in the order given, each as early as it can.
 
-    A stage takes its device's hop and the seconds of its tasks. It starts when its lane is free, its part of the
-    request has arrived, and every value it reads has: a value can leave when the whole stage that makes it has ended,
-    and the values that one stage reads from another travel together. The times in `stages` are not looked at. Raises
-    ScheduleError where stages wait for one another in a circle.
+    A stage takes its device's hop and the seconds of its tasks at its place. It starts when every lane it holds is
+    free, its part of the request has arrived, and every value it reads has: a value can leave when the whole stage
+    that makes it has ended, and the values that one stage reads from another travel together. The times in `stages`
+    are not looked at. Raises ScheduleError where stages wait for one another in a circle, or one cannot run where it
+    is.
     """
     simulation = StageGraph.of(problem, stages).run()
     if simulation is None:
@@ -49,10 +50,12 @@ def reads(
 
 @dataclass(frozen=True)
 class _Node:
-    """One stage: what it waits for and how long it holds its lane."""
+    """One stage: what it waits for and how long it holds its lanes."""
 
     tasks: tuple[int, ...]
-    lane: int
+    place: Place
+    held: tuple[int, ...]
+    """The lanes that it holds, the leading one first."""
     seconds: float
     request: float
     """Seconds until its part of the request has arrived."""
@@ -61,7 +64,7 @@ class _Node:
 
 
 class StageGraph:
-    """Stages on lanes that can be merged and moved; every change gives a new graph and leaves the old one alone."""
+    """Stages at places that can be merged and moved; every change gives a new graph and leaves the old one alone."""
 
     def __init__(
         self,
@@ -74,7 +77,7 @@ class StageGraph:
         self.problem = problem
         self.nodes = nodes
         self.orders = orders
-        """For each lane its stages in order."""
+        """For each lane its stages in order; a wide stage is in the order of every lane of its device."""
         self.stage_of = stage_of
         self.reads_of = reads_of
         """For each stage the stages it reads from, with the bytes."""
@@ -89,10 +92,11 @@ class StageGraph:
         stage_of = [-1] * len(problem.tasks)
         orders: list[list[int]] = [[] for _ in problem.lanes]
         for index, stage in enumerate(stages):
-            orders[stage.lane].append(index)
+            for lane in problem.lanes_at(stage.place):
+                orders[lane].append(index)
             for task in stage.tasks:
                 stage_of[task] = index
-        nodes = {index: _node(problem, stage.tasks, stage.lane) for index, stage in enumerate(stages)}
+        nodes = {index: _node(problem, stage.tasks, stage.place) for index, stage in enumerate(stages)}
         reads_of = {index: reads(problem, stage.tasks, stage_of, index) for index, stage in enumerate(stages)}
         return cls(problem, nodes, orders, stage_of, reads_of)
 
@@ -101,43 +105,52 @@ class StageGraph:
         if self.makespan is None:
             return None
         timed = [
-            StagePlan(node.tasks, node.lane, self.start[index], self.start[index] + node.seconds)
+            StagePlan(node.tasks, node.place.lane, self.start[index], self.start[index] + node.seconds, node.place.wide)
             for index, node in self.nodes.items()
         ]
         timed.sort(key=lambda stage: (stage.start, stage.finish, stage.lane, stage.tasks))
         return Simulation(tuple(timed), self.makespan)
 
-    def merged(self, first: int, second: int) -> Self:
-        """Two neighbours of one lane as one stage, which keeps the first one's number."""
+    def merged(self, into: int, other: int) -> Self:
+        """Two stages as one, which has the number and the place in time and on lanes of the one merged into."""
         nodes, reads_of, stage_of = dict(self.nodes), dict(self.reads_of), list(self.stage_of)
         orders = [list(order) for order in self.orders]
-        a, b = nodes[first], nodes.pop(second)
+        a, b = nodes[into], nodes.pop(other)
         # Task numbers are a topological order, so sorting them is one too.
-        nodes[first] = _node(self.problem, tuple(sorted(a.tasks + b.tasks)), a.lane)
-        orders[a.lane].remove(second)
-        consumers = {stage_of[c] for task in b.tasks for c in self.problem.tasks.succ[task]} - {first, second}
+        nodes[into] = _node(self.problem, tuple(sorted(a.tasks + b.tasks)), a.place)
+        for lane in b.held:
+            orders[lane].remove(other)
+        consumers = {stage_of[c] for task in b.tasks for c in self.problem.tasks.succ[task]} - {into, other}
         for task in b.tasks:
-            stage_of[task] = first
-        del reads_of[second]
-        reads_of[first] = reads(self.problem, nodes[first].tasks, stage_of, first)
+            stage_of[task] = into
+        del reads_of[other]
+        reads_of[into] = reads(self.problem, nodes[into].tasks, stage_of, into)
         for consumer in consumers:
             read = dict(reads_of[consumer])
-            read[first] = read.get(first, 0) + read.pop(second)
+            read[into] = read.get(into, 0) + read.pop(other)
             reads_of[consumer] = read
         return type(self)(self.problem, nodes, orders, stage_of, reads_of)
 
-    def moved(self, stage: int, lane: int) -> Self:
-        """The stage on another lane, before the first stage there that now starts later than it does."""
+    def moved(self, stage: int, place: Place) -> Self:
+        """The stage at another place, on each lane before the first stage that now starts later than it does."""
         nodes, orders = dict(self.nodes), [list(order) for order in self.orders]
-        orders[nodes[stage].lane].remove(stage)
-        later = (at for at, other in enumerate(orders[lane]) if self.start[other] > self.start[stage])
-        orders[lane].insert(next(later, len(orders[lane])), stage)
-        nodes[stage] = _node(self.problem, nodes[stage].tasks, lane)
+        for lane in nodes[stage].held:
+            orders[lane].remove(stage)
+        for lane in self.problem.lanes_at(place):
+            later = (at for at, other in enumerate(orders[lane]) if self.start[other] > self.start[stage])
+            orders[lane].insert(next(later, len(orders[lane])), stage)
+        nodes[stage] = _node(self.problem, nodes[stage].tasks, place)
         return type(self)(self.problem, nodes, orders, self.stage_of, self.reads_of)
+
+    def fits(self, stage: int, place: Place) -> bool:
+        """Whether every task of the stage can run at the place."""
+        node = self.nodes[stage]
+        return node.place == place or isfinite(self.problem.seconds_at(place, node.tasks))
 
     def tasks_on(self, device: str) -> list[int]:
         """The tasks that the device holds."""
-        return [t for node in self.nodes.values() if self.problem.lanes[node.lane].device == device for t in node.tasks]
+        device_at = self.problem.device_at
+        return [task for node in self.nodes.values() if device_at(node.place) == device for task in node.tasks]
 
     def critical(self) -> list[int]:
         """The chain of stages that makes the makespan what it is, from its end to its beginning."""
@@ -160,26 +173,33 @@ class StageGraph:
         advanced = True
         while advanced:
             advanced = False
-            for lane, stages in enumerate(waiting):
-                while (head := heads[lane]) is not None and self._place(head, last[lane], finish):
+            for lane in range(len(heads)):
+                while (head := heads[lane]) is not None and self._time_one(head, heads, last, finish):
                     makespan = max(makespan, finish[head] + self.nodes[head].answer)
-                    last[lane], heads[lane] = head, next(stages, None)
+                    for held in self.nodes[head].held:
+                        last[held], heads[held] = head, next(waiting[held], None)
                     advanced = True
         return makespan if len(finish) == len(self.nodes) else None
 
-    def _place(self, stage: int, before: int | None, finish: dict[int, float]) -> bool:
-        """Times one stage; False where something that it reads has no time yet."""
+    def _time_one(
+        self, stage: int, heads: Sequence[int | None], last: Sequence[int | None], finish: dict[int, float]
+    ) -> bool:
+        """Times one stage; False where a lane has others to run first or something that it reads has no time yet."""
         node, problem = self.nodes[stage], self.problem
-        lane = problem.lanes[node.lane]
+        lane = problem.lanes[node.place.lane]
         start, cause = node.request, None
-        if before is not None and finish[before] >= start:
-            start, cause = finish[before], before
+        for held in node.held:
+            if heads[held] != stage:
+                return False
+            before = last[held]
+            if before is not None and finish[before] >= start:
+                start, cause = finish[before], before
         for producer, nbytes in self.reads_of[stage].items():
             end = finish.get(producer)
             if end is None:
                 return False
-            source = self.nodes[producer].lane
-            if source != node.lane:
+            source = self.nodes[producer].place.lane
+            if source != node.place.lane:
                 end += problem.arrival_seconds(problem.lanes[source], lane, nbytes)
             if end > start:
                 start, cause = end, producer
@@ -187,14 +207,16 @@ class StageGraph:
         return True
 
 
-def _node(problem: Problem, tasks: tuple[int, ...], lane: int) -> _Node:
-    device = problem.lanes[lane].device
-    seconds = problem.hop[device] + sum(problem.seconds[device][task] for task in tasks)
+def _node(problem: Problem, tasks: tuple[int, ...], place: Place) -> _Node:
+    device = problem.device_at(place)
+    seconds = problem.hop[device] + problem.seconds_at(place, tasks)
     if not isfinite(seconds):
-        raise ScheduleError("possible placements", f"{device} cannot run one of the tasks {tasks}")
+        where = f"all lanes of {device}" if place.wide else device
+        raise ScheduleError("possible placements", f"{where} cannot run one of the tasks {tasks}")
     return _Node(
         tasks,
-        lane,
+        place,
+        problem.lanes_at(place),
         seconds,
         problem.copy_seconds(HOST, device, sum(problem.host_in[task] for task in tasks)),
         problem.copy_seconds(device, HOST, sum(problem.host_out[task] for task in tasks)),

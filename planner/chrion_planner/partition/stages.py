@@ -1,5 +1,7 @@
 """Stage grouping: from a schedule of tasks to the stages that really run, judged by the simulator."""
 
+from itertools import pairwise
+
 from chrion_planner.partition.problem import Problem, Schedule, StagePlan
 from chrion_planner.partition.simulate import Simulation, StageGraph
 
@@ -24,27 +26,33 @@ def group(problem: Problem, schedule: Schedule) -> Simulation:
 
 
 def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
-    """The longest runs of each lane that nothing enters but at their first task and nothing leaves but at their last.
+    """The longest runs at each place that nothing enters but at their first task and nothing leaves but at their last.
 
-    So the stages are acyclic: a circle of stages would enter each at its first task and leave it at its last, and
-    could follow the lane's own order in between. It would be a circle of tasks, each starting after the one before,
-    which a schedule cannot have.
+    What comes from or goes to a place that shares a lane does not count: the lane's order keeps it in its turn. So the
+    stages are acyclic: a circle of stages would enter each at its first task and leave it at its last, and could
+    follow the lanes' own order in between. It would be a circle of tasks, each starting after the one before, which a
+    schedule cannot have.
     """
-    stages = []
-    for lane in range(len(problem.lanes)):
-        mine = (task for task in range(len(schedule.lane)) if schedule.lane[task] == lane)
-        run: list[int] = []
-        for task in sorted(mine, key=lambda task: (schedule.start[task], schedule.finish[task], task)):
-            if run and any(schedule.lane[producer] != lane for producer in problem.tasks.pred[task]):
-                stages.append(StagePlan(tuple(run), lane))
-                run = []
-            run.append(task)
-            if any(schedule.lane[consumer] != lane for consumer in problem.tasks.succ[task]):
-                stages.append(StagePlan(tuple(run), lane))
-                run = []
-        if run:
-            stages.append(StagePlan(tuple(run), lane))
-    return [StagePlan(tuple(sorted(stage.tasks)), stage.lane) for stage in stages]
+    places = schedule.places
+    held = [set(problem.lanes_at(place)) for place in places]
+    runs: list[list[int]] = []
+    open_runs: list[list[int] | None] = [None] * len(problem.lanes)
+    for task in sorted(range(len(places)), key=lambda task: (schedule.start[task], schedule.finish[task], task)):
+        run = open_runs[places[task].lane]
+        enters = any(held[task].isdisjoint(held[producer]) for producer in problem.tasks.pred[task])
+        if (
+            run is None
+            or enters
+            or places[run[0]] != places[task]
+            or any(open_runs[at] is not run for at in held[task])
+        ):
+            run = []
+            runs.append(run)
+        run.append(task)
+        leaves = any(held[task].isdisjoint(held[consumer]) for consumer in problem.tasks.succ[task])
+        for at in held[task]:
+            open_runs[at] = None if leaves else run
+    return [StagePlan(tuple(sorted(run)), places[run[0]].lane, wide=places[run[0]].wide) for run in runs]
 
 
 class _Search:
@@ -87,22 +95,37 @@ class _Search:
         return gained
 
     def _merge_around(self, stage: int) -> bool:
-        order = self.graph.orders[self.graph.nodes[stage].lane]
-        at = order.index(stage)
-        pairs = [order[at : at + 2], order[max(at - 1, 0) : at + 1]]
-        return any(self._try(self.graph.merged(*pair), GAIN) for pair in pairs if len(pair) == 2)
+        graph = self.graph
+        pairs = []
+        for lane in graph.nodes[stage].held:
+            order = graph.orders[lane]
+            at = order.index(stage)
+            pairs += [*pairwise(order[at : at + 2]), *pairwise(order[max(at - 1, 0) : at + 1])]
+        return any(self._merge(first, second, GAIN) for first, second in pairs)
+
+    def _merge(self, first: int, second: int, gain: float) -> bool:
+        """Tries two neighbours of a lane as one stage, wherever one of them is; whether that was kept."""
+        graph = self.graph
+        one, other = graph.nodes[first], graph.nodes[second]
+        ways = [(first, second)]
+        if one.place.wide or other.place.wide:  # then others may have to come before, or after, or both places differ
+            ways.append((second, first))
+        return any(
+            self._try(graph.merged(into, merged), gain)
+            for into, merged in ways
+            if graph.fits(merged, graph.nodes[into].place)
+        )
 
     def _move(self, stage: int) -> bool:
         node, problem = self.graph.nodes[stage], self.graph.problem
-        home = problem.lanes[node.lane].device
-        for lane, target in enumerate(problem.lanes):
-            if lane == node.lane or not all(problem.can_run(task, target.device) for task in node.tasks):
+        home = problem.device_at(node.place)
+        for place in problem.times:
+            device = problem.device_at(place)
+            if place == node.place or not self.graph.fits(stage, place):
                 continue
-            if target.device != home and not problem.within_budget(
-                target.device, (*self.graph.tasks_on(target.device), *node.tasks)
-            ):
+            if device != home and not problem.within_budget(device, (*self.graph.tasks_on(device), *node.tasks)):
                 continue
-            if self._try(self.graph.moved(stage, lane), GAIN):
+            if self._try(self.graph.moved(stage, place), GAIN):
                 return True
         return False
 
@@ -112,5 +135,5 @@ class _Search:
             at = 0
             while at + 1 < len(self.graph.orders[lane]) and self.work > 0:
                 first, second = self.graph.orders[lane][at : at + 2]
-                if not self._try(self.graph.merged(first, second), 0.0):
+                if not self._merge(first, second, 0.0):
                     at += 1

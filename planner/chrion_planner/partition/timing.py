@@ -46,9 +46,7 @@ def timed(problem: Problem, order: Sequence[int], places: Sequence[Place]) -> Sc
     return scheduled(problem, places, start, finish)
 
 
-def scheduled(
-    problem: Problem, places: Sequence[Place], start: Sequence[float], finish: Sequence[float]
-) -> Schedule:
+def scheduled(problem: Problem, places: Sequence[Place], start: Sequence[float], finish: Sequence[float]) -> Schedule:
     """The schedule with these places and times, one for each task."""
     lane = tuple(place.lane for place in places)
     wide = tuple(place.wide for place in places)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from math import isclose
+from math import isclose, isfinite
 
 import networkx as nx
 
 from chrion_planner.errors import ScheduleError
-from chrion_planner.partition.problem import HOST, Problem, Schedule, StagePlan
+from chrion_planner.partition.problem import HOST, Place, Problem, Schedule, StagePlan
 from chrion_planner.partition.simulate import reads
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
@@ -19,16 +19,20 @@ def validate_schedule(problem: Problem, schedule: Schedule) -> None:
     tasks = range(len(problem.tasks))
     if not len(schedule.lane) == len(schedule.start) == len(schedule.finish) == len(tasks):
         raise ScheduleError("one place for each task", f"there are {len(tasks)} tasks, {len(schedule.lane)} lanes")
-    _placements(problem, ((task, schedule.lane[task]) for task in tasks))
+    if len(schedule.wide) not in (0, len(tasks)):
+        raise ScheduleError("one place for each task", f"{len(schedule.wide)} of {len(tasks)} tasks are wide or not")
+    places = schedule.places
+    _placements(problem, enumerate(places))
     for task in tasks:
         lane, start, finish = problem.lanes[schedule.lane[task]], schedule.start[task], schedule.finish[task]
-        _duration(f"task {task}", start, finish, problem.seconds[lane.device][task])
+        _duration(f"task {task}", start, finish, problem.seconds_at(places[task], (task,)))
         _not_before(f"task {task}", start, "request", problem.copy_seconds(HOST, lane.device, problem.host_in[task]))
         for producer, edge in problem.tasks.pred[task].items():
             delay = problem.arrival_seconds(problem.lanes[schedule.lane[producer]], lane, edge["bytes"])
             _not_before(f"task {task}", start, f"task {producer}", schedule.finish[producer] + delay)
+    held = [problem.lanes_at(place) for place in places]
     for lane_index in range(len(problem.lanes)):
-        mine = [(schedule.start[t], schedule.finish[t], f"task {t}") for t in tasks if schedule.lane[t] == lane_index]
+        mine = [(schedule.start[t], schedule.finish[t], f"task {t}") for t in tasks if lane_index in held[t]]
         _no_overlap(sorted(mine))
     ends = (
         schedule.finish[task] + problem.copy_seconds(problem.lanes[lane].device, HOST, problem.host_out[task])
@@ -40,16 +44,17 @@ def validate_schedule(problem: Problem, schedule: Schedule) -> None:
 def validate_stages(problem: Problem, stages: Sequence[StagePlan], makespan: float | None = None) -> None:
     """Raises ScheduleError, which names the rule, where the stages with their times break one.
 
-    A lane runs its stages in the order of `stages`. `makespan`, where given, must be when the whole answer is there.
+    A lane runs the stages that hold it in the order of `stages`. `makespan`, where given, must be when the whole
+    answer is there.
     """
     _tasks_once(problem, stages)
-    _placements(problem, ((task, stage.lane) for stage in stages for task in stage.tasks))
+    _placements(problem, ((task, stage.place) for stage in stages for task in stage.tasks))
     stage_of = {task: index for index, stage in enumerate(stages) for task in stage.tasks}
     _acyclic(problem, stages, stage_of)
     ends = []
     for index, stage in enumerate(stages):
         device, name = problem.lanes[stage.lane].device, f"stage {index}"
-        work = problem.hop[device] + sum(problem.seconds[device][task] for task in stage.tasks)
+        work = problem.hop[device] + problem.seconds_at(stage.place, stage.tasks)
         _duration(name, stage.start, stage.finish, work)
         request = sum(problem.host_in[task] for task in stage.tasks)
         _not_before(name, stage.start, "request", problem.copy_seconds(HOST, device, request))
@@ -60,8 +65,7 @@ def validate_stages(problem: Problem, stages: Sequence[StagePlan], makespan: flo
         answer = sum(problem.host_out[task] for task in stage.tasks)
         ends.append(stage.finish + problem.copy_seconds(device, HOST, answer))
     for lane_index in range(len(problem.lanes)):
-        mine = [(stage.start, stage.finish, f"stage {i}") for i, stage in enumerate(stages) if stage.lane == lane_index]
-        _no_overlap(mine)
+        _no_overlap([(stages[i].start, stages[i].finish, f"stage {i}") for i in _on(problem, stages, lane_index)])
     if makespan is not None:
         _makespan(makespan, max(ends, default=0.0))
 
@@ -73,14 +77,22 @@ def _tasks_once(problem: Problem, stages: Sequence[StagePlan]) -> None:
         raise ScheduleError("one place for each task", "a task is in no stage, in two, or does not exist")
 
 
-def _placements(problem: Problem, places: Iterable[tuple[int, int]]) -> None:
+def _on(problem: Problem, stages: Sequence[StagePlan], lane: int) -> list[int]:
+    """The stages that hold the lane, in their order."""
+    return [index for index, stage in enumerate(stages) if lane in problem.lanes_at(stage.place)]
+
+
+def _placements(problem: Problem, places: Iterable[tuple[int, Place]]) -> None:
     held: dict[str, list[int]] = {device: [] for device in problem.devices}
-    for task, lane in places:
-        if not 0 <= lane < len(problem.lanes):
-            raise ScheduleError("known lanes", f"task {task} is on lane {lane} of {len(problem.lanes)}")
-        device = problem.lanes[lane].device
-        if not problem.can_run(task, device):
-            raise ScheduleError("possible placements", f"{device} cannot run task {task}")
+    for task, place in places:
+        if not 0 <= place.lane < len(problem.lanes):
+            raise ScheduleError("known lanes", f"task {task} is on lane {place.lane} of {len(problem.lanes)}")
+        device = problem.device_at(place)
+        if place.lane != problem.lanes_at(place)[0]:
+            raise ScheduleError("leading lanes", f"task {task} is wide on lane {place.lane}, not the first of {device}")
+        if not isfinite(problem.seconds_at(place, (task,))):
+            where = f"all lanes of {device} together" if place.wide else device
+            raise ScheduleError("possible placements", f"{where} cannot run task {task}")
         held[device].append(task)
     for device, tasks in held.items():
         if not problem.within_budget(device, tasks):
@@ -100,7 +112,7 @@ def _acyclic(problem: Problem, stages: Sequence[StagePlan], stage_of: dict[int, 
     if not nx.is_directed_acyclic_graph(graph):
         raise ScheduleError("acyclic stages", "stages wait for one another in a circle")
     for lane in range(len(problem.lanes)):
-        nx.add_path(graph, [index for index, stage in enumerate(stages) if stage.lane == lane])
+        nx.add_path(graph, _on(problem, stages, lane))
     if not nx.is_directed_acyclic_graph(graph):
         raise ScheduleError("lane order", "a lane runs a stage before one that it waits for")
 

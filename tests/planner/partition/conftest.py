@@ -1,7 +1,8 @@
 """Instances of the partitioning problem: what the planner will really see, and what algorithms stumble over."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from math import inf
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import networkx as nx
 import pytest
 from hypothesis import strategies as st
 
-from chrion_planner.partition import HOST, Lane, Link, Problem
+from chrion_planner.partition import HOST, Lane, Link, Place, Problem
 
 HOP, HANDOFF = 4e-6, 30e-6
 GPU = "cuda:0"
@@ -33,6 +34,7 @@ def problem(
     host_out: Sequence[int] | None = None,
     memory: Mapping[str, Sequence[int]] | None = None,
     budget: Mapping[str, int] | None = None,
+    wide: Mapping[str, Sequence[float]] | None = None,
 ) -> Problem:
     """A problem on the host and at most one GPU, with the usual costs of hops, hand-offs and copies."""
     count = len(next(iter(seconds.values())))
@@ -50,6 +52,7 @@ def problem(
         links={(HOST, GPU): PCIE, (GPU, HOST): PCIE},
         memory=memory or {},
         budget=budget or {},
+        wide=wide or {},
     )
 
 
@@ -125,20 +128,76 @@ def drawn(data: st.DataObject, most: int) -> Problem:
     pairs = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(lambda pair: pair[0] < pair[1])
     ends = data.draw(st.lists(pairs, max_size=3 * count, unique=True), "edges") if count > 1 else []
     entries = {"min_size": count, "max_size": count}
+    host = data.draw(st.lists(seconds, **entries), "seconds on the host")
+    gpu = data.draw(st.lists(seconds | st.just(inf), **entries), "seconds on the GPU")
+    some = (lanes(cpu=1), lanes(cpu=2), lanes(cpu=2, gpu=1), lanes(cpu=1, gpu=2), lanes(gpu=2))
+    on = data.draw(st.sampled_from(some), "lanes")
     return problem(
-        {
-            HOST: data.draw(st.lists(seconds, **entries), "seconds on the host"),
-            GPU: data.draw(st.lists(seconds | st.just(inf), **entries), "seconds on the GPU"),
-        },
+        {HOST: host, GPU: gpu},
         [(a, b, data.draw(nbytes)) for a, b in ends],
-        data.draw(
-            st.sampled_from((lanes(cpu=1), lanes(cpu=2), lanes(cpu=2, gpu=1), lanes(cpu=1, gpu=2), lanes(gpu=2)))
-        ),
+        on,
         host_in=data.draw(st.lists(nbytes, **entries), "request"),
         host_out=data.draw(st.lists(nbytes, **entries), "answer"),
         memory={GPU: data.draw(st.lists(st.integers(0, 9), **entries), "memory")},
         budget=data.draw(st.just({}) | st.fixed_dictionaries({GPU: st.integers(0, 20)}), "budget"),
+        wide=drawn_wide(data, {HOST: host, GPU: gpu}),
     )
+
+
+def drawn_wide(data: st.DataObject, seconds: Mapping[str, Sequence[float]]) -> dict:
+    """Wide times of hypothesis' choice: none at all, or from a gain on every lane to a loss."""
+    if not data.draw(st.booleans(), "moldable"):
+        return {}
+    gain = st.sampled_from((1.0, 0.55, 0.8, 1.0, 1.3, inf))
+    return {device: [each * data.draw(gain) if each else each for each in times] for device, times in seconds.items()}
+
+
+def moldable(seed: int, count: int, on: tuple[Lane, ...]) -> Problem:
+    """A random graph of tasks of three kinds: nearly as fast as there are lanes when wide, hardly faster, and cheap."""
+    choose = random.Random(seed)
+    layer = [0]
+    for _ in range(count - 1):
+        layer.append(layer[-1] + (choose.random() < 0.55))
+    edges = [
+        (i, j, 4_096)
+        for j in range(count)
+        for i in range(j)
+        if layer[i] < layer[j] and choose.random() < 0.9 / (layer[j] - layer[i]) ** 2
+    ]
+    host, wide = [], []
+    for _ in range(count):
+        kind, seconds = choose.choices(("matmul", "recurrent", "cheap"), (2, 2, 1))[0], choose.uniform(0.2e-3, 2e-3)
+        in_full = 1 / sum(lane.device == HOST for lane in on)
+        host.append(seconds / 100 if kind == "cheap" else seconds)
+        gain = {"matmul": in_full / choose.uniform(0.8, 1.0), "recurrent": choose.uniform(0.6, 1.1), "cheap": 1.0}[kind]
+        wide.append(host[-1] * gain)
+    gpu = [seconds * choose.choice((0.3, 0.6, 1.0, 3.0)) for seconds in host]
+    return problem({HOST: host, GPU: gpu}, edges, on, wide={HOST: wide})
+
+
+def denoiser(chunks: int = 8, on: tuple[Lane, ...] = lanes(cpu=2)) -> Problem:
+    """Like NSNet2: a wide MatMul, two recurrent layers in time chunks, and three wide MatMuls with an Add after each.
+
+    The chunks are the tasks 1 to 2 · `chunks`, the first layer's before the second's.
+    """
+    host, wide, edges = [2e-3], [1.05e-3], []
+    for layer in range(2):
+        for chunk in range(chunks):
+            task = len(host)
+            host, wide = [*host, 0.8e-3], [*wide, 0.78e-3]
+            edges += [(task - chunks, task, 4_096)] if layer else [(0, task, 4_096)]
+            edges += [(task - 1, task, 1_024)] if chunk else []
+    edges += [(chunks + 1 + chunk, 2 * chunks + 1, 4_096) for chunk in range(chunks)]
+    for _ in range(3):
+        task = len(host)
+        host, wide = [*host, 2e-3, 8e-6], [*wide, 1.05e-3, 8e-6]
+        edges += [(task, task + 1, 4_096)] + ([(task - 1, task, 4_096)] if task > 2 * chunks + 1 else [])
+    return problem({HOST: host, GPU: [3 * seconds for seconds in host]}, edges, on, wide={HOST: wide})
+
+
+def siblings(count: int, wide: float, on: tuple[Lane, ...] = lanes(cpu=2)) -> Problem:
+    """Tasks of 500 µs that nothing orders, each of `wide` seconds on all lanes."""
+    return problem({HOST: [500e-6] * count, GPU: [2e-3] * count}, [], on, wide={HOST: [wide] * count})
 
 
 def published() -> Problem:
@@ -164,6 +223,49 @@ def published() -> Problem:
     )
 
 
+def orders(problem: Problem, done: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+    """Every topological order of the tasks."""
+    if len(done) == len(problem.tasks):
+        yield done
+    for task in problem.tasks:
+        if task not in done and all(producer in done for producer in problem.tasks.pred[task]):
+            yield from orders(problem, (*done, task))
+
+
+def least_makespan(problem: Problem) -> float:
+    """The least makespan over all placements within the budgets and all orders; inf where there is none."""
+    least = inf
+    every_order = list(orders(problem))
+    everywhere = (
+        [at for at, times in problem.times.items() if times[task] < inf] for task in range(len(problem.tasks))
+    )
+    for places in product(*everywhere):
+        device = [problem.device_at(at) for at in places]
+        held = {
+            name: sum(problem.memory[name][t] for t in problem.tasks if device[t] == name) for name in problem.budget
+        }
+        if any(held[name] > limit for name, limit in problem.budget.items()):
+            continue
+        for order in every_order:
+            least = min(least, _makespan(problem, order, places))
+    return least
+
+
+def _makespan(problem: Problem, order: tuple[int, ...], places: tuple[Place, ...]) -> float:
+    free, finish, end = [0.0] * len(problem.lanes), {}, 0.0
+    for task in order:
+        device, held = problem.device_at(places[task]), problem.lanes_at(places[task])
+        start = max(*(free[at] for at in held), problem.copy_seconds(HOST, device, problem.host_in[task]))
+        for producer, edge in problem.tasks.pred[task].items():
+            source, target = problem.lanes[places[producer].lane], problem.lanes[places[task].lane]
+            start = max(start, finish[producer] + problem.arrival_seconds(source, target, edge["bytes"]))
+        finish[task] = start + problem.times[places[task]][task]
+        for at in held:
+            free[at] = finish[task]
+        end = max(end, finish[task] + problem.copy_seconds(device, HOST, problem.host_out[task]))
+    return end
+
+
 MIXED = lanes(cpu=2, gpu=1)
 
 INSTANCES: dict[str, Callable[[], Problem]] = {
@@ -182,6 +284,12 @@ INSTANCES: dict[str, Callable[[], Problem]] = {
     "grid": lambda: grid(4, 8, nodes=5),
     "grid, 4 lanes": lambda: grid(6, 12, nodes=1, on=lanes(cpu=4), each=80e-6),
     "published": published,
+    "denoiser": denoiser,
+    "denoiser, CPU and GPU": lambda: denoiser(4, MIXED),
+    "wide siblings": lambda: siblings(3, 300e-6),
+    **{f"moldable, seed {seed}": lambda seed=seed: moldable(seed, 10, MIXED) for seed in range(2)},
+    "moldable, 4 lanes": lambda: moldable(3, 10, lanes(cpu=4)),
+    "moldable, large": lambda: moldable(4, 48, lanes(cpu=4, gpu=1)),
     **{f"layered, seed {seed}": lambda seed=seed: layered(seed, 12, MIXED) for seed in range(4)},
     **{
         f"layered with a budget, seed {seed}": lambda seed=seed: layered(seed, 12, MIXED, budget=1_500)
@@ -195,8 +303,9 @@ INSTANCES: dict[str, Callable[[], Problem]] = {
 
 @pytest.fixture(scope="session")
 def build() -> SimpleNamespace:
-    """The functions that make instances, and the names they use."""
+    """The functions that make instances and solve them, and the names they use."""
     makers = (lanes, problem, bidirectional, chain, grid, fork_join, layered, drawn, published)
+    makers = (*makers, moldable, denoiser, siblings, least_makespan)
     return SimpleNamespace(**{maker.__name__: maker for maker in makers}, GPU=GPU, HOP=HOP, HANDOFF=HANDOFF)
 
 

@@ -168,9 +168,11 @@ def test_the_same_input_gives_the_same_output_in_every_process() -> None:
         ({"edges": [(1, 0, 0)]}, "lower to a higher"),
         ({"on": "twice"}, "names must differ"),
         ({"host_in": [1]}, "one entry for each of the 2 tasks"),
+        ({"wide": {HOST: [1.0]}}, "one entry for each of the 2 tasks"),
+        ({"seconds": [1.0, float("inf")], "wide": {HOST: [1.0, 1.0]}}, "cannot run on one"),
     ],
 )
 def test_a_problem_that_is_none_is_refused(build: SimpleNamespace, change: dict, problem: str) -> None:
     on = build.lanes(cpu=1) * 2 if change.pop("on", "") else build.lanes(cpu=1)
     with pytest.raises(ValueError, match=problem):
-        build.problem({HOST: [1.0, 1.0]}, change.pop("edges", []), on, **change)
+        build.problem({HOST: change.pop("seconds", [1.0, 1.0])}, change.pop("edges", []), on, **change)

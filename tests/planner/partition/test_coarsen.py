@@ -20,6 +20,8 @@ def check(problem: Problem, coarse: Coarse) -> None:
         assert sum(small.seconds[device]) == pytest.approx(sum(problem.seconds[device]))
     assert sum(small.host_in) == sum(problem.host_in)
     assert sum(small.host_out) == sum(problem.host_out)
+    for device, values in problem.wide.items():
+        assert sum(small.wide[device]) == pytest.approx(sum(values))
     for device, values in problem.memory.items():
         assert sum(small.memory[device]) == sum(values)
     for group_ in coarse.members:

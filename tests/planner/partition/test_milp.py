@@ -1,8 +1,6 @@
 """The MILP against brute force, its limits, and both solvers."""
 
 import importlib
-from collections.abc import Iterator
-from itertools import product
 from math import inf
 from types import SimpleNamespace
 
@@ -18,51 +16,11 @@ module = importlib.import_module("chrion_planner.partition.milp")
 ROUNDING = 1 + 1e-6
 
 
-def orders(problem: Problem, done: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
-    """Every topological order of the tasks."""
-    if len(done) == len(problem.tasks):
-        yield done
-    for task in problem.tasks:
-        if task not in done and all(producer in done for producer in problem.tasks.pred[task]):
-            yield from orders(problem, (*done, task))
-
-
-def least_makespan(problem: Problem) -> float:
-    """The least makespan over all placements within the budgets and all orders; inf where there is none."""
-    least = inf
-    everywhere = range(len(problem.lanes))
-    every_order = list(orders(problem))
-    for lane in product(everywhere, repeat=len(problem.tasks)):
-        device = [problem.lanes[at].device for at in lane]
-        if any(not problem.can_run(task, device[task]) for task in problem.tasks):
-            continue
-        held = {
-            name: sum(problem.memory[name][t] for t in problem.tasks if device[t] == name) for name in problem.budget
-        }
-        if any(held[name] > limit for name, limit in problem.budget.items()):
-            continue
-        for order in every_order:
-            least = min(least, _makespan(problem, order, lane, device))
-    return least
-
-
-def _makespan(problem: Problem, order: tuple[int, ...], lane: tuple[int, ...], device: list[str]) -> float:
-    free, finish, end = dict.fromkeys(lane, 0.0), {}, 0.0
-    for task in order:
-        start = max(free[lane[task]], problem.copy_seconds(HOST, device[task], problem.host_in[task]))
-        for producer, edge in problem.tasks.pred[task].items():
-            source, target = problem.lanes[lane[producer]], problem.lanes[lane[task]]
-            start = max(start, finish[producer] + problem.arrival_seconds(source, target, edge["bytes"]))
-        finish[task] = free[lane[task]] = start + problem.seconds[device[task]][task]
-        end = max(end, finish[task] + problem.copy_seconds(device[task], HOST, problem.host_out[task]))
-    return end
-
-
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_equals_brute_force(build: SimpleNamespace, data: st.DataObject) -> None:
     problem = build.drawn(data, most=5)
-    schedule, least = milp(problem, Budget()), least_makespan(problem)
+    schedule, least = milp(problem, Budget()), build.least_makespan(problem)
     if least == inf:
         assert schedule is None
         return
@@ -121,6 +79,8 @@ def test_none_above_its_size(build: SimpleNamespace) -> None:
     assert milp(build.chain(module.MAX_TASKS + 1), Budget()) is None
     assert milp(build.fork_join(22, 1e-4), Budget()) is None
     assert milp(build.chain(module.MAX_TASKS), Budget()) is not None
+    assert milp(build.moldable(0, 17, build.lanes(cpu=4)), Budget()) is None
+    assert milp(build.moldable(0, 16, build.lanes(cpu=4)), Budget(solver_nodes=1)) is not None
 
 
 def test_a_schedule_at_the_bound_needs_no_solver(build: SimpleNamespace) -> None:
@@ -158,4 +118,4 @@ def test_scaling_may_round_a_time_past_its_bound(build: SimpleNamespace) -> None
     schedule = milp(problem, Budget())
     assert schedule is not None
     assert schedule.optimal
-    assert schedule.makespan == pytest.approx(least_makespan(problem))
+    assert schedule.makespan == pytest.approx(build.least_makespan(problem))

@@ -131,21 +131,22 @@ def test_any_change_is_what_building_anew_gives(build: SimpleNamespace, data: st
     for _ in range(4):
         pairs = [tuple(order[i : i + 2]) for order in graph.orders for i in range(len(order) - 1)]
         moves = [
-            (stage, lane)
+            (stage, place)
             for stage, node in graph.nodes.items()
-            for lane in range(len(problem.lanes))
-            if all(problem.can_run(task, problem.lanes[lane].device) for task in node.tasks) and lane != node.lane
+            for place in problem.times
+            if graph.fits(stage, place) and place != node.place
         ]
-        changes = [("merged", pair) for pair in pairs] + [("moved", move) for move in moves]
+        merges = [(into, other) for pair in pairs for into, other in (pair, pair[::-1])]
+        changes = [("merged", pair) for pair in merges if graph.fits(pair[1], graph.nodes[pair[0]].place)]
+        changes += [("moved", move) for move in moves]
         if not changes:
             return
         kind, arguments = data.draw(st.sampled_from(changes))
         changed = getattr(graph, kind)(*arguments)
-        stages = [StagePlan(changed.nodes[s].tasks, lane) for lane, order in enumerate(changed.orders) for s in order]
-        anew = StageGraph.of(problem, stages)
-        assert anew.makespan == changed.makespan
-        assert anew.run() == changed.run()
         if changed.makespan is not None:
+            anew = StageGraph.of(problem, changed.run().stages)
+            assert anew.makespan == changed.makespan
+            assert anew.run() == changed.run()
             graph = changed
 
 

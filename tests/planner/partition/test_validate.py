@@ -57,6 +57,8 @@ def test_a_good_schedule_passes(problem: Problem, schedule: Schedule) -> None:
             {"lane": (0, 0, 0, 0), "start": (0.0, 1e-4, 1.5e-4, 4e-4), "finish": (1e-4, 2e-4, 2.5e-4, 5e-4)},
         ),
         ("makespan", {"makespan": 3e-4}),
+        ("possible placements", {"wide": (False, False, False, True)}),
+        ("one place for each task", {"wide": (True,)}),
     ],
 )
 def test_a_broken_rule_is_named(problem: Problem, schedule: Schedule, rule: str, change: dict) -> None:
@@ -120,3 +122,56 @@ def test_a_rule_broken_by_stages_is_named(problem: Problem, stages: list[StagePl
     with pytest.raises(ScheduleError) as caught:
         validate_stages(problem, _broken(stages, rule), 1.0)
     assert caught.value.rule == rule
+
+
+@pytest.fixture
+def moldable(build: SimpleNamespace) -> Problem:
+    """0 → 1 → 2, and 3 beside them: all of 100 µs on one lane, and all but 3 of 60 µs on both."""
+    on = build.lanes(cpu=2)
+    return build.problem({HOST: [1e-4] * 4}, [(0, 1, 0), (1, 2, 0)], on, wide={HOST: [6e-5] * 3 + [float("inf")]})
+
+
+WIDE = Schedule((0, 0, 0, 1), (0.0, 6e-5, 1.6e-4, 6e-5), (6e-5, 1.6e-4, 2.2e-4, 1.6e-4), 2.2e-4)
+
+
+def test_a_good_wide_schedule_passes(moldable: Problem) -> None:
+    validate_schedule(moldable, replace(WIDE, wide=(True, False, True, False)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("no overlap on a lane", {"start": (0.0, 6e-5, 1.6e-4, 0.0), "finish": (6e-5, 1.6e-4, 2.2e-4, 1e-4)}),
+        ("no overlap on a lane", {"start": (0.0, 6e-5, 1.6e-4, 1e-4), "finish": (6e-5, 1.6e-4, 2.2e-4, 2e-4)}),
+        ("durations", {"wide": (True, False, False, False)}),
+        ("leading lanes", {"lane": (1, 0, 0, 1)}),
+        ("possible placements", {"lane": (0, 0, 0, 0), "wide": (True, False, True, True)}),
+        ("arrival", {"lane": (0, 1, 0, 0)}),
+    ],
+)
+def test_a_broken_rule_of_wide_tasks_is_named(moldable: Problem, rule: str, change: dict) -> None:
+    with pytest.raises(ScheduleError) as caught:
+        validate_schedule(moldable, replace(WIDE, **{"wide": (True, False, True, False), **change}))
+    assert caught.value.rule == rule
+
+
+def test_stages_that_hold_all_lanes(moldable: Problem) -> None:
+    stages = [StagePlan((0,), 0, wide=True), StagePlan((1,), 1), StagePlan((3,), 0), StagePlan((2,), 0, wide=True)]
+    first, second, third, last = simulate(moldable, stages).stages
+    assert (second.tasks, third.tasks) == ((3,), (1,))
+    assert (first.start, first.finish) == pytest.approx((0.0, 64e-6))
+    assert second.start == pytest.approx(64e-6)  # on the leading lane
+    assert third.start == pytest.approx(94e-6)  # handed over to the other
+    assert (last.start, last.finish) == pytest.approx((94e-6 + 104e-6 + 30e-6, 228e-6 + 64e-6))
+    good = [first, second, third, last]
+    validate_stages(moldable, good, last.finish)
+    for rule, bad in {
+        "no overlap on a lane": [first, replace(second, start=5e-5, finish=1.54e-4), third, last],
+        "lane order": [second, third, last, first],
+        "leading lanes": [replace(first, lane=1), second, third, last],
+        "possible placements": [first, replace(second, wide=True), third, last],
+        "durations": [first, second, third, replace(last, wide=False)],
+    }.items():
+        with pytest.raises(ScheduleError) as caught:
+            validate_stages(moldable, bad)
+        assert caught.value.rule == rule

@@ -1,0 +1,86 @@
+"""`chrion plan`: what it writes, that a profile decides it to the byte, and what it says of an objective."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from chrion_api import PlanFile
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "schema" / "plan.schema.json"
+
+
+def test_writes_measured_plans(plan_file, model, case):
+    plans = PlanFile.from_json(plan_file.read_text())
+    (bucket,) = plans.buckets
+    assert bucket.inputs == dict(case.inputs)
+    assert all(plan.measured and plan.measured.repetitions > 10 for plan in bucket.plans)
+    assert "onnxruntime-default" in [baseline.name for baseline in bucket.baselines]
+    assert list(plans.devices) == ["cpu"]
+    assert not plans.truncated
+
+
+@pytest.mark.parametrize("name", ["plan_file", "frontier_file"])
+def test_fits_the_schema(request, name):
+    jsonschema.validate(json.loads(request.getfixturevalue(name).read_text()), json.loads(SCHEMA.read_text()))
+
+
+def test_same_profile_same_bytes(chrion, model, shape, profile_file, tmp_path):
+    written = []
+    for seed in ("0", "4711"):
+        path = tmp_path / f"plan-{seed}.json"
+        done = chrion("plan", model, "-i", shape, "--profile", profile_file, "-o", path, PYTHONHASHSEED=seed)
+        assert done.returncode == 0, done.stderr
+        written.append(path.read_bytes())
+    assert written[0] == written[1]
+    plans = json.loads(written[0])["buckets"][0]["plans"]
+    assert all(plan["measured"] is None for plan in plans)
+    assert plans[0]["gpuBytes"]["weights"] > plans[-1]["gpuBytes"]["weights"] == 0
+
+
+def test_buckets_in_the_order_given(chrion, other_model, tmp_path):
+    path = tmp_path / "plan.json"
+    shapes = ["-i", "input=8x1x128", "-i", "input=4x2x128"]
+    chrion.ok("plan", other_model, *shapes, "--lanes", "1", "--timeout", "100ms", "-o", path, "-q")
+    plans = PlanFile.from_json(path.read_text())
+    assert [bucket.inputs["input"] for bucket in plans.buckets] == [(8, 1, 128), (4, 2, 128)]
+    assert plans.truncated, "a tenth of a second is not enough to measure every candidate"
+
+
+def test_profile_of_another_model(quick, other_model, shape, profile_file, tmp_path, refusal):
+    line = refusal(quick("plan", other_model, "-i", shape, "--profile", profile_file, "-o", tmp_path / "plan.json"))
+    assert "made for model" in line
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_profile_of_other_shapes(quick, model, profile_file, tmp_path, refusal):
+    command = ["plan", model, "-i", "input=65x1x128", "--profile", profile_file, "-o", tmp_path / "plan.json"]
+    assert "other shapes" in refusal(quick(*command))
+
+
+@pytest.mark.parametrize("options", [("--devices", "cpu"), ("--lanes", "1")])
+def test_a_profile_brings_its_own_devices(quick, model, shape, profile_file, tmp_path, refusal, options):
+    command = ["plan", model, "-i", shape, "--profile", profile_file, "-o", tmp_path / "plan.json", *options]
+    assert "--devices" in refusal(quick(*command))
+
+
+def test_page(quick, frontier_file, tmp_path):
+    page = tmp_path / "new" / "report.html"
+    done = quick("explain", frontier_file, "--html", page)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"wrote {page}\n")
+    assert "emulated:0" in page.read_text()
+
+
+def test_objective_that_no_plan_meets(quick, model, shape, profile_file, tmp_path):
+    path = tmp_path / "plan.json"
+    done = quick("plan", model, "-i", shape, "--profile", profile_file, "-o", path, "--latency", "1ns")
+    assert done.returncode == 0
+    assert "warning: no plan meets 1ns at p99" in done.stderr
+    assert PlanFile.from_json(path.read_text()).buckets
+
+
+def test_quiet_prints_nothing(quick, model, shape, profile_file, tmp_path):
+    done = quick("plan", model, "-i", shape, "--profile", profile_file, "-o", tmp_path / "p.json", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
