@@ -52,7 +52,10 @@ def cut(graph: Graph, nodes: Collection[int]) -> SubModel:
             elif graph.producer.get(name) not in inside:
                 inputs[name] = None
         for name in graph.writes[index]:
-            if name in graph.outputs or any(user not in inside for user in graph.consumers.get(name, ())):
+            if name in graph.outputs or not inside.issuperset(graph.consumers.get(name, ())):
+                outputs[name] = None
+            elif name not in graph.consumers and name in graph.types:
+                # Read by nobody, and yet an output: so a last chunk of time is the same file as those before it.
                 outputs[name] = None
     names = _canonical_names(graph, order, inputs, constants)
     model = onnx.ModelProto(ir_version=graph.model.ir_version)

@@ -48,18 +48,20 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
 
 
 def _problems(problem: Problem) -> Iterator[tuple[str, Problem]]:
-    """The problem; with work that holds all lanes, where there is any; and where there is a GPU, smaller budgets."""
-    narrow = replace(problem, wide={})
-    yield "", narrow
+    """The problem on single lanes; with wide work on all lanes; with layers kept whole; with smaller budgets."""
+    free = replace(problem, kin=())
+    yield "", replace(free, wide={})
     if problem.wide:
-        yield "-wide", problem
+        yield "-wide", free
+    if any(number is not None for number in problem.kin):
+        yield "-layered", problem
     for device in problem.devices:
         if device == HOST:
             continue
         whole = problem.bytes_taken(device, range(len(problem.tasks)))
         for step in MEMORY_STEPS:
             limit = {**problem.budget, device: int(whole * step)}
-            yield f"-{round(step * 100)}%-of-{device}", replace(problem, budget=limit)
+            yield f"-{round(step * 100)}%-of-{device}", replace(free, budget=limit)
 
 
 def _partitions(problem: Problem, budget: Budget) -> Iterator[tuple[str, Simulation, bool]]:

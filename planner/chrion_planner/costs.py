@@ -12,6 +12,8 @@ from chrion_graph.signature import signatures
 from chrion_planner.errors import ProfileMismatch
 from chrion_planner.partition import HOST, Lane, Link, Problem
 
+RECURRENT = ("LSTM", "GRU", "RNN")
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -63,6 +65,7 @@ def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs
         links=_links(profile),
         memory=memory,
         wide=wide,
+        kin=_kin(graph, members),
     )
     return Costs(problem, members)
 
@@ -89,6 +92,20 @@ def _tasks(bucket: Bucket) -> tuple[tuple[tuple[int, ...], ...], "nx.DiGraph[int
             before = result.get_edge_data(source, target, {"bytes": 0})["bytes"]
             result.add_edge(source, target, bytes=before + dag.edges[a, b]["bytes"])
     return tuple(nodes for _, nodes in sorted((order[task], nodes) for task, nodes in enumerate(members))), result
+
+
+def _kin(graph: Graph, members: Sequence[Sequence[int]]) -> tuple[int | None, ...]:
+    """Recurrent nodes that read the same weights, as time chunks of one layer do, are kin, named by the first."""
+    first: dict[tuple[str, ...], int] = {}
+    numbers: list[int | None] = []
+    for task, nodes in enumerate(members):
+        node = graph.nodes[nodes[0]]
+        if len(nodes) > 1 or node.op_type not in RECURRENT:
+            numbers.append(None)
+            continue
+        weights = tuple(name for name in node.input if name in graph.constants)
+        numbers.append(first.setdefault((node.op_type, *weights), task))
+    return tuple(number if numbers.count(number) > 1 else None for number in numbers)
 
 
 def _check(device: DeviceProfile, names: Sequence[str], graph: Graph) -> None:

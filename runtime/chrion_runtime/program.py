@@ -99,6 +99,7 @@ class Program:
             raise PlanRefused(f'plan "{plan.name}": stage {index} wants {", ".join(stage.lanes)}; there are {there}')
         part = cut(self.graph, stage.nodes)
         path = part.write(self.graph.folder)
+        kept = [position for position, name in enumerate(part.outputs) if self._is_read(name)]
         # Threads that wait actively help where they are the only ones and take cores from others where they are not.
         alone = len(plan.stages) == 1
         return StageProgram(
@@ -108,11 +109,14 @@ class Program:
             session=store.get(path, device, stage.lanes, stage.optimization, spin=alone),
             inputs=part.inputs,
             input_names=tuple(value.name for value in part.model.graph.input),
-            outputs=part.outputs,
-            output_names=tuple(value.name for value in part.model.graph.output),
+            outputs=tuple(part.outputs[position] for position in kept),
+            output_names=tuple(part.model.graph.output[position].name for position in kept),
             waits_for=order.in_degree(index),
             then=tuple(sorted(order.successors(index), key=lambda other: plan.stages[other].start_seconds)),
         )
+
+    def _is_read(self, name: str) -> bool:
+        return name in self.graph.consumers or name in self.graph.outputs
 
     def _memories(self) -> dict[str, tuple[str, ...]]:
         """For each value that leaves its stage, the memories in which it is needed."""

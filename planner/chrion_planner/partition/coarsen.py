@@ -73,6 +73,7 @@ class _Groups:
         self.able = {task: tuple(problem.can_run(task, device) for device in problem.devices) for task in tasks}
         self.cost = {task: {place: problem.times[place][task] for place in problem.kinds} for task in tasks}
         self.bytes = {task: [problem.bytes_taken(device, (task,)) for device in problem.devices] for task in tasks}
+        self.kin = {task for task in tasks if problem.kin_of(task) is not None}
         self.lost = dict.fromkeys(tasks, 0.0)
         self.start = dict(enumerate(head))
 
@@ -151,7 +152,7 @@ class _Groups:
         return finish - max(self._finish(group), arrived)
 
     def _mergeable(self, one: int, other: int) -> bool:
-        if self.able[one] != self.able[other]:
+        if self.able[one] != self.able[other] or self.kin & {one, other}:
             return False
         if not (isfinite(self.cost[other][self._best(one)]) and isfinite(self.cost[one][self._best(other)])):
             return False
@@ -189,6 +190,7 @@ def _contract(problem: Problem, members: list[list[int]]) -> Coarse:
         seconds={
             device: [sum(problem.seconds[device][t] for t in tasks) for tasks in members] for device in problem.devices
         },
+        kin=[problem.kin_of(tasks[0]) for tasks in members] if problem.kin else (),
         host_in=[sum(problem.host_in[t] for t in tasks) for tasks in members],
         host_out=[sum(problem.host_out[t] for t in tasks) for tasks in members],
         memory={

@@ -85,14 +85,16 @@ def _list_schedule(problem: Problem) -> Schedule | None:
     queues = [_Queue() for _ in problem.lanes]
     places = [(place, times, [queues[at] for at in problem.lanes_at(place)]) for place, times in problem.times.items()]
     chosen: dict[int, Place] = {}
+    home: dict[int | None, Place] = {}
     lane: list[int | None] = [None] * len(ranks)
     start, finish = [0.0] * len(ranks), [0.0] * len(ranks)
     for task in sorted(range(len(ranks)), key=lambda task: (-ranks[task], task)):
+        kin = problem.kin_of(task)
         best: tuple[float, Place, float] | None = None
         gap: tuple[list[_Queue], list[int]] = [], []
         for place, times, held in places:
             device, seconds = problem.device_at(place), times[task]
-            if not (isfinite(seconds) and room.holds(task, device)):
+            if not (isfinite(seconds) and room.holds(task, device) and home.get(kin, place) == place):
                 continue
             positions, at = _common_slot(held, ready_seconds(problem, task, place.lane, lane, finish), seconds)
             end = at + seconds + problem.copy_seconds(device, HOST, problem.host_out[task])
@@ -102,6 +104,8 @@ def _list_schedule(problem: Problem) -> Schedule | None:
             return None
         _, place, at = best
         chosen[task], lane[task] = place, place.lane
+        if kin is not None:
+            home[kin] = place
         start[task], finish[task] = at, at + problem.times[place][task]
         for queue, position in zip(*gap, strict=True):
             queue.insert(position, at, finish[task])

@@ -39,13 +39,15 @@ def milp(problem: Problem, budget: Budget) -> Schedule | None:
     Never worse than HEFT and the single devices, whose best is its upper bound and first solution. None where there
     are more than MAX_TASKS tasks or MAX_PAIRS unordered pairs, or no schedule within the memory budget was found.
     All lanes of a device at once are one place more that a task may be at; with such a place there must not be more
-    than MAX_WIDE_CHOICES of tasks times places.
+    than MAX_WIDE_CHOICES of tasks times places. None too where tasks have kin, which the program does not know.
     """
     return solve(problem, budget, solvers.default())
 
 
 def solve(problem: Problem, budget: Budget, solver: Callable[[Any, Budget], solvers.Outcome]) -> Schedule | None:
     """`milp` with the solver given."""
+    if any(number is not None for number in problem.kin):
+        return None
     if len(problem.tasks) > MAX_TASKS or not all(isfinite(best) for best in problem.best_seconds):
         return None
     if any(place.wide for place in problem.times) and len(problem.tasks) * len(problem.times) > MAX_WIDE_CHOICES:

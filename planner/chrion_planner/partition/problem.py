@@ -63,6 +63,8 @@ class Problem:
     that a value can pass between.
     `wide[device][task]`: run time when the task holds all lanes of the device at once; inf where that is not offered,
     as it must be where the device cannot run the task. A device that is not named or has one lane offers none.
+    `kin[task]`: tasks of one number read the same weights. They run at one place and each is a stage of its own, so
+    that all of them are one session; None, or an empty `kin`, leaves a task free.
     Raises ValueError when the numbering, the lane names, the lengths or the wide times are not as said here.
     """
 
@@ -77,6 +79,7 @@ class Problem:
     memory: Mapping[str, Sequence[int]] = field(default_factory=dict)
     budget: Mapping[str, int] = field(default_factory=dict)
     wide: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    kin: Sequence[int | None] = ()
 
     def __post_init__(self) -> None:
         tasks = len(self.tasks)
@@ -88,7 +91,7 @@ class Problem:
             raise ValueError("lane names must differ")
         per_task = [self.host_in, self.host_out, *self.memory.values(), *self.wide.values()]
         per_task += [self.seconds[device] for device in self.devices]
-        if any(len(values) != tasks for values in per_task):
+        if any(len(values) != tasks for values in per_task) or len(self.kin) not in (0, tasks):
             raise ValueError(f"every list of costs must have one entry for each of the {tasks} tasks")
         for device in self.devices:
             for one, wide in zip(self.seconds[device], self.wide.get(device, ()), strict=False):
@@ -129,6 +132,10 @@ class Problem:
             device: tuple(index for index, lane in enumerate(self.lanes) if lane.device == device)
             for device in self.devices
         }
+
+    def kin_of(self, task: int) -> int | None:
+        """The number that the task shares with its kin; None for a task that has none."""
+        return self.kin[task] if self.kin else None
 
     def lanes_of(self, device: str) -> tuple[int, ...]:
         """The device's lanes, as indices into `lanes`."""
@@ -200,7 +207,7 @@ class Schedule:
 class Budget:
     """What an algorithm may spend. Iterations and nodes decide, so that results repeat; the clock only aborts."""
 
-    solver_nodes: int = 500
+    solver_nodes: int = 200
     seconds: float = 60.0
 
 

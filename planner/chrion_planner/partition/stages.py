@@ -43,13 +43,16 @@ def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
         if (
             run is None
             or enters
+            or problem.kin_of(task) is not None
             or places[run[0]] != places[task]
             or any(open_runs[at] is not run for at in held[task])
         ):
             run = []
             runs.append(run)
         run.append(task)
-        leaves = any(held[task].isdisjoint(held[consumer]) for consumer in problem.tasks.succ[task])
+        leaves = problem.kin_of(task) is not None or any(
+            held[task].isdisjoint(held[consumer]) for consumer in problem.tasks.succ[task]
+        )
         for at in held[task]:
             open_runs[at] = None if leaves else run
     return [StagePlan(tuple(sorted(run)), places[run[0]].lane, wide=places[run[0]].wide) for run in runs]
@@ -107,6 +110,8 @@ class _Search:
         """Tries two neighbours of a lane as one stage, wherever one of them is; whether that was kept."""
         graph = self.graph
         one, other = graph.nodes[first], graph.nodes[second]
+        if self._has_kin(first) or self._has_kin(second):
+            return False
         ways = [(first, second)]
         if one.place.wide or other.place.wide:  # then others may have to come before, or after, or both places differ
             ways.append((second, first))
@@ -116,8 +121,13 @@ class _Search:
             if graph.fits(merged, graph.nodes[into].place)
         )
 
+    def _has_kin(self, stage: int) -> bool:
+        return any(self.graph.problem.kin_of(task) is not None for task in self.graph.nodes[stage].tasks)
+
     def _move(self, stage: int) -> bool:
         node, problem = self.graph.nodes[stage], self.graph.problem
+        if self._has_kin(stage):
+            return False
         home = problem.device_at(node.place)
         for place in problem.times:
             device = problem.device_at(place)

@@ -23,6 +23,7 @@ def validate_schedule(problem: Problem, schedule: Schedule) -> None:
         raise ScheduleError("one place for each task", f"{len(schedule.wide)} of {len(tasks)} tasks are wide or not")
     places = schedule.places
     _placements(problem, enumerate(places))
+    _kin_together(problem, enumerate(places))
     for task in tasks:
         lane, start, finish = problem.lanes[schedule.lane[task]], schedule.start[task], schedule.finish[task]
         _duration(f"task {task}", start, finish, problem.seconds_at(places[task], (task,)))
@@ -49,6 +50,10 @@ def validate_stages(problem: Problem, stages: Sequence[StagePlan], makespan: flo
     """
     _tasks_once(problem, stages)
     _placements(problem, ((task, stage.place) for stage in stages for task in stage.tasks))
+    _kin_together(problem, ((task, stage.place) for stage in stages for task in stage.tasks))
+    for index, stage in enumerate(stages):
+        if len(stage.tasks) > 1 and any(problem.kin_of(task) is not None for task in stage.tasks):
+            raise ScheduleError("a stage for each task with kin", f"stage {index} holds {len(stage.tasks)} tasks")
     stage_of = {task: index for index, stage in enumerate(stages) for task in stage.tasks}
     _acyclic(problem, stages, stage_of)
     ends = []
@@ -98,6 +103,14 @@ def _placements(problem: Problem, places: Iterable[tuple[int, Place]]) -> None:
         if not problem.within_budget(device, tasks):
             taken = problem.bytes_taken(device, tasks)
             raise ScheduleError("memory budgets", f"{device} holds {taken} bytes of {problem.budget[device]}")
+
+
+def _kin_together(problem: Problem, places: Iterable[tuple[int, Place]]) -> None:
+    home: dict[int, Place] = {}
+    for task, place in places:
+        kin = problem.kin_of(task)
+        if kin is not None and home.setdefault(kin, place) != place:
+            raise ScheduleError("kin at one place", f"task {task} is at {place}, its kin at {home[kin]}")
 
 
 def _acyclic(problem: Problem, stages: Sequence[StagePlan], stage_of: dict[int, int]) -> None:

@@ -17,6 +17,7 @@ from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
 from chrion_graph.types import STRING
+from chrion_planner.costs import RECURRENT
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import HOST, Device
 
@@ -24,8 +25,6 @@ _COPIES = 9
 _LARGE_SECONDS = 150e-6
 """A node that takes longer is measured alone, where the fixed cost of its run is lost in it, and on all lanes too."""
 _LEAST_SECONDS = 1e-7
-
-_RECURRENT = ("LSTM", "GRU", "RNN")
 
 
 def measure_nodes(
@@ -117,5 +116,5 @@ def _bytes(graph: Graph, index: int, device: Device) -> int:
     """Weights on a device with a memory of its own; cuDNN keeps a second, packed copy of recurrent ones."""
     if device.memory == HOST:
         return 0
-    twice = device.name.startswith("cuda") and graph.nodes[index].op_type in _RECURRENT
+    twice = device.name.startswith("cuda") and graph.nodes[index].op_type in RECURRENT
     return graph.constant_bytes(index) * (2 if twice else 1)

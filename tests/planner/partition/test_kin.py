@@ -1,0 +1,84 @@
+"""Tasks that share weights: one place for all of them, and a stage for each."""
+
+from dataclasses import replace
+
+import networkx as nx
+import pytest
+
+from chrion_planner.errors import ScheduleError
+from chrion_planner.partition import (
+    Budget,
+    Lane,
+    Problem,
+    StagePlan,
+    coarsen,
+    group,
+    heft,
+    milp,
+    validate_schedule,
+    validate_stages,
+)
+
+MICRO = 1e-6
+LAYERS, CHUNKS = 2, 6
+
+
+def wavefront() -> Problem:
+    """A stack of layers in time chunks, each chunk behind a cheap reshape; a layer's chunks share its weights."""
+    tasks: nx.DiGraph[int] = nx.DiGraph()
+    kin: list[int | None] = []
+    seconds: list[float] = []
+    for chunk in range(CHUNKS):
+        for layer in range(LAYERS):
+            reshape, cell = 2 * (chunk * LAYERS + layer), 2 * (chunk * LAYERS + layer) + 1
+            tasks.add_edge(reshape, cell, bytes=100)
+            if layer:
+                tasks.add_edge(cell - 2, reshape, bytes=100)
+            if chunk:
+                tasks.add_edge(cell - 2 * LAYERS, cell, bytes=100)
+            kin += [None, layer]
+            seconds += [2 * MICRO, 500 * MICRO]
+    return Problem(
+        tasks=tasks,
+        seconds={"cpu": seconds},
+        lanes=(Lane("cpu/0", "cpu"), Lane("cpu/1", "cpu")),
+        host_in=[0] * len(seconds),
+        host_out=[0] * len(seconds),
+        hop={"cpu": 5 * MICRO},
+        handoff={"cpu": 30 * MICRO},
+        links={},
+        kin=kin,
+    )
+
+
+def test_each_layer_stays_on_one_lane_and_each_chunk_is_a_stage():
+    problem = wavefront()
+    small = coarsen(problem, cheap_seconds=30 * MICRO)
+    schedule = heft(small.problem, Budget())
+    assert schedule is not None
+    validate_schedule(small.problem, schedule)
+    simulation = group(small.problem, schedule)
+    stages = small.expand(simulation.stages)
+    validate_stages(problem, stages, simulation.makespan)
+    layers = {
+        number: {stage.lane for stage in stages for task in stage.tasks if problem.kin[task] == number}
+        for number in range(LAYERS)
+    }
+    assert sorted(layers.values(), key=min) == [{0}, {1}]
+    assert simulation.makespan < 0.75 * LAYERS * CHUNKS * 500 * MICRO
+
+
+def test_the_validator_refuses_kin_apart_and_kin_with_others():
+    problem = wavefront()
+    apart = [StagePlan((task,), lane=task % 4 // 2) for task in range(len(problem.tasks))]
+    moved = [replace(stage, lane=1 - stage.lane) if stage.tasks == (5,) else stage for stage in apart]
+    with pytest.raises(ScheduleError, match="kin at one place"):
+        validate_stages(problem, moved)
+    together = [StagePlan((0, 1), 0), *apart[2:]]
+    with pytest.raises(ScheduleError, match="a stage for each task with kin"):
+        validate_stages(problem, together)
+
+
+def test_the_integer_program_takes_no_kin():
+    assert milp(wavefront(), Budget()) is None
+    assert milp(replace(wavefront(), kin=()), Budget()) is not None
