@@ -58,6 +58,11 @@ class Program:
         self.home = self.stages[max(order.nodes, key=lambda index: plan.stages[index].finish_seconds)].lanes[0]
 
     @property
+    def passed_through(self) -> frozenset[str]:
+        """Outputs that are inputs, which no stage makes."""
+        return frozenset(self.graph.outputs.keys() & self.graph.inputs.keys())
+
+    @property
     def lanes(self) -> tuple[str, ...]:
         """Every lane that the plan uses."""
         return tuple(dict.fromkeys(lane for stage in self.stages for lane in stage.lanes))
@@ -99,7 +104,9 @@ class Program:
             raise PlanRefused(f'plan "{plan.name}": stage {index} wants {", ".join(stage.lanes)}; there are {there}')
         part = cut(self.graph, stage.nodes)
         path = part.write(self.graph.folder)
+        last = {name: place for place, name in enumerate(self.graph.outputs)}
         kept = [position for position, name in enumerate(part.outputs) if self._is_read(name)]
+        kept.sort(key=lambda position: last.get(part.outputs[position], len(last)))  # answers in the model's order
         # Threads that wait actively help where they are the only ones and take cores from others where they are not.
         alone = len(plan.stages) == 1
         return StageProgram(
