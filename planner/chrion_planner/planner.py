@@ -29,7 +29,8 @@ Progress = Callable[[str, float], None]
 
 MEASURED_PLANS = 12
 """Candidates of one bucket that are measured."""
-_ROUNDS = 12
+_ROUNDS = 10
+_FINAL_ROUNDS = 16
 _TURN_SECONDS = 0.06
 _CLEARLY = 0.05
 """A single device is measured without optimisation only where the profile says that it gains this much by it."""
@@ -145,6 +146,7 @@ def _measure(
         contenders,
         settings.limits,
         rounds=_ROUNDS,
+        final_rounds=_FINAL_ROUNDS,
         turn_seconds=_TURN_SECONDS,
         deadline=deadline,
         progress=settings.progress,
@@ -171,7 +173,7 @@ def _measure(
             Baseline(name=result.name, measured=latency(result.rounds)) for result in of_baselines if result.rounds
         ),
     )
-    return frontier, all(len(times) == _ROUNDS for times in rounds.values())
+    return frontier, all(len(times) >= _ROUNDS for times in rounds.values())
 
 
 def _expected(baselines: Sequence[Result], settings: Settings) -> Arrays:
