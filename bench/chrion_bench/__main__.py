@@ -27,14 +27,16 @@ from chrion_runtime.devices.cpu import product, usable_cores
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
-FAMILIES = (
+GENERATED = (
     "gru-bidirectional-l2-h128-s128-b1",
     "lstm-bidirectional-l1-h128-s128-b1",
     "lstm-bidirectional-l2-h256-s128-b1",
     "gru-bidirectional-l4-h64-s128-b1",
     "lstm-forward-l2-h128-s128-b1",
+    "unrolled-lstm-l8-h128-s32-b1-gemm-split",
+    "unrolled-gru-l4-h64-s32-b1-matmul-slice",
 )
-"""Whole-layer models whose plans are measured by default."""
+"""Generated models whose plans are measured by default."""
 
 QUICK = ("silero_vad", "gru-bidirectional-l2")
 QUICK_ROUNDS = 5
@@ -59,7 +61,7 @@ def entries(folder: Path) -> Iterator[Entry]:
         InputSpec(name="sr", shape=(), value=16000),
     )
     yield Entry("silero_vad", real["silero_vad.onnx"], silero)
-    for name in FAMILIES:
+    for name in GENERATED:
         case = find(name)
         path = folder / f"{name}.onnx"
         onnx.save(case.build(), path)

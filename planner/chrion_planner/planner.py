@@ -30,7 +30,9 @@ Progress = Callable[[str, float], None]
 MEASURED_PLANS = 12
 """Candidates of one bucket that are measured."""
 _ROUNDS = 10
-_FINAL_ROUNDS = 16
+_FINALISTS = 1.15
+"""Plans within this of the fastest one's time are measured again, in new processes, to tell them apart."""
+_FINALS, _FINAL_ROUNDS = 2, 8
 _TURN_SECONDS = 0.06
 _CLEARLY = 0.05
 """A single device is measured without optimisation only where the profile says that it gains this much by it."""
@@ -142,18 +144,10 @@ def _measure(
         *baselines,
         *(PlanContender(plan, prepared.folder, settings.devices, settings.cpu_lanes, bucket.feeds) for plan in plans),
     ]
-    results = contest(
-        contenders,
-        settings.limits,
-        rounds=_ROUNDS,
-        final_rounds=_FINAL_ROUNDS,
-        turn_seconds=_TURN_SECONDS,
-        deadline=deadline,
-        progress=settings.progress,
-    )
+    results = _contest(contenders, _ROUNDS, settings, deadline)
     of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
     measured: list[Plan] = []
-    rounds: dict[str, list[list[float]]] = {}
+    rounds: dict[str, list[list[list[float]]]] = {}
     expected = _expected(of_baselines, settings)
     problems = [result.error or difference(result.outputs, expected) for result in of_plans]
     for plan, result, problem in zip(plans, of_plans, problems, strict=True):
@@ -163,9 +157,10 @@ def _measure(
             gpu_bytes = result.gpu_bytes if result.gpu_bytes is not None else plan.gpu_bytes
             update = {"measured": latency(result.rounds), "gpu_bytes": gpu_bytes}
             measured.append(plan.model_copy(update=update))
-            rounds[plan.name] = result.rounds
+            rounds[plan.name] = [result.rounds]
     if not measured:
         raise PlanningError(f"no plan could be measured: {problems[0] or 'time ran out; raise the timeout'}")
+    _measure_finalists(measured, contenders, rounds, settings, deadline)
     frontier = Frontier(
         inputs=dict(bucket.variants[0].bucket.inputs),
         plans=pareto(measured, lambda one, other: faster(rounds[one.name], rounds[other.name])),
@@ -173,7 +168,37 @@ def _measure(
             Baseline(name=result.name, measured=latency(result.rounds)) for result in of_baselines if result.rounds
         ),
     )
-    return frontier, all(len(times) >= _ROUNDS for times in rounds.values())
+    return frontier, all(len(processes[0]) == _ROUNDS for processes in rounds.values())
+
+
+def _measure_finalists(
+    measured: Sequence[Plan],
+    contenders: Sequence[Contender],
+    rounds: dict[str, list[list[list[float]]]],
+    settings: Settings,
+    deadline: float,
+) -> None:
+    """Measure the fastest plans again in new processes, and add what comes of it to `rounds`."""
+    fastest = min(plan.seconds for plan in measured)
+    names = {plan.name for plan in measured if plan.seconds <= fastest * _FINALISTS}
+    finalists = [contender for contender in contenders if contender.name in names]
+    for _ in range(_FINALS if len(finalists) > 1 else 0):
+        if time.monotonic() > deadline:
+            return
+        for result in _contest(finalists, _FINAL_ROUNDS, settings, deadline):
+            if result.rounds and not result.error:
+                rounds[result.name].append(result.rounds)
+
+
+def _contest(contenders: Sequence[Contender], rounds: int, settings: Settings, deadline: float) -> list[Result]:
+    return contest(
+        contenders,
+        settings.limits,
+        rounds=rounds,
+        turn_seconds=_TURN_SECONDS,
+        deadline=deadline,
+        progress=settings.progress,
+    )
 
 
 def _expected(baselines: Sequence[Result], settings: Settings) -> Arrays:

@@ -44,11 +44,21 @@ def rounds(*medians: float) -> list[list[float]]:
 
 
 def test_a_gain_must_show_in_nearly_every_round():
-    base = rounds(*[1.0] * 12)
-    assert faster(rounds(*[0.9] * 12), base)
-    assert not faster(rounds(*[0.9] * 7, *[1.1] * 5), base)
-    assert not faster(rounds(*[0.995] * 12), base)
-    assert not faster(rounds(0.5, 0.5, 0.5), rounds(1, 1, 1)), "three rounds prove nothing"
+    base = [rounds(*[1.0] * 12)]
+    assert faster([rounds(*[0.9] * 12)], base)
+    assert faster([rounds(*[0.8] * 10, 1.05, 1.05)], base), "two small losses among large gains"
+    assert not faster([rounds(*[0.9] * 7, *[1.1] * 5)], base)
+    assert not faster([rounds(*[0.995] * 12)], base)
+    assert not faster([rounds(0.5, 0.5, 0.5)], [rounds(1, 1, 1)]), "three rounds prove nothing"
+    assert not faster([], base)
+
+
+def test_a_gain_must_show_in_every_process():
+    base = [rounds(*[1.0] * 10)] * 3
+    quick, slow = rounds(*[0.8] * 10), rounds(*[1.02] * 10)
+    assert faster([quick, quick, quick], base)
+    assert not faster([quick, quick, slow], base)
+    assert faster([quick], base), "only processes that both had are compared"
 
 
 def test_percentiles_are_over_all_runs():

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from statistics import median
 
 from chrion_api import ChrionError, GpuBytes
 from chrion_graph.limits import Limits
@@ -16,8 +15,6 @@ from chrion_graph.worker import Worker
 from chrion_planner.measuring.contender import Arrays, Contender, prepare, turn
 
 _LEAST_RUNS = 3
-_FINALISTS = 1.15
-"""Contenders within this of the fastest one's time go on to the final rounds."""
 _SETTLE_SECONDS = 0.01
 """Idle threads of the contender before spin for a while; none of that may fall into the next one's turn."""
 
@@ -45,12 +42,10 @@ def contest(
     turn_seconds: float,
     deadline: float,
     progress: Callable[[str, float], None],
-    final_rounds: int = 0,
 ) -> list[Result]:
     """Run every contender in turn for `rounds` rounds, or until `deadline` (of `time.monotonic`).
 
-    The fastest ones, which more rounds may still tell apart, go on for `final_rounds`. A contender that fails is left
-    out of further rounds; its result says why.
+    A contender that fails is left out of further rounds; its result says why.
     """
     results = [Result(contender.name) for contender in contenders]
     with ExitStack() as stack:
@@ -60,23 +55,15 @@ def contest(
             worker = stack.enter_context(Worker(None if contender.needs_address_space else limits.memory))
             if _prepare(worker, contender, result, limits):
                 running.append((worker, result))
-        for index in range(rounds + final_rounds):
-            if index == rounds:
-                running = _finalists(running)
+        for index in range(rounds):
             for position, (worker, result) in enumerate(running):
-                done = (index + position / len(running)) / (rounds + final_rounds)
+                done = (index + position / len(running)) / rounds
                 progress(f"measuring {result.name}", 0.3 + 0.7 * done)
                 _turn(worker, result, turn_seconds, limits)
             running = [(worker, result) for worker, result in running if not result.error]
             if time.monotonic() > deadline:
                 break
     return results
-
-
-def _finalists(running: Sequence[tuple[Worker, Result]]) -> list[tuple[Worker, Result]]:
-    typical = [median(median(times) for times in result.rounds) for _, result in running]
-    limit = min(typical, default=0.0) * _FINALISTS
-    return [one for one, seconds in zip(running, typical, strict=True) if seconds <= limit]
 
 
 def _turn(worker: Worker, result: Result, seconds: float, limits: Limits) -> None:
