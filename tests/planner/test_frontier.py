@@ -53,11 +53,12 @@ def test_a_gain_must_show_in_nearly_every_round():
     assert not faster([], base)
 
 
-def test_a_gain_must_show_in_every_process():
+def test_a_gain_must_show_in_most_processes():
     base = [rounds(*[1.0] * 10)] * 3
     quick, slow = rounds(*[0.8] * 10), rounds(*[1.02] * 10)
     assert faster([quick, quick, quick], base)
-    assert not faster([quick, quick, slow], base)
+    assert faster([quick, slow, quick], base)
+    assert not faster([quick, slow, slow], base)
     assert faster([quick], base), "only processes that both had are compared"
 
 
