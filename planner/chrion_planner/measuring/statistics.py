@@ -30,8 +30,8 @@ def faster(one: Sequence[Rounds], other: Sequence[Rounds], by: float = 0.02) -> 
     """Whether `one` beats `other` by at least the part `by`, beyond noise.
 
     Both hold rounds by process: the same program differs from one process to the next by where its memory lies, so
-    the gain must show in the typical process that both had. Over all rounds a one-sided signed-rank test (Wilcoxon 1945, by
-    its normal approximation) must leave a chance of less than 5 %.
+    the gain must show in the typical process that both had. Over all rounds a one-sided signed-rank test (Wilcoxon
+    1945, by its normal approximation) must leave a chance of less than 5 %.
     """
     shared = list(zip(one, other, strict=False))
     if not shared or median(ratio(a, b) for a, b in shared) > 1 - by:
