@@ -10,6 +10,9 @@ from onnx import TensorProto
 
 STRING = int(TensorProto.STRING)
 
+RECURRENT = ("LSTM", "GRU", "RNN")
+"""ONNX's recurrent operators."""
+
 _ORT_NAMES = {
     "float": TensorProto.FLOAT,
     "double": TensorProto.DOUBLE,

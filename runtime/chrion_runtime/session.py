@@ -13,7 +13,7 @@ from chrion_api import SLO, Frontier, InputSpec, Mode, PlanFile
 from chrion_graph.graph import Graph
 from chrion_graph.inputs import sample
 from chrion_graph.load import graphs
-from chrion_graph.types import TensorType
+from chrion_graph.types import RECURRENT, TensorType
 from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.errors import PlanRefused, RunError
 from chrion_runtime.executor import SLOTS, Executor
@@ -72,9 +72,7 @@ class Session:
         self.inputs = tuple(_spec(name, kind) for name, kind in graph.inputs.items())
         self.outputs = tuple(_spec(name, kind) for name, kind in graph.outputs.items())
         # ONNX Runtime ends the whole process at a recurrent node with nothing to run over.
-        self._recurrent = any(
-            node.op_type in ("LSTM", "GRU", "RNN") for body in graphs(graph.model) for node in body.node
-        )
+        self._recurrent = any(node.op_type in RECURRENT for body in graphs(graph.model) for node in body.node)
         self._dtypes = {spec.name: spec.dtype for spec in self.inputs}
         self._devices = _devices(plan_file, any_device)
         self._lanes = Lanes()

@@ -13,11 +13,10 @@ from onnx import NodeProto, TensorProto, helper
 from chrion_graph.bodies import node_reads
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.types import TensorType, tensor_bytes
+from chrion_graph.types import RECURRENT, TensorType, tensor_bytes
 
 NAME = "split-directions"
 
-_RECURRENT = ("LSTM", "GRU", "RNN")
 _X, _SEQUENCE_LENS = 0, 4
 """Inputs that both directions share; every other has one slice a direction, on axis 0."""
 _OUTPUT_AXIS = (1, 0, 0)
@@ -52,7 +51,7 @@ def _splittable(graph: Graph, index: int) -> bool:
     node = graph.nodes[index]
     attributes = {attribute.name: attribute for attribute in node.attribute}
     return (
-        node.op_type in _RECURRENT
+        node.op_type in RECURRENT
         and node.domain in ("", "ai.onnx")
         and "direction" in attributes
         and attributes["direction"].s == b"bidirectional"

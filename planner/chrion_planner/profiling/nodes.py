@@ -16,8 +16,7 @@ from chrion_api import NodeCost, Optimization
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
-from chrion_graph.types import STRING
-from chrion_planner.costs import RECURRENT
+from chrion_graph.types import RECURRENT, STRING
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import HOST, Device
 

@@ -14,6 +14,7 @@ from chrion_graph.rewrite.reroll.emitter import Emitter
 from chrion_graph.rewrite.reroll.reading import Reading, integer
 from chrion_graph.rewrite.reroll.sequences import Origin, Sequences
 from chrion_graph.rewrite.reroll.weights import Weights
+from chrion_graph.types import RECURRENT
 
 
 def rolled(reading: Reading, chains: Sequence[Chain]) -> Graph:
@@ -147,7 +148,7 @@ def _live(nodes: Sequence[NodeProto], outputs: Iterable[str]) -> list[NodeProto]
 
 def _without_unread_outputs(node: NodeProto, read: set[str]) -> None:
     """Take the names of optional outputs that nobody reads from a recurrent node, which then need not be made."""
-    if node.op_type in ("LSTM", "GRU", "RNN"):
+    if node.op_type in RECURRENT:
         names = [name if name in read else "" for name in node.output]
         while names and not names[-1]:
             names.pop()

@@ -7,8 +7,8 @@ import onnx
 from onnx import NodeProto, helper
 
 from chrion_graph.graph import Graph
+from chrion_graph.types import RECURRENT
 
-RECURRENT = ("LSTM", "GRU", "RNN")
 GLUE = ("Identity", "Transpose", "Squeeze", "Unsqueeze", "Reshape")
 SEQUENCE_LENS = 4
 OLDEST_OPSET = 10
