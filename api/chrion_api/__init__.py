@@ -13,7 +13,7 @@ from chrion_api.plan import (
     Rewrite,
     Stage,
 )
-from chrion_api.profile import DeviceKey, DeviceProfile, NodeCost, Optimization, Profile, Transfer, Whole
+from chrion_api.profile import CachePoint, DeviceKey, DeviceProfile, NodeCost, Optimization, Profile, Transfer, Whole
 from chrion_api.slo import SLO, Load, Mode
 from chrion_api.status import Condition, ConditionType, Reason, Status
 from chrion_api.units import Duration, Quantity
@@ -21,6 +21,7 @@ from chrion_api.units import Duration, Quantity
 __all__ = [
     "SLO",
     "Baseline",
+    "CachePoint",
     "ChrionError",
     "ChrionModel",
     "ChrionModelSpec",

@@ -136,6 +136,8 @@ class Plan(Document):
     """The stages in the order of their predicted start."""
     predicted_seconds: float = Field(ge=0)
     """Predicted makespan."""
+    bound_seconds: float | None = Field(default=None, ge=0)
+    """What no plan for the same rewritten graph can beat, by the profile; null where it was not computed."""
     measured: Latency | None = None
     """Measured latency; null for a plan that was never run."""
     gpu_bytes: GpuBytes = GpuBytes()
@@ -145,6 +147,13 @@ class Plan(Document):
     def seconds(self) -> float:
         """The best knowledge of its median latency: measured, else predicted."""
         return self.measured.p50 if self.measured else self.predicted_seconds
+
+    @property
+    def gap(self) -> float | None:
+        """The part of the predicted makespan that lies above the bound, from 0 to 1; None without a bound."""
+        if self.bound_seconds is None or not self.predicted_seconds:
+            return None
+        return max(0.0, 1 - self.bound_seconds / self.predicted_seconds)
 
     @property
     def devices(self) -> tuple[str, ...]:

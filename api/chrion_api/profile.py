@@ -45,6 +45,9 @@ class NodeCost(Document):
     """Median seconds of one run on one lane, nothing optimised."""
     wide_seconds: float | None = Field(default=None, gt=0)
     """The same on all lanes of the device at once; null where that was not worth measuring."""
+    crowded_seconds: float | None = Field(default=None, gt=0)
+    """The same on one lane while every other lane runs such a node too: lanes share caches and memory; null where that
+    was not worth measuring."""
     bytes: int = Field(default=0, ge=0)
     """Device memory that it takes for as long as it is loaded: its weights, and the device's own copies of them."""
 
@@ -64,6 +67,15 @@ class Whole(Document):
     """Median seconds of a run."""
 
 
+class CachePoint(Document):
+    """What it costs to read weights anew that other sessions have pushed out of the caches."""
+
+    bytes: int = Field(gt=0)
+    """Weights of all sessions that take turns."""
+    seconds_per_byte: float = Field(ge=0)
+    """What a run takes longer than one whose weights are in the caches, for each byte of its weights."""
+
+
 class DeviceProfile(Document):
     """What nodes cost on one device."""
 
@@ -76,7 +88,13 @@ class DeviceProfile(Document):
     hop_seconds: float = Field(ge=0)
     """Fixed cost of one more stage on the same lane."""
     handoff_seconds: float = Field(ge=0)
-    """Cost of starting a stage on this device when its last input came from another lane."""
+    """Cost of starting a stage on this device when its last input came from another lane, which has idled before."""
+    launch_seconds: float = Field(default=0, ge=0)
+    """Fixed cost of one run of a plan of several stages."""
+    cache: tuple[CachePoint, ...] = ()
+    """From few bytes to many; empty where nothing is known of the device's caches."""
+    tainted: str = ""
+    """What else went on while this was measured; empty where nothing did."""
     context_bytes: int = Field(default=0, ge=0)
     """Device memory that a process takes before it loads anything."""
     nodes: dict[str, NodeCost | None] = {}
@@ -90,6 +108,16 @@ class DeviceProfile(Document):
             if (entry.graph, entry.inputs, entry.lanes, entry.optimization) == (graph, inputs, lanes, optimization):
                 return entry.seconds
         return None
+
+    def uncached_seconds_per_byte(self, weights: int) -> float:
+        """What reading weights takes longer where sessions with so many bytes of them in all take turns."""
+        below = CachePoint(bytes=1, seconds_per_byte=0)
+        for point in self.cache:
+            if weights <= point.bytes:
+                part = (weights - below.bytes) / (point.bytes - below.bytes)
+                return below.seconds_per_byte + max(part, 0) * (point.seconds_per_byte - below.seconds_per_byte)
+            below = point
+        return below.seconds_per_byte
 
 
 class Transfer(Document):

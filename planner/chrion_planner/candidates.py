@@ -8,7 +8,19 @@ from chrion_api import Optimization, Plan, Profile, Rewrite, Stage
 from chrion_graph.graph import Graph
 from chrion_planner.costs import Bucket, Costs, costs
 from chrion_planner.memory import gpu_bytes
-from chrion_planner.partition import HOST, Budget, Problem, Simulation, coarsen, group, heft, milp
+from chrion_planner.partition import (
+    HOST,
+    Budget,
+    Problem,
+    Simulation,
+    StagePlan,
+    coarsen,
+    group,
+    heft,
+    lower_bound,
+    milp,
+)
+from chrion_planner.predict import predicted
 
 MEMORY_STEPS = (0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)
 """Parts of what the whole model takes on a GPU, as budgets for the frontier's smaller plans (ε-constraint)."""
@@ -36,14 +48,16 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
     found: dict[object, Plan] = {}
     truncated = False
     for variant in variants:
-        for plan in _single_devices(variant, profile):
-            found.setdefault(_key(plan), plan)
+        variant_plans = list(_single_devices(variant, profile))
         work = costs(variant.bucket, profile, Optimization.ALL)
         for name, problem in _problems(work.problem):
             for algorithm, stages, stopped in _partitions(problem, budget):
                 truncated |= stopped
-                plan = _plan(f"{algorithm}{name}", variant, profile, work, stages)
-                found.setdefault(_key(plan), plan)
+                plan = _plan(f"{algorithm}{name}", variant, profile, work, predicted(work, stages))
+                variant_plans.append(plan)
+        bound = min(lower_bound(work.problem), *(plan.predicted_seconds for plan in variant_plans))
+        for plan in variant_plans:
+            found.setdefault(_key(plan), plan.model_copy(update={"bound_seconds": bound}))
     return Candidates(tuple(found.values()), truncated)
 
 
@@ -64,7 +78,7 @@ def _problems(problem: Problem) -> Iterator[tuple[str, Problem]]:
             yield f"-{round(step * 100)}%-of-{device}", replace(free, budget=limit)
 
 
-def _partitions(problem: Problem, budget: Budget) -> Iterator[tuple[str, Simulation, bool]]:
+def _partitions(problem: Problem, budget: Budget) -> Iterator[tuple[str, tuple[StagePlan, ...], bool]]:
     """What each algorithm makes of the coarsened problem, as stages of the original."""
     if len(problem.lanes) < 2:
         return
@@ -72,9 +86,7 @@ def _partitions(problem: Problem, budget: Budget) -> Iterator[tuple[str, Simulat
     for name, algorithm in (("heft", heft), ("milp", milp)):
         schedule = algorithm(small.problem, budget)
         if schedule is not None:
-            simulation = group(small.problem, schedule)
-            stages = tuple(small.expand(simulation.stages))
-            yield name, Simulation(stages, simulation.makespan), schedule.truncated
+            yield name, tuple(small.expand(group(small.problem, schedule).stages)), schedule.truncated
 
 
 def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulation: Simulation) -> Plan:

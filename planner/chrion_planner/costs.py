@@ -1,6 +1,7 @@
 """From a graph and a profile to the problem that the partitioning algorithms solve. Pure: nothing is measured here."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -29,6 +30,16 @@ class Costs:
 
     problem: Problem
     members: tuple[tuple[int, ...], ...]
+    host: DeviceProfile
+    weights: tuple[tuple[object, int], ...]
+    """For each task what tells its weights from others', and their bytes."""
+    crowding: tuple[float, ...]
+    """For each task how many seconds longer it takes on one lane of the host while the others are busy too."""
+
+    @property
+    def launch(self) -> float:
+        """Seconds that a run of several stages takes besides them."""
+        return self.host.launch_seconds
 
 
 def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs:
@@ -46,8 +57,9 @@ def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs
         _check(device, names, graph)
         on_one = [cost.seconds if (cost := device.nodes[name]) else inf for name in names]
         on_all = [cost.wide_seconds or cost.seconds if (cost := device.nodes[name]) else inf for name in names]
-        node_seconds = _scaled(on_one, bucket, device, 1, optimization)
-        wide_seconds = _scaled(on_all, bucket, device, device.lanes, optimization)
+        # Wide stages among others do not spin, as a whole graph on all lanes does, and is no measure for them.
+        scale = _scale(on_one, bucket, device, optimization)
+        node_seconds, wide_seconds = [scale * one for one in on_one], [scale * one for one in on_all]
         node_bytes = [cost.bytes if (cost := device.nodes[name]) else 0 for name in names]
         seconds[device.name] = [sum(node_seconds[node] for node in nodes) for nodes in members]
         if device.lanes > 1:
@@ -66,7 +78,24 @@ def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs
         wide=wide,
         kin=_kin(graph, members),
     )
-    return Costs(problem, members)
+    host = profile.device(HOST)
+    slower = [
+        max(0.0, cost.crowded_seconds - cost.seconds) if (cost := host.nodes[name]) and cost.crowded_seconds else 0.0
+        for name in names
+    ]
+    return Costs(
+        problem,
+        members,
+        host,
+        weights=tuple(_weights(graph, nodes) for nodes in members),
+        crowding=tuple(sum(slower[node] for node in nodes) for nodes in members),
+    )
+
+
+def _weights(graph: Graph, nodes: Sequence[int]) -> tuple[object, int]:
+    """What tells the weights that the nodes read from others', and their bytes."""
+    names = {name for node in nodes for name in graph.reads[node] if name in graph.constants}
+    return tuple(sorted(names)), sum(graph.constant_bytes(node) for node in nodes) if names else 0
 
 
 def _tasks(bucket: Bucket) -> tuple[tuple[tuple[int, ...], ...], "nx.DiGraph[int]"]:
@@ -75,6 +104,7 @@ def _tasks(bucket: Bucket) -> tuple[tuple[tuple[int, ...], ...], "nx.DiGraph[int
     dag = graph.dag(bucket.shapes)
     bound: nx.DiGraph[int] = nx.DiGraph(dag)
     bound.add_edges_from((target, source) for source, target in graph.joined())
+    bound.add_edges_from((target, source) for source, target in _views_of_chunks(graph))
     members = sorted(tuple(sorted(nodes)) for nodes in nx.strongly_connected_components(bound))
     if len(members) == len(graph.nodes):
         return tuple(members), dag
@@ -93,18 +123,37 @@ def _tasks(bucket: Bucket) -> tuple[tuple[tuple[int, ...], ...], "nx.DiGraph[int
     return tuple(nodes for _, nodes in sorted((order[task], nodes) for task, nodes in enumerate(members))), result
 
 
+def _views_of_chunks(graph: Graph) -> Iterator[tuple[int, int]]:
+    """Time chunks of a layer, each with the Squeeze that follows it: as a stage of its own it would cost only a hop."""
+    layers = Counter(_layer(graph, index) for index in range(len(graph.nodes)))
+    for index, node in enumerate(graph.nodes):
+        source = graph.producer.get(node.input[0]) if node.op_type == "Squeeze" else None
+        layer = None if source is None else _layer(graph, source)
+        if source is not None and layer is not None and layers[layer] > 1:
+            yield source, index
+
+
+def _layer(graph: Graph, index: int) -> tuple[str, ...] | None:
+    """What names the layer that a recurrent node computes, or a part of it; None for other nodes."""
+    node = graph.nodes[index]
+    if node.op_type not in RECURRENT:
+        return None
+    return (node.op_type, *(name for name in node.input if name in graph.constants))
+
+
 def _kin(graph: Graph, members: Sequence[Sequence[int]]) -> tuple[int | None, ...]:
     """Recurrent nodes that read the same weights, as time chunks of one layer do, are kin, named by the first."""
-    first: dict[tuple[str, ...], int] = {}
+    first: dict[tuple[object, ...], int] = {}
     numbers: list[int | None] = []
     for task, nodes in enumerate(members):
-        node = graph.nodes[nodes[0]]
-        if len(nodes) > 1 or node.op_type not in RECURRENT:
+        layer, *others = (_layer(graph, node) for node in nodes)
+        if layer is None or any(others):
             numbers.append(None)
             continue
-        weights = tuple(name for name in node.input if name in graph.constants)
-        numbers.append(first.setdefault((node.op_type, *weights), task))
-    return tuple(number if numbers.count(number) > 1 else None for number in numbers)
+        operators = tuple(graph.nodes[node].op_type for node in nodes)
+        numbers.append(first.setdefault((layer, operators), task))
+    of = Counter(numbers)
+    return tuple(number if of[number] > 1 else None for number in numbers)
 
 
 def _check(device: DeviceProfile, names: Sequence[str], graph: Graph) -> None:
@@ -116,14 +165,11 @@ def _check(device: DeviceProfile, names: Sequence[str], graph: Graph) -> None:
             )
 
 
-def _scaled(
-    seconds: Sequence[float], bucket: Bucket, device: DeviceProfile, lanes: int, optimization: Optimization
-) -> list[float]:
-    """Seconds of nodes, each measured with hot caches, scaled so that their sum is the measured whole."""
-    whole = device.whole(bucket.graph.digest, bucket.inputs, lanes, optimization)
+def _scale(seconds: Sequence[float], bucket: Bucket, device: DeviceProfile, optimization: Optimization) -> float:
+    """What nodes, each measured alone on one lane, must be multiplied with for their sum to be the measured whole."""
+    whole = device.whole(bucket.graph.digest, bucket.inputs, 1, optimization)
     total = sum(item for item in seconds if item < inf)
-    scale = whole / total if whole and total else 1.0
-    return [item * scale for item in seconds]
+    return whole / total if whole and total else 1.0
 
 
 def _bytes(

@@ -58,10 +58,16 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     budget: Budget = field(default_factory=Budget)
     timeout_seconds: float = 600.0
-    """What profiling and measuring may take; the best so far is kept."""
+    """What profiling and measuring may take together; the best so far is kept."""
+    started: float = field(default_factory=time.monotonic)
     progress: Progress = silent
     warn: Callable[[str], None] = _unheard
-    """Told of candidates that were dropped."""
+    """Told of candidates that were dropped, and of profiles measured while other work went on."""
+
+    @property
+    def deadline(self) -> float:
+        """When profiling and measuring end, by `time.monotonic`."""
+        return self.started + self.timeout_seconds
 
 
 def make_profile(prepared: Prepared, settings: Settings) -> Profile:
@@ -72,7 +78,14 @@ def make_profile(prepared: Prepared, settings: Settings) -> Profile:
         for variant in bucket.variants
     ]
     return profile_devices(
-        prepared.digest, variants, settings.devices, settings.cpu_lanes, settings.limits, settings.progress
+        prepared.digest,
+        variants,
+        settings.devices,
+        settings.cpu_lanes,
+        settings.limits,
+        settings.progress,
+        warn=settings.warn,
+        deadline=settings.deadline,
     )
 
 
@@ -97,12 +110,11 @@ def measured_plans(prepared: Prepared, profile: Profile, settings: Settings) -> 
 
     Raises ProfileMismatch, PlanningError where not one candidate could be run.
     """
-    deadline = time.monotonic() + settings.timeout_seconds
     frontiers = []
     truncated = False
     for bucket in prepared.buckets:
         options = _candidates(bucket, prepared, profile, settings.budget)
-        frontier, complete = _measure(bucket, _worth_measuring(options.plans), prepared, settings, deadline)
+        frontier, complete = _measure(bucket, _worth_measuring(options.plans), prepared, settings)
         frontiers.append(frontier)
         truncated |= options.truncated or not complete
     return _file(prepared, profile, frontiers, truncated)
@@ -138,14 +150,14 @@ def _predicted(plan: Plan) -> tuple[float, str]:
 
 
 def _measure(
-    bucket: PreparedBucket, plans: Sequence[Plan], prepared: Prepared, settings: Settings, deadline: float
+    bucket: PreparedBucket, plans: Sequence[Plan], prepared: Prepared, settings: Settings
 ) -> tuple[Frontier, bool]:
     baselines = _baselines(bucket, prepared, settings)
     contenders: list[Contender] = [
         *baselines,
         *(PlanContender(plan, prepared.folder, settings.devices, settings.cpu_lanes, bucket.feeds) for plan in plans),
     ]
-    results = _contest(contenders, _ROUNDS, settings, deadline)
+    results = _contest(contenders, _ROUNDS, settings)
     of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
     measured: list[Plan] = []
     rounds: dict[str, list[list[list[float]]]] = {}
@@ -161,7 +173,7 @@ def _measure(
             rounds[plan.name] = [result.rounds]
     if not measured:
         raise PlanningError(f"no plan could be measured: {problems[0] or 'time ran out; raise the timeout'}")
-    _measure_finalists(measured, contenders, rounds, settings, deadline)
+    _measure_finalists(measured, contenders, rounds, settings)
     frontier = Frontier(
         inputs=dict(bucket.variants[0].bucket.inputs),
         plans=pareto(measured, lambda one, other: faster(rounds[one.name], rounds[other.name], _margin(one))),
@@ -182,27 +194,26 @@ def _measure_finalists(
     contenders: Sequence[Contender],
     rounds: dict[str, list[list[list[float]]]],
     settings: Settings,
-    deadline: float,
 ) -> None:
     """Measure the fastest plans again in new processes, and add what comes of it to `rounds`."""
     fastest = min(plan.seconds for plan in measured)
     names = {plan.name for plan in measured if plan.seconds <= fastest * _FINALISTS}
     finalists = [contender for contender in contenders if contender.name in names]
     for _ in range(_FINALS if len(finalists) > 1 else 0):
-        if time.monotonic() > deadline:
+        if time.monotonic() > settings.deadline:
             return
-        for result in _contest(finalists, _FINAL_ROUNDS, settings, deadline):
+        for result in _contest(finalists, _FINAL_ROUNDS, settings):
             if result.rounds and not result.error:
                 rounds[result.name].append(result.rounds)
 
 
-def _contest(contenders: Sequence[Contender], rounds: int, settings: Settings, deadline: float) -> list[Result]:
+def _contest(contenders: Sequence[Contender], rounds: int, settings: Settings) -> list[Result]:
     return contest(
         contenders,
         settings.limits,
         rounds=rounds,
         turn_seconds=_TURN_SECONDS,
-        deadline=deadline,
+        deadline=settings.deadline,
         progress=settings.progress,
     )
 

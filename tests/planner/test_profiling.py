@@ -1,5 +1,7 @@
 """Profiling real nodes on real devices; no figure is asserted, only that there is one for everything."""
 
+import os
+
 import pytest
 
 from chrion_api import Optimization, Profile
@@ -42,3 +44,23 @@ def test_it_survives_a_round_trip(profile):
 def test_a_device_that_is_not_there_is_named(prepared_case):
     with pytest.raises(DeviceUnavailable, match="cuda:0"):
         make_profile(prepared_case(GRU), Settings(devices=("cpu", "cuda:0"), limits=Limits(seconds=60)))
+
+
+def test_costs_of_lanes_and_caches_are_measured(prepared_case):
+    lanes = min(2, len(os.sched_getaffinity(0)))
+    settings = Settings(cpu_lanes=lanes, limits=Limits(seconds=120))
+    device = make_profile(prepared_case("gru-forward-l2-h64-s32-b1"), settings).device("cpu")
+    assert device.hop_seconds > 0
+    assert device.launch_seconds >= 0
+    assert (device.handoff_seconds > 0) == (lanes > 1)
+    assert [point.bytes for point in device.cache] == sorted(point.bytes for point in device.cache)
+    for cost in device.nodes.values():
+        assert (cost.wide_seconds is None) == (cost.crowded_seconds is None)
+
+
+def test_a_profile_that_is_out_of_time_has_a_cost_for_every_node_all_the_same(prepared_case):
+    prepared = prepared_case(GRU)
+    profile = make_profile(prepared, Settings(cpu_lanes=1, limits=Limits(seconds=120), timeout_seconds=0))
+    for variant in prepared.buckets[0].variants:
+        for signature in signatures(variant.bucket.graph, variant.bucket.shapes):
+            assert profile.device("cpu").nodes[signature].seconds > 0

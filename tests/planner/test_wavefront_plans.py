@@ -9,5 +9,5 @@ def test_a_layered_candidate_runs_each_layer_on_a_lane_of_its_own(prepared_case,
     found = candidates(prepared.buckets[0].variants, made_up_profile(prepared), Budget()).plans
     layered = next(plan for plan in found if plan.name.startswith("heft-layered+wavefront"))
     chunks = [stage for stage in layered.stages if "GRU" in stage.operators]
-    assert all(stage.operators == {"GRU": 1} for stage in chunks)
+    assert all(stage.operators["GRU"] == 1 and stage.operators.keys() <= {"GRU", "Squeeze"} for stage in chunks)
     assert {stage.lanes for stage in chunks} == {("cpu/0",), ("cpu/1",)}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from rich.cells import cell_len, set_cell_size
 
-from chrion_api import Rewrite, Shape, Stage
+from chrion_api import Plan, Rewrite, Shape, Stage
 
 _JOINERS = "\u200c\u200d"
 """Zero-width (non-)joiners: not printable by themselves, yet part of words and emoji."""
@@ -48,6 +48,14 @@ def share(fraction: float) -> str:
     """A part of a whole: `87 %`, `0.4 %`."""
     percent = 100 * fraction
     return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"
+
+
+def bound(plan: Plan) -> str:
+    """What no plan can beat, and how far above it this one is predicted; for plans that have a bound."""
+    return (
+        f"bound {seconds(plan.bound_seconds or 0)}: by the profile no plan for this graph is faster; "
+        f"gap {share(plan.gap or 0)} of the predicted {seconds(plan.predicted_seconds)}"
+    )
 
 
 def change(fraction: float) -> str:

@@ -30,6 +30,8 @@ def details(entry: Entry, hues: dict[str, int], key: str, *, opened: bool) -> El
     block = el("details", summary, class_="plan", open="open" if opened else None)
     block.extend(_rewrites(plan))
     block.extend(_schedule(schedule, hues, key))
+    if plan.bound_seconds is not None:
+        block.append(el("p", write.bound(plan)))
     listed = _stages(schedule, hues)
     heading = el("summary", f"All {stages}" if len(plan.stages) > 1 else "The stage")
     block.append(el("details", heading, listed, open="open" if len(plan.stages) <= SHORT_LIST else None))

@@ -160,6 +160,8 @@ def _plan(plan: Plan, console: Console, colours: Mapping[str, str]) -> None:
         whole = schedule.makespan * len(schedule.uses)
         idle = f"makespan {write.seconds(schedule.makespan)}; idle {write.seconds(schedule.idle)} in all"
         console.print(Text(f"{idle} ({write.share(schedule.idle / whole)} of {lanes})"))
+    if plan.bound_seconds is not None:
+        console.print(Text(write.bound(plan)))
     _stages(schedule, console)
 
 

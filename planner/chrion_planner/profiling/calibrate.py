@@ -1,4 +1,4 @@
-"""Measure what the executor itself costs on this machine: hops, hand-offs and copies.
+"""Measure what the executor itself costs on this machine: runs, hops, hand-offs and copies.
 
 Runs inside a worker process, with the runtime's own executor on a chain of nodes that do next to nothing.
 """
@@ -24,23 +24,32 @@ from chrion_runtime.sessions import SessionStore
 
 _LINKS = 8
 _SMALL, _LARGE = 64, 4 << 20
+_ROWS, _WIDTH = 16, 512
+"""Products that keep one lane busy while the other idles: some hundred microseconds each."""
 
 
-def hop_seconds(device: Device, devices: Mapping[str, Device], folder: Path) -> float:
-    """Fixed cost of one more stage on the same lane."""
+def launch_and_hop_seconds(device: Device, devices: Mapping[str, Device], folder: Path) -> tuple[float, float]:
+    """Fixed cost of a run of several stages, and of each stage on the same lane."""
     lane = device.lanes[0]
     long = _chain_seconds([lane] * (2 * _LINKS), devices, folder)
     short = _chain_seconds([lane] * _LINKS, devices, folder)
-    return max(0.0, (long - short) / _LINKS)
+    hop = max(0.0, (long - short) / _LINKS)
+    return max(0.0, short - _LINKS * hop), hop
 
 
-def handoff_seconds(device: Device, devices: Mapping[str, Device], folder: Path, hop: float) -> float:
-    """Cost of starting a stage on the device when its last input came from another lane; copies not counted."""
+def handoff_seconds(device: Device, devices: Mapping[str, Device], folder: Path) -> float:
+    """Cost of starting a stage on the device when its last input came from another lane; copies not counted.
+
+    Each lane idles while the other works, as lanes do in real plans: one that has idled for long takes longer to wake.
+    """
     other = device.lanes[1] if len(device.lanes) > 1 else devices["cpu"].lanes[-1]
-    lanes = [device.lanes[0], other] * _LINKS
+    lanes = [device.lanes[0], other]
     if lanes[0] == lanes[1]:
         return 0.0
-    return max(0.0, _chain_seconds(lanes, devices, folder) / len(lanes) - hop)
+    chain = _working_chain(_LINKS, folder)
+    there = _run_seconds(chain, lanes * (_LINKS // 2), devices)
+    here = [_run_seconds(chain, [lane] * _LINKS, devices) for lane in lanes]
+    return max(0.0, there - sum(here) / 2) / (_LINKS - 1)
 
 
 def transfers(device: Device) -> tuple[Transfer, Transfer]:
@@ -67,7 +76,11 @@ def _transfer(source: str, target: str, small: float, large: float) -> Transfer:
 
 
 def _chain_seconds(lanes: list[str], devices: Mapping[str, Device], folder: Path) -> float:
-    graph = _chain(len(lanes), folder)
+    return _run_seconds(_chain(len(lanes), folder), lanes, devices)
+
+
+def _run_seconds(graph: Graph, lanes: list[str], devices: Mapping[str, Device]) -> float:
+    """Median seconds of a run of the graph with each node a stage of its own."""
     stages = tuple(
         Stage(nodes=(index,), lanes=(lane,), start_seconds=index, finish_seconds=index + 1)
         for index, lane in enumerate(lanes)
@@ -75,7 +88,9 @@ def _chain_seconds(lanes: list[str], devices: Mapping[str, Device], folder: Path
     plan = Plan(name="chain", graph=graph.digest, stages=stages, predicted_seconds=0)
     pool = Lanes()
     executor = Executor(Program(graph, plan, devices, SessionStore()), pool, slots=1)
-    feeds = {"x": np.ones(_SMALL // 4, np.float32)}
+    feeds = {
+        "x": np.ones([axis.dim_value for axis in graph.model.graph.input[0].type.tensor_type.shape.dim], np.float32)
+    }
     executor.warm(feeds)
     seconds = median_seconds(lambda: executor.run(feeds), about_seconds=0.1)
     pool.close()
@@ -88,4 +103,14 @@ def _chain(length: int, folder: Path) -> Graph:
     nodes = [helper.make_node(("Neg", "Abs")[index % 2], [names[index]], [names[index + 1]]) for index in range(length)]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [_SMALL // 4]) for name in names]
     graph = helper.make_graph(nodes, "chain", values[:1], values[-1:], value_info=values[1:-1])
+    return Graph(onnx.helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder)
+
+
+def _working_chain(length: int, folder: Path) -> Graph:
+    """A chain of products that keep a lane busy for a while each; all share one session."""
+    names = ["x", *(f"v{index}" for index in range(length - 1)), "y"]
+    nodes = [helper.make_node("MatMul", [names[index], "w"], [names[index + 1]]) for index in range(length)]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [_ROWS, _WIDTH]) for name in names]
+    weight = onnx.numpy_helper.from_array(np.full((_WIDTH, _WIDTH), 1 / _WIDTH, np.float32), "w")
+    graph = helper.make_graph(nodes, "chain", values[:1], values[-1:], [weight], value_info=values[1:-1])
     return Graph(onnx.helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder)

@@ -3,6 +3,8 @@
 Runs inside a worker process. The slope leaves out the fixed cost of a run, which is far above that of a small node.
 """
 
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ _COPIES = 9
 _LARGE_SECONDS = 150e-6
 """A node that takes longer is measured alone, where the fixed cost of its run is lost in it, and on all lanes too."""
 _LEAST_SECONDS = 1e-7
+_STEADY = 0.03
+"""Seconds of runs that a steady figure needs."""
 
 
 def measure_nodes(
@@ -32,8 +36,12 @@ def measure_nodes(
     feeds: Mapping[str, NDArray[Any]],
     device: Device,
     report: Callable[[str], None],
+    deadline: float,
 ) -> dict[str, NodeCost | None]:
-    """The cost of each wanted signature, given by one node that has it; None where the device cannot run it."""
+    """The cost of each wanted signature, given by one node that has it; None where the device cannot run it.
+
+    After `deadline` (of `time.monotonic`) a few runs must do, on one lane.
+    """
     names = {name for index in wanted.values() for name in graph.reads[index] if name not in graph.constants}
     values = {**feeds, **evaluate(graph, feeds, names - feeds.keys())}
     found: dict[str, NodeCost | None] = {}
@@ -42,32 +50,69 @@ def measure_nodes(
         part = cut(graph, [index])
         arrays = [values[name] for name in part.inputs]
         try:
-            seconds = _seconds(part, arrays, device, graph.folder)
+            in_time = time.monotonic() < deadline
+            seconds = _seconds(part, arrays, device, graph.folder, _STEADY if in_time else 0.0)
         except Exception:
             if device.memory == HOST:
                 raise
             found[signature] = None
             continue
-        wide = None
-        if len(device.lanes) > 1 and seconds > _LARGE_SECONDS:
+        wide = crowded = None
+        if in_time and len(device.lanes) > 1 and seconds > _LARGE_SECONDS:
             wide = _time(part.model, arrays, device, graph.folder, len(device.lanes))
+            crowded = _crowded_seconds(part.model, arrays, device, graph.folder)
         found[signature] = NodeCost(
-            seconds=max(seconds, _LEAST_SECONDS), wide_seconds=wide, bytes=_bytes(graph, index, device)
+            seconds=max(seconds, _LEAST_SECONDS),
+            wide_seconds=wide,
+            crowded_seconds=crowded,
+            bytes=_bytes(graph, index, device),
         )
     return found
 
 
-def _seconds(part: SubModel, arrays: Sequence[NDArray[Any]], device: Device, folder: Path) -> float:
-    once = _time(part.model, arrays, device, folder)
+def _seconds(part: SubModel, arrays: Sequence[NDArray[Any]], device: Device, folder: Path, about: float) -> float:
+    once = _time(part.model, arrays, device, folder, about=about)
     if once > _LARGE_SECONDS:
         return once
-    many = _time(copies(part.model, _COPIES), arrays, device, folder)
+    many = _time(copies(part.model, _COPIES), arrays, device, folder, about=about)
     return (many - once) / (_COPIES - 1)
 
 
+def _crowded_seconds(model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path) -> float:
+    """Seconds of a run on one lane while a session of its own does the same on every other lane."""
+    own, *others = [_runner(model, arrays, device, folder) for _ in device.lanes]
+    done = threading.Event()
+
+    def crowd(run: Callable[[], object]) -> None:
+        while not done.is_set():
+            run()
+
+    threads = [threading.Thread(target=crowd, args=(other,)) for other in others]
+    for thread in threads:
+        thread.start()
+    try:
+        return median_seconds(own)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
 def _time(
-    model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path, lanes: int = 1
+    model: onnx.ModelProto,
+    arrays: Sequence[NDArray[Any]],
+    device: Device,
+    folder: Path,
+    lanes: int = 1,
+    about: float = _STEADY,
 ) -> float:
+    return median_seconds(_runner(model, arrays, device, folder, lanes), about)
+
+
+def _runner(
+    model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path, lanes: int = 1
+) -> Callable[[], object]:
+    """Runs the model on these arrays; all that can be bound in advance is."""
     path = folder / "probe.onnx"
     onnx.save(model, path)
     session = device.session(path, lanes, Optimization.NONE, spin=False)
@@ -76,9 +121,9 @@ def _time(
     values = [device.put(array) for array in arrays]
     strings = any(value.type.tensor_type.elem_type == STRING for value in (*model.graph.input, *model.graph.output))
     if strings:
-        return median_seconds(lambda: device.run(session, inputs, values, outputs))
+        return lambda: device.run(session, inputs, values, outputs)
     binding = session.io_binding()
-    held = []
+    held: list[ort.OrtValue] = []
     for name, array in zip(inputs, arrays, strict=True):
         held.append(_resident(device, array))
         binding.bind_ortvalue_input(name, held[-1])
@@ -86,7 +131,12 @@ def _time(
         example = device.get(value)
         held.append(device.allocate(example.dtype, example.shape))
         binding.bind_ortvalue_output(name, held[-1])
-    return median_seconds(lambda: session.run_with_iobinding(binding))
+
+    def run() -> None:
+        assert held  # a binding does not keep its values alive
+        session.run_with_iobinding(binding)
+
+    return run
 
 
 def _resident(device: Device, array: NDArray[Any]) -> ort.OrtValue:

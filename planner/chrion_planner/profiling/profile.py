@@ -14,10 +14,15 @@ from chrion_graph.graph import Graph, Shapes
 from chrion_graph.limits import Limits
 from chrion_graph.signature import signatures
 from chrion_graph.worker import Worker
-from chrion_planner.profiling.calibrate import handoff_seconds, hop_seconds, transfers
+from chrion_planner.profiling.cache import cache_points
+from chrion_planner.profiling.calibrate import handoff_seconds, launch_and_hop_seconds, transfers
+from chrion_planner.profiling.interference import Interference
 from chrion_planner.profiling.nodes import measure_nodes
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import HOST, Device, open_devices
+
+ATTEMPTS = 2
+"""Times that a device is profiled, at most, where other work runs on it."""
 
 Progress = Callable[[str, float], None]
 """Told what is being done, and the part of the whole that is behind, from 0 to 1."""
@@ -40,10 +45,15 @@ def profile_devices(
     cpu_lanes: int,
     limits: Limits,
     progress: Progress,
+    *,
+    warn: Callable[[str], None],
+    deadline: float,
 ) -> Profile:
     """Measure every signature of every variant on every device.
 
-    `model` is the model's digest. Raises LimitExceeded where a device takes longer than the limits allow.
+    `model` is the model's digest. A device that other work ran on meanwhile is measured again, while there is time
+    until `deadline` (of `time.monotonic`), after which the rest is measured in haste. Raises LimitExceeded where a
+    device takes longer than the limits allow.
     """
     entries: list[DeviceProfile] = []
     links: list[Transfer] = []
@@ -54,16 +64,23 @@ def profile_devices(
 
         # CUDA reserves far more address space than it uses.
         memory = None if name.startswith("cuda") else limits.memory
-        with Worker(memory) as worker:
-            entry, copies = worker.call(
-                _profile_device,
-                name,
-                cpu_lanes,
-                [_Packed.of(variant) for variant in variants],
-                seconds=limits.seconds,
-                what=f"profiling on {name}",
-                report=report,
-            )
+        for attempt in range(ATTEMPTS):
+            with Worker(memory) as worker:
+                entry, copies = worker.call(
+                    _profile_device,
+                    name,
+                    cpu_lanes,
+                    [_Packed.of(variant) for variant in variants],
+                    deadline - time.monotonic(),
+                    seconds=limits.seconds,
+                    what=f"profiling on {name}",
+                    report=report,
+                )
+            again = attempt + 1 < ATTEMPTS and time.monotonic() < deadline
+            if entry.tainted:
+                warn(f"profile of {name}: {entry.tainted}" + ("; measuring again" if again else ""))
+            if not (entry.tainted and again):
+                break
         entries.append(entry)
         links.extend(copies)
     return Profile(model=model, devices=tuple(entries), transfers=tuple(links))
@@ -88,14 +105,21 @@ class _Packed:
 
 
 def _profile_device(
-    name: str, cpu_lanes: int, packed: Sequence[_Packed], report: Callable[[tuple[str, float]], None]
+    name: str,
+    cpu_lanes: int,
+    packed: Sequence[_Packed],
+    seconds_left: float,
+    report: Callable[[tuple[str, float]], None],
 ) -> tuple[DeviceProfile, tuple[Transfer, ...]]:
+    deadline = time.monotonic() + seconds_left
     devices = open_devices([name], cpu_lanes)
     device = devices[name]
     folder = packed[0].folder
+    watch = Interference(len(device.lanes) if device.memory == HOST else 1)
     report(("hops and hand-offs", 0.0))
-    hop = hop_seconds(device, devices, folder)
-    handoff = handoff_seconds(device, devices, folder, hop)
+    launch, hop = launch_and_hop_seconds(device, devices, folder)
+    handoff = handoff_seconds(device, devices, folder)
+    cache = cache_points(device, folder) if device.memory == HOST else ()
     graphs = {pack.file: Graph.load(pack.folder, pack.file) for pack in packed}
     nodes: dict[str, NodeCost | None] = {}
     wholes: list[Whole] = []
@@ -113,7 +137,7 @@ def _profile_device(
             left -= 1
             report((op_type, start + (1 - left / max(count, 1)) * 0.9 / len(packed)))
 
-        nodes |= measure_nodes(graph, wanted, pack.feeds, device, node_report)
+        nodes |= measure_nodes(graph, wanted, pack.feeds, device, node_report, deadline)
         report(("whole graphs", (position + 0.95) / len(packed)))
         wholes += _wholes(graph, pack, device)
     entry = DeviceProfile(
@@ -122,6 +146,9 @@ def _profile_device(
         lanes=len(device.lanes),
         hop_seconds=hop,
         handoff_seconds=handoff,
+        launch_seconds=launch,
+        cache=cache,
+        tainted=watch.verdict(),
         context_bytes=device.context_bytes,
         nodes=dict(sorted(nodes.items())),
         wholes=tuple(wholes),
