@@ -27,7 +27,10 @@ lint: $(STAMP) ## style, formatting, types, and which package may import which
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(STAMP) ## measure plans against ONNX Runtime alone (BENCH_ARGS=…)
+# Without the bench extra there are no plots and no OpenVINO; the results say so.
+bench: $(STAMP) ## measure plans against what people use instead (BENCH_ARGS=…)
+	@$(BIN)/python -c 'import matplotlib, openvino' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[cpu,bench]' || true
 	@$(BIN)/python -m chrion_bench $(BENCH_ARGS)
 
 schema: $(STAMP) ## write docs/schema/ anew from the types

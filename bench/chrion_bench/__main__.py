@@ -1,147 +1,137 @@
-"""Plan models and measure each plan against ONNX Runtime: `python -m chrion_bench` (or `make bench`).
+"""Plan the suite's models and measure each plan against what people use: `python -m chrion_bench` (or `make bench`).
 
 Every figure is a ratio against a named baseline; each contender runs alone in a process of its own, taken in turn.
+What is done is written after each model, so that a run can be stopped at any time and resumed.
 """
 
 import argparse
 import json
-import platform
-import tempfile
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import onnx
-import onnxruntime as ort
-
-from chrion import cache, planning
-from chrion_api import SLO, InputSpec, Mode
-from chrion_bench.families import find
-from chrion_bench.real import fetch
+from chrion_api import ChrionError
+from chrion_bench import machine
+from chrion_bench.measure import PLAN, Effort, measure
+from chrion_bench.plots import plot
+from chrion_bench.report import aims, gain, page
+from chrion_bench.suite import Entry, suite
 from chrion_graph.files import write_aside
-from chrion_graph.limits import Limits
-from chrion_planner.comparison import Comparison, compare
 from chrion_runtime.devices.cpu import product, usable_cores
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+FORMAT = 2
 
-GENERATED = (
-    "gru-bidirectional-l2-h128-s128-b1",
-    "lstm-bidirectional-l1-h128-s128-b1",
-    "lstm-bidirectional-l2-h256-s128-b1",
-    "gru-bidirectional-l4-h64-s128-b1",
-    "lstm-forward-l2-h128-s128-b1",
-    "unrolled-lstm-l8-h128-s32-b1-gemm-split",
-    "unrolled-gru-l4-h64-s32-b1-matmul-slice",
-)
-"""Generated models whose plans are measured by default."""
-
-QUICK = ("silero_vad", "gru-bidirectional-l2")
-QUICK_ROUNDS = 5
+QUICK = ("silero_vad", "gru-bidirectional-l2-h64-s32-b1")
+QUICK_EFFORT = Effort(rounds=4, plan_seconds=30)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A model to plan and measure."""
-
-    name: str
-    model: Path
-    inputs: tuple[InputSpec, ...]
-
-
-def entries(folder: Path) -> Iterator[Entry]:
-    """The real models, then the families; generated files go into `folder`."""
-    real = fetch()
-    yield Entry("nsnet2", real["nsnet2.onnx"], (InputSpec(name="input", shapes=((1, 50, 161), (1, 200, 161))),))
-    silero = (
-        InputSpec(name="input", shape=(1, 576)),
-        InputSpec(name="state", shape=(2, 1, 128)),
-        InputSpec(name="sr", shape=(), value=16000),
-    )
-    yield Entry("silero_vad", real["silero_vad.onnx"], silero)
-    for name in GENERATED:
-        case = find(name)
-        path = folder / f"{name}.onnx"
-        onnx.save(case.build(), path)
-        specs = tuple(InputSpec(name=key, shape=shape, value=case.fills.get(key)) for key, shape in case.inputs.items())
-        yield Entry(name, path, specs)
-
-
-def measure(entry: Entry, rounds: int) -> list[Comparison]:
-    """Plan a model on this machine, then compare its plan with the baselines."""
-    plan_file = planning.plan(planning.Job(entry.model, entry.inputs))
-    return compare(
-        entry.model,
-        cache.normalised(entry.model, Limits()),
-        plan_file,
-        SLO(),
-        Mode.LATENCY,
-        entry.inputs,
-        rounds=rounds,
-        turn_seconds=0.1,
-    )
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print a line a model, write the figures; 1 where a model failed."""
+    options = _parser().parse_args(arguments)
+    entries = suite()
+    chosen = _chosen(entries, options)
+    output: Path = options.output or RESULTS / f"{machine.file_stem()}.json"
+    report = _resumed(output) if options.resume and output.exists() else _begun(len(entries))
+    done = {item["model"] for item in report["results"]}
+    report["failures"] = [item for item in report["failures"] if item["model"] not in {entry.name for entry in chosen}]
+    effort = QUICK_EFFORT if options.quick else Effort(rounds=options.rounds)
+    until = time.monotonic() + 60 * options.minutes
+    left = [entry for entry in chosen if entry.name not in done]
+    for place, entry in enumerate(left, 1):
+        if time.monotonic() > until:
+            print(f"{options.minutes:g} minutes are over; {len(left) - place + 1} models are left", flush=True)
+            break
+        print(f"{place}/{len(left)} {entry.name}: ", end="", flush=True)
+        print(_one(entry, effort, report), flush=True)
+        if not options.quick:
+            _write(report, output)
+    for aim in aims(report["results"]):
+        print(f"{aim.verdict}: {aim.text}: {aim.value}")
+    if not options.quick:
+        _write(report, output)
+        _draw(report, output)
+    return 1 if report["failures"] else 0
 
 
-def as_data(entry: Entry, item: Comparison) -> dict[str, Any]:
-    """One bucket's result as JSON data; `gain` is the baseline's time over the contender's."""
-    return {
-        "model": entry.name,
-        "inputs": {name: list(shape) for name, shape in item.inputs.items()},
-        "plan": item.plan,
-        "contenders": {row.name: {"p50": row.latency.p50, "gain": row.gain} for row in item.rows if row.latency},
-    }
-
-
-def as_row(data: dict[str, Any]) -> str:
-    """One bucket's result as a row of a Markdown table."""
-    contenders = data["contenders"]
-    baselines = {name: value["p50"] for name, value in contenders.items() if name.startswith("onnxruntime")}
-    best = min(baselines, key=baselines.__getitem__)
-    gain = contenders[data["plan"]]["gain"]
-    over_best = gain / contenders[best]["gain"]
-    shapes = " ".join("x".join(map(str, shape)) or "scalar" for shape in data["inputs"].values())
-    times = " | ".join(f"{value['p50'] * 1e3:.3f}" for value in contenders.values())
-    return f"| {data['model']} | {shapes} | {times} | {data['plan']} | ×{gain:.2f} | ×{over_best:.2f} |"
-
-
-HEADER = (
-    "| model | inputs | default ms | 1 thread ms | plan ms | plan | over default | over best single |\n"
-    "|---|---|---|---|---|---|---|---|"
-)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print a table, and write the figures to bench/results."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="chrion_bench", description=__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only models with this in the name")
-    parser.add_argument("--rounds", type=int, default=20, help="turns that each contender takes")
+    parser.add_argument("--rounds", type=_positive, default=Effort().rounds, help="turns that each contender takes")
     parser.add_argument("--quick", action="store_true", help="two models, few rounds, nothing written: does it run?")
     parser.add_argument("--output", type=Path, help="where to write the figures; default: bench/results")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--resume", action="store_true", help="go on with what the output holds already")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no model after so many minutes")
+    return parser
+
+
+def _positive(text: str) -> int:
+    rounds = int(text)
+    if rounds < 2:
+        raise argparse.ArgumentTypeError("at least 2 rounds")
+    return rounds
+
+
+def _chosen(entries: Sequence[Entry], options: argparse.Namespace) -> list[Entry]:
     only = options.only or (QUICK if options.quick else [""])
-    results = []
-    print(HEADER, flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        for entry in entries(Path(folder)):
-            if not any(part in entry.name for part in only):
-                continue
-            for item in measure(entry, QUICK_ROUNDS if options.quick else options.rounds):
-                results.append(as_data(entry, item))
-                print(as_row(results[-1]), flush=True)
-    if options.quick:
-        return
-    machine = {"cpu": product(), "cores": usable_cores(), "onnxruntime": ort.__version__, "system": platform.platform()}
-    report = {
+    return [entry for entry in entries if any(part in entry.name for part in only)]
+
+
+def _begun(models: int) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
         "date": time.strftime("%Y-%m-%d"),
-        "baseline": "onnxruntime-default",
-        "machine": machine,
-        "results": results,
+        **machine.describe(),
+        "suite": models,
+        "results": [],
+        "failures": [],
     }
-    name = f"cpu-{product().lower().replace(' ', '-')}-{usable_cores()}-cores.json"
-    write_aside(options.output or RESULTS / name, json.dumps(report, indent=1) + "\n")
+
+
+def _resumed(output: Path) -> dict[str, Any]:
+    """What the output holds. It must be of this machine and commit: else the figures could not stand in one table."""
+    report: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
+    now = machine.commit()
+    if report.get("format") != FORMAT:
+        sys.exit(f"error: {output} is of another format; start anew, without --resume")
+    if report["commit"] != now:
+        sys.exit(f"error: {output} was measured at {report['commit']}, this is {now}; start anew, without --resume")
+    if (report["machine"]["cpu"], report["machine"]["cores"]) != (product(), usable_cores()):
+        sys.exit(f"error: {output} was measured on another machine; start anew, without --resume")
+    return report
+
+
+def _one(entry: Entry, effort: Effort, report: dict[str, Any]) -> str:
+    """Measure one model into the report; what to say of it."""
+    began = time.monotonic()
+    try:
+        item = measure(entry, effort, report["machine"]["memoryBytesPerSecond"])
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:  # noqa: BLE001, one bad model must not end a run of hours
+        text = str(error) if isinstance(error, ChrionError) else f"{type(error).__name__}: {error}"
+        report["failures"].append({"model": entry.name, "family": entry.family, "error": text})
+        return f"failed: {text}"
+    report["results"].append(item)
+    plan = item["contenders"][PLAN]
+    return f"{item['plan']['name']} {plan['p50'] * 1e3:.3f} ms, ×{gain(item):.2f}, {time.monotonic() - began:.0f} s"
+
+
+def _write(report: dict[str, Any], output: Path) -> None:
+    write_aside(output, json.dumps(report, indent=1) + "\n")
+    write_aside(output.with_suffix(".md"), page(report))
+
+
+def _draw(report: dict[str, Any], output: Path) -> None:
+    if not report["results"]:
+        return
+    try:
+        plot(report, output.with_suffix(""))
+    except ImportError:
+        print("no plots: matplotlib is not installed (pip install chrion[bench])", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

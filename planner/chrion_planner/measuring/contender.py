@@ -105,6 +105,8 @@ class SessionContender:
     feeds: Mapping[str, NDArray[Any]]
     threads: int = 0
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    parallel: bool = False
+    """Whether independent nodes run side by side (ORT_PARALLEL)."""
 
     @property
     def needs_address_space(self) -> bool:
@@ -119,6 +121,8 @@ class _SessionRunner:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = contender.threads
+        if contender.parallel:
+            options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
         self._session = ort.InferenceSession(contender.model, options, providers=list(contender.providers))
         self._names = [output.name for output in self._session.get_outputs()]
         self._feeds = dict(contender.feeds)

@@ -1,0 +1,79 @@
+"""What a plan is measured against: ONNX Runtime in three settings, and OpenVINO."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chrion_api import ChrionError, GpuBytes
+from chrion_graph.ort import brief
+from chrion_planner.measuring import Arrays, Contender, SessionContender
+from chrion_planner.measuring.contender import Runner
+
+DEFAULT = "onnxruntime-default"
+ONE_THREAD = "onnxruntime-1-thread"
+PARALLEL = "onnxruntime-parallel"
+OPENVINO = "openvino-latency"
+
+
+def baselines(model: Path, feeds: Mapping[str, NDArray[Any]]) -> list[Contender]:
+    """Every contender but the plan, the one that gains are counted from first."""
+    return [
+        SessionContender(DEFAULT, model, feeds),
+        SessionContender(ONE_THREAD, model, feeds, threads=1),
+        SessionContender(PARALLEL, model, feeds, parallel=True),
+        OpenVinoContender(OPENVINO, model, feeds),
+    ]
+
+
+class OpenVinoFailed(ChrionError):
+    """OpenVINO is not installed, or cannot compile or run the model."""
+
+
+@dataclass(frozen=True)
+class OpenVinoContender:
+    """The model as OpenVINO runs it when asked for low latency, with float32 kept float32."""
+
+    name: str
+    model: Path
+    feeds: Mapping[str, NDArray[Any]]
+
+    @property
+    def needs_address_space(self) -> bool:
+        return False
+
+    def load(self) -> Runner:
+        """Compile it for the shapes of the feeds. Raises OpenVinoFailed."""
+        return _OpenVinoRunner(self)
+
+
+class _OpenVinoRunner:
+    def __init__(self, contender: OpenVinoContender) -> None:
+        try:
+            import openvino
+        except ImportError:
+            raise OpenVinoFailed("openvino is not installed: pip install chrion[bench]") from None
+        try:
+            core = openvino.Core()
+            model = core.read_model(contender.model)
+            model.reshape({name: list(array.shape) for name, array in contender.feeds.items()})
+            options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+            compiled = core.compile_model(model, "CPU", options)
+            self._names = [output.get_any_name() for output in compiled.outputs]
+            self._request = compiled.create_infer_request()
+            for name, array in contender.feeds.items():
+                self._request.set_tensor(name, openvino.Tensor(np.ascontiguousarray(array), shared_memory=False))
+            self.run()
+        except Exception as error:  # noqa: BLE001, OpenVINO raises many types
+            raise OpenVinoFailed(f"OpenVINO cannot run the model: {brief(error)}") from None
+
+    def run(self) -> Arrays:
+        # With inputs set beforehand and outputs looked at in place, nothing but the inference is timed.
+        self._request.infer()
+        return {name: self._request.get_output_tensor(index).data for index, name in enumerate(self._names)}
+
+    def used(self) -> GpuBytes | None:
+        return None
