@@ -5,6 +5,7 @@ from chrion_api.document import Document
 from chrion_api.errors import ChrionError, InvalidDocument, InvalidField
 from chrion_api.plan import (
     Baseline,
+    Candidate,
     Frontier,
     GpuBytes,
     Latency,
@@ -22,6 +23,7 @@ __all__ = [
     "SLO",
     "Baseline",
     "CachePoint",
+    "Candidate",
     "ChrionError",
     "ChrionModel",
     "ChrionModelSpec",

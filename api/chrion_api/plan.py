@@ -172,6 +172,26 @@ class Baseline(Document):
     """GPU memory it takes."""
 
 
+class Candidate(Document):
+    """A plan that was measured, whether or not it came to be on the frontier."""
+
+    name: str
+    """Its name."""
+    stages: int = Field(ge=1)
+    """How many stages it has."""
+    predicted_seconds: float = Field(ge=0)
+    """The makespan that was predicted before anything of it was measured."""
+    measured: Latency | None = None
+    """Measured latency; null where it could not be measured."""
+    problem: str = ""
+    """Why it was dropped: what it failed with, or how its answers differ; empty where it was not."""
+
+    @property
+    def off(self) -> float | None:
+        """How far the measured median is above the predicted one, as a fraction of the predicted."""
+        return self.measured.p50 / self.predicted_seconds - 1 if self.measured and self.predicted_seconds else None
+
+
 class Frontier(Document):
     """The Pareto-optimal plans of one shape bucket, from the fastest to the smallest."""
 
@@ -181,6 +201,8 @@ class Frontier(Document):
     """From the fastest to the one with the least GPU memory."""
     baselines: tuple[Baseline, ...] = ()
     """What was measured beside them."""
+    candidates: tuple[Candidate, ...] = ()
+    """Every plan that was measured, in the order of what was predicted of them."""
 
 
 class PlanFile(Document):

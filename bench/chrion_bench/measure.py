@@ -115,14 +115,14 @@ def _contenders(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
 
 
 def _predictions(frontier: Frontier) -> list[dict[str, Any]]:
-    """Predicted beside measured latency of every plan of the file that was measured."""
+    """Predicted beside measured latency of every candidate that was measured."""
     return [
         {
             "plan": plan.name,
-            "stages": len(plan.stages),
+            "stages": plan.stages,
             "predicted": plan.predicted_seconds,
             "measured": plan.measured.p50,
         }
-        for plan in frontier.plans
+        for plan in frontier.candidates
         if plan.measured
     ]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from chrion_api import Baseline, Frontier, Plan, PlanFile, Profile
+from chrion_api import Baseline, Candidate, Frontier, Plan, PlanFile, Profile
 from chrion_graph.limits import Limits
 from chrion_planner.candidates import Candidates, candidates
 from chrion_planner.equality import difference
@@ -160,10 +160,20 @@ def _measure(
     results = _contest(contenders, _ROUNDS, settings)
     of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
     measured: list[Plan] = []
+    tried: list[Candidate] = []
     rounds: dict[str, list[list[list[float]]]] = {}
     expected = _expected(of_baselines, settings)
     problems = [result.error or difference(result.outputs, expected) for result in of_plans]
     for plan, result, problem in zip(plans, of_plans, problems, strict=True):
+        tried.append(
+            Candidate(
+                name=plan.name,
+                stages=len(plan.stages),
+                predicted_seconds=plan.predicted_seconds,
+                measured=latency(result.rounds) if result.rounds else None,
+                problem=problem,
+            )
+        )
         if problem:
             settings.warn(f"plan {plan.name} is dropped: {problem}")
         elif result.rounds:
@@ -180,6 +190,7 @@ def _measure(
         baselines=tuple(
             Baseline(name=result.name, measured=latency(result.rounds)) for result in of_baselines if result.rounds
         ),
+        candidates=tuple(sorted(tried, key=lambda one: (one.predicted_seconds, one.name))),
     )
     return frontier, all(len(processes[0]) == _ROUNDS for processes in rounds.values())
 

@@ -73,6 +73,8 @@ def _bucket(bucket: Frontier, hues: dict[str, int], key: str) -> Element:
         figure.append(el("figcaption", caption, class_="soft"))
     section.append(figure)
     section.append(_comparison(entries))
+    if bucket.candidates:
+        section.append(el("p", write.predictions(bucket.candidates), class_="soft"))
     if uses_gpu(bucket):
         section.append(_memory(entries))
     section.append(el("h3", "Plans"))

@@ -63,6 +63,8 @@ def _bucket(frontier: Frontier, console: Console, slo: SLO | None, mode: Mode, c
     console.print(_comparison(entries, plan, console.width))
     if any(not entry.measured for entry in entries):
         console.print(Text("in parentheses: predicted only", style="dim"))
+    if frontier.candidates:
+        console.print(Text(write.predictions(frontier.candidates)))
     if len(entries) > MOST_COMPARED:
         console.print(Text(f"… and {len(entries) - MOST_COMPARED:,} more", style="dim"))
     if uses_gpu(frontier):

@@ -4,7 +4,7 @@ import threading
 import time
 from hashlib import sha256
 
-_SECONDS = 0.04
+_SECONDS = 0.05
 _MOST_LOST = 0.08
 """The part of the lanes' time that may go to others."""
 _MOST_DRIFT = 1.15
@@ -16,11 +16,11 @@ class Interference:
 
     def __init__(self, lanes: int) -> None:
         self._lanes = lanes
-        self._before = _counted(lanes)
+        self._before = _least(lanes)
 
     def verdict(self) -> str:
         """What went on beside the measurement, for people; empty where nothing did."""
-        after = _counted(self._lanes)
+        after = _least(self._lanes)
         lost = max(self._before[0], after[0])
         if lost > _MOST_LOST:
             return f"other work took {lost:.0%} of the lanes' time"
@@ -28,6 +28,11 @@ class Interference:
         if not 1 / _MOST_DRIFT < drift < _MOST_DRIFT:
             return f"the processor ran {drift:.2f} times as fast at the end as at the beginning"
         return ""
+
+
+def _least(lanes: int) -> tuple[float, float]:
+    """Of two counts the one that lost less: what passes within one count does no harm to medians."""
+    return min(_counted(lanes) for _ in range(2))
 
 
 def _counted(lanes: int) -> tuple[float, float]:
@@ -46,7 +51,7 @@ def _counted(lanes: int) -> tuple[float, float]:
 
 
 def _count() -> tuple[float, float]:
-    block = bytes(1 << 18)
+    block = bytes(1 << 22)
     began, busy = time.perf_counter(), time.thread_time()
     counts = 0
     while time.perf_counter() < began + _SECONDS:
