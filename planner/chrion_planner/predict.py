@@ -18,21 +18,35 @@ def predicted(work: Costs, stages: Sequence[StagePlan]) -> Simulation:
     """
     if len(stages) == 1:
         return simulate(work.problem, stages)
-    uncached = _with(work.problem, stages, [_uncached(work, stages)] * len(stages))
+    uncached = _with(work.problem, stages, _uncached(work, stages))
     first = simulate(uncached, stages)
     crowded = simulate(_with(uncached, first.stages, _crowding(work, first.stages)), first.stages)
     return Simulation(crowded.stages, crowded.makespan + work.launch)
 
 
-def _uncached(work: Costs, stages: Sequence[StagePlan]) -> dict[int, float]:
-    """For each task on the host what it takes longer as its weights are read anew; stages that are alike share them."""
+def _uncached(work: Costs, stages: Sequence[StagePlan]) -> list[dict[int, float]]:
+    """For each stage what its tasks take longer as weights are read anew: the first task that reads them waits.
+
+    Stages that are alike share a session, and so its weights. The whole graph in one session, which the tasks' seconds
+    are scaled to, has its weights once and reads them as well.
+    """
+    first_readers: list[dict[object, tuple[int, int]]] = []
     sessions: dict[object, int] = {}
     for stage in stages:
+        readers: dict[object, tuple[int, int]] = {}
         if work.problem.device_at(stage.place) == HOST:
-            weights = tuple(work.weights[task] for task in stage.tasks)
-            sessions[tuple(names for names, _ in weights)] = sum(dict(weights).values())
-    per_byte = work.host.uncached_seconds_per_byte(sum(sessions.values()))
-    return {task: per_byte * nbytes for task, (_, nbytes) in enumerate(work.weights)}
+            for task in stage.tasks:
+                names, nbytes = work.weights[task]
+                readers.setdefault(names, (task, nbytes))
+            key = tuple(work.weights[task][0] for task in stage.tasks)
+            sessions[key] = sum(nbytes for _, nbytes in readers.values())
+        first_readers.append(readers)
+    once = sum(dict(work.weights).values())
+    per_byte = max(
+        0.0,
+        work.host.uncached_seconds_per_byte(sum(sessions.values())) - work.host.uncached_seconds_per_byte(once),
+    )
+    return [{task: per_byte * nbytes for task, nbytes in readers.values()} for readers in first_readers]
 
 
 def _crowding(work: Costs, stages: Sequence[StagePlan]) -> list[dict[int, float]]:

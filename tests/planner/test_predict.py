@@ -8,7 +8,6 @@ from chrion_planner.partition import StagePlan, simulate
 from chrion_planner.predict import predicted
 
 SPLIT = "gru-bidirectional-l2-h16-s8-b2"
-MEGA = 1 << 20
 
 
 @pytest.fixture
@@ -54,15 +53,20 @@ def test_only_what_runs_at_once_crowds(two_lanes):
     assert predicted(work, in_turn) == simulate(work.problem, in_turn)
 
 
-def test_sessions_that_outgrow_the_caches_read_their_weights_anew(two_lanes):
-    small = (CachePoint(bytes=1, seconds_per_byte=0), CachePoint(bytes=100, seconds_per_byte=1e-6))
-    large = (CachePoint(bytes=MEGA, seconds_per_byte=0), CachePoint(bytes=2 * MEGA, seconds_per_byte=1e-6))
-    work, stages = two_lanes(cache=small)
-    held = sum(nbytes for _, nbytes in work.weights)
-    longer = predicted(work, stages).makespan - simulate(work.problem, stages).makespan
-    assert 0 < longer <= held * 1e-6 * 1.001
-    work, stages = two_lanes(cache=large)
-    assert predicted(work, stages).makespan == simulate(work.problem, stages).makespan
+def test_sessions_that_outgrow_the_caches_read_their_weights_anew(prepared_case, made_up_profile):
+    prepared = prepared_case("gru-forward-l2-h64-s32-b1")
+    bucket = next(item.bucket for item in prepared.buckets[0].variants if item.rewrites)
+    profile = made_up_profile(prepared)
+    whole = sum(dict(costs(bucket, profile, Optimization.ALL).weights).values())
+    points = (CachePoint(bytes=whole, seconds_per_byte=0), CachePoint(bytes=2 * whole, seconds_per_byte=1e-9))
+    device = profile.device("cpu").model_copy(update={"cache": points})
+    work = costs(bucket, profile.model_copy(update={"devices": (device,)}), Optimization.ALL)
+    alone = [StagePlan((task,), 0) for task in range(len(work.members))]
+    assert predicted(work, alone) == simulate(work.problem, alone)  # the chunks of a layer share its session
+    chunk = next(task for task, nodes in enumerate(work.members) if bucket.graph.nodes[nodes[0]].op_type == "GRU")
+    merged = [StagePlan(tuple(range(chunk + 1)), 0), *alone[chunk + 1 :]]
+    more = predicted(work, merged).makespan - simulate(work.problem, merged).makespan
+    assert 0 < more < whole * len(alone) * 1e-9
 
 
 def test_what_is_known_of_the_caches_is_interpolated(two_lanes):
