@@ -2,8 +2,9 @@
 
 For each model a sweep of GPU budgets gives the points that ONNX Runtime's placement reaches. A frontier of plans
 dominates where, for every such point, some plan takes less GPU memory at no more latency, or less latency in no more
-memory. Both are predicted, from the same costs and by the same simulator: the CPU's are measured here, the GPU is
-modelled (`chrion_bench.modelled`). Bytes leave out the process's CUDA context, which both pay alike.
+memory. Both are predicted for one request in flight, from the same costs and by the same simulator: the CPU's are
+measured here, the GPU is modelled (`chrion_bench.modelled`). Bytes leave out the process's CUDA context, which both
+pay alike.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from chrion import planning
 from chrion_api import Plan, Profile
 from chrion_bench import machine
 from chrion_bench.modelled import NAME, with_gpu
-from chrion_bench.placement import Point, placements
+from chrion_bench.placement import Point, bytes_for_one, placements
 from chrion_bench.report import table
 from chrion_bench.suite import Entry, interleaved, suite, traits
 from chrion_bench.workplace import workplace
@@ -76,7 +77,8 @@ def compare(entry: Entry) -> dict[str, Any]:
         plans = predicted_plans(prepared, profile, Budget()).buckets[0].plans
         original = prepared.buckets[0].variants[0]
         points = placements(original.bucket, profile, NAME, BUDGETS)
-        found = [(plan.name, plan_point(plan, original, profile)) for plan in plans]
+        variants = {variant.bucket.graph.digest: variant for variant in prepared.buckets[0].variants}
+        found = [(plan.name, plan_point(plan, variants[plan.graph], profile)) for plan in plans]
     rows = [_beside(point, found) for point in points]
     return {
         "model": entry.name,
@@ -87,19 +89,19 @@ def compare(entry: Entry) -> dict[str, Any]:
     }
 
 
-def plan_point(plan: Plan, original: Rewritten, profile: Profile) -> Point:
-    """What the plan is predicted to take, counted as for ONNX Runtime's placements.
+def plan_point(plan: Plan, variant: Rewritten, profile: Profile) -> Point:
+    """What the plan of this variant is predicted to take, counted as for ONNX Runtime's placements.
 
     The profile's run of a whole graph on a GPU leaves out the copies of request and answer: they are added here.
     """
     seconds = plan.predicted_seconds
     if len(plan.stages) == 1 and plan.stages[0].device != HOST:
-        graph, shapes = original.bucket.graph, original.bucket.shapes
+        graph, shapes = variant.bucket.graph, variant.bucket.shapes
         for names in (graph.inputs, graph.outputs):
             nbytes = sum(graph.value_bytes(name, shapes) for name in names)
             copy = next(item for item in profile.transfers if HOST in (item.source, item.target))
             seconds += copy.latency_seconds + nbytes / copy.bytes_per_second
-    return Point(seconds, plan.gpu_bytes.total - plan.gpu_bytes.context)
+    return Point(seconds, bytes_for_one(plan.gpu_bytes, variant.bucket, plan.stages))
 
 
 def beats(plan: Point, other: Point) -> bool:

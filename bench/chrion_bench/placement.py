@@ -13,7 +13,7 @@ from math import isfinite
 
 import networkx as nx
 
-from chrion_api import Optimization, Profile, Stage
+from chrion_api import GpuBytes, Optimization, Profile, Stage
 from chrion_planner.costs import Bucket, Costs, costs
 from chrion_planner.memory import gpu_bytes, peak_bytes
 from chrion_planner.partition import HOST, Place, Problem, StagePlan, simulate
@@ -80,7 +80,7 @@ def _seconds(problem: Problem, device: str, runs: Sequence[tuple[bool, tuple[int
 
 
 def _bytes(bucket: Bucket, work: Costs, device: str, runs: Sequence[tuple[bool, tuple[int, ...]]]) -> int:
-    """As plans are counted, but with each value held once: a plan holds what its stages pass on for two requests."""
+    """As plans are counted, for one request in flight."""
     stages = [
         Stage(nodes=tuple(sorted(node for task in run for node in work.members[task])), lanes=(f"{device}/0",))
         for on, run in runs
@@ -90,5 +90,12 @@ def _bytes(bucket: Bucket, work: Costs, device: str, runs: Sequence[tuple[bool, 
     for task, nodes in enumerate(work.members):
         per_node[nodes[0]] = work.problem.memory[device][task]
     found = gpu_bytes(bucket.graph, bucket.shapes, stages, {device: per_node}, context=0)
-    inner = max(peak_bytes(bucket.graph, bucket.shapes, stage.nodes) for stage in stages)
-    return found.weights + (found.activations - inner) // SLOTS + inner
+    return bytes_for_one(found, bucket, stages)
+
+
+def bytes_for_one(taken: GpuBytes, bucket: Bucket, stages: Sequence[Stage]) -> int:
+    """GPU bytes with one request in flight, without the context: a plan binds values for SLOTS of them."""
+    inner = max(
+        (peak_bytes(bucket.graph, bucket.shapes, stage.nodes) for stage in stages if stage.device != HOST), default=0
+    )
+    return taken.weights + (taken.activations - inner) // SLOTS + inner if taken.total else 0

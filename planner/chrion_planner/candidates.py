@@ -1,7 +1,7 @@
 """Candidate plans of one bucket: every single device, and what each algorithm makes of each rewritten graph."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chrion_api import Optimization, Plan, Profile, Rewrite, Stage
@@ -10,6 +10,7 @@ from chrion_planner.costs import Bucket, Costs, costs
 from chrion_planner.memory import gpu_bytes
 from chrion_planner.partition import (
     HOST,
+    Algorithm,
     Budget,
     Problem,
     Simulation,
@@ -22,8 +23,12 @@ from chrion_planner.partition import (
 )
 from chrion_planner.predict import predicted
 
-MEMORY_STEPS = (0.75, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05)
+MEMORY_STEPS = tuple(percent / 100 for percent in range(95, 0, -5))
 """Parts of what the whole model takes on a GPU, as budgets for the frontier's smaller plans (ε-constraint)."""
+_EXACT_STEPS = (0.75, 0.5, 0.25, 0.1)
+"""Those of them that are worth solving exactly, which takes a hundred times as long."""
+
+_ALGORITHMS: Mapping[str, Algorithm] = {"heft": heft, "milp": milp}
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
     for variant in variants:
         variant_plans = list(_single_devices(variant, profile))
         work = costs(variant.bucket, profile, Optimization.ALL)
-        for name, problem in _problems(work.problem):
-            for algorithm, stages, stopped in _partitions(problem, budget):
+        for name, problem, algorithms in _problems(work.problem):
+            for algorithm, stages, stopped in _partitions(problem, algorithms, budget):
                 truncated |= stopped
                 plan = _plan(f"{algorithm}{name}", variant, profile, work, predicted(work, stages))
                 variant_plans.append(plan)
@@ -61,29 +66,35 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
     return Candidates(tuple(found.values()), truncated)
 
 
-def _problems(problem: Problem) -> Iterator[tuple[str, Problem]]:
-    """The problem on single lanes; with wide work on all lanes; with layers kept whole; with smaller budgets."""
+def _problems(problem: Problem) -> Iterator[tuple[str, Problem, Mapping[str, Algorithm]]]:
+    """The problem on single lanes; with wide work on all lanes; with layers kept whole; with smaller budgets.
+
+    With each the algorithms that are to solve it, by name.
+    """
     free = replace(problem, kin=())
-    yield "", replace(free, wide={})
+    yield "", replace(free, wide={}), _ALGORITHMS
     if problem.wide:
-        yield "-wide", free
+        yield "-wide", free, _ALGORITHMS
     if any(number is not None for number in problem.kin):
-        yield "-layered", problem
+        yield "-layered", problem, _ALGORITHMS
     for device in problem.devices:
         if device == HOST:
             continue
         whole = problem.bytes_taken(device, range(len(problem.tasks)))
         for step in MEMORY_STEPS:
             limit = {**problem.budget, device: int(whole * step)}
-            yield f"-{round(step * 100)}%-of-{device}", replace(free, budget=limit)
+            algorithms = _ALGORITHMS if step in _EXACT_STEPS else {"heft": heft}
+            yield f"-{round(step * 100)}%-of-{device}", replace(free, budget=limit), algorithms
 
 
-def _partitions(problem: Problem, budget: Budget) -> Iterator[tuple[str, tuple[StagePlan, ...], bool]]:
+def _partitions(
+    problem: Problem, algorithms: Mapping[str, Algorithm], budget: Budget
+) -> Iterator[tuple[str, tuple[StagePlan, ...], bool]]:
     """What each algorithm makes of the coarsened problem, as stages of the original."""
     if len(problem.lanes) < 2:
         return
     small = coarsen(problem, cheap_seconds=max(problem.handoff.values()))
-    for name, algorithm in (("heft", heft), ("milp", milp)):
+    for name, algorithm in algorithms.items():
         schedule = algorithm(small.problem, budget)
         if schedule is not None:
             yield name, tuple(small.expand(group(small.problem, schedule).stages)), schedule.truncated
