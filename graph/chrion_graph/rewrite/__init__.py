@@ -1,12 +1,13 @@
 """The registry of rewrites: exact transformations of a graph, each replayable from its name and parameters."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 from chrion_api import Rewrite
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite import reroll, split_directions, wavefront
+from chrion_graph.rewrite import hoist, join_steps, reroll, split_directions, split_wide, wavefront
 
 MOST_WAYS = 8
 """Ways to rewrite one graph that are looked at: each is profiled, planned and perhaps measured."""
@@ -24,19 +25,62 @@ class Rewriter(Protocol):
         """The rewritten graph. Raises RewriteError where the parameters do not fit."""
 
 
-REWRITES: dict[str, Rewriter] = {module.NAME: module for module in (reroll, split_directions, wavefront)}
+Way = tuple[tuple[Rewrite, ...], Graph]
+"""Rewrites, and the graph that they make."""
+
+_ROLLING: tuple[Rewriter, ...] = (reroll, join_steps)
+"""Rewrites that make layers of single steps."""
+
+REWRITES: dict[str, Rewriter] = {
+    module.NAME: module for module in (*_ROLLING, split_directions, wavefront, hoist, split_wide)
+}
 """In the order in which they are applied: each may open the way for the next."""
 
 
-def ways(graph: Graph) -> tuple[tuple[tuple[Rewrite, ...], Graph], ...]:
-    """The graph as it is, and rewritten in every way that applies, one rewrite after another, up to MOST_WAYS."""
-    found: list[tuple[tuple[Rewrite, ...], Graph]] = [((), graph)]
-    for name, module in REWRITES.items():
-        for before, start in list(found):
-            for parameters in module.propose(start):
-                rewrite = Rewrite(name=name, parameters=dict(parameters))
-                found.append(((*before, rewrite), module.apply(start, rewrite.parameters)))
-    return tuple(found[:MOST_WAYS])
+def ways(graph: Graph) -> tuple[Way, ...]:
+    """The graph as it is, and up to MOST_WAYS - 1 that differ from it and from one another, the most promising first.
+
+    What makes layers of steps comes first, and the others go on from what it made: of all rewrites it gains the most,
+    and what can be one layer is not worth cutting up in other ways. Of the others, each is tried on what has been
+    rewritten most first, in the order of REWRITES. None is applied whose result is not looked at.
+    """
+    return tuple(islice(_distinct(_ways(graph)), MOST_WAYS))
+
+
+def _ways(graph: Graph) -> Iterator[Way]:
+    yield (), graph
+    rolled: Way = (), graph
+    for module in _ROLLING:
+        rolled = next(_each(module, rolled), rolled)
+    found: Iterator[Way] = iter((rolled,))
+    for module in REWRITES.values():
+        found = found if module in _ROLLING else _further(module, found)
+    yield from found
+
+
+def _further(module: Rewriter, found: Iterator[Way]) -> Iterator[Way]:
+    """All ways so far, and then each of them rewritten further."""
+    seen = []
+    for way in found:
+        seen.append(way)
+        yield way
+    for way in sorted(seen, key=lambda way: -len(way[0])):
+        yield from _each(module, way)
+
+
+def _each(module: Rewriter, way: Way) -> Iterator[Way]:
+    before, start = way
+    for parameters in module.propose(start):
+        rewrite = Rewrite(name=module.NAME, parameters=dict(parameters))
+        yield (*before, rewrite), module.apply(start, rewrite.parameters)
+
+
+def _distinct(found: Iterator[Way]) -> Iterator[Way]:
+    digests = set()
+    for way in found:
+        if way[1].digest not in digests:
+            digests.add(way[1].digest)
+            yield way
 
 
 def replay(graph: Graph, rewrites: Sequence[Rewrite]) -> Graph:

@@ -10,10 +10,11 @@ from typing import Any
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
-from chrion_graph.bodies import node_reads
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.types import RECURRENT, TensorType, tensor_bytes
+from chrion_graph.rewrite.constants import Constants
+from chrion_graph.rewrite.rebuild import rebuilt
+from chrion_graph.types import RECURRENT, TensorType
 
 NAME = "split-directions"
 
@@ -37,14 +38,10 @@ def apply(graph: Graph, parameters: Mapping[str, Any]) -> Graph:
         isinstance(index, int) and 0 <= index < len(graph.nodes) and _splittable(graph, index) for index in chosen
     ):
         raise RewriteError(f"{NAME}: nodes {chosen} are not bidirectional recurrent nodes of this graph")
-    model = onnx.ModelProto()
-    model.CopyFrom(graph.model)
-    splitter = _Splitter(graph, model.graph)
-    del model.graph.node[:]
+    splitter, wanted, nodes = _Splitter(graph), set(chosen), list[NodeProto]()
     for index, node in enumerate(graph.nodes):
-        model.graph.node.extend(splitter.split(node) if index in chosen else [node])
-    splitter.drop_unused_constants()
-    return Graph(model, graph.folder)
+        nodes.extend(splitter.split(node) if index in wanted else [node])
+    return rebuilt(graph, nodes, splitter.constants.tensors, splitter.infos)
 
 
 def _splittable(graph: Graph, index: int) -> bool:
@@ -65,9 +62,10 @@ def _splittable(graph: Graph, index: int) -> bool:
 class _Splitter:
     """Rewrites nodes of one graph; gathers the constants and types that the new nodes need."""
 
-    def __init__(self, graph: Graph, target: onnx.GraphProto) -> None:
+    def __init__(self, graph: Graph) -> None:
+        self.constants = Constants(graph.folder)
+        self.infos: list[onnx.ValueInfoProto] = []
         self._graph = graph
-        self._target = target
         self._halves: dict[str, tuple[str, str]] = {}
 
     def split(self, node: NodeProto) -> Iterator[NodeProto]:
@@ -102,11 +100,12 @@ class _Splitter:
         self._halves[name] = halves
         constant = self._graph.constants.get(name)
         if constant is not None:
-            self._target.initializer.extend(_halved(constant, halves))
+            for side, half in enumerate(halves):
+                self.constants.rows(half, constant, side, side + 1)
             return
         self._declare(name, halves, 0)
         splits = f"{name}/splits"
-        self._target.initializer.append(helper.make_tensor(splits, TensorProto.INT64, [2], [1, 1]))
+        self.constants.tensors.append(helper.make_tensor(splits, TensorProto.INT64, [2], [1, 1]))
         yield helper.make_node("Split", [name, splits] if self._opset() >= 13 else [name], list(halves), axis=0)
 
     def _opset(self) -> int:
@@ -116,14 +115,7 @@ class _Splitter:
         kind = self._graph.types[whole]
         shape = kind.shape and (*kind.shape[:axis], 1, *kind.shape[axis + 1 :])
         for half in halves:
-            self._target.value_info.append(helper.make_value_info(half, TensorType(kind.element, shape).to_proto()))
-
-    def drop_unused_constants(self) -> None:
-        """Leave out weights that only the split nodes read."""
-        used = {name for node in self._target.node for name in node_reads(node)}
-        kept = [tensor for tensor in self._target.initializer if tensor.name in used]
-        del self._target.initializer[:]
-        self._target.initializer.extend(kept)
+            self.infos.append(helper.make_value_info(half, TensorType(kind.element, shape).to_proto()))
 
 
 def _attributes(node: NodeProto, side: int, direction: str) -> dict[str, Any]:
@@ -133,20 +125,3 @@ def _attributes(node: NodeProto, side: int, direction: str) -> dict[str, Any]:
         half = len(found["activations"]) // 2
         found["activations"] = found["activations"][side * half : (side + 1) * half]
     return found
-
-
-def _halved(tensor: TensorProto, names: tuple[str, str]) -> Iterator[TensorProto]:
-    """The two slices of a constant on axis 0; external data is referred to, not copied."""
-    dims = [1, *tensor.dims[1:]]
-    size = tensor_bytes(tensor.data_type, tuple(dims))
-    for side, name in enumerate(names):
-        half = TensorProto(name=name, data_type=tensor.data_type, dims=dims)
-        if tensor.data_location == TensorProto.EXTERNAL:
-            entries = {entry.key: entry.value for entry in tensor.external_data}
-            offset = int(entries.get("offset", "0")) + side * size
-            half.data_location = TensorProto.EXTERNAL
-            for key, value in (("location", entries["location"]), ("offset", str(offset)), ("length", str(size))):
-                half.external_data.add(key=key, value=value)
-        else:
-            half.raw_data = onnx.numpy_helper.to_array(tensor)[side : side + 1].tobytes()
-        yield half

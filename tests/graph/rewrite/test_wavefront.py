@@ -110,8 +110,8 @@ GLUE: dict[str, Callable[[GraphBuilder, str], str]] = {
 
 
 class TestProposals:
-    def test_it_is_the_last_rewrite(self) -> None:
-        assert list(REWRITES)[-1] == "wavefront"
+    def test_it_comes_after_what_makes_and_parts_layers(self) -> None:
+        assert list(REWRITES)[:4] == ["re-roll", "join-steps", "split-directions", "wavefront"]
 
     @pytest.mark.parametrize(("steps", "counts"), [(31, []), (32, [4]), (63, [4]), (64, [4, 8]), ("seq", [4, 8])])
     def test_chunks_hold_eight_steps_where_the_length_is_known(
@@ -127,7 +127,7 @@ class TestProposals:
         "model",
         [
             layers("LSTM", depth=1),
-            layers("LSTM", inputs={4: "lengths"}),
+            layers("LSTM", "reverse", inputs={4: "lengths"}),
             layers("LSTM", glue=lambda graph, y: graph.node("Relu", graph.node("Squeeze", y, graph.constant(1)))),
             layers(  # time and batch change places
                 "GRU",
@@ -145,7 +145,7 @@ class TestProposals:
                 glue=lambda graph, y: graph.node("Reshape", y, graph.constant(32, 2, 8)),
             ),
         ],
-        ids=["one layer", "sequence_lens", "not only shape", "time and batch swapped", "steps mixed"],
+        ids=["one layer", "reverse with sequence_lens", "not only shape", "time and batch swapped", "steps mixed"],
     )
     def test_what_is_no_stack_is_left_alone(self, load: Load, model: onnx.ModelProto) -> None:
         assert list(wavefront.propose(load(model))) == []
@@ -265,6 +265,33 @@ class TestAnswers:
     def test_attributes_and_peepholes(self, load: Load, kind: Kind, attributes: dict[str, Any]) -> None:
         model = layers(kind, **attributes)
         check(model, load(model), feeds_of(model, 14))
+
+    @pytest.mark.parametrize(("steps", "opset"), [(32, 17), (37, 12), ("seq", 17), ("seq", 18)])
+    @pytest.mark.parametrize("initial", ["", "input"])
+    @pytest.mark.parametrize("kind", GATES)
+    def test_lengths_of_sequences(self, load: Load, kind: Kind, initial: str, steps: int | str, opset: int) -> None:
+        """ONNX Runtime answers a sequence of length zero with a zero state, even where there is an initial one."""
+        batch = 6 if steps == 37 else "batch"
+        model = layers(kind, depth=3, steps=steps, batch=batch, initial=initial, tap=True, inputs={4: "lengths"})
+        model = older(model, opset) if opset < 18 else model
+        model.opset_import[0].version = opset
+        graph = load(model)
+        whole = session(model)
+        for count in (4, 8):
+            found = in_chunks(graph, count)
+            chunked = session(found.model, found.folder)
+            for length in (steps,) if isinstance(steps, int) else (1, 3, 9, 32):
+                feeds = feeds_of(model, length, 6)
+                for lengths in ([0, 1, length, length // 2, length // 4, length - 1], [0] * 6, [1] * 6):
+                    feeds["lengths"] = np.array(lengths, np.int32)
+                    assert_equal(answers(chunked, feeds), answers(whole, feeds))
+
+    def test_layers_of_which_one_alone_has_lengths(self, load: Load) -> None:
+        model = layers("LSTM", steps=32, batch=2, initial="constant", inputs={4: "lengths"})
+        next(node for node in model.graph.node if node.op_type == "LSTM").input[4] = ""
+        graph = in_chunks(load(model), 4)
+        feeds = feeds_of(model, 32) | {"lengths": np.array([0, 19], np.int32)}
+        assert_equal(node_by_node(graph, feeds), answers(session(model), feeds))
 
     def test_two_stacks_of_which_one_begins_with_the_states_of_the_other(self, load: Load) -> None:
         case = next(case for case in cases(small=True, family="encoder-decoder") if "-l2-" in case.name)

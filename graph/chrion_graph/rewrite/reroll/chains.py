@@ -4,12 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite.reroll.cells import Cell, Cells, Role
+from chrion_graph.rewrite.reroll.cycles import without_cycles
 from chrion_graph.rewrite.reroll.reading import Reading
 
 SHORTEST = 3
@@ -66,6 +66,16 @@ class Chain:
         last = self.cells[-1].memory
         return (*(cell.output for cell in self.cells), *((last[1],) if last else ()))
 
+    @property
+    def nodes(self) -> set[int]:
+        """All nodes of its cells."""
+        return {node for cell in self.cells for node in cell.nodes}
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Every hidden state."""
+        return tuple(cell.output for cell in self.cells)
+
 
 def find_chains(reading: Reading) -> list[Chain]:
     """All chains that one layer each can stand for at the same time, in an order in which the layers can run."""
@@ -73,7 +83,7 @@ def find_chains(reading: Reading) -> list[Chain]:
         return []
     cells = Cells(reading)
     chains = _with_folded_starts(list(_paths(cells, reading.graph)), cells, reading)
-    return _without_cycles([chain for chain in _fitting(chains, reading) if chain.inputs[0]], reading.graph)
+    return without_cycles([chain for chain in _fitting(chains, reading) if chain.inputs[0]], reading.graph)
 
 
 def _paths(cells: Cells, graph: Graph) -> Iterator[Chain]:
@@ -247,54 +257,3 @@ def _agree(sizes: set[int | str | None]) -> bool:
     """Whether batch sizes may be the same: one that is 1 beside an open one is spread over it."""
     numbers = {size for size in sizes if isinstance(size, int)}
     return len(numbers) <= 1 and not (1 in numbers and len(sizes) > 1)
-
-
-def _without_cycles(chains: list[Chain], graph: Graph) -> list[Chain]:
-    """Leave out chains whose input at one step depends on their output at another, by themselves or together."""
-    while True:
-        dag = _contracted(chains, graph)
-        tangled = [
-            sorted((-1 - member for member in part if member < 0), reverse=True)
-            for part in nx.strongly_connected_components(dag)
-            if len(part) > 1 or any(dag.has_edge(member, member) for member in part)
-        ]
-        if not tangled:
-            return [chains[-1 - member] for member in nx.topological_sort(dag) if member < 0]
-        dropped: set[int] = set()
-        for members in tangled:
-            dropped |= {member for member in members if _feeds_itself(chains[member], graph)} or {members[0]}
-        chains = [chain for position, chain in enumerate(chains) if position not in dropped]
-
-
-def _contracted(chains: Sequence[Chain], graph: Graph) -> "nx.DiGraph[int]":
-    """Which node needs which when layers take the place of chains; the n-th layer is -1 - n."""
-    producer = dict(graph.producer)
-    for position, chain in enumerate(chains):
-        producer |= dict.fromkeys(chain.writes, -1 - position)
-    replaced = {graph.producer[name] for chain in chains for name in chain.writes}
-    dag: nx.DiGraph[int] = nx.DiGraph()
-    reads = [(index, names) for index, names in enumerate(graph.reads) if index not in replaced]
-    for index, names in (*reads, *((-1 - position, sorted(chain.reads)) for position, chain in enumerate(chains))):
-        dag.add_node(index)
-        dag.add_edges_from((producer[name], index) for name in names if name in producer)
-    return dag
-
-
-def _feeds_itself(chain: Chain, graph: Graph) -> bool:
-    """Whether a chain alone reads what depends on what it makes."""
-    wanted = {graph.producer[name] for name in chain.reads if name in graph.producer}
-    last = max(wanted, default=-1)
-    inner = {node for cell in chain.cells for node in cell.nodes}
-    open_nodes = [graph.producer[cell.output] for cell in chain.cells]
-    if wanted & set(open_nodes):
-        return True
-    seen: set[int] = set()
-    while open_nodes:
-        for name in graph.writes[open_nodes.pop()]:
-            for reader in graph.consumers.get(name, ()):
-                if reader in wanted:
-                    return True
-                if reader < last and reader not in seen and reader not in inner:
-                    seen.add(reader)
-                    open_nodes.append(reader)
-    return False

@@ -12,7 +12,6 @@ from chrion_graph.types import TensorType
 
 Shape = tuple[int | str | None, ...]
 
-_NEW = "re-roll"
 _BEGINNING = -(2**63) + 1
 """Where a Slice stops that goes back to index 0."""
 
@@ -23,12 +22,15 @@ class Emitter:
     Every method returns the name of the value that it makes: `name`, which the graph knows already, or a new one.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, prefix: str) -> None:
+        """All names that it makes up begin with `prefix`."""
         self.nodes: list[NodeProto] = []
         self.infos: list[onnx.ValueInfoProto] = []
         self.tensors: list[TensorProto] = []
         self._reading = reading
+        self._prefix = prefix
         self._shapes: dict[str, Shape] = {}
+        self._elements: dict[str, int] = {}
         self._made: dict[object, str] = {}
         self._squeezed: dict[str, tuple[str, int]] = {}
         graph = reading.graph
@@ -37,7 +39,7 @@ class Emitter:
     def fresh(self, what: str) -> str:
         """A name that no value has."""
         number = len(self._taken)
-        while (name := f"{_NEW}/{what}_{number}") in self._taken:
+        while (name := f"{self._prefix}/{what}_{number}") in self._taken:
             number += 1
         self._taken.add(name)
         return name
@@ -48,17 +50,22 @@ class Emitter:
         return found if found is not None and len(found) == axes else (None,) * axes
 
     def node(self, op_type: str, inputs: Sequence[str], shapes: Sequence[Shape], **attributes: Any) -> list[str]:
-        """Add a node; one output for each shape."""
+        """Add a node; one output for each shape, of the first input's element type."""
+        element = self._elements.get(inputs[0]) or self._reading.element(inputs[0])
         names = [self.fresh(op_type) for _ in shapes]
         for name, shape in zip(names, shapes, strict=True):
-            self._shapes[name] = shape
-            self.infos.append(helper.make_value_info(name, TensorType(TensorProto.FLOAT, shape).to_proto()))
+            self._shapes[name], self._elements[name] = shape, element
+            self.infos.append(helper.make_value_info(name, TensorType(element, shape).to_proto()))
         self.nodes.append(helper.make_node(op_type, inputs, names, name=names[0], **attributes))
         return names
 
+    def integers(self, *numbers: int) -> str:
+        """A constant vector of integers."""
+        return self._integers(np.array(numbers))
+
     def squeeze(self, value: str, axis: int, name: str = "") -> str:
         """Without one of three or four axes."""
-        shape = self._shapes[value]
+        shape = self._shapes.get(value) or self.shape(value, 3)
         inputs, attributes = self._axes(value, axis)
         made = self._one("Squeeze", inputs, (*shape[:axis], *shape[axis + 1 :]), name, **attributes)
         self._squeezed[made] = (value, axis)
@@ -81,7 +88,7 @@ class Emitter:
         bounds = (start, stop if stop >= 0 else _BEGINNING, axis, step)
         shape = list(self.shape(value, 3))
         shape[axis] = count
-        inputs = [value, *(self._vector(number) for number in bounds)]
+        inputs = [value, *(self.integers(number) for number in bounds)]
         return self._one("Slice", inputs, tuple(shape), name)
 
     def concat(self, values: Sequence[str], axis: int, name: str = "") -> str:
@@ -116,10 +123,7 @@ class Emitter:
     def _axes(self, value: str, axis: int) -> tuple[list[str], dict[str, Any]]:
         if self._reading.opset < 13:
             return [value], {"axes": [axis]}
-        return [value, self._vector(axis)], {}
-
-    def _vector(self, number: int) -> str:
-        return self._integers(np.array([number]))
+        return [value, self.integers(axis)], {}
 
     def _integers(self, values: "np.ndarray[Any, np.dtype[np.int64]]") -> str:
         known = (values.shape, values.tobytes())

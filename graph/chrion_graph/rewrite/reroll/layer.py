@@ -1,14 +1,14 @@
 """Put one recurrent node in the place of each chain of cells, and leave out what nobody reads any more."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-import networkx as nx
 import numpy as np
 import onnx
 from onnx import NodeProto
 
 from chrion_graph.bodies import node_reads
 from chrion_graph.graph import Graph
+from chrion_graph.rewrite.rebuild import needed, rebuilt
 from chrion_graph.rewrite.reroll.chains import Chain
 from chrion_graph.rewrite.reroll.emitter import Emitter
 from chrion_graph.rewrite.reroll.reading import Reading, integer
@@ -29,7 +29,7 @@ def rolled(reading: Reading, chains: Sequence[Chain]) -> Graph:
 class _Rolling:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._emitter = Emitter(reading)
+        self._emitter = Emitter(reading, "re-roll")
         self._sequences = Sequences(reading, self._emitter)
         self._weights = Weights(reading)
         self._replaced: set[int] = set()
@@ -112,38 +112,20 @@ class _Rolling:
 
     def finished(self) -> Graph:
         """The new graph, without nodes and constants that nobody reads."""
-        graph = self._reading.graph
-        kept = [node for index, node in enumerate(graph.nodes) if index not in self._replaced]
-        nodes = _in_order(_live([*kept, *self._emitter.nodes], graph.outputs))
-        read = {name for node in nodes for name in node_reads(node)} | graph.outputs.keys()
-        for node in self._emitter.nodes:
-            _without_unread_outputs(node, read)
         self._weights.save()
-        model = onnx.ModelProto()
-        model.CopyFrom(graph.model)
-        del model.graph.node[:]
-        model.graph.node.extend(nodes)
-        made = {name for node in nodes for name in node.output}
-        tensors = [*graph.model.graph.initializer, *self._emitter.tensors, *self._weights.tensors]
-        del model.graph.initializer[:]
-        model.graph.initializer.extend(tensor for tensor in tensors if tensor.name in read)
-        infos = [*graph.model.graph.value_info, *self._emitter.infos]
-        del model.graph.value_info[:]
-        model.graph.value_info.extend(info for info in infos if info.name in made)
-        return Graph(model, graph.folder)
+        return finished(self._reading.graph, self._replaced, self._emitter, self._weights.tensors)
 
 
-def _live(nodes: Sequence[NodeProto], outputs: Iterable[str]) -> list[NodeProto]:
-    """The nodes that the outputs need."""
-    maker = {name: index for index, node in enumerate(nodes) for name in node.output if name}
-    live: set[int] = set()
-    wanted = list(outputs)
-    while wanted:
-        index = maker.get(wanted.pop())
-        if index is not None and index not in live:
-            live.add(index)
-            wanted.extend(node_reads(nodes[index]))
-    return [node for index, node in enumerate(nodes) if index in live]
+def finished(
+    graph: Graph, replaced: Collection[int], emitter: Emitter, tensors: Iterable[onnx.TensorProto] = ()
+) -> Graph:
+    """The graph with what the emitter made in place of some nodes."""
+    kept = [node for index, node in enumerate(graph.nodes) if index not in replaced]
+    nodes = needed([*kept, *emitter.nodes], graph.outputs)
+    read = {name for node in nodes for name in node_reads(node)} | graph.outputs.keys()
+    for node in emitter.nodes:
+        _without_unread_outputs(node, read)
+    return rebuilt(graph, nodes, (*emitter.tensors, *tensors), emitter.infos)
 
 
 def _without_unread_outputs(node: NodeProto, read: set[str]) -> None:
@@ -154,12 +136,3 @@ def _without_unread_outputs(node: NodeProto, read: set[str]) -> None:
             names.pop()
         del node.output[:]
         node.output.extend(names)
-
-
-def _in_order(nodes: Sequence[NodeProto]) -> list[NodeProto]:
-    maker = {name: index for index, node in enumerate(nodes) for name in node.output if name}
-    dag: nx.DiGraph[int] = nx.DiGraph()
-    for index, node in enumerate(nodes):
-        dag.add_node(index)
-        dag.add_edges_from((maker[name], index) for name in node_reads(node) if name in maker)
-    return [nodes[index] for index in nx.lexicographical_topological_sort(dag)]

@@ -109,6 +109,13 @@ class Reading:
         kind = self.graph.types.get(value)
         return kind.shape if kind else None
 
+    def element(self, value: str) -> int:
+        """The element type of a value or a constant; of 32-bit floats where it is not known."""
+        if value in self.constants:
+            return int(self.constants[value].data_type)
+        kind = self.graph.types.get(value)
+        return kind.element if kind else TensorProto.FLOAT
+
     def weight(self, view: View) -> npt.NDArray[np.float32]:
         """A part of a weight as [features, units]."""
         whole = self.array(view.weight)

@@ -63,6 +63,10 @@ class Sequences:
         """Whether any of these, or of what they are made of side by side, comes out of a new layer."""
         return any(part in self._rolled for value in values for part in (value, *self._joined(value)))
 
+    def within(self, values: Sequence[str]) -> bool:
+        """Whether any of these is a step of a sequence."""
+        return any(self._origins(value) for value in values)
+
     def backward(self, steps: Sequence[Sequence[str]]) -> bool:
         """Whether the inputs of some steps lie against the steps' order in their sequences."""
         return self._pieces(steps[::-1]) < self._pieces(steps)
@@ -131,13 +135,15 @@ class Sequences:
         return self._origin(node.input[0], axis, numbers[0]) if numbers and len(numbers) == 1 else None
 
     def _squeezed(self, value: str) -> Origin | None:
-        """Out of a Slice, Split or Gather that leaves an axis of size 1, and a Squeeze that takes it away."""
+        """Out of a part of a sequence with an axis of size 1, and a Squeeze that takes it away."""
         outer = self._reading.maker(value, "Squeeze")
         axis = self._reading.axis(outer, 1) if outer is not None else None
         if outer is None or axis is None:
             return None
-        inner = outer.input[0]
-        axis += 3 if axis < 0 else 0
+        return self.part(outer.input[0], axis + 3 if axis < 0 else axis)
+
+    def part(self, inner: str, axis: int) -> Origin | None:
+        """Where a value of three axes, of which this has size 1, is found by a Slice, Split or Gather."""
         if (node := self._reading.maker(inner, "Gather")) is not None:
             return self._gathered(node, axis) if integer(node, "axis", 0) in (axis, axis - 3) else None
         if (node := self._reading.maker(inner, "Slice")) is not None:

@@ -1,35 +1,29 @@
 """The weights of recurrent layers in ONNX's layout, put together from the parts that the gates of a cell use."""
 
-import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
-from chrion_graph.files import write_aside
+from chrion_graph.rewrite.constants import Constants, refer
 from chrion_graph.rewrite.reroll.cells import Role
 from chrion_graph.rewrite.reroll.chains import Chain
 from chrion_graph.rewrite.reroll.reading import Reading, View
 from chrion_graph.types import tensor_bytes
 
-_INLINE_BYTES = 2048
-_ALIGNMENT = 64
-
 Block = tuple[View, ...]
 """What one input is multiplied with for one gate: the sum of these, or nothing."""
 
 
-class Weights:
+class Weights(Constants):
     """The new constants of a rewritten graph; layers with the same weights share them."""
 
     def __init__(self, reading: Reading) -> None:
-        self.tensors: list[TensorProto] = []
+        super().__init__(reading.graph.folder)
         self._reading = reading
         self._names: dict[object, str] = {}
-        self._blob = bytearray()
-        self._aside: list[tuple[TensorProto, int]] = []
 
     def from_input(self, chain: Chain, name: str) -> str:
         """W, [1, gates * hidden, features of all inputs side by side]."""
@@ -52,27 +46,6 @@ class Weights:
             added.append(values[-1] if kind.op_type == "GRU" else np.zeros_like(given[0]))
             self._names[kind, parts] = self.add(name, np.concatenate(given + added)[None])
         return self._names[kind, parts]
-
-    def add(self, name: str, values: npt.NDArray[np.float32]) -> str:
-        """A new constant, under this name."""
-        if values.nbytes <= _INLINE_BYTES:
-            self.tensors.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-            return name
-        self._blob.extend(bytes(-len(self._blob) % _ALIGNMENT))
-        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=values.shape)
-        self.tensors.append(tensor)
-        self._aside.append((tensor, len(self._blob)))
-        self._blob.extend(values.astype("<f4").tobytes())
-        return name
-
-    def save(self) -> None:
-        """Write the large ones to a file beside the model that is named by its content. Raises WriteFailed."""
-        if self._aside:
-            file = f"weights-{hashlib.sha256(self._blob).hexdigest()[:16]}.bin"
-            if not (self._reading.graph.folder / file).exists():
-                write_aside(self._reading.graph.folder / file, bytes(self._blob))
-            for tensor, offset in self._aside:
-                _refer(tensor, file, offset)
 
     def _matrix(self, roles: Sequence[Role], gates: tuple[int, ...], hidden: int, name: str) -> str:
         """The weights of some gates for inputs side by side, each block as [hidden, features]."""
@@ -106,13 +79,6 @@ class Weights:
         entries = {entry.key: entry.value for entry in source.external_data}
         tensor = TensorProto(name=name, data_type=source.data_type, dims=(1, stop - start, source.dims[1]))
         row = tensor_bytes(source.data_type, (source.dims[1],))
-        _refer(tensor, entries["location"], int(entries.get("offset", "0")) + start * row)
+        refer(tensor, entries["location"], int(entries.get("offset", "0")) + start * row)
         self.tensors.append(tensor)
         return True
-
-
-def _refer(tensor: TensorProto, location: str, offset: int) -> None:
-    size = tensor_bytes(tensor.data_type, tuple(tensor.dims))
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", str(offset)), ("length", str(size))):
-        tensor.external_data.add(key=key, value=value)

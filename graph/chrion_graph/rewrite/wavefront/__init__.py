@@ -5,7 +5,7 @@ computes what it did before, so the rewrite is exact. All chunks of a layer read
 that stages made of them can share a session. The schedule is that of Appleyard, Kočiský, Blunsom: Optimizing
 performance of recurrent neural networks on GPUs (arXiv 1604.01946), on chunks where they have single steps.
 
-Not touched are bidirectional layers, whose directions meet after every layer, and layers with `sequence_lens`.
+Not touched are bidirectional layers, whose directions meet after every layer, and reverse layers with `sequence_lens`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,12 +13,11 @@ from typing import Any
 
 import onnx
 
-from chrion_graph.bodies import node_reads
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
+from chrion_graph.rewrite.rebuild import rebuilt
 from chrion_graph.rewrite.wavefront.chunks import chunked
 from chrion_graph.rewrite.wavefront.stacks import Stack, find_stacks, hidden_size, known_steps
-from chrion_graph.tidy import tidy
 
 NAME = "wavefront"
 
@@ -27,6 +26,9 @@ FEWEST_STEPS = 8
 WIDE = 256
 """Width of a state from which on a chunk is worth handing over eight times."""
 
+MOST_PIECES = 4096
+"""Chunks of all layers together that are proposed: planning more would take longer than it could gain."""
+
 
 def propose(graph: Graph) -> Iterator[Mapping[str, Any]]:
     """All stacks in four or eight chunks, as `{"chunks": count, "stacks": [[indices, the lowest layer first]]}`."""
@@ -34,7 +36,7 @@ def propose(graph: Graph) -> Iterator[Mapping[str, Any]]:
     widest = max((hidden_size(graph.nodes[layer.index]) for stack in stacks for layer in stack), default=0)
     for chunks in (8, 4) if widest >= WIDE else (4, 8):
         chosen = [stack for stack in stacks if _holds(graph, stack, chunks * FEWEST_STEPS)]
-        if chosen:
+        if chosen and chunks * sum(map(len, chosen)) <= MOST_PIECES:
             yield {"chunks": chunks, "stacks": [_indices(stack) for stack in chosen]}
 
 
@@ -48,20 +50,16 @@ def apply(graph: Graph, parameters: Mapping[str, Any]) -> Graph:
         raise RewriteError(f"{NAME}: {chosen} are not stacks of recurrent layers of this graph")
     if not all(_holds(graph, stack, chunks) for stack in stacks):
         raise RewriteError(f"{NAME}: there are stacks of fewer than {chunks} time steps among {chosen}")
-    model = onnx.ModelProto()
-    model.CopyFrom(graph.model)
-    del model.graph.node[:]
     last = {stack[-1].index: stack for stack in stacks}
     gone = {layer.index for stack in stacks for layer in stack}
+    added, nodes = onnx.GraphProto(), list[onnx.NodeProto]()
     for index, node in enumerate(graph.nodes):
         if index in last:
-            model.graph.node.extend(chunked(graph, model.graph, last[index], chunks))
+            nodes.extend(chunked(graph, added, last[index], chunks))
         elif index not in gone:
-            model.graph.node.append(node)
+            nodes.append(node)
     # What reads a lower layer may stand before the chunks, and what was only glue is read by nobody any more.
-    tidy(model.graph)
-    _drop_unused_constants(model.graph)
-    return Graph(model, graph.folder)
+    return rebuilt(graph, nodes, added.initializer, added.value_info)
 
 
 def _indices(stack: Stack) -> list[int]:
@@ -72,10 +70,3 @@ def _holds(graph: Graph, stack: Stack, steps: int) -> bool:
     """Whether the stack runs for that many time steps, or for as many as there will be."""
     known = known_steps(graph, stack)
     return known is None or known >= steps
-
-
-def _drop_unused_constants(target: onnx.GraphProto) -> None:
-    used = {name for node in target.node for name in node_reads(node)}
-    kept = [tensor for tensor in target.initializer if tensor.name in used]
-    del target.initializer[:]
-    target.initializer.extend(kept)

@@ -1,15 +1,27 @@
 """Write one stack as chunks: the nodes that take its place, with their constants and types."""
 
+from collections.abc import Mapping
+
 from onnx import GraphProto, NodeProto, helper
 
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite.wavefront.bounds import Bounds, bounds_of, known_bounds
-from chrion_graph.rewrite.wavefront.stacks import Glue, Layer, Stack, direction, hidden_size, known_steps, opset
+from chrion_graph.rewrite.wavefront.lengths import Lengths
+from chrion_graph.rewrite.wavefront.stacks import (
+    Glue,
+    Layer,
+    Stack,
+    direction,
+    hidden_size,
+    known_steps,
+    opset,
+    sequence_lens,
+)
 from chrion_graph.rewrite.wavefront.writer import Writer
 from chrion_graph.types import TensorType
 
-_STATE = 5
-"""Where a recurrent node's inputs for the initial state begin; its outputs for the final one begin at 1."""
+_LENGTHS, _STATE = 4, 5
+"""Where a recurrent node's lengths are, and where its initial states begin; its final states begin at output 1."""
 _END = 2**63 - 1
 
 
@@ -23,7 +35,10 @@ def chunked(graph: Graph, target: GraphProto, stack: Stack, chunks: int) -> list
     else:
         bounds = known_bounds(writer, steps, chunks, reverse)
     zeros = _Zeros(writer, lowest.input[0])
-    layers = [_ChunkedLayer(graph, writer, layer, bounds, zeros) for layer in stack]
+    batch = (graph.types[lowest.input[0]].shape or (None, None))[1]
+    names = dict.fromkeys(sequence_lens(graph.nodes[layer.index]) for layer in stack)
+    lengths = {name: Lengths(writer, name, bounds, batch) for name in names if name}
+    layers = [_ChunkedLayer(graph, writer, layer, bounds, zeros, lengths) for layer in stack]
     for diagonal in range(chunks + len(layers) - 1):
         for depth, layer in enumerate(layers):
             place = diagonal - depth
@@ -72,10 +87,19 @@ class _Zeros:
 class _ChunkedLayer:
     """One layer of a stack: its chunks as far as they are written."""
 
-    def __init__(self, graph: Graph, writer: Writer, layer: Layer, bounds: Bounds, zeros: _Zeros) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        writer: Writer,
+        layer: Layer,
+        bounds: Bounds,
+        zeros: _Zeros,
+        lengths: Mapping[str, Lengths],
+    ) -> None:
         self._graph, self._writer, self._bounds = graph, writer, bounds
         self._glue = layer.glue
         self._node = graph.nodes[layer.index]
+        self._lengths = lengths.get(sequence_lens(self._node))
         self._name = graph.writes[layer.index][0]
         self._input = graph.types[self._node.input[0]]
         shape = self._input.shape or (None, None, None)
@@ -95,11 +119,18 @@ class _ChunkedLayer:
         for position, states in enumerate(self._states):
             inputs[_STATE + position] = states[place]
             states.append(self._final(position, place))
+        given = [states[place + 1] for states in self._states]
+        if self._lengths:
+            inputs[_LENGTHS] = self._lengths.of_chunk[place]
+            given = [f"{name}/given" for name in given] if place else given
         steps = self._node.output[0] and f"{self._node.output[0]}/{place}"
         self._steps.append(steps)
         node.input[:] = inputs
-        node.output[:] = [steps, *(states[place + 1] for states in self._states)]
+        node.output[:] = [steps, *given]
         self._writer.add(node, self._chunk(self._bounds.steps), *[self._state] * len(self._letters))
+        if self._lengths and place:
+            for states, name in zip(self._states, given, strict=True):
+                self._lengths.state(place, states[place], name, states[place + 1], self._state)
 
     def join_steps(self, reverse: bool) -> None:
         """Write all steps as one value, in the order of time."""

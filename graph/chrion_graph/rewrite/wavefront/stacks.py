@@ -7,10 +7,11 @@ import onnx
 from onnx import NodeProto, helper
 
 from chrion_graph.graph import Graph
+from chrion_graph.rewrite.wavefront.lengths import OLDEST_OPSET as LENGTHS_OPSET
 from chrion_graph.types import RECURRENT
 
 GLUE = ("Identity", "Transpose", "Squeeze", "Unsqueeze", "Reshape")
-SEQUENCE_LENS = 4
+_SEQUENCE_LENS = 4
 OLDEST_OPSET = 10
 """Of what the chunks are cut with: Slice with bounds as inputs, Mod."""
 
@@ -63,6 +64,11 @@ def hidden_size(node: NodeProto) -> int:
     return next((attribute.i for attribute in node.attribute if attribute.name == "hidden_size"), 0)
 
 
+def sequence_lens(node: NodeProto) -> str:
+    """The value that holds the lengths of single sequences; "" where all are as long as the time axis."""
+    return node.input[_SEQUENCE_LENS] if len(node.input) > _SEQUENCE_LENS else ""
+
+
 def opset(graph: Graph) -> int:
     """The version of ONNX's own operators."""
     return int(next((item.version for item in graph.model.opset_import if item.domain in ("", "ai.onnx")), 0))
@@ -90,9 +96,8 @@ def _one_direction(graph: Graph, index: int) -> bool:
         and direction(node) in (b"forward", b"reverse")
         and hidden_size(node) > 0
         and not any(attribute.name == "layout" and attribute.i for attribute in node.attribute)
-        # ONNX Runtime answers zeros, not the initial state, for a sequence of length zero, as those become that have
-        # ended before a chunk: the state would be lost on the way.
-        and not (len(node.input) > SEQUENCE_LENS and node.input[SEQUENCE_LENS])
+        # A reverse layer begins at each sequence's own end, which no chunk can.
+        and (not sequence_lens(node) or (direction(node) == b"forward" and opset(graph) >= LENGTHS_OPSET))
         and all(name in graph.types for name in (node.input[0], *graph.writes[index]))
     )
 

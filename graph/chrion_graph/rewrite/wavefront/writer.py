@@ -36,14 +36,17 @@ class Writer:
 
     def integers(self, op_type: str, *inputs: str, size: int = 1, **attributes: Any) -> str:
         """A node of which comes a vector of `size` integers; its name is given back."""
-        kind = TensorType(TensorProto.INT64, (size,))
+        return self.made(op_type, inputs, TensorType(TensorProto.INT64, (size,)), **attributes)
+
+    def made(self, op_type: str, inputs: Sequence[str], kind: TensorType, **attributes: Any) -> str:
+        """A node with one output, whose new name is given back."""
         return self.node(op_type, inputs, self._fresh(), kind, **attributes)
 
     def smaller(self, one: str, other: str, size: int = 1) -> str:
         """The smaller of two vectors of integers, in each place."""
         if self._opset >= 12:  # before that, Min is for floats alone
             return self.integers("Min", one, other, size=size)
-        less = self.node("Less", [one, other], self._fresh(), TensorType(TensorProto.BOOL, (size,)))
+        less = self.made("Less", [one, other], TensorType(TensorProto.BOOL, (size,)))
         return self.integers("Where", less, one, other, size=size)
 
     def single(self, vector: str, size: int) -> list[str]:
@@ -54,6 +57,13 @@ class Writer:
         else:
             node = helper.make_node("Split", [vector], names, axis=0, split=[1] * size)
         self.add(node, *[TensorType(TensorProto.INT64, (1,))] * size)
+        return names
+
+    def parts(self, value: str, count: int, kind: TensorType) -> list[str]:
+        """Equal parts of a value along its first axis."""
+        names = [self._fresh() for _ in range(count)]
+        attributes: dict[str, Any] = {"num_outputs": count} if self._opset >= 18 else {}
+        self.add(helper.make_node("Split", [value], names, axis=0, **attributes), *[kind] * count)
         return names
 
     def constant(self, *values: int) -> str:

@@ -1,0 +1,62 @@
+"""The ways in which a graph is rewritten: which come first, how many, and none for nothing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chrion_bench.families import cases
+from chrion_bench.families.stack import stack
+from chrion_bench.families.unrolled import unrolled
+from chrion_graph import rewrite
+from chrion_graph.graph import Graph
+from chrion_graph.rewrite import REWRITES, replay, split_directions, wavefront, ways
+from tests.support.partition import normalised
+
+
+def names(graph: Graph) -> list[str]:
+    return [" ".join(each.name for each in rewrites) for rewrites, _ in ways(graph)]
+
+
+def test_what_can_be_layers_is_not_cut_up_in_other_ways(tmp_path: Path) -> None:
+    graph = normalised(unrolled("LSTM", 2, 64, 32, 1).build(), tmp_path)
+    assert list(REWRITES["hoist-projections"].propose(graph)), "there would be another way"
+    assert names(graph) == ["", "re-roll", "re-roll wavefront"]
+
+
+def test_others_go_on_from_what_is_rewritten_most(models_dir: Path, tmp_path: Path) -> None:
+    graph = normalised(models_dir / "nsnet2.onnx", tmp_path)
+    assert names(graph) == ["", "wavefront", "wavefront", "wavefront split-wide", "wavefront split-wide", "split-wide"]
+
+
+@pytest.mark.parametrize("family", ["crnn", "encoder-decoder"])
+def test_every_way_can_be_replayed(family: str, tmp_path: Path) -> None:
+    graph = normalised(cases(small=True, family=family)[0].build(), tmp_path)
+    found = ways(graph)
+    assert found[0] == ((), graph)
+    assert all(replay(graph, rewrites).digest == other.digest for rewrites, other in found)
+
+
+def test_no_more_than_asked_for_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = normalised(stack("GRU", "forward", 2, 8, 64, 1).build(), tmp_path)
+    made = []
+
+    def apply(start: Graph, parameters: Mapping[str, Any]) -> Graph:
+        made.append(parameters)
+        return original(start, parameters)
+
+    original = wavefront.apply
+    monkeypatch.setattr(wavefront, "apply", apply)
+    assert len(ways(graph)) == 1 + len(made) == 3
+    made.clear()
+    monkeypatch.setattr(rewrite, "MOST_WAYS", 2)
+    assert len(ways(graph)) == 1 + len(made) == 2
+
+
+def test_the_same_graph_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = normalised(stack("GRU", "bidirectional", 2, 8, 8, 1).build(), tmp_path)
+    again = SimpleNamespace(NAME="again", propose=split_directions.propose, apply=split_directions.apply)
+    monkeypatch.setitem(REWRITES, "again", again)
+    assert names(graph) == ["", "split-directions"]
