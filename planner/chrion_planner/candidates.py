@@ -1,34 +1,25 @@
 """Candidate plans of one bucket: every single device, and what each algorithm makes of each rewritten graph."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from chrion_api import Optimization, Plan, Profile, Rewrite, Stage
 from chrion_graph.graph import Graph
 from chrion_planner.costs import Bucket, Costs, costs
 from chrion_planner.memory import gpu_bytes
-from chrion_planner.partition import (
-    HOST,
-    Algorithm,
-    Budget,
-    Problem,
-    Simulation,
-    StagePlan,
-    coarsen,
-    group,
-    heft,
-    lower_bound,
-    milp,
-)
+from chrion_planner.partition import HOST, Budget, Problem, Simulation, lower_bound, partitions
 from chrion_planner.predict import predicted
 
 MEMORY_STEPS = tuple(percent / 100 for percent in range(95, 0, -5))
 """Parts of what the whole model takes on a GPU, as budgets for the frontier's smaller plans (ε-constraint)."""
-_EXACT_STEPS = (0.75, 0.5, 0.25, 0.1)
-"""Those of them that are worth solving exactly, which takes a hundred times as long."""
+_CAREFUL_STEPS = (0.75, 0.5, 0.25, 0.1)
+"""Those of them that get the whole effort; the others get a part of it and no exact solver."""
+_PART = 10
 
-_ALGORITHMS: Mapping[str, Algorithm] = {"heft": heft, "milp": milp}
+MOST = 3
+"""Partitions of one problem that become plans: what predicts a plan sees more than the search for it did."""
 
 
 @dataclass(frozen=True)
@@ -55,49 +46,45 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
     for variant in variants:
         variant_plans = list(_single_devices(variant, profile))
         work = costs(variant.bucket, profile, Optimization.ALL)
-        for name, problem, algorithms in _problems(work.problem):
-            for algorithm, stages, stopped in _partitions(problem, algorithms, budget):
-                truncated |= stopped
-                plan = _plan(f"{algorithm}{name}", variant, profile, work, predicted(work, stages))
-                variant_plans.append(plan)
-        bound = min(lower_bound(work.problem), *(plan.predicted_seconds for plan in variant_plans))
+        bound = lower_bound(work.problem)
+        for name, problem, effort, most in _problems(work.problem, budget):
+            for found_stages in islice(partitions(problem, effort), most):
+                truncated |= found_stages.truncated
+                stages = predicted(work, found_stages.simulation.stages)
+                variant_plans.append(_plan(f"{found_stages.name}{name}", variant, profile, work, stages))
+                if problem == replace(work.problem, kin=()):  # what is proved of it holds for every plan of the graph
+                    bound = max(bound, found_stages.bound)
+        bound = min(bound, *(plan.predicted_seconds for plan in variant_plans))
         for plan in variant_plans:
             found.setdefault(_key(plan), plan.model_copy(update={"bound_seconds": bound}))
     return Candidates(tuple(found.values()), truncated)
 
 
-def _problems(problem: Problem) -> Iterator[tuple[str, Problem, Mapping[str, Algorithm]]]:
+def _problems(problem: Problem, budget: Budget) -> Iterator[tuple[str, Problem, Budget, int]]:
     """The problem on single lanes; with wide work on all lanes; with layers kept whole; with smaller budgets.
 
-    With each the algorithms that are to solve it, by name.
+    With each the effort that it is worth, and how many plans.
     """
+    if len(problem.lanes) < 2:
+        return
     free = replace(problem, kin=())
-    yield "", replace(free, wide={}), _ALGORITHMS
+    ways = [("", replace(free, wide={}))]
     if problem.wide:
-        yield "-wide", free, _ALGORITHMS
+        ways.append(("-wide", free))
     if any(number is not None for number in problem.kin):
-        yield "-layered", problem, _ALGORITHMS
+        ways.append(("-layered", problem))
+    shared = replace(budget, search_work=budget.search_work // len(ways))
+    for name, one in ways:
+        yield name, one, shared, MOST
+    quick = replace(budget, tasks=0, search_work=budget.search_work // _PART, stage_work=budget.stage_work // _PART)
     for device in problem.devices:
         if device == HOST:
             continue
         whole = problem.bytes_taken(device, range(len(problem.tasks)))
         for step in MEMORY_STEPS:
             limit = {**problem.budget, device: int(whole * step)}
-            algorithms = _ALGORITHMS if step in _EXACT_STEPS else {"heft": heft}
-            yield f"-{round(step * 100)}%-of-{device}", replace(free, budget=limit), algorithms
-
-
-def _partitions(
-    problem: Problem, algorithms: Mapping[str, Algorithm], budget: Budget
-) -> Iterator[tuple[str, tuple[StagePlan, ...], bool]]:
-    """What each algorithm makes of the coarsened problem, as stages of the original."""
-    if len(problem.lanes) < 2:
-        return
-    small = coarsen(problem, cheap_seconds=max(problem.handoff.values()))
-    for name, algorithm in algorithms.items():
-        schedule = algorithm(small.problem, budget)
-        if schedule is not None:
-            yield name, tuple(small.expand(group(small.problem, schedule).stages)), schedule.truncated
+            effort = budget if step in _CAREFUL_STEPS else quick
+            yield f"-{round(step * 100)}%-of-{device}", replace(free, budget=limit), effort, 1
 
 
 def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulation: Simulation) -> Plan:

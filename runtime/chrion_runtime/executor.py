@@ -86,7 +86,7 @@ class Executor:
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
             raise RunError(f"the model fails on these values: {brief(error)}") from None
         for observer in self._observers:
-            observer(stage.lanes[0], seconds)
+            observer(stage.index, stage.lanes[0], seconds)
         return dict(zip(stage.outputs, results, strict=True))
 
     def _fly(self, values: Values, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -114,7 +114,7 @@ def run_stage(stage: StageProgram, values: Values, lanes: Lanes, observers: Sequ
         values.run(stage)
         seconds = time.perf_counter() - began
     for observer in observers:
-        observer(stage.lanes[0], seconds)
+        observer(stage.index, stage.lanes[0], seconds)
 
 
 class _Flight:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-StageObserver = Callable[[str, float], None]
-"""Called after each stage with the lane it ran on and the seconds it took."""
+StageObserver = Callable[[int, str, float], None]
+"""Called after each stage with its number in the plan, the lane it ran on and the seconds it took."""
 
 
 @dataclass(frozen=True)

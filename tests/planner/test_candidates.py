@@ -12,10 +12,12 @@ from chrion_runtime.sessions import SessionStore
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"
 
+QUICK = Budget(search_work=50_000, tasks=0)
+
 
 def test_two_directions_run_side_by_side_on_two_lanes(prepared_case, made_up_profile):
     prepared = prepared_case(GRU)
-    (frontier,) = predicted_plans(prepared, made_up_profile(prepared), Budget()).buckets
+    (frontier,) = predicted_plans(prepared, made_up_profile(prepared), QUICK).buckets
     (plan,) = frontier.plans
     assert [rewrite.name for rewrite in plan.rewrites] == ["split-directions"]
     recurrent = [stage for stage in plan.stages if "GRU" in stage.operators]
@@ -29,14 +31,14 @@ def test_hand_offs_that_cost_more_than_they_gain_leave_one_stage(prepared_case, 
     profile = made_up_profile(prepared)
     device = profile.device("cpu").model_copy(update={"handoff_seconds": 1.0})
     slow = profile.model_copy(update={"devices": (device,)})
-    (frontier,) = predicted_plans(prepared, slow, Budget()).buckets
+    (frontier,) = predicted_plans(prepared, slow, QUICK).buckets
     assert [len(plan.stages) for plan in frontier.plans] == [1]
 
 
 def test_the_frontier_goes_from_the_fastest_to_the_smallest(prepared_case, made_up_profile):
     prepared = prepared_case(GRU)
     profile = made_up_profile(prepared, cpu_lanes=1, accelerator="emulated:0")
-    (frontier,) = predicted_plans(prepared, profile, Budget()).buckets
+    (frontier,) = predicted_plans(prepared, profile, QUICK).buckets
     seconds = [plan.predicted_seconds for plan in frontier.plans]
     nbytes = [plan.gpu_bytes.total for plan in frontier.plans]
     assert len(frontier.plans) > 2
@@ -49,8 +51,8 @@ def test_the_frontier_goes_from_the_fastest_to_the_smallest(prepared_case, made_
 def test_every_plan_can_be_built_and_is_the_same_each_time(prepared_case, made_up_profile):
     prepared = prepared_case(GRU)
     profile = made_up_profile(prepared, cpu_lanes=1, accelerator="emulated:0")
-    plan_file = predicted_plans(prepared, profile, Budget())
-    assert predicted_plans(prepared, profile, Budget()).to_json() == plan_file.to_json()
+    plan_file = predicted_plans(prepared, profile, QUICK)
+    assert predicted_plans(prepared, profile, QUICK).to_json() == plan_file.to_json()
     assert PlanFile.from_json(plan_file.to_json()) == plan_file
     graph = prepared.buckets[0].variants[0].bucket.graph
     devices = open_devices(["emulated:0"], 1)
@@ -61,4 +63,4 @@ def test_every_plan_can_be_built_and_is_the_same_each_time(prepared_case, made_u
 def test_a_profile_of_another_model_is_refused(prepared_case, made_up_profile):
     profile = made_up_profile(prepared_case(GRU)).model_copy(update={"model": "0" * 64})
     with pytest.raises(ProfileMismatch, match="made for model 000000000000"):
-        predicted_plans(prepared_case(GRU), profile, Budget())
+        predicted_plans(prepared_case(GRU), profile, QUICK)

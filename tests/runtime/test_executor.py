@@ -284,12 +284,14 @@ def test_scalars_and_axes_of_no_length_cross_cuts(tmp_path: Path) -> None:
 def test_observers_hear_of_every_stage(gru: Graph) -> None:
     cut = at_random(gru, 5)
     with running(gru, plan_of(gru, cut)) as executor:
-        heard: list[tuple[str, float]] = []
-        executor.observe(lambda lane, seconds: heard.append((lane, seconds)))
+        heard: list[tuple[int, str, float]] = []
+        executor.observe(lambda *stage: heard.append(stage))
         executor.warm(gru_feeds(0))
         executor.run(gru_feeds(1))
-    assert sorted(lane for lane, _ in heard) == sorted(2 * [lanes[0] for _, lanes in cut])
-    assert all(seconds > 0 for _, seconds in heard)
+    assert sorted((index, lane) for index, lane, _ in heard) == sorted(
+        2 * [(index, lanes[0]) for index, (_, lanes) in enumerate(cut)]
+    )
+    assert all(seconds > 0 for _, _, seconds in heard)
 
 
 def test_plans_that_do_not_fit_are_refused(gru: Graph) -> None:

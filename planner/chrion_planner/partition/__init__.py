@@ -6,15 +6,28 @@ every set of stages passes. Nothing here knows of ONNX.
 
 from chrion_planner.partition.bound import lower_bound
 from chrion_planner.partition.coarsen import Coarse, coarsen
+from chrion_planner.partition.cpop import cpop
+from chrion_planner.partition.exact import exact
 from chrion_planner.partition.heft import heft
 from chrion_planner.partition.milp import milp
+from chrion_planner.partition.peft import peft
+from chrion_planner.partition.pipeline import Found, best_stages, partitions
 from chrion_planner.partition.problem import HOST, Algorithm, Budget, Lane, Link, Place, Problem, Schedule, StagePlan
+from chrion_planner.partition.search import search
 from chrion_planner.partition.simulate import Simulation, simulate
 from chrion_planner.partition.single import each_device, on_device, single
 from chrion_planner.partition.stages import group
 from chrion_planner.partition.validate import validate_schedule, validate_stages
 
-ALGORITHMS: dict[str, Algorithm] = {"single": single, "heft": heft, "milp": milp}
+ALGORITHMS: dict[str, Algorithm] = {
+    "single": single,
+    "heft": heft,
+    "cpop": cpop,
+    "peft": peft,
+    "search": search,
+    "milp": milp,
+    "exact": exact,
+}
 """Every algorithm by name. `single` is the best single device; `each_device` gives them all."""
 
 __all__ = [
@@ -23,6 +36,7 @@ __all__ = [
     "Algorithm",
     "Budget",
     "Coarse",
+    "Found",
     "Lane",
     "Link",
     "Place",
@@ -30,13 +44,19 @@ __all__ = [
     "Schedule",
     "Simulation",
     "StagePlan",
+    "best_stages",
     "coarsen",
+    "cpop",
     "each_device",
+    "exact",
     "group",
     "heft",
     "lower_bound",
     "milp",
     "on_device",
+    "partitions",
+    "peft",
+    "search",
     "simulate",
     "single",
     "validate_schedule",

@@ -9,7 +9,7 @@ def heads(problem: Problem) -> list[float]:
     """For each task the longest way to its start, in seconds: best places, no waiting, no copies."""
     head = [0.0] * len(problem.tasks)
     for task in range(len(head)):
-        head[task] = max((head[p] + problem.best_seconds[p] for p in problem.tasks.pred[task]), default=0.0)
+        head[task] = max((head[p] + problem.best_seconds[p] for p, _ in problem.producers[task]), default=0.0)
     return head
 
 
@@ -17,7 +17,7 @@ def tails(problem: Problem) -> list[float]:
     """For each task the longest way from its finish to the end, in seconds: best places, no waiting, no copies."""
     tail = [0.0] * len(problem.tasks)
     for task in reversed(range(len(tail))):
-        tail[task] = max((tail[s] + problem.best_seconds[s] for s in problem.tasks.succ[task]), default=0.0)
+        tail[task] = max((tail[s] + problem.best_seconds[s] for s, _ in problem.consumers[task]), default=0.0)
     return tail
 
 

@@ -67,8 +67,8 @@ class _Groups:
         head = heads(problem)
         self.problem = problem
         self.members = {task: [task] for task in tasks}
-        self.pred = {task: set(problem.tasks.pred[task]) for task in tasks}
-        self.succ = {task: set(problem.tasks.succ[task]) for task in tasks}
+        self.pred = {task: {producer for producer, _ in problem.producers[task]} for task in tasks}
+        self.succ = {task: {consumer for consumer, _ in problem.consumers[task]} for task in tasks}
         self.label = {task: at for at, task in enumerate(sorted(tasks, key=lambda task: (head[task], task)))}
         self.able = {task: tuple(problem.can_run(task, device) for device in problem.devices) for task in tasks}
         self.cost = {task: {place: problem.times[place][task] for place in problem.kinds} for task in tasks}

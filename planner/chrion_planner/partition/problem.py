@@ -99,6 +99,22 @@ class Problem:
                     raise ValueError(f"{device} offers all its lanes to a task that it cannot run on one")
 
     @cached_property
+    def producers(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """For each task those it reads from, each with the bytes: `tasks.pred`, many times as fast to walk."""
+        pred = self.tasks.pred
+        return tuple(
+            tuple((other, edge["bytes"]) for other, edge in pred[task].items()) for task in range(len(self.tasks))
+        )
+
+    @cached_property
+    def consumers(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """For each task those that read from it, each with the bytes."""
+        succ = self.tasks.succ
+        return tuple(
+            tuple((other, edge["bytes"]) for other, edge in succ[task].items()) for task in range(len(self.tasks))
+        )
+
+    @cached_property
     def devices(self) -> tuple[str, ...]:
         """The devices of the lanes, in the lanes' order."""
         return tuple(dict.fromkeys(lane.device for lane in self.lanes))
@@ -194,6 +210,8 @@ class Schedule:
     """True when the algorithm proved that no schedule of this problem has a smaller makespan."""
     truncated: bool = False
     """True when the clock stopped the algorithm: another run may give another schedule."""
+    bound: float = 0.0
+    """Seconds that the algorithm proved every schedule of this problem to take, where it did."""
     wide: tuple[bool, ...] = ()
     """For each task whether it holds all lanes of its lane's device, its lane being the first; empty: none does."""
 
@@ -208,6 +226,16 @@ class Budget:
     """What an algorithm may spend. Iterations and nodes decide, so that results repeat; the clock only aborts."""
 
     solver_nodes: int = 200
+    tasks: int = 60
+    """Tasks above which no exact solver is asked."""
+    pairs: int = 200
+    """Pairs of tasks that no precedence orders above which no integer program is built."""
+    solver_seconds: float = 1.0
+    """Deterministic seconds of CP-SAT: a measure of its work, near seconds of a usual core."""
+    search_work: int = 3_000_000
+    """Tasks that local search may time, over all its starts."""
+    stage_work: int = 400_000
+    """Stages that may be timed while groupings are improved."""
     seconds: float = 60.0
 
 

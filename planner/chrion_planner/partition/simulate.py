@@ -39,9 +39,9 @@ def reads(
     """Bytes that a stage of these tasks, numbered `own`, reads from each other stage; each producer's value once."""
     values: dict[int, int] = {}
     for task in tasks:
-        for producer, edge in problem.tasks.pred[task].items():
+        for producer, nbytes in problem.producers[task]:
             if stage_of[producer] != own:
-                values[producer] = max(values.get(producer, 0), edge["bytes"])
+                values[producer] = max(values.get(producer, 0), nbytes)
     total: dict[int, int] = {}
     for producer, nbytes in values.items():
         total[stage_of[producer]] = total.get(stage_of[producer], 0) + nbytes
@@ -120,7 +120,7 @@ class StageGraph:
         nodes[into] = _node(self.problem, tuple(sorted(a.tasks + b.tasks)), a.place)
         for lane in b.held:
             orders[lane].remove(other)
-        consumers = {stage_of[c] for task in b.tasks for c in self.problem.tasks.succ[task]} - {into, other}
+        consumers = {stage_of[c] for task in b.tasks for c, _ in self.problem.consumers[task]} - {into, other}
         for task in b.tasks:
             stage_of[task] = into
         del reads_of[other]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import pulp
@@ -21,6 +22,8 @@ class Outcome:
     optimal: bool
     truncated: bool
     """The clock, not the count of nodes, ended it."""
+    bound: float = 0.0
+    """What the objective was proved not to be below."""
 
 
 class _Highs(pulp.HiGHS):  # type: ignore[misc]
@@ -38,6 +41,7 @@ class _Highs(pulp.HiGHS):  # type: ignore[misc]
         import highspy
 
         self.status = lp.solverModel.getModelStatus()
+        self.bound = lp.solverModel.getInfo().mip_dual_bound
         self.found = lp.solverModel.getInfo().primal_solution_status == highspy.kSolutionStatusFeasible
         if self.found:
             values = lp.solverModel.getSolution().col_value
@@ -62,7 +66,8 @@ def highs(program: Any, budget: Budget) -> Outcome:
     )
     program.solve(solver)
     status = highspy.HighsModelStatus
-    return Outcome(solver.found, solver.status == status.kOptimal, solver.status == status.kTimeLimit)
+    bound = solver.bound if isfinite(solver.bound) else 0.0
+    return Outcome(solver.found, solver.status == status.kOptimal, solver.status == status.kTimeLimit, bound)
 
 
 def cbc(program: Any, budget: Budget) -> Outcome:

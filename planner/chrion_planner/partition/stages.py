@@ -2,11 +2,9 @@
 
 from itertools import pairwise
 
-from chrion_planner.partition.problem import Problem, Schedule, StagePlan
-from chrion_planner.partition.simulate import Simulation, StageGraph
-
-WORK = 800_000
-"""Stages that may be timed while one grouping is improved: it bounds the effort without asking a clock."""
+from chrion_planner.partition.joining import joined
+from chrion_planner.partition.problem import Budget, Problem, Schedule, StagePlan
+from chrion_planner.partition.simulate import Simulation, StageGraph, simulate
 
 GAIN = 1e-9
 """The part of the makespan by which a change must improve it to count, so that rounding never does."""
@@ -18,11 +16,22 @@ def group(problem: Problem, schedule: Schedule) -> Simulation:
     A schedule with everything on one lane becomes one stage. The makespan is never above that of `cut`, but may be
     above the schedule's, which knows of no hops, and above that of one stage on one lane: the caller compares.
     """
-    search = _Search(StageGraph.of(problem, cut(problem, schedule)))
+    return improve(problem, first_stages(problem, schedule))[0]
+
+
+def first_stages(problem: Problem, schedule: Schedule) -> Simulation:
+    """The schedule's tasks in its longest runs or each alone, whichever ends first; joined where that costs nothing."""
+    begun = [simulate(problem, stages) for stages in (cut(problem, schedule), alone(schedule))]
+    return joined(problem, min(begun, key=lambda simulation: simulation.makespan))
+
+
+def improve(problem: Problem, simulation: Simulation, work: int = Budget.stage_work) -> tuple[Simulation, int]:
+    """The stages merged and moved while that helps, and how many stages were timed; `work` is the most."""
+    search = _Search(StageGraph.of(problem, simulation.stages), work)
     search.improve()
-    simulation = search.graph.run()
-    assert simulation is not None  # the cut is acyclic and no circle is ever accepted
-    return simulation
+    better = search.graph.run()
+    assert better is not None  # what is simulated is acyclic and no circle is ever accepted
+    return better, work - search.work
 
 
 def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
@@ -39,7 +48,7 @@ def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
     open_runs: list[list[int] | None] = [None] * len(problem.lanes)
     for task in sorted(range(len(places)), key=lambda task: (schedule.start[task], schedule.finish[task], task)):
         run = open_runs[places[task].lane]
-        enters = any(held[task].isdisjoint(held[producer]) for producer in problem.tasks.pred[task])
+        enters = any(held[task].isdisjoint(held[producer]) for producer, _ in problem.producers[task])
         if (
             run is None
             or enters
@@ -51,19 +60,28 @@ def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
             runs.append(run)
         run.append(task)
         leaves = problem.kin_of(task) is not None or any(
-            held[task].isdisjoint(held[consumer]) for consumer in problem.tasks.succ[task]
+            held[task].isdisjoint(held[consumer]) for consumer, _ in problem.consumers[task]
         )
         for at in held[task]:
             open_runs[at] = None if leaves else run
     return [StagePlan(tuple(sorted(run)), places[run[0]].lane, wide=places[run[0]].wide) for run in runs]
 
 
+def alone(schedule: Schedule) -> list[StagePlan]:
+    """Each task a stage, in the schedule's order."""
+    tasks = range(len(schedule.lane))
+    # Of those that begin and end together, having no time, the lower number comes first: a topological order.
+    order = sorted(tasks, key=lambda task: (schedule.start[task], schedule.finish[task], task))
+    places = schedule.places
+    return [StagePlan((task,), places[task].lane, wide=places[task].wide) for task in order]
+
+
 class _Search:
     """Hill climbing over stage graphs; the same graph always leads to the same end."""
 
-    def __init__(self, graph: StageGraph) -> None:
+    def __init__(self, graph: StageGraph, work: int) -> None:
         self.graph = graph
-        self.work = WORK
+        self.work = work
 
     def improve(self) -> None:
         """Changes the critical chain while that shortens it, then merges what can be merged for nothing."""

@@ -11,10 +11,10 @@ def ready_seconds(
     """When all that the task reads is there, were it to run on the lane or led by it; its producers must be placed."""
     lanes, consumer = problem.lanes, problem.lanes[lane]
     ready = problem.copy_seconds(HOST, consumer.device, problem.host_in[task])
-    for producer, edge in problem.tasks.pred[task].items():
+    for producer, nbytes in problem.producers[task]:
         at = placed[producer]
         assert at is not None
-        delay = 0.0 if at == lane else problem.arrival_seconds(lanes[at], consumer, edge["bytes"])
+        delay = 0.0 if at == lane else problem.arrival_seconds(lanes[at], consumer, nbytes)
         ready = max(ready, finish[producer] + delay)
     return ready
 

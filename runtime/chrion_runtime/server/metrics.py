@@ -123,7 +123,7 @@ class ModelMetrics:
             self._in_flight.dec()
             self._seconds[outcome].observe(watch.seconds)
 
-    def _stage(self, lane: str, seconds: float) -> None:
+    def _stage(self, _index: int, lane: str, seconds: float) -> None:
         histogram = self._lanes.get(lane)
         if histogram is None:
             histogram = self._lanes[lane] = self._stage_seconds.labels(self._name, lane)

@@ -1,6 +1,7 @@
 """The MILP against brute force, its limits, and both solvers."""
 
 import importlib
+from dataclasses import replace
 from math import inf
 from types import SimpleNamespace
 
@@ -14,13 +15,14 @@ from chrion_planner.partition.solver import cbc, highs
 module = importlib.import_module("chrion_planner.partition.milp")
 
 ROUNDING = 1 + 1e-6
+QUICK = Budget(search_work=50_000)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_equals_brute_force(build: SimpleNamespace, data: st.DataObject) -> None:
     problem = build.drawn(data, most=5)
-    schedule, least = milp(problem, Budget()), build.least_makespan(problem)
+    schedule, least = milp(problem, QUICK), build.least_makespan(problem)
     if least == inf:
         assert schedule is None
         return
@@ -31,7 +33,7 @@ def test_equals_brute_force(build: SimpleNamespace, data: st.DataObject) -> None
 
 
 def test_never_worse_than_heft_and_one_lane(instance: Problem) -> None:
-    budget = Budget(solver_nodes=1)
+    budget = replace(QUICK, solver_nodes=1)
     schedule = milp(instance, budget)
     for other in (heft(instance, budget), single(instance, budget)):
         assert schedule is None or other is None or schedule.makespan <= other.makespan
@@ -39,7 +41,7 @@ def test_never_worse_than_heft_and_one_lane(instance: Problem) -> None:
 
 def test_finds_what_heft_misses(build: SimpleNamespace) -> None:
     problem = build.published()
-    schedule = milp(problem, Budget())
+    schedule = milp(problem, QUICK)
     assert schedule is not None
     validate_schedule(problem, schedule)
     assert schedule.optimal
@@ -49,7 +51,7 @@ def test_finds_what_heft_misses(build: SimpleNamespace) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_both_solvers_agree(build: SimpleNamespace, seed: int) -> None:
     problem = build.layered(seed, 9, build.lanes(cpu=2, gpu=1), budget=1_500)
-    schedules = [module.solve(problem, Budget(), solver) for solver in (highs, cbc)]
+    schedules = [module.solve(problem, QUICK, solver) for solver in (highs, cbc)]
     for schedule in schedules:
         validate_schedule(problem, schedule)
         assert schedule.optimal
@@ -60,7 +62,7 @@ def test_both_solvers_agree(build: SimpleNamespace, seed: int) -> None:
 @pytest.mark.parametrize("solver", [highs, cbc])
 def test_a_limit_on_nodes_keeps_the_best_so_far(build: SimpleNamespace, solver) -> None:
     problem = build.grid(4, 6, each=100e-6)
-    schedule = module.solve(problem, Budget(solver_nodes=1), solver)
+    schedule = module.solve(problem, replace(QUICK, solver_nodes=1), solver)
     validate_schedule(problem, schedule)
     assert not schedule.optimal
     assert not schedule.truncated
@@ -69,18 +71,18 @@ def test_a_limit_on_nodes_keeps_the_best_so_far(build: SimpleNamespace, solver) 
 @pytest.mark.parametrize("solver", [highs, cbc])
 def test_the_clock_marks_the_schedule(build: SimpleNamespace, solver) -> None:
     problem = build.grid(4, 6, each=100e-6)
-    schedule = module.solve(problem, Budget(seconds=0.2, solver_nodes=10**6), solver)
+    schedule = module.solve(problem, Budget(seconds=0.2, solver_nodes=10**6, search_work=0), solver)
     validate_schedule(problem, schedule)
     assert schedule.truncated
     assert not schedule.optimal
 
 
 def test_none_above_its_size(build: SimpleNamespace) -> None:
-    assert milp(build.chain(module.MAX_TASKS + 1), Budget()) is None
-    assert milp(build.fork_join(22, 1e-4), Budget()) is None
-    assert milp(build.chain(module.MAX_TASKS), Budget()) is not None
-    assert milp(build.moldable(0, 17, build.lanes(cpu=4)), Budget()) is None
-    assert milp(build.moldable(0, 16, build.lanes(cpu=4)), Budget(solver_nodes=1)) is not None
+    assert milp(build.chain(QUICK.tasks + 1), QUICK) is None
+    assert milp(build.fork_join(22, 1e-4), QUICK) is None
+    assert milp(build.chain(QUICK.tasks), QUICK) is not None
+    assert milp(build.moldable(0, 17, build.lanes(cpu=4)), QUICK) is None
+    assert milp(build.moldable(0, 16, build.lanes(cpu=4)), replace(QUICK, solver_nodes=1)) is not None
 
 
 def test_a_schedule_at_the_bound_needs_no_solver(build: SimpleNamespace) -> None:
@@ -88,7 +90,7 @@ def test_a_schedule_at_the_bound_needs_no_solver(build: SimpleNamespace) -> None
         raise AssertionError("called")
 
     problem = build.chain(8)
-    schedule = module.solve(problem, Budget(), solver)
+    schedule = module.solve(problem, QUICK, solver)
     assert schedule.optimal
     assert schedule.makespan == lower_bound(problem)
 
@@ -102,7 +104,7 @@ def test_finds_a_placement_that_heft_runs_out_of_room_for(build: SimpleNamespace
         memory={build.GPU: [10, 10, 10]},
         budget={build.GPU: 20},
     )
-    schedule, greedy = milp(problem, Budget()), heft(problem, Budget())
+    schedule, greedy = milp(problem, QUICK), heft(problem, Budget())
     assert schedule is not None
     assert greedy is not None
     validate_schedule(problem, schedule)
@@ -115,7 +117,7 @@ def test_scaling_may_round_a_time_past_its_bound(build: SimpleNamespace) -> None
     work = {HOST: [3e-3, 0.0, 0.0, 0.0, 2e-4], build.GPU: [inf, 0.0, inf, inf, 0.0]}
     edges = [(0, 2, 0), (0, 3, 0), (0, 4, 0), (1, 2, 0), (1, 4, 1_000_000), (0, 1, 0), (1, 3, 0)]
     problem = build.problem(work, edges, build.lanes(cpu=2, gpu=1))
-    schedule = milp(problem, Budget())
+    schedule = milp(problem, QUICK)
     assert schedule is not None
     assert schedule.optimal
     assert schedule.makespan == pytest.approx(build.least_makespan(problem))

@@ -23,6 +23,7 @@ from chrion_planner.partition import (
 )
 
 CHEAP = 30e-6
+QUICK = Budget(search_work=50_000)
 WIDE = Place(0, wide=True)
 
 
@@ -70,7 +71,7 @@ def test_a_chain_of_wide_work_is_one_wide_stage(build: SimpleNamespace) -> None:
 def test_siblings(build: SimpleNamespace, count: int, wide: float, makespan: float) -> None:
     problem = build.siblings(count, wide)
     for algorithm in (heft, milp):
-        schedule = algorithm(problem, Budget())
+        schedule = algorithm(problem, QUICK)
         validate_schedule(problem, schedule)
         assert schedule.makespan == pytest.approx(makespan)
 
@@ -157,7 +158,7 @@ def test_a_budget_holds_for_wide_work_too(build: SimpleNamespace) -> None:
         wide={build.GPU: [6e-5] * 3},
     )
     for algorithm in (heft, milp):
-        schedule = algorithm(problem, Budget())
+        schedule = algorithm(problem, QUICK)
         validate_schedule(problem, schedule)
         assert sorted(schedule.places) == [Place(0), Place(1, wide=True), Place(1, wide=True)]
 
@@ -198,7 +199,7 @@ def test_near_the_best_of_all_schedules(build: SimpleNamespace, cpu: int, gpu: i
 @pytest.mark.parametrize("seed", range(6))
 def test_near_the_proven_optimum(build: SimpleNamespace, seed: int) -> None:
     problem = build.moldable(seed, 9, build.lanes(cpu=2))
-    best = milp(problem, Budget(solver_nodes=3_000))
+    best = milp(problem, Budget(solver_nodes=3_000, search_work=200_000))
     assert best is not None
     assert best.optimal
     validate_schedule(problem, best)

@@ -37,7 +37,7 @@ class Model:
         self.runs += 1
         results = self.function(**inputs)
         for observer in self.observers:
-            observer("cpu:0", 0.001)
+            observer(0, "cpu:0", 0.001)
         return {name: results[name] for name in outputs or results}
 
     def describe_plan(self):

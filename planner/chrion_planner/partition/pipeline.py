@@ -1,0 +1,97 @@
+"""From a problem to the best stages found: coarsen, schedule from several starts, group, let the simulator judge."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from chrion_planner.partition.coarsen import Coarse, coarsen
+from chrion_planner.partition.exact import exact
+from chrion_planner.partition.problem import Budget, Problem, Schedule
+from chrion_planner.partition.search import improved, searchable, starts
+from chrion_planner.partition.simulate import Simulation, simulate
+from chrion_planner.partition.stages import first_stages, improve
+
+FINE = 100
+"""Tasks up to which the problem is solved as it is."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Stages, by the name of the algorithm that they come from."""
+
+    name: str
+    simulation: Simulation
+    bound: float
+    """Seconds that a solver proved any stages of the problem to take; 0 where none did."""
+    truncated: bool
+    """True when the clock stopped an algorithm, so that another run may find other stages."""
+
+
+def best_stages(problem: Problem, budget: Budget) -> Found | None:
+    """The stages that the simulator says end first, never worse than those of any start; None where there is none."""
+    return next(partitions(problem, budget), None)
+
+
+def partitions(problem: Problem, budget: Budget) -> Iterator[Found]:
+    """The stages that each start, local search and the exact solver lead to, those that end first first.
+
+    `budget.stage_work` goes to the most promising ones; what is left over when it is used up is not looked at.
+    """
+    small = grain(problem)
+    made = list(schedules(small.problem, budget))
+    truncated = any(schedule.truncated for _, schedule in made)
+    bound = max((schedule.bound for _, schedule in made), default=0.0) if small.problem is problem else 0.0
+    begun = [(name, first_stages(small.problem, schedule)) for name, schedule in made]
+    grouped: dict[object, tuple[str, Simulation]] = {}
+    work = budget.stage_work
+    for name, simulation in sorted(begun, key=lambda one: one[1].makespan):
+        if work <= 0:
+            break
+        better, spent = improve(small.problem, simulation, work)
+        work -= spent
+        grouped.setdefault(better.stages, (name, better))
+    for name, simulation in sorted(grouped.values(), key=lambda one: one[1].makespan):
+        yield Found(name, simulate(problem, small.expand(simulation.stages)), bound, truncated)
+
+
+def grain(problem: Problem) -> Coarse:
+    """The problem coarsened, or as it is where it is small."""
+    if len(problem.tasks) <= FINE:
+        return Coarse(problem, tuple((task,) for task in range(len(problem.tasks))))
+    return coarsen(problem, cheap_seconds=max(problem.handoff.values(), default=0.0))
+
+
+def schedules(problem: Problem, budget: Budget) -> Iterator[tuple[str, Schedule]]:
+    """Every start, what local search makes of them, and the exact solver's, by name.
+
+    What a hop costs is known only once there are stages. So one half of the search counts none, as if all that
+    follows on a lane were one stage, and the other a hop for each task: its times are those of the problem with hops.
+    """
+    first = starts(problem, budget)
+    yield from first.items()
+    if not searchable(problem):
+        return
+    half = replace(budget, search_work=budget.search_work // 2)
+    searched = improved(problem, half, list(first.values()))
+    if searched is None:
+        return
+    if not any(searched.start == start.start for start in first.values()):
+        yield "search", searched
+    hops = with_hops(problem)
+    begin = starts(hops, budget)
+    hopping = improved(hops, half, list(begin.values()))
+    if hopping is not None and not any(hopping.start == start.start for start in begin.values()):
+        yield "search-hops", hopping
+    if not searched.optimal and (proved := exact(problem, budget, searched)) is not None:
+        yield "exact", proved
+
+
+def with_hops(problem: Problem) -> Problem:
+    """The problem in which each task is a stage: its hop is part of its time."""
+
+    def more(seconds: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+        return {
+            device: [each + problem.hop[device] for each in times] if device in problem.devices else list(times)
+            for device, times in seconds.items()
+        }
+
+    return replace(problem, seconds=more(problem.seconds), wide=more(problem.wide), hop=dict.fromkeys(problem.hop, 0.0))

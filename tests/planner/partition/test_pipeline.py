@@ -1,0 +1,78 @@
+"""From a problem to stages: never worse than what any algorithm gives by itself, and a bound that holds."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from chrion_planner.partition import (
+    HOST,
+    Budget,
+    Problem,
+    best_stages,
+    cpop,
+    each_device,
+    heft,
+    lower_bound,
+    partitions,
+    peft,
+    simulate,
+    validate_stages,
+)
+from chrion_planner.partition.joining import joined
+from chrion_planner.partition.pipeline import FINE
+from chrion_planner.partition.stages import alone, cut
+
+QUICK = Budget(search_work=50_000, tasks=0)
+ROUNDING = 1 + 1e-9
+
+
+def test_never_worse_than_any_start(instance: Problem) -> None:
+    found = best_stages(instance, QUICK)
+    assert found is not None
+    validate_stages(instance, found.simulation.stages, found.simulation.makespan)
+    schedules = [algorithm(instance, QUICK) for algorithm in (heft, cpop, peft)]
+    for schedule in (*schedules, *each_device(instance).values()):
+        if schedule is not None and len(instance.tasks) <= FINE:
+            for stages in (cut(instance, schedule), alone(schedule)):
+                assert found.simulation.makespan <= simulate(instance, stages).makespan * ROUNDING
+
+
+def test_partitions_differ_and_the_best_comes_first(build: SimpleNamespace) -> None:
+    problem = build.layered(3, 40, build.lanes(cpu=2, gpu=1))
+    found = list(partitions(problem, QUICK))
+    assert len(found) > 1
+    assert len({one.simulation.stages for one in found}) == len(found)
+    assert len({one.name for one in found}) == len(found)
+    makespans = [one.simulation.makespan for one in found]
+    assert makespans == sorted(makespans)
+
+
+def test_what_a_solver_proves_holds_for_all_stages(build: SimpleNamespace) -> None:
+    problem = build.published()
+    found = best_stages(problem, Budget(search_work=100_000))
+    assert found is not None
+    assert lower_bound(problem) < found.bound <= found.simulation.makespan == pytest.approx(73)
+
+
+def test_a_problem_above_a_few_tasks_is_coarsened(build: SimpleNamespace) -> None:
+    problem = build.grid(8, 32, nodes=13)
+    assert len(problem.tasks) == 3_328
+    found = best_stages(problem, QUICK)
+    assert found is not None
+    validate_stages(problem, found.simulation.stages, found.simulation.makespan)
+    assert found.simulation.makespan < 1.1 * lower_bound(problem)
+    assert found.bound == 0  # nothing that is proved of fewer, larger tasks holds for these
+
+
+def test_none_where_nothing_can_run(build: SimpleNamespace) -> None:
+    assert best_stages(build.problem({HOST: [float("inf")]}, [], build.lanes(cpu=2)), QUICK) is None
+
+
+def test_joining_delays_nothing(instance: Problem) -> None:
+    schedule = heft(instance, QUICK)
+    assert schedule is not None
+    before = simulate(instance, alone(schedule))
+    after = joined(instance, before)
+    validate_stages(instance, after.stages, after.makespan)
+    assert after.makespan <= before.makespan * ROUNDING
+    assert len(after.stages) <= len(before.stages)
