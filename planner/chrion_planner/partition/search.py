@@ -27,8 +27,8 @@ PLACES = 0.35
 ORDER = 0.4
 """The part of changes that leave all places as they are."""
 
-RUN = 50_000
-"""Tasks timed in one run."""
+RUN = 150_000
+"""Tasks timed in one run, where there is work for that many."""
 
 EACH = 40_000
 """Times that each task may be timed; more finds nothing where tasks are few."""
@@ -36,7 +36,7 @@ EACH = 40_000
 LEAST = 50
 """Times of the whole schedule in one run below which it is not worth to begin."""
 
-HOT, COLD = 0.03, 0.001
+HOT, COLD = 0.02, 0.001
 """Temperatures at the beginning and at the end, as parts of the first makespan."""
 
 ANYWHERE = 0.05
@@ -62,7 +62,7 @@ def search(problem: Problem, budget: Budget) -> Schedule | None:
 
 
 def searchable(problem: Problem) -> bool:
-    """Whether local search does anything on a problem of this size."""
+    """Whether local search does anything on a problem of this size, whatever the budget."""
     return RUN // max(len(problem.tasks), 1) >= LEAST
 
 
@@ -73,9 +73,10 @@ def improved(problem: Problem, budget: Budget, first: Sequence[Schedule]) -> Sch
     bound = lower_bound(problem) * (1 + NEAR)
     distinct = list({(one.places, one.start): one for one in sorted(first, key=_makespan)}.values())
     best = distinct[0]
-    steps = RUN // max(len(problem.tasks), 1)
     work = min(budget.search_work, EACH * len(problem.tasks))
-    for run in range(work // RUN if searchable(problem) else 0):
+    each = min(work, RUN)
+    steps = each // max(len(problem.tasks), 1)
+    for run in range(work // each if steps >= LEAST else 0):
         if best.makespan <= bound:
             break
         begin = best if run % 2 else distinct[run // 2 % len(distinct)]
