@@ -36,8 +36,11 @@ EACH = 40_000
 LEAST = 50
 """Times of the whole schedule in one run below which it is not worth to begin."""
 
-HOT, COLD = 0.02, 0.001
-"""Temperatures at the beginning and at the end, as parts of the first makespan."""
+HOT = (0.03, 0.01)
+"""Temperatures at the beginning of a run, in turn, as parts of its first makespan: what one misses the other may find."""
+
+COLD = 0.001
+"""The temperature at the end."""
 
 ANYWHERE = 0.05
 """The part of changes that begin anywhere and not at the critical chain."""
@@ -107,6 +110,7 @@ class _Search:
             number_of = problem.kin_of(task)
             if number_of is not None:
                 self.kin.setdefault(number_of, []).append(task)
+        self.hot = HOT[seed // 2 % len(HOT)]
         self.choose = random.Random(seed)  # noqa: S311 - not a secret
 
     def run(self, steps: int) -> Schedule:
@@ -115,7 +119,7 @@ class _Search:
         self.current = self.best = times.makespan(self.order, self.placed)
         self.best_order, self.best_placed = self.order, self.placed
         self.critical = times.critical()
-        hot = HOT * self.current
+        hot = self.hot * self.current
         for step in range(int(steps * PLACES) // 3):
             if self.best <= self.bound:
                 break
@@ -140,7 +144,7 @@ class _Search:
 
     def _limit(self, hot: float, progress: float) -> float:
         """The makespan up to which a change is accepted."""
-        temperature = hot * (COLD / HOT) ** progress
+        temperature = hot * (COLD / self.hot) ** progress
         below: float = temperature * log(self.choose.random() + 1e-300)
         return self.current - below
 
