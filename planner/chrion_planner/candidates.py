@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from math import inf
 
 from chrion_api import Optimization, Plan, Profile, Rewrite, Stage
 from chrion_graph.graph import Graph
@@ -15,8 +16,16 @@ from chrion_planner.predict import predicted
 MEMORY_STEPS = tuple(percent / 100 for percent in range(95, 0, -5))
 """Parts of what the whole model takes on a GPU, as budgets for the frontier's smaller plans (ε-constraint)."""
 _CAREFUL_STEPS = (0.75, 0.5, 0.25, 0.1)
-"""Those of them that get the whole effort; the others get a part of it and no exact solver."""
-_PART = 10
+"""Those of them that get the whole effort on the graph that is fastest without a budget."""
+
+_QUICK = 50
+"""Every problem gets this part of the search at first, and no exact solver."""
+
+PROMISING = 3
+"""Problems that then get the whole effort, those with the fastest plans."""
+
+_NEAR = 1.25
+"""How many times as long as the fastest plan of all theirs may take."""
 
 MOST = 3
 """Partitions of one problem that become plans: what predicts a plan sees more than the search for it did."""
@@ -40,51 +49,94 @@ class Candidates:
 
 
 def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) -> Candidates:
-    """All candidate plans, no two with the same stages. Raises ProfileMismatch."""
-    found: dict[object, Plan] = {}
-    truncated = False
+    """All candidate plans, no two with the same stages: a quick look at every problem, and then the promising ones.
+
+    Raises ProfileMismatch.
+    """
+    cases: list[_Case] = []
+    alone: list[Plan] = []
+    bounds: dict[str, float] = {}
+    quick = replace(budget, tasks=0, search_work=budget.search_work // _QUICK, stage_work=budget.stage_work // _QUICK)
     for variant in variants:
-        variant_plans = list(_single_devices(variant, profile))
+        alone += _single_devices(variant, profile)
         work = costs(variant.bucket, profile, Optimization.ALL)
-        bound = lower_bound(work.problem)
-        for name, problem, effort, most in _problems(work.problem, budget):
-            for found_stages in islice(partitions(problem, effort), most):
-                truncated |= found_stages.truncated
-                stages = predicted(work, found_stages.simulation.stages)
-                variant_plans.append(_plan(f"{found_stages.name}{name}", variant, profile, work, stages))
-                if problem == replace(work.problem, kin=()):  # what is proved of it holds for every plan of the graph
-                    bound = max(bound, found_stages.bound)
-        bound = min(bound, *(plan.predicted_seconds for plan in variant_plans))
-        for plan in variant_plans:
-            found.setdefault(_key(plan), plan.model_copy(update={"bound_seconds": bound}))
-    return Candidates(tuple(found.values()), truncated)
+        bounds[variant.bucket.graph.digest] = lower_bound(work.problem)
+        for name, step, problem in _problems(work.problem):
+            cases.append(_Case(variant, profile, work, name, step, problem))
+            cases[-1].look(quick)
+    fastest = min((plan.predicted_seconds for plan in alone), default=inf)
+    for case in _promising(cases, fastest):
+        digest = case.variant.bucket.graph.digest
+        bounds[digest] = max(bounds[digest], case.look(budget))
+    plans = [*alone, *(plan for case in cases for plan in case.plans)]
+    for plan in plans:
+        bounds[plan.graph] = min(bounds[plan.graph], plan.predicted_seconds)
+    found: dict[object, Plan] = {}
+    for plan in plans:
+        found.setdefault(_key(plan), plan.model_copy(update={"bound_seconds": bounds[plan.graph]}))
+    return Candidates(tuple(found.values()), any(case.truncated for case in cases))
 
 
-def _problems(problem: Problem, budget: Budget) -> Iterator[tuple[str, Problem, Budget, int]]:
+@dataclass
+class _Case:
+    """One problem of one graph, with the plans that were found for it."""
+
+    variant: Rewritten
+    profile: Profile
+    work: Costs
+    name: str
+    step: float | None
+    """The part of the whole model's bytes that is its budget; None without one."""
+    problem: Problem
+    plans: list[Plan] = field(default_factory=list)
+    truncated: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """What the fastest plan is predicted to take; inf where there is none."""
+        return min((plan.predicted_seconds for plan in self.plans), default=inf)
+
+    def look(self, budget: Budget) -> float:
+        """Find plans, in place of those found before; returns what was proved of all plans of the graph, or 0."""
+        most = MOST if self.step is None else 1
+        found = list(islice(partitions(self.problem, budget), most))
+        self.plans = [
+            _plan(f"{one.name}{self.name}", self.variant, self.profile, self.work, predicted(self.work, stages))
+            for one in found
+            for stages in (one.simulation.stages,)
+        ]
+        self.truncated = any(one.truncated for one in found)
+        every_plan_counts = self.problem == replace(self.work.problem, kin=())
+        return max((one.bound for one in found), default=0.0) if every_plan_counts else 0.0
+
+
+def _problems(problem: Problem) -> Iterator[tuple[str, float | None, Problem]]:
     """The problem on single lanes; with wide work on all lanes; with layers kept whole; with smaller budgets.
 
-    With each the effort that it is worth, and how many plans.
+    With each what its plans' names end in, and the step of its budget.
     """
     if len(problem.lanes) < 2:
         return
     free = replace(problem, kin=())
-    ways = [("", replace(free, wide={}))]
+    yield "", None, replace(free, wide={})
     if problem.wide:
-        ways.append(("-wide", free))
+        yield "-wide", None, free
     if any(number is not None for number in problem.kin):
-        ways.append(("-layered", problem))
-    shared = replace(budget, search_work=budget.search_work // len(ways))
-    for name, one in ways:
-        yield name, one, shared, MOST
-    quick = replace(budget, tasks=0, search_work=budget.search_work // _PART, stage_work=budget.stage_work // _PART)
+        yield "-layered", None, problem
     for device in problem.devices:
         if device == HOST:
             continue
         whole = problem.bytes_taken(device, range(len(problem.tasks)))
         for step in MEMORY_STEPS:
             limit = {**problem.budget, device: int(whole * step)}
-            effort = budget if step in _CAREFUL_STEPS else quick
-            yield f"-{round(step * 100)}%-of-{device}", replace(free, budget=limit), effort, 1
+            yield f"-{round(step * 100)}%-of-{device}", step, replace(free, budget=limit)
+
+
+def _promising(cases: Sequence[_Case], fastest: float) -> list[_Case]:
+    """The cases with the fastest plans, where those are near the fastest of all, and the first one's careful steps."""
+    free = sorted((case for case in cases if case.step is None), key=lambda case: case.seconds)[:PROMISING]
+    steps = [case for case in cases if case.step in _CAREFUL_STEPS and case.variant is free[0].variant]
+    return [*(case for case in free if case.seconds <= _NEAR * fastest), *steps]
 
 
 def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulation: Simulation) -> Plan:

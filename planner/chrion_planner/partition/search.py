@@ -37,7 +37,7 @@ LEAST = 50
 """Times of the whole schedule in one run below which it is not worth to begin."""
 
 HOT = (0.03, 0.01)
-"""Temperatures at the beginning of a run, in turn, as parts of its first makespan: what one misses the other may find."""
+"""Temperatures that runs begin at, in turn, as parts of the first makespan: what one misses the other may find."""
 
 COLD = 0.001
 """The temperature at the end."""
