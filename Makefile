@@ -27,11 +27,13 @@ lint: $(STAMP) ## style, formatting, types, and which package may import which
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-# Without the bench extra there are no plots and no OpenVINO; the results say so.
+# Without the bench extra there are no plots, no OpenVINO and no CP-SAT; the results say so. The planning bench goes
+# along with the whole suite and with --quick, not with a choice of models.
 bench: $(STAMP) ## measure plans against what people use instead (BENCH_ARGS=…)
-	@$(BIN)/python -c 'import matplotlib, openvino' 2>/dev/null || \
+	@$(BIN)/python -c 'import matplotlib, openvino, ortools, saga' 2>/dev/null || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[cpu,bench]' || true
 	@$(BIN)/python -m chrion_bench $(BENCH_ARGS)
+	@$(if $(filter-out --quick --resume,$(BENCH_ARGS)),,$(BIN)/python -m chrion_bench.planning $(filter --quick,$(BENCH_ARGS)))
 
 schema: $(STAMP) ## write docs/schema/ anew from the types
 	@$(BIN)/python -m chrion_api.schema docs/schema

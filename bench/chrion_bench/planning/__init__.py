@@ -1,0 +1,1 @@
+"""The planning bench: how near the planner comes to the best plans, and how long it takes."""
