@@ -16,9 +16,10 @@ from chrion_planner.predict import predicted
 MEMORY_STEPS = tuple(percent / 100 for percent in range(95, 0, -5))
 """Parts of what the whole model takes on a GPU, as budgets for the frontier's smaller plans (ε-constraint)."""
 _CAREFUL_STEPS = (0.75, 0.5, 0.25, 0.1)
-"""Those of them that get the whole effort on the graph that is fastest without a budget."""
+"""Those of them that get more effort, on the graph that is fastest without a budget: a part of the search each."""
+_PART = 1 / len(_CAREFUL_STEPS)
 
-_QUICK = 50
+_QUICK = 100
 """Every problem gets this part of the search at first, and no exact solver."""
 
 PROMISING = 3
@@ -65,9 +66,10 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
             cases.append(_Case(variant, profile, work, name, step, problem))
             cases[-1].look(quick)
     fastest = min((plan.predicted_seconds for plan in alone), default=inf)
+    shared = replace(budget, search_work=int(budget.search_work * _PART))
     for case in _promising(cases, fastest):
         digest = case.variant.bucket.graph.digest
-        bounds[digest] = max(bounds[digest], case.look(budget))
+        bounds[digest] = max(bounds[digest], case.look(budget if case.step is None else shared))
     plans = [*alone, *(plan for case in cases for plan in case.plans)]
     for plan in plans:
         bounds[plan.graph] = min(bounds[plan.graph], plan.predicted_seconds)

@@ -30,7 +30,7 @@ ORDER = 0.4
 RUN = 150_000
 """Tasks timed in one run, where there is work for that many."""
 
-EACH = 40_000
+EACH = 120_000
 """Times that each task may be timed; more finds nothing where tasks are few."""
 
 LEAST = 50
