@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from chrion_api import Baseline, Candidate, Frontier, Plan, PlanFile, Profile
+from chrion_api import Baseline, Frontier, Plan, PlanFile, Profile
 from chrion_graph.limits import Limits
 from chrion_planner.candidates import Candidates, candidates
 from chrion_planner.equality import difference
@@ -16,13 +16,14 @@ from chrion_planner.measuring import (
     PlanContender,
     Result,
     SessionContender,
+    Trial,
     contest,
-    faster,
     latency,
 )
 from chrion_planner.partition import Budget
 from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.profiling import Variant, profile_devices
+from chrion_planner.tuning import Race, settle, tune
 
 Progress = Callable[[str, float], None]
 """Told what is being done, and the part of this step that is behind, from 0 to 1."""
@@ -35,8 +36,9 @@ _FINALISTS = 1.15
 _FINALS, _FINAL_ROUNDS = 2, 8
 _TURN_SECONDS = 0.06
 _CLEARLY, _JUST = 0.05, 0.02
-"""Gains that count for plans with rewrites or several stages, and for the model as it is on other lanes. Without
-optimisation a single device is measured only where the profile says that it gains clearly."""
+"""Gains that count for plans with rewrites or several stages; for the model as it is on other lanes, and for what
+tuning makes of a plan. Without optimisation a single device is measured only where the profile says that it gains
+clearly."""
 
 
 def silent(what: str, done: float) -> None:
@@ -152,47 +154,53 @@ def _predicted(plan: Plan) -> tuple[float, str]:
 def _measure(
     bucket: PreparedBucket, plans: Sequence[Plan], prepared: Prepared, settings: Settings
 ) -> tuple[Frontier, bool]:
+    """The frontier of what was measured, and whether every plan had its time."""
+
+    def contenders(plans: Sequence[Plan]) -> list[Contender]:
+        options = (prepared.folder, settings.devices, settings.cpu_lanes, bucket.feeds)
+        return [PlanContender(plan, *options) for plan in plans]
+
     baselines = _baselines(bucket, prepared, settings)
-    contenders: list[Contender] = [
-        *baselines,
-        *(PlanContender(plan, prepared.folder, settings.devices, settings.cpu_lanes, bucket.feeds) for plan in plans),
-    ]
-    results = _contest(contenders, _ROUNDS, settings)
+    results = _contest([*baselines, *contenders(plans)], _ROUNDS, settings)
     of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
-    measured: list[Plan] = []
-    tried: list[Candidate] = []
-    rounds: dict[str, list[list[list[float]]]] = {}
     expected = _expected(of_baselines, settings)
-    problems = [result.error or difference(result.outputs, expected) for result in of_plans]
-    for plan, result, problem in zip(plans, of_plans, problems, strict=True):
-        tried.append(
-            Candidate(
-                name=plan.name,
-                stages=len(plan.stages),
-                predicted_seconds=plan.predicted_seconds,
-                measured=latency(result.rounds) if result.rounds else None,
-                problem=problem,
-            )
-        )
-        if problem:
-            settings.warn(f"plan {plan.name} is dropped: {problem}")
-        elif result.rounds:
-            gpu_bytes = result.gpu_bytes if result.gpu_bytes is not None else plan.gpu_bytes
-            update = {"measured": latency(result.rounds), "gpu_bytes": gpu_bytes}
-            measured.append(plan.model_copy(update=update))
-            rounds[plan.name] = [result.rounds]
-    if not measured:
-        raise PlanningError(f"no plan could be measured: {problems[0] or 'time ran out; raise the timeout'}")
-    _measure_finalists(measured, contenders, rounds, settings)
+    trials = [Trial(plan) for plan in plans]
+    for trial, result in zip(trials, of_plans, strict=True):
+        _add(trial, result, expected, settings)
+    if not any(trial.fine for trial in trials):
+        raise PlanningError(f"no plan could be measured: {trials[0].problem or 'time ran out; raise the timeout'}")
+    complete = all(len(trial.processes[0]) == _ROUNDS for trial in trials if trial.fine)
+
+    def race(plans: Sequence[Plan]) -> list[Result]:
+        return _contest(contenders(plans), _FINAL_ROUNDS, settings)
+
+    pair = _tune(trials, race, settings)
+    tried = [*trials, pair[1]] if pair else trials
+    _finals(tried, pair or (), race, expected, settings)
+    settled = settle(trials, *pair, by=_JUST) if pair else trials
+    kept = {trial.plan.name: trial for trial in settled if trial.fine}
+    if not kept:
+        raise PlanningError("no plan ran in every process in which it was measured")
     frontier = Frontier(
         inputs=dict(bucket.variants[0].bucket.inputs),
-        plans=pareto(measured, lambda one, other: faster(rounds[one.name], rounds[other.name], _margin(one))),
+        plans=pareto(
+            [trial.plan for trial in kept.values()],
+            lambda one, other: kept[one.name].beats(kept[other.name], _margin(one)),
+        ),
         baselines=tuple(
             Baseline(name=result.name, measured=latency(result.rounds)) for result in of_baselines if result.rounds
         ),
-        candidates=tuple(sorted(tried, key=lambda one: (one.predicted_seconds, one.name))),
+        candidates=tuple(
+            sorted((trial.candidate for trial in tried), key=lambda one: (one.predicted_seconds, one.name))
+        ),
     )
-    return frontier, all(len(processes[0]) == _ROUNDS for processes in rounds.values())
+    return frontier, complete
+
+
+def _add(trial: Trial, result: Result, expected: Arrays, settings: Settings) -> None:
+    trial.add(result, expected)
+    if trial.problem:
+        settings.warn(f"plan {trial.plan.name} is dropped: {trial.problem}")
 
 
 def _margin(plan: Plan) -> float:
@@ -200,22 +208,30 @@ def _margin(plan: Plan) -> float:
     return _CLEARLY if plan.rewrites or len(plan.stages) > 1 else _JUST
 
 
-def _measure_finalists(
-    measured: Sequence[Plan],
-    contenders: Sequence[Contender],
-    rounds: dict[str, list[list[list[float]]]],
-    settings: Settings,
-) -> None:
-    """Measure the fastest plans again in new processes, and add what comes of it to `rounds`."""
-    fastest = min(plan.seconds for plan in measured)
-    names = {plan.name for plan in measured if plan.seconds <= fastest * _FINALISTS}
-    finalists = [contender for contender in contenders if contender.name in names]
-    for _ in range(_FINALS if len(finalists) > 1 else 0):
-        if time.monotonic() > settings.deadline:
+def _tune(trials: Sequence[Trial], race: Race, settings: Settings) -> tuple[Trial, Trial] | None:
+    """The fastest plan of several stages, and it tuned, which has no figures yet; None where tuning has no use."""
+    original = min((trial for trial in trials if trial.fine and len(trial.plan.stages) > 1), key=_seconds, default=None)
+    if original is None or time.monotonic() > settings.deadline:
+        return None
+    plan = tune(original.plan, race)
+    return (original, Trial(plan, [[]])) if plan else None
+
+
+def _finals(trials: Sequence[Trial], pair: Sequence[Trial], race: Race, expected: Arrays, settings: Settings) -> None:
+    """Measure the fastest plans, and the pair of a plan and it tuned, again in new processes."""
+    fine = [trial for trial in trials if trial.fine]
+    within = min(map(_seconds, fine)) * _FINALISTS
+    finalists = [trial for trial in trials if trial in pair or (trial.fine and _seconds(trial) <= within)]
+    for _ in range(_FINALS):
+        finalists = [trial for trial in finalists if not trial.problem]
+        if len(finalists) < 2 or time.monotonic() > settings.deadline:
             return
-        for result in _contest(finalists, _FINAL_ROUNDS, settings):
-            if result.rounds and not result.error:
-                rounds[result.name].append(result.rounds)
+        for trial, result in zip(finalists, race([trial.plan for trial in finalists]), strict=True):
+            _add(trial, result, expected, settings)
+
+
+def _seconds(trial: Trial) -> float:
+    return trial.plan.seconds
 
 
 def _contest(contenders: Sequence[Contender], rounds: int, settings: Settings) -> list[Result]:

@@ -3,5 +3,16 @@
 from chrion_planner.measuring.contender import Arrays, Contender, PlanContender, SessionContender
 from chrion_planner.measuring.contest import Result, contest
 from chrion_planner.measuring.statistics import faster, latency
+from chrion_planner.measuring.trial import Trial
 
-__all__ = ["Arrays", "Contender", "PlanContender", "Result", "SessionContender", "contest", "faster", "latency"]
+__all__ = [
+    "Arrays",
+    "Contender",
+    "PlanContender",
+    "Result",
+    "SessionContender",
+    "Trial",
+    "contest",
+    "faster",
+    "latency",
+]

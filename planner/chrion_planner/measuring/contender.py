@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Protocol
 
 import onnxruntime as ort
@@ -69,6 +70,8 @@ class PlanContender:
 
 
 class _PlanRunner:
+    """Beside the runs it keeps the seconds of each stage."""
+
     def __init__(self, contender: PlanContender) -> None:
         wanted = [name for name in contender.devices if name in contender.plan.devices]
         self._devices = open_devices(wanted, contender.cpu_lanes)
@@ -76,6 +79,10 @@ class _PlanRunner:
         self._executor = Executor(program, Lanes())
         self._feeds = dict(contender.feeds)
         self._executor.warm(self._feeds)
+        sessions = [stage.session for stage in program.stages]
+        self.sessions = tuple(map(sessions.index, sessions))
+        self.stages: list[list[float]] = [[] for _ in sessions]
+        self._executor.observe(lambda stage, _, seconds: self.stages[stage].append(seconds))
 
     def run(self) -> Arrays:
         return self._executor.run(self._feeds)
@@ -134,29 +141,54 @@ class _SessionRunner:
         return None
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What a contender is once it is loaded."""
+
+    outputs: Arrays
+    """What it answers."""
+    gpu_bytes: GpuBytes | None
+    """GPU memory it takes; None where that cannot be told."""
+    sessions: tuple[int, ...]
+    """For each stage the first one that runs in the same session; empty where there are no stages."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a contender took in one turn."""
+
+    runs: list[float]
+    """Seconds of each run."""
+    stages: list[float]
+    """Median seconds of each stage; empty where there are no stages."""
+
+
 _runner: Runner | None = None
 """The contender of this worker process."""
 
 
-def prepare(contender: Contender) -> tuple[Arrays, GpuBytes | None]:
-    """Load the worker's contender and run it once; returns its outputs and the GPU memory it takes."""
+def prepare(contender: Contender) -> Loaded:
+    """Load the worker's contender and run it once."""
     global _runner
     sys.setswitchinterval(50e-6)  # as the server has it: lanes must not wait for each other's interpreter lock
     _runner = contender.load()
     outputs = _runner.run()
-    return outputs, _runner.used()
+    return Loaded(outputs, _runner.used(), _runner.sessions if isinstance(_runner, _PlanRunner) else ())
 
 
-def turn(seconds: float, least: int) -> list[float]:
-    """One turn of the worker's contender: runs for about `seconds`, after a little warming; seconds of each run."""
+def turn(seconds: float, least: int) -> Turn:
+    """One turn of the worker's contender: runs for about `seconds`, after a little warming."""
     assert _runner is not None, "prepare comes first"
     warm_until = time.perf_counter() + seconds / 5
     while time.perf_counter() < warm_until:
         _runner.run()
+    stages = _runner.stages if isinstance(_runner, _PlanRunner) else []
+    for stage in stages:
+        stage.clear()
     times: list[float] = []
     until = time.perf_counter() + seconds
     while len(times) < least or time.perf_counter() < until:
         began = time.perf_counter()
         _runner.run()
         times.append(time.perf_counter() - began)
-    return times
+    return Turn(times, [median(stage) for stage in stages])

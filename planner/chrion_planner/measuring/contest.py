@@ -26,6 +26,10 @@ class Result:
     name: str
     rounds: list[list[float]] = field(default_factory=list)
     """Seconds of each run, round by round."""
+    stages: list[list[float]] = field(default_factory=list)
+    """Median seconds of each stage, round by round; empty ones where there are no stages."""
+    sessions: tuple[int, ...] = ()
+    """For each stage the first one that runs in the same session; empty where there are no stages."""
     outputs: Arrays = field(default_factory=dict)
     """What it answered."""
     gpu_bytes: GpuBytes | None = None
@@ -69,17 +73,20 @@ def contest(
 def _turn(worker: Worker, result: Result, seconds: float, limits: Limits) -> None:
     time.sleep(_SETTLE_SECONDS)
     try:
-        result.rounds.append(worker.call(turn, seconds, _LEAST_RUNS, seconds=limits.seconds, what=result.name))
+        took = worker.call(turn, seconds, _LEAST_RUNS, seconds=limits.seconds, what=result.name)
     except ChrionError as error:
         result.error = str(error)
+    else:
+        result.rounds.append(took.runs)
+        result.stages.append(took.stages)
 
 
 def _prepare(worker: Worker, contender: Contender, result: Result, limits: Limits) -> bool:
     """Load the contender; whether it can be run."""
     try:
-        result.outputs, result.gpu_bytes = worker.call(
-            prepare, contender, seconds=limits.seconds, what=f"loading {contender.name}"
-        )
+        loaded = worker.call(prepare, contender, seconds=limits.seconds, what=f"loading {contender.name}")
     except ChrionError as error:
         result.error = str(error)
+    else:
+        result.outputs, result.gpu_bytes, result.sessions = loaded.outputs, loaded.gpu_bytes, loaded.sessions
     return not result.error

@@ -1,0 +1,52 @@
+"""A plan on trial: what came of it in every process in which it was measured."""
+
+from dataclasses import dataclass, field
+
+from chrion_api import Candidate, Plan
+from chrion_planner.equality import difference
+from chrion_planner.measuring.contender import Arrays
+from chrion_planner.measuring.contest import Result
+from chrion_planner.measuring.statistics import faster, latency
+
+
+@dataclass(eq=False)
+class Trial:
+    """A plan, with its figures as it has them so far."""
+
+    plan: Plan
+    """Its latency is that of the first process; the GPU memory that was predicted, where none was measured."""
+    processes: list[list[list[float]]] = field(default_factory=list)
+    """Seconds of each run, round by round, process by process; a process that it had no part in has no rounds.
+
+    The n-th process of two trials ran in turn.
+    """
+    problem: str = ""
+    """Why it is dropped: what it failed with, or how its answers differ; empty where it is not."""
+
+    def add(self, result: Result, expected: Arrays) -> None:
+        """Take in what came of one more process."""
+        self.problem = self.problem or result.error or difference(result.outputs, expected)
+        self.processes.append([] if self.problem else result.rounds)
+        if self.plan.measured is None and self.processes[-1]:
+            gpu_bytes = result.gpu_bytes if result.gpu_bytes is not None else self.plan.gpu_bytes
+            self.plan = self.plan.model_copy(update={"measured": latency(result.rounds), "gpu_bytes": gpu_bytes})
+
+    @property
+    def fine(self) -> bool:
+        """Whether it was measured, and nothing is wrong with it."""
+        return self.plan.measured is not None and not self.problem
+
+    @property
+    def candidate(self) -> Candidate:
+        """What is kept of it, whether or not its plan is."""
+        return Candidate(
+            name=self.plan.name,
+            stages=len(self.plan.stages),
+            predicted_seconds=self.plan.predicted_seconds,
+            measured=self.plan.measured,
+            problem=self.problem,
+        )
+
+    def beats(self, other: "Trial", by: float) -> bool:
+        """Whether it is faster by at least the part `by`, beyond noise."""
+        return faster(self.processes, other.processes, by)
