@@ -230,7 +230,7 @@ class Budget:
     """Tasks above which no exact solver is asked."""
     pairs: int = 200
     """Pairs of tasks that no precedence orders above which no integer program is built."""
-    solver_seconds: float = 1.0
+    solver_seconds: float = 0.3
     """Deterministic seconds of CP-SAT: a measure of its work, near seconds of a usual core."""
     search_work: int = 6_000_000
     """Tasks that local search may time, over all its starts."""
