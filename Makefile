@@ -31,7 +31,7 @@ lint: $(STAMP) ## style, formatting, types, and which package may import which
 # along with the whole suite and with --quick, not with a choice of models.
 bench: $(STAMP) ## measure plans against what people use instead (BENCH_ARGS=…)
 	@$(BIN)/python -c 'import matplotlib, openvino, ortools, saga' 2>/dev/null || \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[cpu,bench]' || true
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cpu,bench]' || true
 	@$(BIN)/python -m chrion_bench $(BENCH_ARGS)
 	@$(if $(filter-out --quick --resume,$(BENCH_ARGS)),,$(BIN)/python -m chrion_bench.planning $(filter --quick,$(BENCH_ARGS)))
 
