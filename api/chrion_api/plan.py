@@ -204,6 +204,11 @@ class Frontier(Document):
     candidates: tuple[Candidate, ...] = ()
     """Every plan that was measured, in the order of what was predicted of them."""
 
+    @property
+    def label(self) -> str:
+        """The bucket in short: `input=1x50x161`; several inputs stand side by side with commas."""
+        return ",".join(f"{name}={'x'.join(map(str, shape)) or 'scalar'}" for name, shape in self.inputs.items())
+
 
 class PlanFile(Document):
     """Everything the runtime needs to serve a model by any objective."""

@@ -24,3 +24,6 @@ class PlanRefused(RuntimeFailure):
 
 class RunError(RuntimeFailure):
     """The model failed on the values of one request."""
+
+    request_id: str | None = None
+    """The `id` that the client gave the request, where that is known."""

@@ -31,7 +31,7 @@ class Executor:
         self._slot_count = slots
         self._bound: tuple[dict[str, tuple[int, ...]], queue.SimpleQueue[Slot]] | None = None
         self._flights = 0
-        self._observers: list[StageObserver] = []
+        self._observers: tuple[StageObserver, ...] = ()
         first = program.stages[0]
         # Without copies and hand-overs there is nothing to keep account of.
         self._whole = len(program.stages) == 1 and first.device.memory == HOST and not program.passed_through
@@ -39,12 +39,12 @@ class Executor:
 
     def observe(self, observer: StageObserver) -> None:
         """Have `observer` called after each stage."""
-        self._observers.append(observer)
+        self._observers += (observer,)
 
     def warm(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run once and bind slots for these shapes; returns the answer. Raises RunError."""
         example = LooseValues(self.program)
-        answer = self._fly(example, feeds)
+        answer = self._fly(example, feeds, self._observers)
         kinds = [self.program.graph.types[name] for name in self.program.memories]
         # One stage allocates its own results, and strings cannot be bound.
         if len(self.program.stages) > 1 and all(kind.element != STRING for kind in kinds):
@@ -54,27 +54,31 @@ class Executor:
             self._bound = ({name: array.shape for name, array in feeds.items()}, slots)
         return answer
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Answer one request; the arrays belong to the caller. Raises RunError where the model fails."""
+    def run(self, feeds: Mapping[str, Array], observer: StageObserver | None = None) -> dict[str, Array]:
+        """Answer one request; the arrays belong to the caller. Raises RunError where the model fails.
+
+        `observer` is called after each stage of this run, besides those that hear of every run.
+        """
+        observers = self._observers if observer is None else (*self._observers, observer)
         if self._whole:
-            return self._run_whole(feeds)
+            return self._run_whole(feeds, observers)
         bound = self._bound
         # An input that is missing makes the shapes differ too: a slot still holds the last request's.
         if bound is None or bound[0] != {name: array.shape for name, array in feeds.items()}:
-            return self._fly(LooseValues(self.program), feeds)
+            return self._fly(LooseValues(self.program), feeds, observers)
         slots = bound[1]
         slot = slots.get()
         try:
-            return self._fly(slot, feeds)
+            return self._fly(slot, feeds, observers)
         except RunError:
             # Shapes inside may follow the values, not only the shapes, of the inputs: then no slot fits.
-            answer = self._fly(LooseValues(self.program), feeds)
+            answer = self._fly(LooseValues(self.program), feeds, observers)
             self._bound = None
             return answer
         finally:
             slots.put(slot)
 
-    def _run_whole(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    def _run_whole(self, feeds: Mapping[str, Array], observers: Sequence[StageObserver]) -> dict[str, Array]:
         """Run the only stage, on the host, here and now."""
         stage = self.program.stages[0]
         try:
@@ -85,24 +89,24 @@ class Executor:
                 seconds = time.perf_counter() - began
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
             raise RunError(f"the model fails on these values: {brief(error)}") from None
-        for observer in self._observers:
-            observer(stage.index, stage.lanes[0], seconds)
+        for observer in observers:
+            observer(stage, began, seconds)
         return dict(zip(stage.outputs, results, strict=True))
 
-    def _fly(self, values: Values, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    def _fly(self, values: Values, feeds: Mapping[str, Array], observers: Sequence[StageObserver]) -> dict[str, Array]:
         values.load(feeds)
         if len(self.program.stages) == 1:
-            self._run_alone(values)
+            self._run_alone(values, observers)
         else:
             self._flights += 1
-            _Flight(self.program, values, self._lanes, self._flights, self._observers).run()
+            _Flight(self.program, values, self._lanes, self._flights, observers).run()
         return values.results()
 
-    def _run_alone(self, values: Values) -> None:
+    def _run_alone(self, values: Values, observers: Sequence[StageObserver]) -> None:
         """Run the only stage here and now: nothing is handed to anyone."""
         stage = self.program.stages[0]
         try:
-            run_stage(stage, values, self._lanes, self._observers)
+            run_stage(stage, values, self._lanes, observers)
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
             raise RunError(f"the model fails on these values: {brief(error)}") from None
 
@@ -114,7 +118,7 @@ def run_stage(stage: StageProgram, values: Values, lanes: Lanes, observers: Sequ
         values.run(stage)
         seconds = time.perf_counter() - began
     for observer in observers:
-        observer(stage.index, stage.lanes[0], seconds)
+        observer(stage, began, seconds)
 
 
 class _Flight:

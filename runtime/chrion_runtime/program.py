@@ -15,10 +15,12 @@ from chrion_runtime.errors import PlanRefused
 from chrion_runtime.sessions import SessionStore
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StageProgram:
     """One stage, ready to run: the n-th name is what the session calls the n-th value."""
 
+    bucket: str
+    plan: str
     index: int
     device: Device
     lanes: tuple[str, ...]
@@ -36,12 +38,15 @@ class StageProgram:
 class Program:
     """All stages of one plan over one graph."""
 
-    def __init__(self, graph: Graph, plan: Plan, devices: Mapping[str, Device], store: SessionStore) -> None:
-        """`graph` is the normalised one, before the plan's rewrites.
+    def __init__(
+        self, graph: Graph, plan: Plan, devices: Mapping[str, Device], store: SessionStore, bucket: str = ""
+    ) -> None:
+        """`graph` is the normalised one, before the plan's rewrites; `bucket` the label of what the plan serves.
 
         Raises PlanRefused where the plan does not fit the graph or the devices.
         """
         self.plan = plan
+        self.bucket = bucket
         self.graph = replay(graph, plan.rewrites)
         if self.graph.digest != plan.graph:
             raise PlanRefused(
@@ -110,6 +115,8 @@ class Program:
         # Threads that wait actively help where they are the only ones and take cores from others where they are not.
         alone = len(plan.stages) == 1
         return StageProgram(
+            bucket=self.bucket,
+            plan=plan.name,
             index=index,
             device=device,
             lanes=stage.lanes,

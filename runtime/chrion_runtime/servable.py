@@ -9,8 +9,30 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-StageObserver = Callable[[int, str, float], None]
-"""Called after each stage with its number in the plan, the lane it ran on and the seconds it took."""
+
+class ObservedStage(Protocol):
+    """A stage of a plan that is loaded; compared and hashed by identity."""
+
+    @property
+    def bucket(self) -> str:
+        """The label of the shape bucket that the plan serves."""
+
+    @property
+    def plan(self) -> str:
+        """The plan's name."""
+
+    @property
+    def index(self) -> int:
+        """The stage's number in the plan."""
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """The lanes it holds while it runs."""
+
+
+StageObserver = Callable[[ObservedStage, float, float], None]
+"""Called after each run of a stage, on the thread that ran it, with when it began (as `time.perf_counter` counts) and
+the seconds it took."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +64,16 @@ class Servable(Protocol):
     def concurrency(self) -> int:
         """Requests that may be in `run` at once; further ones wait."""
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        observer: StageObserver | None = None,
+    ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
-        Raises chrion_runtime.errors.RunError when the model itself fails on these values.
+        `observer` is called after each stage of this run. Raises chrion_runtime.errors.RunError when the model itself
+        fails on these values.
         """
 
     def describe_plan(self) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Session:
         if frontier.inputs.keys() != graph.inputs.keys():
             raise PlanRefused(f"the plan is for inputs {list(frontier.inputs)}, the model has {list(graph.inputs)}")
         selection = select(frontier, self._slo, self._mode)
-        executor = Executor(Program(graph, selection.plan, self._devices, store), self._lanes)
+        executor = Executor(Program(graph, selection.plan, self._devices, store, frontier.label), self._lanes)
         executor.warm(sample(graph, frontier.inputs, values))
         return _Bucket(frontier, selection, executor)
 
@@ -98,14 +98,35 @@ class Session:
         return SLOTS
 
     @property
+    def slo(self) -> SLO:
+        """The objective that is pursued."""
+        return self._slo
+
+    @property
+    def mode(self) -> Mode:
+        """What is minimised; never Auto."""
+        return self._mode.resolve(self._slo)
+
+    @property
+    def frontiers(self) -> tuple[Frontier, ...]:
+        """The plans that there are for each bucket."""
+        return tuple(bucket.frontier for bucket in self._buckets)
+
+    @property
     def selections(self) -> tuple[Selection, ...]:
         """The plan that serves each bucket, and why."""
         return tuple(bucket.selection for bucket in self._buckets)
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        observer: StageObserver | None = None,
+    ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
-        Raises RunError for inputs that are missing, unknown or of another element type, and where the model fails.
+        `observer` is called after each stage of this run. Raises RunError for inputs that are missing, unknown or of
+        another element type, and where the model fails.
         """
         if inputs.keys() != self._dtypes.keys():
             missing, unknown = self._dtypes.keys() - inputs.keys(), inputs.keys() - self._dtypes.keys()
@@ -118,7 +139,7 @@ class Session:
                 raise RunError(f"inputs.{name}: is {array.dtype}, the model takes {self._dtypes[name]}")
             if self._recurrent and not array.size:
                 raise RunError(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
-        answer = self._nearest(feeds).executor.run(feeds)
+        answer = self._nearest(feeds).executor.run(feeds, observer)
         if outputs is None:
             return answer
         if absent := [name for name in outputs if name not in answer]:

@@ -1,10 +1,10 @@
 """The endpoints: each takes an HTTP request apart, asks the models, and puts the answer together."""
 
+import asyncio
 from typing import Any
 
 import orjson
 from aiohttp import web
-from prometheus_client.exposition import choose_encoder
 
 from chrion_runtime.protocol import RawRequest
 from chrion_runtime.protocol.errors import BadRequest, TooLarge
@@ -82,8 +82,9 @@ async def infer(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """GET /metrics"""
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return web.Response(body=encode(request.app[FRONT].metrics.registry), headers={"Content-Type": content_type})
+    # Many series take milliseconds to write, which requests must not wait for.
+    body, content_type = await asyncio.to_thread(request.app[FRONT].metrics.expose, request.headers.get("Accept", ""))
+    return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 def _model(request: web.Request) -> ServedModel:

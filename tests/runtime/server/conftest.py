@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -13,6 +14,16 @@ import pytest
 from chrion_runtime.protocol.datatypes import DTYPES
 from chrion_runtime.servable import TensorSpec
 from chrion_runtime.server import Front, ServerOptions, listening
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """The stage that every model here says it has."""
+
+    bucket: str = "x=1x2"
+    plan: str = "cpu-all"
+    index: int = 0
+    lanes: tuple[str, ...] = ("cpu/0", "cpu/1")
 
 
 class Model:
@@ -27,17 +38,19 @@ class Model:
         self.closed = False
         self.runs = 0
         self.observers = []
+        self.stage = Stage()
 
     @staticmethod
     def _specs(tensors):
         return tuple(TensorSpec(name, DTYPES[datatype], shape) for name, (datatype, shape) in tensors.items())
 
-    def run(self, inputs, outputs=None):
+    def run(self, inputs, outputs=None, observer=None):
         assert not self.closed
         self.runs += 1
+        began = time.perf_counter()
         results = self.function(**inputs)
-        for observer in self.observers:
-            observer(0, "cpu:0", 0.001)
+        for tell in [*self.observers, *filter(None, [observer])]:
+            tell(self.stage, began, 0.001)
         return {name: results[name] for name in outputs or results}
 
     def describe_plan(self):

@@ -31,7 +31,7 @@ class Slow:
     inputs = outputs = (TensorSpec("x", np.dtype("<i8"), (None,)),)
     concurrency = 1
 
-    def run(self, inputs, outputs=None):
+    def run(self, inputs, outputs=None, observer=None):
         say("running")
         os.read(0, 1)
         return dict(inputs)

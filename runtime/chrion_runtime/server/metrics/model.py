@@ -1,0 +1,157 @@
+"""What is counted while requests are answered: plain numbers, for every microsecond here is every request's."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from time import perf_counter
+from types import TracebackType
+from typing import Self
+
+from chrion_runtime.errors import RunError
+from chrion_runtime.protocol.errors import ProtocolError
+from chrion_runtime.servable import ObservedStage, Servable
+from chrion_runtime.server.metrics.histogram import Histogram
+from chrion_runtime.server.metrics.window import Recent, Window
+from chrion_runtime.server.planned import Planned
+
+OUTCOMES = ("ok", "refused", "overloaded", "failed", "gone")
+
+MOST_STAGES = 200
+"""Stages of a model that are counted one by one; the rest are counted together, so that no plan floods Prometheus."""
+
+StageLabels = tuple[str, str, str]
+"""Bucket, plan and number of a stage."""
+REST: StageLabels = ("other", "other", "other")
+
+
+class ModelMetrics:
+    """The numbers of one model."""
+
+    def __init__(self, servable: Servable) -> None:
+        self.servable = servable
+        self.requests = {outcome: Histogram() for outcome in OUTCOMES}
+        self.refusals: dict[str, int] = {}
+        """Requests that were not answered, by the error that says why."""
+        self.missed = 0
+        """Requests that were answered later than the objective's latency."""
+        self.in_flight = 0
+        self.queue_wait = Histogram()
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.stages: dict[tuple[StageLabels, tuple[str, ...]], Histogram] = {}
+        """What each stage took, by its labels and lanes."""
+        self.queue_length: Callable[[], int] = lambda: 0
+        self._stage_of: dict[ObservedStage, Callable[[float], None]] = {}
+        self._window = Window(self.requests["ok"], perf_counter())
+        self._target = self._read_target()
+        servable.observe(self._stage)
+
+    @property
+    def waited(self) -> Callable[[float], None]:
+        """Takes the seconds that a request waited in line."""
+        return self.queue_wait.observe
+
+    def received(self, nbytes: int) -> None:
+        """Count the bytes of a request body."""
+        self.bytes_in += nbytes
+
+    def sent(self, nbytes: int) -> None:
+        """Count the bytes of an answer's body."""
+        self.bytes_out += nbytes
+
+    def watch_queue(self, length: Callable[[], int]) -> None:
+        """Have the queue's length read when the metrics are."""
+        self.queue_length = length
+
+    def request(self) -> "Stopwatch":
+        """Counts and times the request that is answered inside a `with` block; on the event loop."""
+        return Stopwatch(self)
+
+    def recent(self) -> Recent:
+        """The latency of the requests that were answered in the last minute."""
+        self._turn(perf_counter())
+        return self._window.recent(perf_counter())
+
+    def answered(self, began: float) -> None:
+        """Count a request that was answered, and began then."""
+        now = perf_counter()
+        if now >= self._window.due:
+            self._turn(now)
+        seconds = now - began
+        self.requests["ok"].observe(seconds)
+        if seconds > self._target:
+            self.missed += 1
+
+    def unanswered(self, began: float, error: BaseException) -> None:
+        """Count a request that ended in an error, and began then."""
+        outcome, reason = _blame(error)
+        self.requests[outcome].observe(perf_counter() - began)
+        self.refusals[reason] = self.refusals.get(reason, 0) + 1
+
+    def _turn(self, now: float) -> None:
+        self._window.turn(now)
+        self._target = self._read_target()
+
+    def _read_target(self) -> float:
+        latency = self.servable.slo.latency if isinstance(self.servable, Planned) else None
+        return float("inf") if latency is None else latency.seconds
+
+    def _stage(self, stage: ObservedStage, _began: float, seconds: float) -> None:
+        observe = self._stage_of.get(stage)
+        if observe is None:
+            observe = self._meet(stage)
+        observe(seconds)
+
+    def _meet(self, stage: ObservedStage) -> Callable[[float], None]:
+        if len(self._stage_of) >= 4 * MOST_STAGES:
+            # Of plans that serve no more, mostly.
+            self._stage_of.clear()
+        key = ((stage.bucket, stage.plan, str(stage.index)), stage.lanes)
+        if key not in self.stages and len(self.stages) >= MOST_STAGES:
+            key = (REST, stage.lanes)
+        observe = self._stage_of[stage] = self.stages.setdefault(key, Histogram()).observe
+        return observe
+
+
+class Stopwatch:
+    """Times one request from `start`, which may be called again, to the end of its `with` block."""
+
+    __slots__ = ("_began", "_metrics")
+
+    def __init__(self, metrics: ModelMetrics) -> None:
+        self._metrics = metrics
+
+    def start(self) -> None:
+        """Count from now."""
+        self._began = perf_counter()
+
+    def __enter__(self) -> Self:
+        self._metrics.in_flight += 1
+        self._began = perf_counter()
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._metrics.in_flight -= 1
+        if error is None:
+            self._metrics.answered(self._began)
+        else:
+            self._metrics.unanswered(self._began, error)
+
+
+def _blame(error: BaseException) -> tuple[str, str]:
+    """The outcome and the reason that an error stands for."""
+    match error:
+        case ConnectionError():
+            return "gone", "client_gone"
+        case ProtocolError(status=503):
+            return "overloaded", _reason(type(error).__name__)
+        case ProtocolError(status=status):
+            return ("refused" if status < 500 else "failed"), _reason(type(error).__name__)
+        case Exception():
+            return "failed", _reason(type(error).__name__) if isinstance(error, RunError) else "defect"
+    return "gone", "client_gone"  # the task was cancelled
+
+
+@cache
+def _reason(name: str) -> str:
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
