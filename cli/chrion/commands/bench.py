@@ -12,7 +12,6 @@ from rich.table import Table
 
 from chrion import cache
 from chrion.errors import UsageError
-from chrion.explain import format as write
 from chrion.face import read
 from chrion.options import (
     GpuMemoryOption,
@@ -28,6 +27,7 @@ from chrion.progress import Display
 from chrion_api import Mode, PlanFile
 from chrion_graph.limits import Limits
 from chrion_planner.comparison import Comparison, compare
+from chrion_runtime.drawing import format as write
 
 NAME = "bench"
 

@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 from importlib import resources
 
-from chrion.explain import format as write
-from chrion.explain.comparison import Entry, comparison, headline, uses_gpu
-from chrion.explain.frontier_svg import frontier
-from chrion.explain.markup import Element, el, render, table
 from chrion.explain.page_plan import details
-from chrion.explain.schedule import devices
 from chrion.version import __version__
 from chrion_api import Frontier, PlanFile
+from chrion_runtime import drawing
+from chrion_runtime.drawing import format as write
+from chrion_runtime.drawing.comparison import Entry, comparison, headline, uses_gpu
+from chrion_runtime.drawing.frontier_svg import frontier
+from chrion_runtime.drawing.markup import Element, el, render, table
+from chrion_runtime.drawing.schedule import devices
 
 HUES = 6
 """Hues that the style sheet has for devices."""
@@ -23,7 +24,9 @@ def html(plan_file: PlanFile, title: str) -> str:
     """The page as text: no script, nothing loaded from elsewhere, light and dark, fit to print."""
     hues = {name: index % HUES for index, name in enumerate(devices(plan_file))}
     style = el("style")
-    style.text = "\n" + resources.files("chrion.explain").joinpath("page.css").read_text(encoding="utf-8")
+    style.text = (
+        "\n" + drawing.style() + resources.files("chrion.explain").joinpath("page.css").read_text(encoding="utf-8")
+    )
     head = el(
         "head",
         el("meta", charset="utf-8"),

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 from rich.cells import cell_len
 
-from chrion.explain import format as write
-from chrion.explain.axis import bytes_axis, time_axis
-from chrion.explain.comparison import Entry, comparison, stairs, uses_gpu
-from chrion.explain.frontier_text import spread
-from chrion.explain.markup import Element, el
 from chrion_api import Frontier
+from chrion_runtime.drawing import format as write
+from chrion_runtime.drawing.axis import bytes_axis, spread, time_axis
+from chrion_runtime.drawing.comparison import Entry, comparison, stairs, uses_gpu
+from chrion_runtime.drawing.markup import Element, el
 
 WIDTH, HEIGHT = 1000, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 24, 18, 44

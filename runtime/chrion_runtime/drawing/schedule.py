@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from chrion.explain import format as write
 from chrion_api import Plan, PlanFile, Stage
+from chrion_runtime.drawing import format as write
 
 
 @dataclass(frozen=True)
