@@ -146,6 +146,7 @@ class Client:
         self.connecting = 0
         self.waiting: deque[tuple[float, Count]] = deque()
         self.until = float("inf")
+        self._tasks: set[asyncio.Task[None]] = set()
         self.warm = Count()
         self.count = self.warm
 
@@ -184,7 +185,12 @@ class Client:
         if connection in self.idle:
             self.idle.remove(connection)
         if self.job.rate is None and perf_counter() < self.until:
-            asyncio.ensure_future(self.connect())
+            self._connect_soon()
+
+    def _connect_soon(self) -> None:
+        task = asyncio.ensure_future(self.connect())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _send(self, due: float, count: Count) -> None:
         if self.idle:
@@ -192,7 +198,7 @@ class Client:
             return
         self.waiting.append((due, count))
         if len(self.open) + self.connecting < self.job.connections and self.connecting < len(self.waiting):
-            asyncio.ensure_future(self.connect())
+            self._connect_soon()
 
     async def run(self) -> list[Count]:
         """Send everything; the counts by stretch."""

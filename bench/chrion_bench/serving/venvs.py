@@ -19,10 +19,10 @@ def python_of(server: str) -> Path:
     folder = ROOT / f"{PACKAGES[server].replace('==', '-')}-ort-{ort.__version__}"
     python, stamp = folder / "bin" / "python", folder / ".installed"
     if not stamp.exists():
-        commands = (
-            [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            + [PACKAGES[server], f"onnxruntime=={ort.__version__}"],
+        packages = (PACKAGES[server], f"onnxruntime=={ort.__version__}")
+        commands: tuple[list[str | Path], ...] = (
+            [sys.executable, "-m", "venv", "--clear", folder],
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages],
         )
         for command in commands:
             done = subprocess.run(command, capture_output=True, text=True, check=False)

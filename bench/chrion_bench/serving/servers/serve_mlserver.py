@@ -11,7 +11,7 @@ from mlserver.types import InferenceRequest, InferenceResponse
 from mlserver.utils import install_uvloop_event_loop
 
 
-class OnnxModel(MLModel):
+class OnnxModel(MLModel):  # type: ignore[misc]
     """One ONNX file, on one thread."""
 
     async def load(self) -> bool:
