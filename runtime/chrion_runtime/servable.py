@@ -64,6 +64,10 @@ class Servable(Protocol):
     def concurrency(self) -> int:
         """Requests that may be in `run` at once; further ones wait."""
 
+    @property
+    def deadline(self) -> float | None:
+        """Seconds within which a request should be answered; None where there is no objective."""
+
     def run(
         self,
         inputs: Mapping[str, Array],

@@ -38,6 +38,8 @@ class InferRequest:
     """The arrays may be read-only views of the body."""
     outputs: tuple[RequestedOutput, ...]
     """In the order to answer in."""
+    timeout: float | None = None
+    """Seconds that the client waits, by its parameter `timeout`; None where it does not say."""
 
 
 def read_request(body: Buffer, header_length: str | None, signature: Signature) -> InferRequest:
@@ -58,7 +60,8 @@ def read_request(body: Buffer, header_length: str | None, signature: Signature) 
         raise BadRequest("id: is not a string")
     # What is asked for is read first: it is cheap, and wrong requests then cost little.
     outputs = _outputs(document, signature)
-    return InferRequest(identity, _inputs(document, binary, header_length, signature), outputs)
+    timeout = _timeout(document)
+    return InferRequest(identity, _inputs(document, binary, header_length, signature), outputs, timeout)
 
 
 def _split(view: memoryview, header_length: str | None) -> tuple[memoryview, memoryview]:
@@ -124,6 +127,16 @@ def _outputs(document: dict[str, Any], signature: Signature) -> tuple[RequestedO
                 "ask for it as binary data, with parameters.binary_data true"
             )
     return tuple(outputs.values())
+
+
+def _timeout(document: dict[str, Any]) -> float | None:
+    """Triton's request parameter, in microseconds there; 0 is none."""
+    timeout = _parameters("parameters", document).get("timeout")
+    if timeout is None:
+        return None
+    if type(timeout) is not int or timeout < 0:
+        raise BadRequest("parameters: timeout is not a number of microseconds")
+    return timeout / 1e6 if timeout else None
 
 
 def _tensors(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
