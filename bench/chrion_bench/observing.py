@@ -24,6 +24,7 @@ class _Stage:
 
 class _Model:
     name, concurrency = "m", 1
+    deadline: float | None = None
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
 

@@ -6,15 +6,25 @@ from typing import Annotated
 import typer
 
 from chrion import planning
-from chrion.commands.serving import serve_session
+from chrion.commands.serving import Telling, serve_session
 from chrion.errors import UsageError
 from chrion.face import Session, read
-from chrion.options import HostOption, MetricsPortOption, PortOption, check_output, parse_devices
+from chrion.options import (
+    HostOption,
+    LogFormatOption,
+    LogLevelOption,
+    MetricsPortOption,
+    OtlpOption,
+    PortOption,
+    check_output,
+    parse_devices,
+)
 from chrion.planning import Job
 from chrion.progress import Display
 from chrion_api import ChrionModel
 from chrion_graph.files import write_aside
 from chrion_graph.load import digest
+from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 NAME = "run"
 
@@ -36,8 +46,12 @@ def command(
         Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
     ] = None,
     replan: Annotated[bool, typer.Option("--replan", help="Plan anew, even where the cache holds a plan.")] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
+    log_level: LogLevelOption = LogLevel.INFO,
+    otlp_endpoint: OtlpOption = None,
 ) -> None:
     """Plan a model on this machine and serve it over HTTP: the whole of Chrion without a cluster."""
+    telling = Telling(log_format, log_level, otlp_endpoint)
     if output is not None:
         check_output(output)
     chrion_model = ChrionModel.from_yaml(read(file), str(file))
@@ -65,7 +79,7 @@ def command(
         for selection in session.selections:
             if not selection.meets_slo:
                 display.warn(f"spec.slo: {selection.reason}")
-    serve_session(session, host, port, metrics_port)
+    serve_session(session, host, port, metrics_port, telling)
 
 
 def local_path(chrion_model: ChrionModel, file: Path) -> Path:

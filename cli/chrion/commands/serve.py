@@ -5,22 +5,26 @@ from typing import Annotated
 
 import typer
 
-from chrion.commands.serving import serve_session
+from chrion.commands.serving import Telling, serve_session
 from chrion.face import Session
 from chrion.options import (
     AnyDeviceOption,
     GpuMemoryOption,
     HostOption,
     LatencyOption,
+    LogFormatOption,
+    LogLevelOption,
     MetricsPortOption,
     ModelArgument,
     ModeOption,
+    OtlpOption,
     PortOption,
     ValueOption,
     parse_inputs,
     parse_objective,
 )
 from chrion_api import Mode
+from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 NAME = "serve"
 
@@ -37,8 +41,12 @@ def command(
     gpu_memory: GpuMemoryOption = None,
     mode: ModeOption = Mode.AUTO,
     any_device: AnyDeviceOption = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
+    log_level: LogLevelOption = LogLevel.INFO,
+    otlp_endpoint: OtlpOption = None,
 ) -> None:
     """Serve a model over the Open Inference Protocol, by the plan that the objective selects."""
+    telling = Telling(log_format, log_level, otlp_endpoint)
     session = Session(
         model,
         plan,
@@ -48,4 +56,4 @@ def command(
         name=name,
         any_device=any_device,
     )
-    serve_session(session, host, port, metrics_port)
+    serve_session(session, host, port, metrics_port, telling)

@@ -62,7 +62,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ConnectionError:
         raise
     except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
-        found = refusal(error, f"{request.method} {request.path}")
+        found = refusal(error, f"{request.method} {request.path}", request.headers)
         response = web.Response(body=found.body, status=found.status, content_type="application/json")
         response.headers.update(found.headers)
         return response

@@ -21,6 +21,7 @@ from chrion_runtime.server.deadline import allowed
 from chrion_runtime.server.front import Front, ServedModel
 from chrion_runtime.server.plain import PlainHead, is_plain_get, plain_head
 from chrion_runtime.server.refusal import REASONS, refusal
+from chrion_runtime.server.telemetry import Followed
 
 
 class _Exchange:
@@ -38,6 +39,9 @@ class _Exchange:
         self._stack.enter_context(front.busy())
         self.share = self._stack.enter_context(front.bodies.share())
         self.watch = self._stack.enter_context(model.metrics.request())
+        self.followed: Followed | None = None
+        if front.telemetry is not None:
+            self.followed = self._stack.enter_context(front.telemetry.follow(head.model, head.headers))
 
     def take(self, data: bytes | memoryview) -> None:
         """A part of the body. Raises TooMuch."""
@@ -137,7 +141,7 @@ class Connection(web.RequestHandler):
         exchange.watch.start()
         model.metrics.received(len(body))
         raw = RawRequest(body, headers.get("inference-header-content-length"), headers.get("content-encoding", ""))
-        outcome = model.infer(raw, allowed(headers))
+        outcome = model.infer(raw, allowed(headers), exchange.followed)
         if isinstance(outcome, Answer):
             self._send(exchange, outcome)
         else:
@@ -169,7 +173,7 @@ class Connection(web.RequestHandler):
         self._over(exchange, None)
 
     def _refuse(self, exchange: _Exchange, error: Exception) -> None:
-        found = refusal(error, f"POST /v2/models/{exchange.head.model}/infer")
+        found = refusal(error, f"POST /v2/models/{exchange.head.model}/infer", exchange.head.headers)
         more = "".join(f"{name}: {value}\r\n" for name, value in found.headers.items())
         body = found.body
         # What is left of a body would be taken for the next request.

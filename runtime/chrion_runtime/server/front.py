@@ -17,6 +17,7 @@ from chrion_runtime.server.inference import Inference
 from chrion_runtime.server.metrics import Metrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
+from chrion_runtime.server.telemetry import Followed, telemetry
 
 
 class ServedModel:
@@ -30,9 +31,11 @@ class ServedModel:
         self._inference = Inference(servable, self.signature, self.queue, self.metrics, options, codec)
         self.metrics.watch_queue(lambda: self._inference.waiting)
 
-    def infer(self, raw: RawRequest, allowed: float | None = None) -> Answer | Coroutine[Any, Any, Answer]:
+    def infer(
+        self, raw: RawRequest, allowed: float | None = None, followed: Followed | None = None
+    ) -> Answer | Coroutine[Any, Any, Answer]:
         """The answer to a request, or what to await for it; `allowed` in seconds. Raises ProtocolError and RunError."""
-        return self._inference.answer(raw, allowed)
+        return self._inference.answer(raw, allowed, followed)
 
     def close(self, seconds: float) -> bool:
         """Wait for the runs under way; whether the servable could be closed within this time.
@@ -62,6 +65,8 @@ class Front:
         for servable in servables:
             # Checked for all of them before the first thread starts.
             Signature(servable.inputs, servable.outputs)
+        self.telemetry = telemetry(options.otlp_endpoint)
+        """What follows single requests; None where nothing does."""
         self.bodies = BodyBudget(options.bodies_limit)
         self.codec = Codec(options.codec_processes) if options.codec_processes else None
         self._models = {
@@ -109,4 +114,7 @@ class Front:
         deadline = monotonic() + seconds
         if self.codec is not None:
             self.codec.close(seconds)
-        return [name for name, model in self._models.items() if not model.close(max(0.0, deadline - monotonic()))]
+        stuck = [name for name, model in self._models.items() if not model.close(max(0.0, deadline - monotonic()))]
+        if self.telemetry is not None:
+            self.telemetry.close()
+        return stuck

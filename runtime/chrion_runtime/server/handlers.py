@@ -64,12 +64,17 @@ async def infer(request: web.Request) -> web.Response:
     served, front = _model(request), request.app[FRONT]
     with ExitStack() as stack:
         watch = stack.enter_context(served.metrics.request())
+        followed = None
+        if front.telemetry is not None:
+            followed = stack.enter_context(front.telemetry.follow(served.servable.name, request.headers))
         body = await _read(request, front.options, stack.enter_context(front.bodies.share()))
         watch.start()
         served.metrics.received(len(body))
         headers = request.headers
         outcome = served.infer(
-            RawRequest(body, headers.get(HEADER_LENGTH), headers.get("Content-Encoding", "")), allowed(headers)
+            RawRequest(body, headers.get(HEADER_LENGTH), headers.get("Content-Encoding", "")),
+            allowed(headers),
+            followed,
         )
         del body
         answer = outcome if isinstance(outcome, Answer) else await outcome

@@ -12,9 +12,10 @@ from time import perf_counter
 from typing import Any
 
 from chrion_runtime.devices.cpu import usable_cores
+from chrion_runtime.errors import RunError
 from chrion_runtime.protocol import Answer, InferRequest, RawRequest, Signature, read_request, write_answer
 from chrion_runtime.protocol.errors import QueueFull, TooLate
-from chrion_runtime.servable import Array, Servable
+from chrion_runtime.servable import Array, Servable, StageObserver
 from chrion_runtime.server.batching import Batcher
 from chrion_runtime.server.codec import Codec
 from chrion_runtime.server.deadline import least
@@ -22,6 +23,7 @@ from chrion_runtime.server.estimate import Pace, RunTimes
 from chrion_runtime.server.metrics import ModelMetrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
+from chrion_runtime.server.telemetry import Followed
 
 HERE_SECONDS = 200e-6
 """Runs expected to be shorter take place on the event loop: handing over and back costs about as much."""
@@ -45,6 +47,8 @@ class _Asked:
     arrived: float
     allowed: float | None
     """Seconds from its arrival within which it shall be answered."""
+    observer: StageObserver | None
+    """What wants to hear of its stages."""
 
 
 class Inference:
@@ -79,20 +83,24 @@ class Inference:
         """Requests that wait for a run of the model to end."""
         return max(0, self.pace.ahead - self._workers)
 
-    def answer(self, raw: RawRequest, allowed: float | None) -> Answer | Coroutine[Any, Any, Answer]:
+    def answer(
+        self, raw: RawRequest, allowed: float | None, followed: Followed | None
+    ) -> Answer | Coroutine[Any, Any, Answer]:
         """The answer, where getting it took so little that the event loop could do it; else what to await for it.
 
-        `allowed` is in seconds from now, None without a limit. Raises ProtocolError and RunError.
+        `allowed` is in seconds from now, None without a limit. Raises ProtocolError; RunError, with the request's id.
         """
         now = perf_counter()
         if self._codec is not None and self._goes_through_codec(raw):
-            return self._large(self._codec, raw, allowed, now)
+            return self._large(self._codec, raw, allowed, followed, now)
         request = read_request(raw.body, raw.header_length, self._signature)
+        observer = None if followed is None else followed.read(request)
         size = len(raw.body)
         if not self._runs_here(size):
-            return self._queued(_Asked(request, size, now, least(allowed, request.timeout, self._servable.deadline)))
+            deadline = least(allowed, request.timeout, self._servable.deadline)
+            return self._queued(_Asked(request, size, now, deadline, observer))
         self._metrics.waited(0.0)
-        results, seconds = self._run(request)
+        results, seconds = self._run(request, observer)
         self.times.ran(size, seconds)
         return self._written(request, results)
 
@@ -106,12 +114,15 @@ class Inference:
         expected = self.times.expected(size)
         return expected is not None and expected < self._here_seconds and self.times.longest(size) < LONGEST_HERE
 
-    async def _large(self, codec: Codec, raw: RawRequest, allowed: float | None, now: float) -> Answer:
+    async def _large(
+        self, codec: Codec, raw: RawRequest, allowed: float | None, followed: Followed | None, now: float
+    ) -> Answer:
         request = await codec.read(raw, self._specs, self._options.body_limit)
         size = sum(array.nbytes for array in request.inputs.values())
         del raw
-        asked = _Asked(request, size, now, least(allowed, request.timeout, self._servable.deadline))
-        return await self._queued(asked)
+        observer = None if followed is None else followed.read(request)
+        deadline = least(allowed, request.timeout, self._servable.deadline)
+        return await self._queued(_Asked(request, size, now, deadline, observer))
 
     async def _queued(self, asked: _Asked) -> Answer:
         self._admit(asked)
@@ -119,9 +130,9 @@ class Inference:
         ran = False
         try:
             if self._batcher is not None and not self._strings:
-                results, seconds = await self._batcher.run(asked.request)
+                results, seconds = await self._batcher.run(asked.request, asked.observer)
             else:
-                results, seconds = await self._queue.run(partial(self._run, asked.request))
+                results, seconds = await self._queue.run(partial(self._run, asked.request, asked.observer))
             ran = True
         finally:
             self.pace.end(perf_counter(), counted=ran)
@@ -145,9 +156,13 @@ class Inference:
         if expected > left * MARGIN:
             raise TooLate(self._servable.name, expected, left)
 
-    def _run(self, request: InferRequest) -> tuple[Mapping[str, Array], float]:
+    def _run(self, request: InferRequest, observer: StageObserver | None) -> tuple[Mapping[str, Array], float]:
         began = perf_counter()
-        results = self._servable.run(request.inputs, [output.name for output in request.outputs])
+        try:
+            results = self._servable.run(request.inputs, [output.name for output in request.outputs], observer)
+        except RunError as error:
+            error.request_id = request.id
+            raise
         return results, perf_counter() - began
 
     def _written(self, request: InferRequest, results: Mapping[str, Array]) -> Answer | Coroutine[Any, Any, Answer]:
