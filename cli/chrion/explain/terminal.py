@@ -33,7 +33,10 @@ def show(plan_file: PlanFile, console: Console, *, slo: SLO | None = None, mode:
 
     Nothing is wider than the console, and nothing rests on colour alone.
     """
-    colours = {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(devices(plan_file))}
+    colours = {
+        name: _COLOURS[index % len(_COLOURS)]
+        for index, name in enumerate(devices(plan_file.buckets, plan_file.devices))
+    }
     console.print(_header(plan_file, colours))
     if plan_file.truncated:
         warning = "Truncated: time ran out before every candidate was tried; a better plan may exist."

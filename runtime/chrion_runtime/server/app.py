@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from chrion_runtime.server import handlers
+from chrion_runtime.server import handlers, page
 from chrion_runtime.server.front import Front
+from chrion_runtime.server.keys import FRONT
 from chrion_runtime.server.refusal import refusal
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -17,7 +18,7 @@ def build_app(front: Front) -> web.Application:
     Request bodies must reach it as they were sent: run it with `auto_decompress=False`, as `lifecycle` does.
     """
     app = web.Application(middlewares=[_in_flight, _errors])
-    app[handlers.FRONT] = front
+    app[FRONT] = front
     app.on_response_prepare.append(_close_when_draining)
     app.router.add_get("/v2", handlers.server)
     _add_health(app)
@@ -30,10 +31,11 @@ def build_app(front: Front) -> web.Application:
 
 
 def build_metrics_app(front: Front) -> web.Application:
-    """Metrics and health, for the second port; answers until the very end."""
+    """The page to look at, metrics and health, for the second port; answers until the very end."""
     app = web.Application(middlewares=[_errors])
-    app[handlers.FRONT] = front
+    app[FRONT] = front
     app.router.add_get("/metrics", handlers.metrics)
+    page.add_routes(app)
     _add_health(app)
     return app
 
@@ -45,7 +47,7 @@ def _add_health(app: web.Application) -> None:
 
 @web.middleware
 async def _in_flight(request: web.Request, handler: Handler) -> web.StreamResponse:
-    with request.app[handlers.FRONT].busy():
+    with request.app[FRONT].busy():
         return await handler(request)
 
 
@@ -73,6 +75,6 @@ def _error(status: int, text: str) -> web.Response:
 
 
 async def _close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
-    if request.app[handlers.FRONT].draining:
+    if request.app[FRONT].draining:
         response.force_close()
         response.headers["Connection"] = "close"

@@ -73,6 +73,11 @@ class Front:
             servable.name: ServedModel(servable, self.metrics, options, self.codec) for servable in servables
         }
 
+    @property
+    def models(self) -> tuple[ServedModel, ...]:
+        """Every model that is served."""
+        return tuple(self._models.values())
+
     def model(self, name: str, version: str | None = None) -> ServedModel:
         """The model of that name and version. Raises NotFound."""
         model = self._models.get(name)

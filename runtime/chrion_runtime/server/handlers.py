@@ -12,10 +12,9 @@ from chrion_runtime.protocol.errors import BadRequest, TooLarge, TooSlow
 from chrion_runtime.protocol.metadata import model_metadata, server_metadata
 from chrion_runtime.server.body_budget import Share
 from chrion_runtime.server.deadline import allowed
-from chrion_runtime.server.front import Front, ServedModel
+from chrion_runtime.server.front import ServedModel
+from chrion_runtime.server.keys import FRONT
 from chrion_runtime.server.options import ServerOptions
-
-FRONT = web.AppKey("front", Front)
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 

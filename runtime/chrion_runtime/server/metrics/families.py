@@ -136,7 +136,6 @@ def _stages(models: Models) -> Iterator[Metric]:
     busy = CounterMetricFamily(
         "chrion_lane_busy_seconds", "Seconds in which a lane was held by stages of any model", labels=("lane",)
     )
-    lanes: dict[str, float] = {}
     for one in models:
         name, by_lane = one.servable.name, dict[str, Histogram]()
         for (labels, held), histogram in tuple(one.stages.items()):
@@ -145,10 +144,18 @@ def _stages(models: Models) -> Iterator[Metric]:
                 by_lane.setdefault(lane, Histogram()).add(histogram)
         for lane, histogram in sorted(by_lane.items()):
             _add(on_lane, (name, lane), histogram, SHORT_BUCKETS)
-            lanes[lane] = lanes.get(lane, 0.0) + histogram.sum
-    for lane, seconds in sorted(lanes.items()):
+    for lane, seconds in sorted(lane_seconds(models).items()):
         busy.add_metric((lane,), seconds)
     yield from (on_lane, each, busy)
+
+
+def lane_seconds(models: Models) -> dict[str, float]:
+    """Seconds in which stages of any of these models held each lane."""
+    found: dict[str, float] = {}
+    for one in models:
+        for lane, seconds in one.lane_seconds().items():
+            found[lane] = found.get(lane, 0.0) + seconds
+    return found
 
 
 def _add(family: HistogramMetricFamily, labels: Sequence[str], histogram: Histogram, bounds: Sequence[float]) -> None:

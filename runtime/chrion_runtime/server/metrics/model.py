@@ -72,6 +72,14 @@ class ModelMetrics:
         self._turn(perf_counter())
         return self._window.recent(perf_counter())
 
+    def lane_seconds(self) -> dict[str, float]:
+        """Seconds in which stages of the model held each lane."""
+        found: dict[str, float] = {}
+        for (_, lanes), histogram in tuple(self.stages.items()):
+            for lane in lanes:
+                found[lane] = found.get(lane, 0.0) + histogram.sum
+        return found
+
     def answered(self, began: float) -> None:
         """Count a request that was answered, and began then."""
         now = perf_counter()
