@@ -82,7 +82,7 @@ def server(folder: Path) -> Iterator[tuple[str, str]]:
     profile.write_text(json.dumps(costs))
     subprocess.run([CHRION, "plan", model, "--input", shape, "--profile", profile, "-o", plan, "--quiet"], check=True)
     ports, objective = ("--port", "0", "--metrics-port", "0"), ("--latency", "40ms", "--gpu-memory", "1500Ki")
-    command = [CHRION, "serve", model, "--plan", plan, "--mode", "latency", *objective, *ports]
+    command: list[str | Path] = [CHRION, "serve", model, "--plan", plan, "--mode", "latency", *objective, *ports]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield _addresses(process)
@@ -136,7 +136,7 @@ def main() -> None:
                 chrome.get(f"http://{page}/")
                 threading.Event().wait(WATCHED)
                 chrome.save_screenshot(DOCS / f"{name}.png")
-                print(DOCS / f"{name}.png", [entry["message"] for entry in chrome.get_log("browser")])
+                print(DOCS / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ def build_app(front: Front) -> web.Application:
     app[FRONT] = front
     app.on_response_prepare.append(_close_when_draining)
     app.router.add_get("/v2", handlers.server)
+    app.router.add_get("/v2/openapi.json", handlers.openapi)
     _add_health(app)
     for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         app.router.add_post(f"{model}/infer", handlers.infer)

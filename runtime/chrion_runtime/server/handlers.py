@@ -14,9 +14,9 @@ from chrion_runtime.server.body_budget import Share
 from chrion_runtime.server.deadline import allowed
 from chrion_runtime.server.front import ServedModel
 from chrion_runtime.server.keys import FRONT
+from chrion_runtime.server.openapi import HEADER_LENGTH
+from chrion_runtime.server.openapi import openapi as describe
 from chrion_runtime.server.options import ServerOptions
-
-HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 def json_response(data: Any, status: int = 200) -> web.Response:
@@ -27,6 +27,12 @@ def json_response(data: Any, status: int = 200) -> web.Response:
 async def server(_: web.Request) -> web.Response:
     """GET /v2"""
     return json_response(server_metadata())
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """GET /v2/openapi.json"""
+    models = request.app[FRONT].models
+    return json_response(describe((model.servable.name, model.signature) for model in models))
 
 
 async def live(_: web.Request) -> web.Response:
