@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from chrion_graph.ort import brief
 from chrion_graph.types import STRING
 from chrion_runtime.devices import HOST
 from chrion_runtime.errors import RunError
+from chrion_runtime.failure import run_error
 from chrion_runtime.lanes import Inbox, Lanes
 from chrion_runtime.program import Program, StageProgram
 from chrion_runtime.servable import Array, StageObserver
@@ -88,7 +88,7 @@ class Executor:
                 results = stage.device.run(stage.session, stage.input_names, inputs, stage.output_names)
                 seconds = time.perf_counter() - began
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise RunError(f"the model fails on these values: {brief(error)}") from None
+            raise run_error(error) from None
         for observer in observers:
             observer(stage, began, seconds)
         return dict(zip(stage.outputs, results, strict=True))
@@ -108,7 +108,7 @@ class Executor:
         try:
             run_stage(stage, values, self._lanes, observers)
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise RunError(f"the model fails on these values: {brief(error)}") from None
+            raise run_error(error) from None
 
 
 def run_stage(stage: StageProgram, values: Values, lanes: Lanes, observers: Sequence[StageObserver]) -> None:
@@ -146,7 +146,7 @@ class _Flight:
         while (work := self._inbox.get()) is not None:
             work()
         if self._error is not None:
-            raise RunError(f"the model fails on these values: {brief(self._error)}") from None
+            raise run_error(self._error) from None
 
     def _start(self, stages: Sequence[StageProgram]) -> None:
         for stage in stages:

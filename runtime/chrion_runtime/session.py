@@ -15,7 +15,7 @@ from chrion_graph.inputs import sample
 from chrion_graph.load import graphs
 from chrion_graph.types import RECURRENT, TensorType
 from chrion_runtime.devices import Device, open_devices
-from chrion_runtime.errors import PlanRefused, RunError
+from chrion_runtime.errors import PlanRefused, RunError, UnfitValues
 from chrion_runtime.executor import SLOTS, Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
@@ -143,7 +143,7 @@ class Session:
             if array.dtype != self._dtypes[name]:
                 raise RunError(f"inputs.{name}: is {array.dtype}, the model takes {self._dtypes[name]}")
             if self._recurrent and not array.size:
-                raise RunError(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
+                raise UnfitValues(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
         answer = self._nearest(feeds).executor.run(feeds, observer)
         if outputs is None:
             return answer

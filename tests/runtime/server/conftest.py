@@ -104,12 +104,18 @@ def serve(*models, **options):
         thread.join(60)
     assert not thread.is_alive()
     assert box["stuck"] == []
-    assert all(model.closed for model in models)
+    assert all(getattr(model, "closed", True) for model in models)
 
 
 @pytest.fixture
 def serving():
     """A context manager: a server of the given models, drained and closed at the end of the block."""
+    return serve
+
+
+@pytest.fixture(scope="package")
+def package_serving():
+    """The same, for servers that many tests share."""
     return serve
 
 

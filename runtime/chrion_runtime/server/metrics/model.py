@@ -7,8 +7,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Self
 
-from chrion_runtime.errors import RunError
-from chrion_runtime.protocol.errors import ProtocolError
+from chrion_runtime.errors import RuntimeFailure
+from chrion_runtime.protocol.errors import status_of
 from chrion_runtime.servable import ObservedStage, Servable
 from chrion_runtime.server.metrics.histogram import Histogram
 from chrion_runtime.server.metrics.window import Recent, Window
@@ -148,16 +148,11 @@ class Stopwatch:
 
 def _blame(error: BaseException) -> tuple[str, str]:
     """The outcome and the reason that an error stands for."""
-    match error:
-        case ConnectionError():
-            return "gone", "client_gone"
-        case ProtocolError(status=503):
-            return "overloaded", _reason(type(error).__name__)
-        case ProtocolError(status=status):
-            return ("refused" if status < 500 else "failed"), _reason(type(error).__name__)
-        case Exception():
-            return "failed", _reason(type(error).__name__) if isinstance(error, RunError) else "defect"
-    return "gone", "client_gone"  # the task was cancelled
+    status = status_of(error)
+    if status is None:
+        return "gone", "client_gone"
+    outcome = "refused" if status < 500 else "overloaded" if status == 503 else "failed"
+    return outcome, _reason(type(error).__name__) if isinstance(error, RuntimeFailure) else "defect"
 
 
 @cache

@@ -10,9 +10,9 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from chrion_runtime.errors import RunError, RuntimeFailure
+from chrion_runtime.errors import RuntimeFailure
 from chrion_runtime.protocol import InferRequest
-from chrion_runtime.protocol.errors import ProtocolError
+from chrion_runtime.protocol.errors import status_of
 from chrion_runtime.servable import StageObserver
 from chrion_runtime.server.telemetry.fields import trace_id
 
@@ -88,7 +88,7 @@ class Followed:
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        status = _status(error)
+        status = 200 if error is None else status_of(error)
         if self._trace is not None:
             self._trace.end(status, error, self.request_id)
         if access.isEnabledFor(logging.DEBUG):
@@ -96,17 +96,3 @@ class Followed:
             extra = {"model": self._model, "request_id": self.request_id, "trace_id": trace_id(self._headers)}
             outcome = "gone" if status is None else str(status)
             access.debug("POST /v2/models/%s/infer %s %.3f ms", self._model, outcome, took, extra=extra)
-
-
-def _status(error: BaseException | None) -> int | None:
-    """The HTTP status that is answered; None where nobody is there to hear it."""
-    match error:
-        case None:
-            return 200
-        case ProtocolError(status=status):
-            return status
-        case ConnectionError():
-            return None
-        case RunError() | Exception():
-            return 500
-    return None  # cancelled: the client has gone
