@@ -54,6 +54,8 @@ class Count:
     latencies: dict[int, list[float]] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
     sent: int = 0
+    warm: int = 0
+    """Answers before, which do not count."""
 
     def add(self, status: int, seconds: float, head: bytes) -> None:
         """One answer."""
@@ -64,6 +66,7 @@ class Count:
     def summary(self) -> dict[str, Any]:
         """What is told of it."""
         return {
+            "warm": self.warm,
             "began": self.began,
             "seconds": self.seconds,
             "sent": self.sent,
@@ -215,6 +218,7 @@ class Client:
         # Answered within the time, that is: what is under way then belongs to no rate.
         measured = Count(0.0, perf_counter() - began, {key: list(value) for key, value in self.count.latencies.items()})
         measured.errors, measured.sent = self.count.errors.copy(), self.count.sent
+        measured.warm = sum(map(len, self.warm.latencies.values()))
         await self._settle()
         return [measured]
 

@@ -7,7 +7,6 @@ two never work at the same time.
 """
 
 import asyncio
-from contextlib import ExitStack
 from email.utils import formatdate
 from functools import lru_cache
 from time import time
@@ -34,16 +33,18 @@ class _Exchange:
         self.parts: list[bytes | memoryview] = []
         self.task: asyncio.Task[Answer] | None = None
         self.timer: asyncio.TimerHandle | None = None
-        self._stack = ExitStack()
-        self._stack.enter_context(front.busy())
-        self.share = self._stack.enter_context(front.bodies.share())
-        self.watch = self._stack.enter_context(model.metrics.request())
+        self._front = front
+        self._held = 0
+        front.enter()
+        self.watch = model.metrics.begin()
 
     def take(self, data: bytes | memoryview) -> None:
         """A part of the body. Raises TooMuch."""
-        self.share.take(len(data))
+        size = len(data)
+        self._front.bodies.take(size)
+        self._held += size
         self.parts.append(data)
-        self.left -= len(data)
+        self.left -= size
 
     def body(self) -> bytes | memoryview:
         """The whole body; copied only where it came in parts."""
@@ -54,7 +55,9 @@ class _Exchange:
         """It is over, with an answer or an error: count it, and give back what it held."""
         if self.timer is not None:
             self.timer.cancel()
-        self._stack.__exit__(None if error is None else type(error), error, None)
+        self._front.bodies.give(self._held)
+        self.model.metrics.end(self.watch, error)
+        self._front.leave()
 
 
 class Connection(web.RequestHandler):
@@ -74,6 +77,10 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         if self._force_close or self._close:
+            return
+        if not data:
+            # aiohttp's own, to have its parser go on with what it holds.
+            super().data_received(data)
             return
         exchange = self._exchange
         if exchange is not None:

@@ -90,13 +90,21 @@ class Front:
     @contextmanager
     def busy(self) -> Iterator[None]:
         """A request is in flight inside the block; called on the event loop."""
-        self._busy += 1
+        self.enter()
         try:
             yield
         finally:
-            self._busy -= 1
-            if self._busy == 0 and self._idle is not None:
-                self._idle.set()
+            self.leave()
+
+    def enter(self) -> None:
+        """A request has begun."""
+        self._busy += 1
+
+    def leave(self) -> None:
+        """A request has ended."""
+        self._busy -= 1
+        if self._busy == 0 and self._idle is not None:
+            self._idle.set()
 
     async def drained(self) -> None:
         """Wait until no request is in flight."""

@@ -8,7 +8,7 @@ loop as well, as long as nothing else of it runs; any other runs on the threads 
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 from chrion_runtime.devices.cpu import usable_cores
@@ -27,8 +27,6 @@ HERE_SECONDS = 200e-6
 """Runs expected to be shorter take place on the event loop: handing over and back costs about as much."""
 HERE_SECONDS_ONE_CORE = 1e-3
 """The same where there is but one core, so that a thread could do nothing beside the loop."""
-LONGEST_HERE = 5e-3
-"""A model that took longer than this of late stays away from the event loop, however short its other runs are."""
 MARGIN = 0.9
 """The part of what a request is allowed that its expected time may take up."""
 BYTES_PER_NUMBER = 10
@@ -73,6 +71,8 @@ class Inference:
         self._strings = any(spec.dtype.hasobject for spec in (*servable.inputs, *servable.outputs))
         self.times = RunTimes()
         self.pace = Pace()
+        self._long_ahead = 0
+        """Requests on threads that are not known to be short."""
 
     @property
     def waiting(self) -> int:
@@ -89,22 +89,21 @@ class Inference:
             return self._large(self._codec, raw, allowed, now)
         request = read_request(raw.body, raw.header_length, self._signature)
         size = len(raw.body)
-        if not self._runs_here(size):
+        if not self._runs_here(size, now):
             return self._queued(_Asked(request, size, now, least(allowed, request.timeout, self._servable.deadline)))
-        self._metrics.waited(0.0)
+        before = thread_time()
         results, seconds = self._run(request)
-        self.times.ran(size, seconds)
+        self.times.ran_here(size, seconds, thread_time() - before, self._here_seconds, now)
+        self._metrics.waited(0.0)
         return self._written(request, results)
 
     def _goes_through_codec(self, raw: RawRequest) -> bool:
         large = self._options.large_json
         return bool(raw.encoding) or raw.json_size > large or (self._strings and len(raw.body) > large)
 
-    def _runs_here(self, size: int) -> bool:
-        if self.pace.ahead or self._batcher is not None:
-            return False
-        expected = self.times.expected(size)
-        return expected is not None and expected < self._here_seconds and self.times.longest(size) < LONGEST_HERE
+    def _runs_here(self, size: int, now: float) -> bool:
+        # It would wait for the lanes of runs that are under way: they must be short, too.
+        return not self._long_ahead and self._batcher is None and self.times.fit_here(size, self._here_seconds, now)
 
     async def _large(self, codec: Codec, raw: RawRequest, allowed: float | None, now: float) -> Answer:
         request = await codec.read(raw, self._specs, self._options.body_limit)
@@ -116,6 +115,8 @@ class Inference:
     async def _queued(self, asked: _Asked) -> Answer:
         self._admit(asked)
         self.pace.begin(perf_counter())
+        long = not self.times.short(asked.size, self._here_seconds)
+        self._long_ahead += long
         ran = False
         try:
             if self._batcher is not None and not self._strings:
@@ -124,6 +125,7 @@ class Inference:
                 results, seconds = await self._queue.run(partial(self._run, asked.request))
             ran = True
         finally:
+            self._long_ahead -= long
             self.pace.end(perf_counter(), counted=ran)
         self.times.ran(asked.size, seconds)
         answer = self._written(asked.request, results)
