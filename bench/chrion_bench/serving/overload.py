@@ -1,4 +1,4 @@
-"""Three times as many requests as a server can answer: who is accepted, who is refused how soon, and what is left of it."""
+"""Three times as many requests as a server can answer: who is accepted, and who is refused how soon."""
 
 import subprocess
 from collections.abc import Callable

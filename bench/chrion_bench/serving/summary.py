@@ -149,9 +149,7 @@ def _latency(results: Sequence[Data]) -> str:
 
 def _hops(results: Sequence[Data]) -> str:
     rows = [
-        [item["way"], *(_ms(item[when][name]) for when in ("alone", "beside") for name in ("p50", "p99"))]
-        + [f"×{item['ratio']:.2f}"]
-        for item in results
+        [item["way"], *_spread(item["alone"]), *_spread(item["beside"]), f"×{item['ratio']:.2f}"] for item in results
     ]
     return table(("JSON is parsed", "alone p50 ms", "alone p99", "beside p50", "beside p99", "p99 ratio"), rows)
 
@@ -179,6 +177,10 @@ def _pipelining(item: Data) -> str:
 def _batching(item: Data) -> str:
     rows = [[name, f"{item[name]['perSecond']:,.0f}", _ms(item[name]["p99"])] for name in ("off", "on")]
     return table(("batching", "requests/s", "p99 ms"), rows)
+
+
+def _spread(found: Data) -> tuple[str, str]:
+    return _ms(found["p50"]), _ms(found["p99"])
 
 
 def _ms(seconds: float) -> str:

@@ -12,7 +12,7 @@ _HALF_STRIKE = 0.25
 """What a long run counts in which the thread did not work: most often the system had given its core to someone else."""
 _RISE = 1.05
 """How the fastest run fades with each further one."""
-_RETRY_SECONDS = 1.0
+_RETRY_SECONDS, _RETRY_STRUCK_SECONDS = 0.1, 1.0
 """After so long a kind of request that took too long on the event loop is tried there again, if it has been fast."""
 _STRIKE_SECONDS = 5e-3
 """What no run may take on the event loop, however short the others are."""
@@ -76,8 +76,9 @@ class RunTimes:
         kind = self._kinds.get(size.bit_length())
         if kind is None:
             return False
-        if kind.here and now - kind.here_at < _RETRY_SECONDS:
-            return kind.here < limit and kind.strikes < _STRIKES
+        struck = kind.strikes >= _STRIKES
+        if kind.here and now - kind.here_at < (_RETRY_STRUCK_SECONDS if struck else _RETRY_SECONDS):
+            return kind.here < limit and not struck
         return min(kind.fastest, kind.here or kind.fastest) < limit
 
 
