@@ -42,6 +42,10 @@ class Servable(Protocol):
     def concurrency(self) -> int:
         """Requests that may be in `run` at once; further ones wait."""
 
+    @property
+    def deadline(self) -> float | None:
+        """Seconds within which a request should be answered; None where there is no objective."""
+
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 

@@ -98,6 +98,11 @@ class Session:
         return SLOTS
 
     @property
+    def deadline(self) -> float | None:
+        """The objective's latency in seconds; None without one."""
+        return None if self._slo.latency is None else self._slo.latency.seconds
+
+    @property
     def selections(self) -> tuple[Selection, ...]:
         """The plan that serves each bucket, and why."""
         return tuple(bucket.selection for bucket in self._buckets)
