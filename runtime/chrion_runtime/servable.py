@@ -53,6 +53,10 @@ class Servable(Protocol):
     def concurrency(self) -> int:
         """Requests that may be in `run` at once; further ones wait."""
 
+    @property
+    def deadline(self) -> float | None:
+        """Seconds within which a request should be answered; None where there is no objective."""
+
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
@@ -62,12 +66,9 @@ class Servable(Protocol):
     def describe_plan(self) -> dict[str, Any]:
         """The plan in use and why, as JSON data."""
 
-    @property
-    def deadline(self) -> float | None:
-        """Seconds within which an answer is of use, as the objective says; None where it does not."""
-
     def answered(self, seconds: float) -> None:
-        """Told of each answered request, with the seconds from the request read to the answer written."""
+        """Told of each answered request, with the seconds from the request read to the answer written; and of one that
+        was turned away because it would have waited too long, with infinity."""
 
     def figures(self) -> Sequence[Figure]:
         """Numbers for the metrics, as they are now."""

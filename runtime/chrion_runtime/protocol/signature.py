@@ -61,6 +61,9 @@ class Signature:
     def __init__(self, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec]) -> None:
         self.inputs: Mapping[str, Port] = _ports("input", inputs)
         self.outputs: Mapping[str, Port] = _ports("output", outputs)
+        self.has_strings = any(port.spec.dtype.hasobject for port in self.inputs.values())
+        self.kept: dict[bytes, object] = {}
+        """What reading requests keeps of those that it has read."""
 
 
 def _ports(kind: str, specs: Iterable[TensorSpec]) -> Mapping[str, Port]:

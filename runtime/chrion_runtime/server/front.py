@@ -1,16 +1,19 @@
 """The models behind a server and the state that its applications share."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from time import monotonic
+from typing import Any
 
 from chrion_runtime.errors import RuntimeFailure
-from chrion_runtime.protocol import Answer, RawRequest, Signature, infer
+from chrion_runtime.protocol import Answer, RawRequest, Signature
 from chrion_runtime.protocol.errors import NotFound, ShuttingDown
 from chrion_runtime.protocol.metadata import check_version
 from chrion_runtime.servable import Servable
+from chrion_runtime.server.body_budget import BodyBudget
+from chrion_runtime.server.codec import Codec
+from chrion_runtime.server.inference import Inference
 from chrion_runtime.server.metrics import Metrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
@@ -19,17 +22,17 @@ from chrion_runtime.server.run_queue import RunQueue
 class ServedModel:
     """A servable with its line of waiting requests and its metrics."""
 
-    def __init__(self, servable: Servable, metrics: Metrics, options: ServerOptions) -> None:
+    def __init__(self, servable: Servable, metrics: Metrics, options: ServerOptions, codec: Codec | None) -> None:
         self.servable = servable
         self.signature = Signature(servable.inputs, servable.outputs)
         self.metrics = metrics.of(servable)
-        self._body_limit = options.body_limit
         self.queue = RunQueue(servable.name, max(1, servable.concurrency), options.queue_limit, self.metrics.waited)
-        self.metrics.watch_queue(lambda: self.queue.waiting)
+        self._inference = Inference(servable, self.signature, self.queue, self.metrics, options, codec)
+        self.metrics.watch_queue(lambda: self._inference.waiting)
 
-    async def infer(self, raw: RawRequest) -> Answer:
-        """Answer a request on one of the model's threads. Raises ProtocolError and RunError."""
-        return await self.queue.run(partial(infer, self.servable, self.signature, raw, self._body_limit))
+    def infer(self, raw: RawRequest, allowed: float | None = None) -> Answer | Coroutine[Any, Any, Answer]:
+        """The answer to a request, or what to await for it; `allowed` in seconds. Raises ProtocolError and RunError."""
+        return self._inference.answer(raw, allowed)
 
     def close(self, seconds: float) -> bool:
         """Wait for the runs under way; whether the servable could be closed within this time.
@@ -59,7 +62,11 @@ class Front:
         for servable in servables:
             # Checked for all of them before the first thread starts.
             Signature(servable.inputs, servable.outputs)
-        self._models = {servable.name: ServedModel(servable, self.metrics, options) for servable in servables}
+        self.bodies = BodyBudget(options.bodies_limit)
+        self.codec = Codec(options.codec_processes) if options.codec_processes else None
+        self._models = {
+            servable.name: ServedModel(servable, self.metrics, options, self.codec) for servable in servables
+        }
 
     def model(self, name: str, version: str | None = None) -> ServedModel:
         """The model of that name and version. Raises NotFound."""
@@ -83,13 +90,21 @@ class Front:
     @contextmanager
     def busy(self) -> Iterator[None]:
         """A request is in flight inside the block; called on the event loop."""
-        self._busy += 1
+        self.enter()
         try:
             yield
         finally:
-            self._busy -= 1
-            if self._busy == 0 and self._idle is not None:
-                self._idle.set()
+            self.leave()
+
+    def enter(self) -> None:
+        """A request has begun."""
+        self._busy += 1
+
+    def leave(self) -> None:
+        """A request has ended."""
+        self._busy -= 1
+        if self._busy == 0 and self._idle is not None:
+            self._idle.set()
 
     async def drained(self) -> None:
         """Wait until no request is in flight."""
@@ -100,4 +115,6 @@ class Front:
     def close(self, seconds: float) -> list[str]:
         """Close every model; the names of those that did not end their runs within this time."""
         deadline = monotonic() + seconds
+        if self.codec is not None:
+            self.codec.close(seconds)
         return [name for name, model in self._models.items() if not model.close(max(0.0, deadline - monotonic()))]

@@ -20,6 +20,7 @@ client that did not wait for its answer. Requests for models that are not served
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from math import inf
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -101,6 +102,7 @@ class ModelMetrics:
         """Takes the bytes of a request body."""
         self.sent: Callable[[float], None] = metrics.bytes_out.labels(name).inc
         """Takes the bytes of an answer's body."""
+        self._answered = servable.answered
         servable.observe(self._stage)
         metrics.figures.add(servable)
 
@@ -111,29 +113,46 @@ class ModelMetrics:
     @contextmanager
     def request(self) -> Iterator["Stopwatch"]:
         """Count and time the request that is answered inside the block."""
-        watch = Stopwatch()
-        outcome = "gone"
-        self._in_flight.inc()
+        watch = self.begin()
+        error: BaseException | None = None
         try:
             yield watch
-            outcome = "ok"
-        except ConnectionError:
-            raise
-        except ProtocolError as error:
-            outcome = "refused" if error.status < 500 else "overloaded" if error.status == 503 else "failed"
-            raise
-        except Exception:
-            outcome = "failed"
+        except BaseException as raised:
+            error = raised
             raise
         finally:
-            self._in_flight.dec()
-            self._seconds[outcome].observe(watch.seconds)
+            self.end(watch, error)
+
+    def begin(self) -> "Stopwatch":
+        """A request has begun; `end` must follow."""
+        self._in_flight.inc()
+        return Stopwatch()
+
+    def end(self, watch: "Stopwatch", error: BaseException | None) -> None:
+        """It was answered, or ended by an error."""
+        self._in_flight.dec()
+        outcome, seconds = _outcome(error), watch.seconds
+        self._seconds[outcome].observe(seconds)
+        if outcome == "ok":
+            self._answered(seconds)
+        elif outcome == "overloaded":
+            self._answered(inf)
 
     def _stage(self, _index: int, lane: str, seconds: float) -> None:
         histogram = self._lanes.get(lane)
         if histogram is None:
             histogram = self._lanes[lane] = self._stage_seconds.labels(self._name, lane)
         histogram.observe(seconds)
+
+
+def _outcome(error: BaseException | None) -> str:
+    if error is None:
+        return "ok"
+    if isinstance(error, ConnectionError) or not isinstance(error, Exception):
+        return "gone"
+    if isinstance(error, ProtocolError) and error.status != 500:
+        return "overloaded" if error.status == 503 else "refused"
+    return "failed"
 
 
 class Stopwatch:

@@ -18,12 +18,13 @@ from chrion_runtime.server import Front, ServerOptions, listening
 class Model:
     """A servable around a function of named arrays."""
 
-    def __init__(self, function, inputs, outputs, name="m", concurrency=2):
+    def __init__(self, function, inputs, outputs, name="m", concurrency=2, deadline=None):
         self.function = function
         self.inputs = self._specs(inputs)
         self.outputs = self._specs(outputs)
         self.name = name
         self.concurrency = concurrency
+        self.deadline = deadline
         self.closed = False
         self.runs = 0
         self.observers = []
@@ -42,8 +43,6 @@ class Model:
 
     def describe_plan(self):
         return {"plan": "all on one lane"}
-
-    deadline = None
 
     def answered(self, seconds):
         pass

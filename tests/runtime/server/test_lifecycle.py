@@ -30,6 +30,7 @@ class Slow:
     name = "slow"
     inputs = outputs = (TensorSpec("x", np.dtype("<i8"), (None,)),)
     concurrency = 1
+    deadline = None
 
     def run(self, inputs, outputs=None):
         say("running")
@@ -38,8 +39,6 @@ class Slow:
 
     def describe_plan(self):
         return {}
-
-    deadline = None
 
     def answered(self, seconds):
         pass
