@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,17 @@ class TensorSpec:
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...] | None
     """None where the model does not even say the rank."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that a model keeps of itself, for the metrics; the label `model` is added there."""
+
+    name: str
+    kind: Literal["gauge", "counter"]
+    help: str
+    labels: Mapping[str, str]
+    value: float
 
 
 class Servable(Protocol):
@@ -54,6 +65,13 @@ class Servable(Protocol):
 
     def describe_plan(self) -> dict[str, Any]:
         """The plan in use and why, as JSON data."""
+
+    def answered(self, seconds: float) -> None:
+        """Told of each answered request, with the seconds from the request read to the answer written; and of one that
+        was turned away because it would have waited too long, with infinity."""
+
+    def figures(self) -> Sequence[Figure]:
+        """Numbers for the metrics, as they are now."""
 
     def observe(self, observer: StageObserver) -> None:
         """Have `observer` called after each stage."""

@@ -48,7 +48,7 @@ class LooseValues:
                 self.values[name, memory] = array if memory == HOST else self._program.device_of[memory].put(array)
 
     def results(self) -> dict[str, Array]:
-        return {name: self.values[name, HOST] for name in self._program.graph.outputs}
+        return {name: self.values[name, HOST] for name in self._program.blueprint.outputs}
 
 
 class Slot:
@@ -89,4 +89,4 @@ class Slot:
                     self._values[name, memory].update_inplace(self._values[name, here].numpy())
 
     def results(self) -> dict[str, Array]:
-        return {name: self._values[name, HOST].numpy().copy() for name in self._program.graph.outputs}
+        return {name: self._values[name, HOST].numpy().copy() for name in self._program.blueprint.outputs}

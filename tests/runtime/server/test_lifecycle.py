@@ -40,6 +40,12 @@ class Slow:
     def describe_plan(self):
         return {}
 
+    def answered(self, seconds):
+        pass
+
+    def figures(self):
+        return []
+
     def observe(self, observer):
         pass
 
