@@ -23,6 +23,18 @@ class TensorSpec:
     """None where the model does not even say the rank."""
 
 
+@dataclass(frozen=True)
+class SequenceStep:
+    """A request's place in a sequence of requests that share recurrent state."""
+
+    id: int | str
+    """What the client calls the sequence; 1 and "1" are two."""
+    start: bool = False
+    """Whether it begins, or begins again."""
+    end: bool = False
+    """Whether nothing follows."""
+
+
 class Servable(Protocol):
     """A model that can be run; `run` may be called from many threads at once and blocks until it has the answer."""
 
@@ -39,13 +51,24 @@ class Servable(Protocol):
         """What an answer holds."""
 
     @property
+    def state(self) -> Mapping[str, str]:
+        """The input that each output feeds within a sequence; empty for a model without state."""
+
+    @property
     def concurrency(self) -> int:
         """Requests that may be in `run` at once; further ones wait."""
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        sequence: SequenceStep | None = None,
+    ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
-        Raises chrion_runtime.errors.RunError when the model itself fails on these values.
+        In a sequence the inputs that take state are left out, and state is answered only where `outputs` names it.
+        `sequence` is given only to models with `state`. Raises chrion_runtime.errors.RunError when the model itself
+        fails on these values, and SequenceLost where it has no state of the sequence.
         """
 
     def describe_plan(self) -> dict[str, Any]:

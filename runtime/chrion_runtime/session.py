@@ -9,18 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from chrion_api import SLO, Frontier, InputSpec, Mode, PlanFile
+from chrion_api import SLO, Frontier, InputSpec, Mode, PlanFile, Shape, StateLink
 from chrion_graph.graph import Graph
 from chrion_graph.inputs import sample
 from chrion_graph.load import graphs
 from chrion_graph.types import RECURRENT, TensorType
+from chrion_runtime.carry import Carry, shapes_of
 from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.errors import PlanRefused, RunError
 from chrion_runtime.executor import SLOTS, Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
 from chrion_runtime.selection import Selection, select
-from chrion_runtime.servable import Array, StageObserver, TensorSpec
+from chrion_runtime.sequences import Sequences, SequenceStore, state_links
+from chrion_runtime.servable import Array, SequenceStep, StageObserver, TensorSpec
 from chrion_runtime.sessions import SessionStore
 
 
@@ -54,11 +56,14 @@ class Session:
         slo: SLO | None = None,
         mode: Mode = Mode.AUTO,
         inputs: Sequence[InputSpec] = (),
+        state: Sequence[StateLink] = (),
+        sequences: SequenceStore | None = None,
         any_device: bool = False,
     ) -> None:
-        """`inputs` says what to warm with where random numbers or zeros will not do.
+        """`inputs` says what to warm with where random numbers or zeros will not do, and what state starts with.
 
-        Raises PlanRefused where the plan does not fit the model or, unless `any_device`, these devices;
+        `state` says which outputs feed which inputs within a sequence, `sequences` how many are kept and for how long.
+        Raises StateRefused where the model has no such state, PlanRefused where the plan does not fit the model or, unless `any_device`, these devices;
         DeviceUnavailable; RunError where the model fails on its first run.
         """
         if plan_file.model != model.digest:
@@ -80,6 +85,10 @@ class Session:
         self.off_profile = 0
         store = SessionStore()
         values = {spec.name: spec.value for spec in inputs if spec.value is not None}
+        self.state = state_links(state, graph.inputs, graph.outputs)
+        """The input that each output feeds within a sequence."""
+        kinds = {name: kind for name, kind in graph.inputs.items() if kind is not None}
+        self._sequences = Sequences(self.state, kinds, self._devices["cpu"], sequences, values)
         self._buckets = [self._open(graph, frontier, store, values) for frontier in plan_file.buckets]
 
     def _open(
@@ -102,13 +111,26 @@ class Session:
         """The plan that serves each bucket, and why."""
         return tuple(bucket.selection for bucket in self._buckets)
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+    @property
+    def sequences(self) -> SequenceStore:
+        """The sequences whose state is kept."""
+        return self._sequences.store
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        sequence: SequenceStep | None = None,
+    ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
-        Raises RunError for inputs that are missing, unknown or of another element type, and where the model fails.
+        Within a `sequence` the inputs that take state are left out, and outputs that hold it are answered where
+        `outputs` names them. Raises RunError for inputs that are missing, unknown or of another element type, and where
+        the model fails; SequenceLost for a sequence that has no state here.
         """
-        if inputs.keys() != self._dtypes.keys():
-            missing, unknown = self._dtypes.keys() - inputs.keys(), inputs.keys() - self._dtypes.keys()
+        names = self._dtypes.keys() - (self._sequences.inputs if sequence else ())
+        if inputs.keys() != names:
+            missing, unknown = names - inputs.keys(), inputs.keys() - names
             raise RunError(
                 f"inputs: missing {sorted(missing)}, unknown {sorted(unknown)}; the model takes {list(self._dtypes)}"
             )
@@ -118,15 +140,24 @@ class Session:
                 raise RunError(f"inputs.{name}: is {array.dtype}, the model takes {self._dtypes[name]}")
             if self._recurrent and not array.size:
                 raise RunError(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
-        answer = self._nearest(feeds).executor.run(feeds)
+        if sequence is None:
+            answer = self._answer(feeds)
+        else:
+            answer = self._sequences.run(sequence, feeds, outputs, self._answer)
         if outputs is None:
             return answer
         if absent := [name for name in outputs if name not in answer]:
             raise RunError(f"outputs: the model has no {absent}; it has {list(answer)}")
         return {name: answer[name] for name in outputs}
 
-    def _nearest(self, feeds: Mapping[str, Array]) -> _Bucket:
-        distances = [_distance(bucket.frontier, feeds) for bucket in self._buckets]
+    def _answer(self, feeds: Mapping[str, Array], carry: Carry | None = None) -> dict[str, Array]:
+        bucket = self._nearest(shapes_of(feeds, carry))
+        if carry is not None:
+            self._sequences.begin(carry, feeds, bucket.frontier.inputs)
+        return bucket.executor.run(feeds, carry)
+
+    def _nearest(self, shapes: Mapping[str, Shape]) -> _Bucket:
+        distances = [_distance(bucket.frontier, shapes) for bucket in self._buckets]
         nearest = min(range(len(distances)), key=distances.__getitem__)
         if distances[nearest]:
             with self._guard:
@@ -179,13 +210,14 @@ def _devices(plan_file: PlanFile, any_device: bool) -> dict[str, Device]:
     return devices
 
 
-def _distance(frontier: Frontier, feeds: Mapping[str, Array]) -> float:
+def _distance(frontier: Frontier, shapes: Mapping[str, Shape]) -> float:
     """How far a request's shapes are from a bucket's: the sum over axes of the logarithm of their ratio."""
     total = 0.0
-    for name, shape in frontier.inputs.items():
-        if feeds[name].ndim != len(shape):
+    for name, shape in shapes.items():
+        planned = frontier.inputs[name]
+        if len(shape) != len(planned):
             return inf
-        total += sum(abs(log((one + 1) / (other + 1))) for one, other in zip(feeds[name].shape, shape, strict=True))
+        total += sum(abs(log((one + 1) / (other + 1))) for one, other in zip(shape, planned, strict=True))
     return total
 
 

@@ -63,7 +63,7 @@ class Device(ABC):
 
     @abstractmethod
     def get(self, value: Value) -> Array:
-        """A host array of a value in this device's memory."""
+        """A host array of a value in this device's memory, or of an OrtValue there."""
 
     @abstractmethod
     def run(

@@ -4,11 +4,13 @@ RuntimeFailure
 └── ProtocolError               500  anything below
     ├── BadRequest              400  the request is not well formed or does not fit the model
     ├── NotFound                404  no such model or version
+    ├── SequenceLost            409  a request of a sequence whose state is not here
     ├── TooLarge                413  the body is over the limit
     ├── UnsupportedEncoding     415  a Content-Encoding that is neither gzip nor deflate
     ├── AnswerFailed            500  the model's answer has no form in the protocol
     └── Unavailable             503  not now
         ├── QueueFull                too many requests wait already
+        ├── SequencesFull            every sequence that may be kept is in use
         └── ShuttingDown             the server is on its way out
 """
 
@@ -33,6 +35,12 @@ class NotFound(ProtocolError):
     """A model or version that is not served here."""
 
     status = 404
+
+
+class SequenceLost(ProtocolError):
+    """A request of a sequence whose state is not here: never begun, ended, given up, or at another replica."""
+
+    status = 409
 
 
 class TooLarge(ProtocolError):
@@ -65,6 +73,10 @@ class QueueFull(Unavailable):
 
     retry_after: ClassVar[int] = 1
     """Seconds after which trying again is worthwhile."""
+
+
+class SequencesFull(QueueFull):
+    """Every sequence that may be kept has a request under way."""
 
 
 class ShuttingDown(Unavailable):

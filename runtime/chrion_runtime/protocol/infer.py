@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from chrion_runtime.protocol.inflate import Buffer, inflate
-from chrion_runtime.protocol.request import read_request
+from chrion_runtime.protocol.request import InferRequest, read_request
 from chrion_runtime.protocol.response import Answer, write_answer
 from chrion_runtime.protocol.signature import Signature
 from chrion_runtime.servable import Servable
@@ -25,6 +25,19 @@ def infer(servable: Servable, signature: Signature, raw: RawRequest, limit: int)
 
     Raises ProtocolError, and RunError when the model fails.
     """
-    request = read_request(inflate(raw.body, raw.encoding, limit), raw.header_length, signature)
-    results = servable.run(request.inputs, [output.name for output in request.outputs])
+    return answer(servable, read(signature, raw, limit))
+
+
+def read(signature: Signature, raw: RawRequest, limit: int) -> InferRequest:
+    """The request that a body holds. Raises ProtocolError."""
+    return read_request(inflate(raw.body, raw.encoding, limit), raw.header_length, signature)
+
+
+def answer(servable: Servable, request: InferRequest) -> Answer:
+    """Run the model for a request that was read. Raises ProtocolError, and RunError when the model fails."""
+    outputs = [output.name for output in request.outputs]
+    if request.sequence is None:
+        results = servable.run(request.inputs, outputs)
+    else:
+        results = servable.run(request.inputs, outputs, request.sequence)
     return write_answer(servable.name, request, results)

@@ -1,5 +1,6 @@
 """Reading an inference request: JSON, and the binary tensors behind it."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ from chrion_runtime.protocol.datatypes import DTYPES
 from chrion_runtime.protocol.errors import BadRequest
 from chrion_runtime.protocol.inflate import Buffer
 from chrion_runtime.protocol.json_tensor import read_json
+from chrion_runtime.protocol.sequence import read_sequence
 from chrion_runtime.protocol.signature import MAX_RANK, MAX_SIZE, Signature
-from chrion_runtime.servable import Array
+from chrion_runtime.servable import Array, SequenceStep
 
 _UNSUPPORTED = {
     "classification": "classification is",
@@ -38,6 +40,8 @@ class InferRequest:
     """The arrays may be read-only views of the body."""
     outputs: tuple[RequestedOutput, ...]
     """In the order to answer in."""
+    sequence: SequenceStep | None = None
+    """The sequence it is of; `inputs` then lacks those that take state."""
 
 
 def read_request(body: Buffer, header_length: str | None, signature: Signature) -> InferRequest:
@@ -56,9 +60,11 @@ def read_request(body: Buffer, header_length: str | None, signature: Signature) 
     identity = document.get("id")
     if identity is not None and not isinstance(identity, str):
         raise BadRequest("id: is not a string")
+    sequence = read_sequence(_parameters("parameters", document), signature)
     # What is asked for is read first: it is cheap, and wrong requests then cost little.
-    outputs = _outputs(document, signature)
-    return InferRequest(identity, _inputs(document, binary, header_length, signature), outputs)
+    outputs = _outputs(document, signature, signature.state if sequence else ())
+    carried = signature.carried if sequence else frozenset()
+    return InferRequest(identity, _inputs(document, binary, header_length, signature, carried), outputs, sequence)
 
 
 def _split(view: memoryview, header_length: str | None) -> tuple[memoryview, memoryview]:
@@ -74,7 +80,11 @@ def _split(view: memoryview, header_length: str | None) -> tuple[memoryview, mem
 
 
 def _inputs(
-    document: dict[str, Any], binary: memoryview, header_length: str | None, signature: Signature
+    document: dict[str, Any],
+    binary: memoryview,
+    header_length: str | None,
+    signature: Signature,
+    carried: frozenset[str],
 ) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     start = 0
@@ -83,6 +93,8 @@ def _inputs(
         where = f'input "{name}"'
         if name in arrays:
             raise BadRequest(f"{where}: is given twice")
+        if name in carried:
+            raise BadRequest(f"{where}: is the sequence's state, which the server keeps: leave it out")
         datatype, shape = tensor.get("datatype"), _shape(where, tensor.get("shape"))
         if not isinstance(datatype, str):
             raise BadRequest(f"{where}: datatype is missing or not a string")
@@ -99,7 +111,7 @@ def _inputs(
             raise BadRequest(f"{where}: binary_data_size is {size}, but {len(part)} bytes are left in the body")
         arrays[name] = read_binary(where, part, dtype, shape)
         start += size
-    missing = [name for name in signature.inputs if name not in arrays]
+    missing = [name for name in signature.inputs if name not in arrays and name not in carried]
     if missing:
         raise BadRequest(f'input "{missing[0]}": is missing')
     if start != len(binary):
@@ -107,7 +119,8 @@ def _inputs(
     return arrays
 
 
-def _outputs(document: dict[str, Any], signature: Signature) -> tuple[RequestedOutput, ...]:
+def _outputs(document: dict[str, Any], signature: Signature, hidden: Container[str]) -> tuple[RequestedOutput, ...]:
+    """What to answer: what is named, else all that is not `hidden`."""
     default = _flag("parameters", _parameters("parameters", document), "binary_data_output", False)
     outputs: dict[str, RequestedOutput] = {}
     for tensor in _tensors(document, "outputs") if document.get("outputs") is not None else []:
@@ -116,7 +129,7 @@ def _outputs(document: dict[str, Any], signature: Signature) -> tuple[RequestedO
             raise BadRequest(f'output "{name}": is requested twice')
         outputs[name] = RequestedOutput(name, _flag(f'output "{name}"', parameters, "binary_data", default))
     if not outputs:
-        outputs = {name: RequestedOutput(name, default) for name in signature.outputs}
+        outputs = {name: RequestedOutput(name, default) for name in signature.outputs if name not in hidden}
     for output in outputs.values():
         if not output.binary and signature.outputs[output.name].datatype == "FP16":
             raise BadRequest(

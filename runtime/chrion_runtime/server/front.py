@@ -7,13 +7,18 @@ from functools import partial
 from time import monotonic
 
 from chrion_runtime.errors import RuntimeFailure
-from chrion_runtime.protocol import Answer, RawRequest, Signature, infer
+from chrion_runtime.protocol import Answer, RawRequest, Signature, answer, infer, read
 from chrion_runtime.protocol.errors import NotFound, ShuttingDown
 from chrion_runtime.protocol.metadata import check_version
 from chrion_runtime.servable import Servable
 from chrion_runtime.server.metrics import Metrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
+from chrion_runtime.server.turns import Turns
+
+
+READ_HERE = 64 * 1024
+"""Bytes of a body that are read on the event loop: it takes less time than handing them to a thread."""
 
 
 class ServedModel:
@@ -21,15 +26,29 @@ class ServedModel:
 
     def __init__(self, servable: Servable, metrics: Metrics, options: ServerOptions) -> None:
         self.servable = servable
-        self.signature = Signature(servable.inputs, servable.outputs)
+        self.signature = Signature(servable.inputs, servable.outputs, servable.state)
         self.metrics = metrics.of(servable)
         self._body_limit = options.body_limit
         self.queue = RunQueue(servable.name, max(1, servable.concurrency), options.queue_limit, self.metrics.waited)
-        self.metrics.watch_queue(lambda: self.queue.waiting)
+        self._turns = Turns(servable.name, options.queue_limit)
+        self.metrics.watch_queue(lambda: self.queue.waiting + self._turns.waiting)
 
     async def infer(self, raw: RawRequest) -> Answer:
         """Answer a request on one of the model's threads. Raises ProtocolError and RunError."""
+        if self.servable.state:
+            return await self._infer_in_sequence(raw)
         return await self.queue.run(partial(infer, self.servable, self.signature, raw, self._body_limit))
+
+    async def _infer_in_sequence(self, raw: RawRequest) -> Answer:
+        """Read which sequence a request is of before it takes a thread, so that it waits for its turn without one."""
+        reading = partial(read, self.signature, raw, self._body_limit)
+        short = len(raw.body) <= READ_HERE and not raw.encoding
+        request = reading() if short else await self.queue.run(reading)
+        answering = partial(answer, self.servable, request)
+        if request.sequence is None:
+            return await self.queue.run(answering)
+        async with self._turns.turn(request.sequence.id):
+            return await self.queue.run(answering)
 
     def close(self, seconds: float) -> bool:
         """Wait for the runs under way; whether the servable could be closed within this time.

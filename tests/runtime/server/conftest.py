@@ -24,6 +24,7 @@ class Model:
         self.outputs = self._specs(outputs)
         self.name = name
         self.concurrency = concurrency
+        self.state = {}
         self.closed = False
         self.runs = 0
         self.observers = []
