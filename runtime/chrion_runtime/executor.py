@@ -31,7 +31,6 @@ class Executor:
         self._lanes = lanes
         self._slot_count = slots
         self._bound: tuple[dict[str, tuple[int, ...]], queue.SimpleQueue[Slot]] | None = None
-        self._flights = 0
         self._observers: list[StageObserver] = []
         first = program.stages[0]
         # Without copies and hand-overs there is nothing to keep account of.
@@ -103,8 +102,7 @@ class Executor:
             if len(self.program.stages) == 1:
                 self._run_alone(values)
             else:
-                self._flights += 1
-                _Flight(self.program, values, self._lanes, self._flights, self._observers).run()
+                _Flight(self.program, values, self._lanes, self._lanes.ticket(), self._observers).run()
             return values.results()
         finally:
             values.unload()

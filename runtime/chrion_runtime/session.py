@@ -20,6 +20,7 @@ from chrion_runtime.errors import PlanRefused, RunError
 from chrion_runtime.executor import SLOTS, Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
+from chrion_runtime.rights import Rights
 from chrion_runtime.selection import Selection, select
 from chrion_runtime.sequences import Sequences, SequenceStore, state_links
 from chrion_runtime.servable import Array, SequenceStep, StageObserver, TensorSpec
@@ -59,10 +60,13 @@ class Session:
         state: Sequence[StateLink] = (),
         sequences: SequenceStore | None = None,
         any_device: bool = False,
+        rights: Rights | None = None,
     ) -> None:
         """`inputs` says what to warm with where random numbers or zeros will not do, and what state starts with.
 
         `state` says which outputs feed which inputs within a sequence, `sequences` how many are kept and for how long.
+        `rights` are given where several models of the process share its lanes.
+
         Raises StateRefused where the model has no such state, PlanRefused where the plan does not fit the model or, unless `any_device`, these devices;
         DeviceUnavailable; RunError where the model fails on its first run.
         """
@@ -80,10 +84,10 @@ class Session:
         self._recurrent = any(node.op_type in RECURRENT for body in graphs(graph.model) for node in body.node)
         self._dtypes = {spec.name: spec.dtype for spec in self.inputs}
         self._devices = _devices(plan_file, any_device)
-        self._lanes = Lanes()
+        self._lanes = Lanes(rights, self._devices["cpu"].lanes)
         self._guard = threading.Lock()
         self.off_profile = 0
-        store = SessionStore()
+        store = SessionStore(spin=rights is None)
         values = {spec.name: spec.value for spec in inputs if spec.value is not None}
         self.state = state_links(state, graph.inputs, graph.outputs)
         """The input that each output feeds within a sequence."""

@@ -13,7 +13,9 @@ Kinds = Mapping[str, TensorType]
 Fills = Mapping[str, bool | int | float]
 
 
-def start_state(kinds: Kinds, feeds: Mapping[str, Array], bucket: Mapping[str, Shape], fills: Fills) -> dict[str, Array]:
+def start_state(
+    kinds: Kinds, feeds: Mapping[str, Array], bucket: Mapping[str, Shape], fills: Fills
+) -> dict[str, Array]:
     """Zeros, or what `fills` names, for each input of `kinds` that `feeds` lacks.
 
     An open axis that an input of the request has too, by its symbol, is as long as there; others are as in the bucket.
