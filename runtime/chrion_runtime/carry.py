@@ -1,4 +1,4 @@
-"""What one run takes from the run before it and leaves to the next: values that stay on the device they were made on."""
+"""What one run takes from the run before it and leaves to the next: values that stay on the device that made them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -67,8 +67,8 @@ class Session:
         `state` says which outputs feed which inputs within a sequence, `sequences` how many are kept and for how long.
         `rights` are given where several models of the process share its lanes.
 
-        Raises StateRefused where the model has no such state, PlanRefused where the plan does not fit the model or, unless `any_device`, these devices;
-        DeviceUnavailable; RunError where the model fails on its first run.
+        Raises StateRefused where the model has no such state; PlanRefused where the plan does not fit the model or,
+        unless `any_device`, these devices; DeviceUnavailable; RunError where the model fails on its first run.
         """
         if plan_file.model != model.digest:
             raise PlanRefused(

@@ -143,10 +143,10 @@ class Slot:
             name: self._values[name, HOST].numpy().copy() for name in names if carry is None or not carry.hides(name)
         }
         if carry is not None:
-            self._leave(carry, found)
+            self._leave(carry)
         return found
 
-    def _leave(self, carry: Carry, found: dict[str, Array]) -> None:
+    def _leave(self, carry: Carry) -> None:
         for stage in self._program.stages:
             here = stage.device.memory
             for output in carry.links.keys() & set(stage.outputs):

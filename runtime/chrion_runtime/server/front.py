@@ -16,7 +16,6 @@ from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
 from chrion_runtime.server.turns import Turns
 
-
 READ_HERE = 64 * 1024
 """Bytes of a body that are read on the event loop: it takes less time than handing them to a thread."""
 
