@@ -9,6 +9,8 @@ from chrion.errors import UsageError
 from chrion_api import SLO, InputSpec, Mode, PlanFile, Profile, Shape
 from chrion_graph.limits import Limits
 from chrion_runtime import session
+from chrion_runtime.documents import read_plan_file
+from chrion_runtime.live import Live
 from chrion_runtime.selection import select
 
 Inputs = Mapping[str, Shape | Sequence[Shape]] | Sequence[InputSpec]
@@ -56,13 +58,15 @@ class Session(session.Session):
         inputs: Inputs = (),
         name: str | None = None,
         any_device: bool = False,
+        live: Live | None = None,
     ) -> None:
-        """`plan` is a plan or a plan file's path. `inputs` gives values to warm with where the model needs them.
+        """`plan` is a plan or a plan file's path. `inputs` gives values to warm with where the model needs them. `live`
+        is for servers: what is watched while the model serves.
 
         Raises ChrionError: the file cannot be read, the plan does not fit the model or these devices.
         """
         path = Path(model)
-        plan_file = plan if isinstance(plan, PlanFile) else PlanFile.from_json(read(Path(plan)), str(plan))
+        plan_file = plan if isinstance(plan, PlanFile) else read_plan_file(Path(plan))
         super().__init__(
             cache.normalised(path, Limits()),
             plan_file,
@@ -71,6 +75,7 @@ class Session(session.Session):
             mode=as_mode(mode),
             inputs=input_specs(inputs),
             any_device=any_device,
+            live=live,
         )
 
 

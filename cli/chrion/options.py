@@ -10,8 +10,9 @@ import typer
 from chrion.errors import UsageError
 from chrion.face import objective
 from chrion.planning import merge_inputs
-from chrion_api import SLO, Duration, InputSpec, Mode, Quantity
+from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity
 from chrion_graph.limits import Limits
+from chrion_runtime.documents import read_objective
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file.", show_default=False)]
 InputOption = Annotated[
@@ -56,6 +57,10 @@ MaxMemoryOption = Annotated[
     str | None, typer.Option("--max-memory", metavar="4Gi", help="Memory for loading and running the model once.")
 ]
 MaxSecondsOption = Annotated[float, typer.Option("--max-seconds", min=1, help="Seconds for loading, and for one run.")]
+SloOption = Annotated[
+    Path | None,
+    typer.Option("--slo", metavar="SLO.yaml", help="A file with latency, percentile, load, gpuMemory, mode; watched."),
+]
 AnyDeviceOption = Annotated[
     bool, typer.Option("--any-device", help="Serve a plan that was measured on another device.")
 ]
@@ -97,6 +102,15 @@ def parse_objective(latency: str | None, gpu_memory: str | None) -> SLO:
     """`--latency` and `--gpu-memory` as an objective. Raises InvalidField."""
     given = {"latency": latency, "gpuMemory": gpu_memory}
     return objective({name: value for name, value in given.items() if value is not None})
+
+
+def read_slo(file: Path | None, latency: str | None, gpu_memory: str | None, mode: Mode) -> Objective:
+    """The objective of `--slo`, or of `--latency`, `--gpu-memory` and `--mode`. Raises ChrionError."""
+    if file is None:
+        return Objective.of(parse_objective(latency, gpu_memory), mode)
+    if latency is not None or gpu_memory is not None or mode is not Mode.AUTO:
+        raise UsageError(f"--slo: {file} holds the whole objective: leave --latency, --gpu-memory and --mode out")
+    return read_objective(file)
 
 
 def parse_devices(devices: str) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ ChrionError
     ├── DeviceUnavailable   a device was asked for that this process cannot use
     ├── PlanRefused         a plan that does not fit the model, the graph or this machine
     ├── RunError            the model failed on the values of one request
-    └── StateRefused        state that the model cannot carry from an output to an input
+    ├── StateRefused        state that the model cannot carry from an output to an input
+    └── Unreadable          a file of plans or of an objective that cannot be read
 """
 
 from chrion_api import ChrionError
@@ -29,3 +30,7 @@ class RunError(RuntimeFailure):
 
 class StateRefused(RuntimeFailure):
     """State that the model cannot carry from an output to an input."""
+
+
+class Unreadable(RuntimeFailure):
+    """A file of plans or of an objective that cannot be read."""

@@ -45,7 +45,7 @@ class Executor:
         """Run once and bind slots for these shapes; returns the answer. Raises RunError."""
         example = LooseValues(self.program)
         answer = self._fly(example, feeds, None)
-        kinds = [self.program.graph.types[name] for name in self.program.memories]
+        kinds = [self.program.blueprint.types[name] for name in self.program.memories]
         # One stage allocates its own results, and strings cannot be bound.
         if len(self.program.stages) > 1 and all(kind.element != STRING for kind in kinds):
             slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()

@@ -41,14 +41,12 @@ class Lanes:
     Workers and queues are the model's own; the rights to the lanes may be shared with other models of the process.
     """
 
-    def __init__(self, rights: Rights | None = None, alike: Sequence[str] = ()) -> None:
-        """`rights` are this model's alone unless they are given.
-
-        Lanes that are `alike`, such as a CPU's, may stand for each other: a model whose plans need some of them gets
-        those that the fewest others use.
-        """
+    def __init__(self, rights: Rights | None = None) -> None:
+        """`rights` are this model's alone unless they are given."""
         self._shared = rights or Rights()
-        self._alike = tuple(alike)
+        self.alike: tuple[str, ...] = ()
+        """Lanes that may stand for each other, such as a CPU's; to be set before the first are opened. A model whose
+        plans need only some gets those that the fewest others use."""
         self._shift: int | None = None
         self._rights: dict[str, Right] = {}
         self._inboxes: dict[str, Inbox] = {}
@@ -61,7 +59,7 @@ class Lanes:
         """Make lanes that do not exist yet; with `workers`, give each a thread of its own."""
         with self._guard:
             if self._shift is None:
-                shifts = range(max(1, len(self._alike)))
+                shifts = range(max(1, len(self.alike)))
                 self._shift = self._shared.quietest([[self._real(name, by) for name in names] for by in shifts])
             for name in names:
                 if name not in self._rights:
@@ -74,9 +72,9 @@ class Lanes:
 
     def _real(self, name: str, shift: int) -> str:
         """The lane that stands for the one that a plan names."""
-        if name not in self._alike:
+        if name not in self.alike:
             return name
-        return self._alike[(self._alike.index(name) + shift) % len(self._alike)]
+        return self.alike[(self.alike.index(name) + shift) % len(self.alike)]
 
     def ticket(self) -> int:
         """A number for a request: work of the least one goes first in the queues."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,17 @@ class SequenceStep:
     """Whether it begins, or begins again."""
     end: bool = False
     """Whether nothing follows."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that a model keeps of itself, for the metrics; the label `model` is added there."""
+
+    name: str
+    kind: Literal["gauge", "counter"]
+    help: str
+    labels: Mapping[str, str]
+    value: float
 
 
 class Servable(Protocol):
@@ -73,6 +84,16 @@ class Servable(Protocol):
 
     def describe_plan(self) -> dict[str, Any]:
         """The plan in use and why, as JSON data."""
+
+    @property
+    def deadline(self) -> float | None:
+        """Seconds within which an answer is of use, as the objective says; None where it does not."""
+
+    def answered(self, seconds: float) -> None:
+        """Told of each answered request, with the seconds from the request read to the answer written."""
+
+    def figures(self) -> Sequence[Figure]:
+        """Numbers for the metrics, as they are now."""
 
     def observe(self, observer: StageObserver) -> None:
         """Have `observer` called after each stage."""

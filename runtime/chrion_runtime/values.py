@@ -59,7 +59,7 @@ class LooseValues:
                 self.values[name, memory] = array if memory == HOST else self._program.device_of[memory].put(array)
 
     def results(self) -> dict[str, Array]:
-        carry, names = self._carry, self._program.graph.outputs
+        carry, names = self._carry, self._program.blueprint.outputs
         if carry is None:
             return {name: self.values[name, HOST] for name in names}
         found = {name: self.values[name, HOST] for name in names if (name, HOST) in self.values}
@@ -138,7 +138,7 @@ class Slot:
                     self._values[name, memory].update_inplace(stage.device.get(self._values[name, here]))
 
     def results(self) -> dict[str, Array]:
-        carry, names = self._carry, self._program.graph.outputs
+        carry, names = self._carry, self._program.blueprint.outputs
         found = {
             name: self._values[name, HOST].numpy().copy() for name in names if carry is None or not carry.hides(name)
         }
@@ -162,7 +162,7 @@ class Slot:
         read = carry.taken[carry.links[output]]
         if read.device.memory == stage.device.memory and read.shape == tuple(made.shape()):
             return read.bound()
-        return stage.device.allocate(self._program.graph.types[output].dtype, made.shape())
+        return stage.device.allocate(self._program.blueprint.types[output].dtype, made.shape())
 
     def unload(self) -> None:
         self._carry = None

@@ -16,11 +16,13 @@ from chrion.options import (
     ModelArgument,
     ModeOption,
     PortOption,
+    SloOption,
     ValueOption,
     parse_inputs,
-    parse_objective,
+    read_slo,
 )
 from chrion_api import Mode
+from chrion_runtime.live import Live
 
 NAME = "serve"
 
@@ -36,16 +38,23 @@ def command(
     latency: LatencyOption = None,
     gpu_memory: GpuMemoryOption = None,
     mode: ModeOption = Mode.AUTO,
+    slo: SloOption = None,
     any_device: AnyDeviceOption = False,
 ) -> None:
-    """Serve a model over the Open Inference Protocol, by the plan that the objective selects."""
+    """Serve a model over the Open Inference Protocol, by the plan that the objective selects.
+
+    The plans and the file behind --slo are watched: what changes there is taken over while the model serves.
+    """
+    live = Live.of(plan, slo)  # before they are read
+    objective = read_slo(slo, latency, gpu_memory, mode)
     session = Session(
         model,
         plan,
-        slo=parse_objective(latency, gpu_memory),
-        mode=mode,
+        slo=objective.slo,
+        mode=objective.mode,
         inputs=parse_inputs(None, value),
         name=name,
         any_device=any_device,
+        live=live,
     )
     serve_session(session, host, port, metrics_port)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from chrion_api import GpuBytes, Plan
 from chrion_graph.graph import Graph
+from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import open_devices
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
@@ -75,7 +76,7 @@ class _PlanRunner:
     def __init__(self, contender: PlanContender) -> None:
         wanted = [name for name in contender.devices if name in contender.plan.devices]
         self._devices = open_devices(wanted, contender.cpu_lanes)
-        program = Program(Graph.load(contender.folder), contender.plan, self._devices, SessionStore())
+        program = Program(draw(Graph.load(contender.folder), contender.plan), self._devices, SessionStore())
         self._executor = Executor(program, Lanes())
         self._feeds = dict(contender.feeds)
         self._executor.warm(self._feeds)

@@ -10,7 +10,7 @@ from time import monotonic
 
 from chrion_runtime.carry import Held
 from chrion_runtime.protocol.errors import SequenceLost, SequencesFull
-from chrion_runtime.servable import SequenceStep
+from chrion_runtime.servable import Figure, SequenceStep
 
 MAX_SEQUENCES = 1024
 IDLE_SECONDS = 300.0
@@ -77,11 +77,8 @@ class SequenceStore:
         """The longest idle first."""
         self._gone: OrderedDict[int | str, str] = OrderedDict()
         """Why sequences that were here are so no more."""
-        self._observers: list[Callable[[Event], None]] = []
-
-    def observe(self, observer: Callable[[Event], None]) -> None:
-        """Have `observer` called, on any thread, with each event."""
-        self._observers.append(observer)
+        self.events = dict.fromkeys(Event, 0)
+        """How often each has happened."""
 
     @property
     def active(self) -> int:
@@ -97,6 +94,18 @@ class SequenceStore:
             states = [entry.state for entry in self._entries.values()]
         return sum(held.nbytes for state in states if state for held in state.values())
 
+    def figures(self) -> list[Figure]:
+        """Numbers for the metrics."""
+        events = "Sequences that were evicted or expired, and requests refused for a sequence"
+        return [
+            Figure("chrion_sequences", "gauge", "Sequences whose state is kept", {}, self.active),
+            Figure("chrion_sequence_bytes", "gauge", "Bytes of their states", {}, self.nbytes),
+            *(
+                Figure("chrion_sequence_events", "counter", events, {"event": event}, count)
+                for event, count in self.events.items()
+            ),
+        ]
+
     @contextmanager
     def turn(self, step: SequenceStep) -> Iterator[Turn]:
         """Wait until no other request of the sequence runs, then have it alone inside the block.
@@ -109,7 +118,8 @@ class SequenceStore:
             try:
                 if entry.state is None and not step.start:
                     # Waited for a request that ended the sequence, or failed to start it.
-                    raise self._lost(step.id)
+                    with self._guard:
+                        raise self._lost(step.id)
                 turn = Turn(None if step.start else entry.state)
                 yield turn
                 if turn.left is not None:
@@ -160,7 +170,7 @@ class SequenceStore:
     def _make_room(self) -> None:
         idle = next((key for key, entry in self._entries.items() if not entry.users), None)
         if idle is None:
-            self._tell(Event.FULL)
+            self.events[Event.FULL] += 1
             raise SequencesFull(
                 f"{self.limit} sequences are kept at most, and each of them has a request under way: try again later"
             )
@@ -169,7 +179,7 @@ class SequenceStore:
     def _drop(self, key: int | str, why: str, event: Event) -> None:
         del self._entries[key]
         self._remember(key, why)
-        self._tell(event)
+        self.events[event] += 1
 
     def _remember(self, key: int | str, why: str) -> None:
         self._gone[key] = why
@@ -178,11 +188,7 @@ class SequenceStore:
             self._gone.popitem(last=False)
 
     def _lost(self, key: int | str) -> SequenceLost:
-        self._tell(Event.REFUSED)
+        self.events[Event.REFUSED] += 1
         why = self._gone.get(key, "it was not started here; another replica may have it")
         written = f'"{key[:80]}"' if isinstance(key, str) else str(key)
         return SequenceLost(f"sequence {written} has no state here: {why}; start again with sequence_start")
-
-    def _tell(self, event: Event) -> None:
-        for observer in self._observers:
-            observer(event)

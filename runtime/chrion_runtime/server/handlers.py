@@ -76,6 +76,7 @@ async def infer(request: web.Request) -> web.Response:
         # Written here and not by aiohttp afterwards, so that writing is timed and waited for when draining.
         await response.prepare(request)
         await response.write_eof()
+        served.servable.answered(watch.seconds)
         served.metrics.sent(len(answer.body))
     return response
 

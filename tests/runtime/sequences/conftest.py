@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from chrion_runtime.blueprint import draw
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
@@ -42,7 +43,12 @@ def lstm() -> onnx.ModelProto:
         nodes,
         "lstm",
         [port("x", "T", "B", WIDTH), port("h", 1, "B", HIDDEN), port("c", 1, "B", HIDDEN)],
-        [port("y", "T", 1, "B", HIDDEN), port("h_out", 1, "B", HIDDEN), port("c_out", 1, "B", HIDDEN), port("mood", 1, "B", HIDDEN)],
+        [
+            port("y", "T", 1, "B", HIDDEN),
+            port("h_out", 1, "B", HIDDEN),
+            port("c_out", 1, "B", HIDDEN),
+            port("mood", 1, "B", HIDDEN),
+        ],
         [
             weights("W", 1, 4 * HIDDEN, WIDTH),
             weights("R", 1, 4 * HIDDEN, HIDDEN),
@@ -75,7 +81,8 @@ class Stream:
 
     def __init__(self, executor, devices, bucket=BUCKET, links=LINKS, **options):
         self.executor = executor
-        kinds = executor.program.graph.inputs
+        blueprint = executor.program.blueprint
+        kinds = {name: blueprint.types[name] for name in blueprint.inputs}
         self.sequences = Sequences(links, kinds, devices["cpu"], SequenceStore(**options))
         self._bucket = bucket
 
@@ -99,7 +106,7 @@ def executors(graph, plans, devices) -> Iterator[list[Executor]]:
     """Executors of several plans over the same lanes, warm."""
     lanes, store = Lanes(), SessionStore()
     try:
-        found = [Executor(Program(graph, plan, devices, store), lanes) for plan in plans]
+        found = [Executor(Program(draw(graph, plan), devices, store), lanes) for plan in plans]
         yield found
     finally:
         lanes.close()

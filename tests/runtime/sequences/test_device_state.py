@@ -243,7 +243,10 @@ def test_a_failed_run_leaves_the_state_as_it_was(tmp_path, devices, whole, warm)
 
 
 def test_state_that_grows(tmp_path, devices):
-    text = "grows (float[N] x, float[M] past) => (float[K] all, float[K] y) { all = Concat <axis = 0> (past, x) y = Neg (all) }"
+    text = """grows (float[N] x, float[M] past) => (float[K] all, float[K] y) {
+      all = Concat <axis = 0> (past, x)
+      y = Neg (all)
+    }"""
     graph = normalised(TextModel(text, ()).build(), tmp_path)
     with executors(graph, [plan_of(graph, each_node(graph, (DEVICE, CPU)))], devices) as (executor,):
         executor.warm({"x": np.ones(2, np.float32), "past": np.ones(0, np.float32)})
