@@ -83,10 +83,13 @@ class Pilot:
                 log.exception("%s: a defect in watching the model; it serves on", self._name)
 
     def _tick(self) -> None:
-        if self._live.plan is not None and self._live.plan.changed():
-            self._new_plans(self._live.plan.path)
-        if self._live.objective is not None and self._live.objective.changed():
-            self._new_objective(self._live.objective.path)
+        for watch, take in ((self._live.plan, self._new_plans), (self._live.objective, self._new_objective)):
+            if watch is None:
+                continue
+            if watch.changed():
+                take(watch.path)
+            elif watch.vanished():
+                log.warning("%s: %s is gone; what it said last stays in force", self._name, watch.path)
         self.senses.listen(time.monotonic())
         self._steer()
 

@@ -18,7 +18,12 @@ class Watch:
         self._known = _signature(path)
         self._last = self._known
         self.missing = False
-        """Whether the file is not there now."""
+        """Whether the file was not there when `vanished` was last asked."""
+
+    def vanished(self) -> bool:
+        """Whether the file has gone since this was last asked; it may come back."""
+        before, self.missing = self.missing, self._last is None
+        return self.missing and not before
 
     def changed(self) -> bool:
         """Whether there is new content to read; called every now and then.
@@ -27,7 +32,6 @@ class Watch:
         it. A file that vanishes is no change; when it is back, it is.
         """
         now = _signature(self.path)
-        self.missing = now is None
         settled = now == self._last
         self._last = now
         if now is None or now == self._known or not settled:
