@@ -5,10 +5,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow lint bench schema lock clean
+.PHONY: help setup demo test slow lint bench bench-serving schema lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 setup: $(STAMP) ## make .venv, with everything at its locked version
 
@@ -34,6 +34,9 @@ bench: $(STAMP) ## measure plans against what people use instead (BENCH_ARGS=…
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cpu,bench]' || true
 	@$(BIN)/python -m chrion_bench $(BENCH_ARGS)
 	@$(if $(filter-out --quick --resume,$(BENCH_ARGS)),,$(BIN)/python -m chrion_bench.planning $(filter --quick,$(BENCH_ARGS)))
+
+bench-serving: $(STAMP) ## measure the server beside others (BENCH_ARGS=…)
+	@$(BIN)/python -m chrion_bench.serving $(BENCH_ARGS)
 
 schema: $(STAMP) ## write docs/schema/ anew from the types
 	@$(BIN)/python -m chrion_api.schema docs/schema

@@ -4,7 +4,7 @@ Specifications: https://github.com/kserve/open-inference-protocol (REST) and
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 """
 
-from chrion_runtime.protocol.infer import RawRequest, answer, infer, read
+from chrion_runtime.protocol.raw_request import RawRequest
 from chrion_runtime.protocol.request import InferRequest, RequestedOutput, read_request
 from chrion_runtime.protocol.response import Answer, write_answer
 from chrion_runtime.protocol.signature import Signature
@@ -15,9 +15,6 @@ __all__ = [
     "RawRequest",
     "RequestedOutput",
     "Signature",
-    "answer",
-    "infer",
-    "read",
     "read_request",
     "write_answer",
 ]

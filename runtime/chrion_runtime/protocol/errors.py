@@ -4,6 +4,7 @@ RuntimeFailure
 └── ProtocolError               500  anything below
     ├── BadRequest              400  the request is not well formed or does not fit the model
     ├── NotFound                404  no such model or version
+    ├── TooSlow                 408  the body did not come in time
     ├── SequenceLost            409  a request of a sequence whose state is not here
     ├── TooLarge                413  the body is over the limit
     ├── UnsupportedEncoding     415  a Content-Encoding that is neither gzip nor deflate
@@ -11,9 +12,13 @@ RuntimeFailure
     └── Unavailable             503  not now
         ├── QueueFull                too many requests wait already
         ├── SequencesFull            every sequence that may be kept is in use
+        ├── TooLate                  the answer would come after the request's deadline
+        ├── TooMuch                  requests in flight hold as many bytes as they may
+        ├── CodecLost                the process that reads and writes large JSON ended
         └── ShuttingDown             the server is on its way out
 """
 
+from math import ceil
 from typing import ClassVar
 
 from chrion_runtime.errors import RuntimeFailure
@@ -52,6 +57,15 @@ class TooLarge(ProtocolError):
         super().__init__(f"the request body is over the limit of {limit} bytes: send less or raise the limit")
 
 
+class TooSlow(ProtocolError):
+    """A body that did not come in time."""
+
+    status = 408
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the request body did not come within {seconds:g} s: send it faster or raise the limit")
+
+
 class UnsupportedEncoding(ProtocolError):
     """A Content-Encoding that is neither gzip nor deflate."""
 
@@ -66,13 +80,43 @@ class Unavailable(ProtocolError):
     """The server cannot take the request now."""
 
     status = 503
+    retry_after: int | None = None
+    """Seconds after which trying again is worthwhile; None where another replica should be asked."""
 
 
 class QueueFull(Unavailable):
     """Too many requests wait for the model already."""
 
-    retry_after: ClassVar[int] = 1
-    """Seconds after which trying again is worthwhile."""
+    retry_after = 1
+
+
+class TooLate(Unavailable):
+    """The answer would come after the request's deadline."""
+
+    def __init__(self, model: str, expected: float, left: float) -> None:
+        super().__init__(
+            f'model "{model}" would answer in {expected * 1e3:.1f} ms, and the request allows '
+            f"{max(0.0, left) * 1e3:.1f} ms: try again later or allow more"
+        )
+        self.retry_after = max(1, ceil(expected))
+
+
+class TooMuch(Unavailable):
+    """Requests in flight hold as many bytes as they may."""
+
+    retry_after = 1
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the requests in flight hold {limit} bytes, which is the limit: try again later")
+
+
+class CodecLost(Unavailable):
+    """The process that reads and writes large JSON ended over this request, twice."""
+
+    retry_after = 1
+
+    def __init__(self) -> None:
+        super().__init__("the process that reads and writes large JSON ended: try again, or send binary tensors")
 
 
 class SequencesFull(QueueFull):

@@ -4,7 +4,7 @@ import zlib
 
 from chrion_runtime.protocol.errors import BadRequest, TooLarge, UnsupportedEncoding
 
-Buffer = bytes | bytearray
+Buffer = bytes | bytearray | memoryview
 
 _WINDOW = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 

@@ -4,6 +4,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 
 from chrion_runtime.protocol.binary_tensor import read_binary
@@ -40,8 +41,50 @@ class InferRequest:
     """The arrays may be read-only views of the body."""
     outputs: tuple[RequestedOutput, ...]
     """In the order to answer in."""
+    timeout: float | None = None
+    """Seconds that the client waits, by its parameter `timeout`; None where it does not say."""
     sequence: SequenceStep | None = None
     """The sequence it is of; `inputs` then lacks those that take state."""
+
+
+_KEPT = 256
+"""Layouts that are kept of a model."""
+_KEPT_BYTES = 4096
+"""The largest JSON of which one is kept."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the JSON of a request says whose tensors are all binary; checked once, it holds for others as well."""
+
+    identity: str | None
+    tensors: tuple[tuple[str, np.dtype[Any], tuple[int, ...], int], ...]
+    """Name, element type, shape and bytes of each, in their order."""
+    outputs: tuple[RequestedOutput, ...]
+    timeout: float | None
+    sequence: SequenceStep | None
+    size: int
+    """Bytes of all tensors."""
+
+    @classmethod
+    def of(cls, request: InferRequest) -> "Layout":
+        """The layout of a request that has been read."""
+        tensors = tuple((name, array.dtype, array.shape, array.nbytes) for name, array in request.inputs.items())
+        size = sum(tensor[3] for tensor in tensors)
+        return cls(request.id, tensors, request.outputs, request.timeout, request.sequence, size)
+
+    def read(self, binary: memoryview) -> InferRequest:
+        """A request of this layout. Raises BadRequest where its tensors do not fit."""
+        if len(binary) < self.size:
+            raise BadRequest(f"binary_data_size is {self.size} in all, but {len(binary)} bytes are left in the body")
+        if len(binary) > self.size:
+            raise BadRequest(f"{len(binary) - self.size} bytes are left over after the last binary input")
+        arrays: dict[str, Array] = {}
+        start = 0
+        for name, dtype, shape, size in self.tensors:
+            arrays[name] = read_binary(f'input "{name}"', binary[start : start + size], dtype, shape)
+            start += size
+        return InferRequest(self.identity, arrays, self.outputs, self.timeout, self.sequence)
 
 
 def read_request(body: Buffer, header_length: str | None, signature: Signature) -> InferRequest:
@@ -51,6 +94,24 @@ def read_request(body: Buffer, header_length: str | None, signature: Signature) 
     """
     view = memoryview(body)
     header, binary = _split(view, header_length)
+    if not 0 < len(header) <= _KEPT_BYTES or not len(binary):
+        return _read(header, binary, header_length, signature)
+    # Of tensors that are all binary the JSON says no more than types and shapes: a client's next request has the same.
+    kept = signature.kept
+    known = bytes(header)
+    layout = kept.get(known)
+    if layout is None:
+        request = _read(header, binary, header_length, signature)
+        if sum(array.nbytes for array in request.inputs.values()) == len(binary) and not signature.has_strings:
+            if len(kept) >= _KEPT:
+                kept.clear()
+            kept[known] = Layout.of(request)
+        return request
+    assert isinstance(layout, Layout)
+    return layout.read(binary)
+
+
+def _read(header: memoryview, binary: memoryview, header_length: str | None, signature: Signature) -> InferRequest:
     try:
         document = orjson.loads(header)
     except orjson.JSONDecodeError as error:
@@ -63,8 +124,10 @@ def read_request(body: Buffer, header_length: str | None, signature: Signature) 
     sequence = read_sequence(_parameters("parameters", document), signature)
     # What is asked for is read first: it is cheap, and wrong requests then cost little.
     outputs = _outputs(document, signature, signature.state if sequence else ())
+    timeout = _timeout(document)
     carried = signature.carried if sequence else frozenset()
-    return InferRequest(identity, _inputs(document, binary, header_length, signature, carried), outputs, sequence)
+    inputs = _inputs(document, binary, header_length, signature, carried)
+    return InferRequest(identity, inputs, outputs, timeout, sequence)
 
 
 def _split(view: memoryview, header_length: str | None) -> tuple[memoryview, memoryview]:
@@ -137,6 +200,16 @@ def _outputs(document: dict[str, Any], signature: Signature, hidden: Container[s
                 "ask for it as binary data, with parameters.binary_data true"
             )
     return tuple(outputs.values())
+
+
+def _timeout(document: dict[str, Any]) -> float | None:
+    """Triton's request parameter, in microseconds there; 0 is none."""
+    timeout = _parameters("parameters", document).get("timeout")
+    if timeout is None:
+        return None
+    if type(timeout) is not int or timeout < 0:
+        raise BadRequest("parameters: timeout is not a number of microseconds")
+    return timeout / 1e6 if timeout else None
 
 
 def _tensors(document: dict[str, Any], key: str) -> list[dict[str, Any]]:

@@ -17,10 +17,20 @@ from chrion_runtime.servable import Array
 
 @dataclass(frozen=True)
 class Answer:
-    """A body to send, and the bytes of JSON at its start where binary tensors follow."""
+    """A body to send, in parts, and the bytes of JSON at its start where binary tensors follow."""
 
-    body: bytes
+    parts: tuple[bytes | memoryview, ...]
     header_length: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return sum(map(len, self.parts))
+
+    @property
+    def body(self) -> bytes:
+        """The parts as one."""
+        return b"".join(self.parts)
 
 
 def write_answer(model: str, request: InferRequest, results: Mapping[str, Array]) -> Answer:
@@ -55,5 +65,5 @@ def write_answer(model: str, request: InferRequest, results: Mapping[str, Array]
     except orjson.JSONEncodeError as error:
         raise AnswerFailed(f"the answer has no JSON form: {error}") from None
     if not parts:
-        return Answer(header)
-    return Answer(b"".join([header, *parts]), len(header))
+        return Answer((header,))
+    return Answer((header, *parts), len(header))

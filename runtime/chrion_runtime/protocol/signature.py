@@ -67,6 +67,9 @@ class Signature:
         """The input that each output feeds."""
         self.carried = frozenset(self.state.values())
         """Inputs that a request of a sequence leaves out."""
+        self.has_strings = any(port.spec.dtype.hasobject for port in self.inputs.values())
+        self.kept: dict[bytes, object] = {}
+        """What reading requests keeps of those that it has read."""
 
 
 def _ports(kind: str, specs: Iterable[TensorSpec]) -> Mapping[str, Port]:

@@ -1,22 +1,20 @@
 """The two applications: the inference API, and metrics with the health checks."""
 
-import logging
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from chrion_runtime.errors import RunError
-from chrion_runtime.protocol.errors import ProtocolError, QueueFull
 from chrion_runtime.server import handlers
 from chrion_runtime.server.front import Front
-
-log = logging.getLogger(__name__)
+from chrion_runtime.server.refusal import refusal
+from chrion_runtime.server.repository import Repository
+from chrion_runtime.server.repository_handlers import add_repository
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(front: Front) -> web.Application:
-    """The inference API.
+def build_app(front: Front, repository: Repository | None = None) -> web.Application:
+    """The inference API, and where there is a repository, what loads and unloads its models.
 
     Request bodies must reach it as they were sent: run it with `auto_decompress=False`, as `lifecycle` does.
     """
@@ -30,6 +28,7 @@ def build_app(front: Front) -> web.Application:
         app.router.add_get(model, handlers.model)
         app.router.add_get(f"{model}/ready", handlers.model_ready)
         app.router.add_get(f"{model}/plan", handlers.plan)
+    add_repository(app, repository)
     return app
 
 
@@ -58,13 +57,6 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error is an object with the one key `error`."""
     try:
         return await handler(request)
-    except ProtocolError as error:
-        response = _error(error.status, str(error))
-        if isinstance(error, QueueFull):
-            response.headers["Retry-After"] = str(error.retry_after)
-        return response
-    except RunError as error:
-        return _error(500, str(error))
     except web.HTTPException as error:
         response = _error(error.status, f"{request.method} {request.path[:200]}: {error.reason}")
         if "Allow" in error.headers:
@@ -72,9 +64,11 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
     except ConnectionError:
         raise
-    except Exception:
-        log.exception("%s %s failed", request.method, request.path)
-        return _error(500, "internal error: the server's log says more")
+    except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
+        found = refusal(error, f"{request.method} {request.path}")
+        response = web.Response(body=found.body, status=found.status, content_type="application/json")
+        response.headers.update(found.headers)
+        return response
 
 
 def _error(status: int, text: str) -> web.Response:

@@ -1,15 +1,20 @@
 """The endpoints: each takes an HTTP request apart, asks the models, and puts the answer together."""
 
+import asyncio
+from contextlib import ExitStack
 from typing import Any
 
 import orjson
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
-from chrion_runtime.protocol import RawRequest
-from chrion_runtime.protocol.errors import BadRequest, TooLarge
+from chrion_runtime.protocol import Answer, RawRequest
+from chrion_runtime.protocol.errors import BadRequest, TooLarge, TooSlow
 from chrion_runtime.protocol.metadata import model_metadata, server_metadata
+from chrion_runtime.server.body_budget import Share
+from chrion_runtime.server.deadline import allowed
 from chrion_runtime.server.front import Front, ServedModel
+from chrion_runtime.server.options import ServerOptions
 
 FRONT = web.AppKey("front", Front)
 
@@ -57,14 +62,18 @@ async def plan(request: web.Request) -> web.Response:
 
 async def infer(request: web.Request) -> web.Response:
     """POST /v2/models/{model}[/versions/{version}]/infer"""
-    served = _model(request)
-    with served.metrics.request() as watch:
-        body = await _read(request, request.app[FRONT].options.body_limit)
+    served, front = _model(request), request.app[FRONT]
+    with ExitStack() as stack:
+        watch = stack.enter_context(served.metrics.request())
+        body = await _read(request, front.options, stack.enter_context(front.bodies.share()))
         watch.start()
         served.metrics.received(len(body))
         headers = request.headers
-        answer = await served.infer(RawRequest(body, headers.get(HEADER_LENGTH), headers.get("Content-Encoding", "")))
+        outcome = served.infer(
+            RawRequest(body, headers.get(HEADER_LENGTH), headers.get("Content-Encoding", "")), allowed(headers)
+        )
         del body
+        answer = outcome if isinstance(outcome, Answer) else await outcome
         if answer.header_length is None:
             response = web.Response(body=answer.body, content_type="application/json")
         else:
@@ -74,10 +83,16 @@ async def infer(request: web.Request) -> web.Response:
                 headers={HEADER_LENGTH: str(answer.header_length)},
             )
         # Written here and not by aiohttp afterwards, so that writing is timed and waited for when draining.
-        await response.prepare(request)
-        await response.write_eof()
+        try:
+            async with asyncio.timeout(front.options.write_seconds):
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the client does not read its answer") from None
         served.servable.answered(watch.seconds)
-        served.metrics.sent(len(answer.body))
+        served.metrics.sent(answer.size)
     return response
 
 
@@ -92,15 +107,19 @@ def _model(request: web.Request) -> ServedModel:
     return request.app[FRONT].model(names["model"], names.get("version"))
 
 
-async def _read(request: web.Request, limit: int) -> bytearray:
-    if (request.content_length or 0) > limit:
-        raise TooLarge(limit)
+async def _read(request: web.Request, options: ServerOptions, share: Share) -> bytearray:
+    if (request.content_length or 0) > options.body_limit:
+        raise TooLarge(options.body_limit)
     body = bytearray()
     try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > limit:
-                raise TooLarge(limit)
+        async with asyncio.timeout(options.read_seconds):
+            async for chunk in request.content.iter_any():
+                share.take(len(chunk))
+                body += chunk
+                if len(body) > options.body_limit:
+                    raise TooLarge(options.body_limit)
+    except TimeoutError:
+        raise TooSlow(options.read_seconds) from None
     except web.RequestPayloadError as error:
         raise BadRequest(f"the request body cannot be read: {error}") from None
     return body

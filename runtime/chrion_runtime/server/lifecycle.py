@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+import uvloop
 from aiohttp import web
 
 from chrion_runtime.errors import RuntimeFailure
 from chrion_runtime.servable import Servable
 from chrion_runtime.server.app import build_app, build_metrics_app
+from chrion_runtime.server.connection import Connection
 from chrion_runtime.server.front import Front
 from chrion_runtime.server.http_log import http_log
 from chrion_runtime.server.options import ServerOptions
+from chrion_runtime.server.repository import Repository
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +64,14 @@ def serve(
     servables: Sequence[Servable],
     options: ServerOptions | None = None,
     on_listening: Callable[[Listening], None] | None = None,
+    repository: Callable[[Front], Repository] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; called on the main thread.
 
     On the signal no more connections are taken, readiness turns 503, requests in flight are answered within
     `options.drain_seconds` (a second signal ends the wait), and the servables are closed; they are closed too when
-    serving cannot begin. `on_listening` is called once, with the ports that were really taken.
+    serving cannot begin. `on_listening` is called once, with the ports that were really taken. `repository` makes what
+    loads and unloads models meanwhile; without it nobody can.
 
     Raises CannotListen when an address is taken or not this machine's, and RuntimeFailure when the models cannot be
     served together.
@@ -81,7 +86,7 @@ def serve(
         raise
     seconds_left = CLOSE_SECONDS
     try:
-        seconds_left = asyncio.run(_until_signal(front, on_listening))
+        seconds_left = uvloop.run(_until_signal(front, on_listening, repository(front) if repository else None))
     finally:
         stuck = front.close(seconds_left)
         if stuck:
@@ -90,13 +95,15 @@ def serve(
             )
 
 
-async def _until_signal(front: Front, on_listening: Callable[[Listening], None] | None) -> float:
+async def _until_signal(
+    front: Front, on_listening: Callable[[Listening], None] | None, repository: Repository | None
+) -> float:
     """Serve until a signal; the seconds of the drain that are left."""
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
-    async with listening(front, hurry) as where:
+    async with listening(front, hurry, repository) as where:
         if on_listening is not None:
             on_listening(where)
         await stop.wait()
@@ -105,7 +112,9 @@ async def _until_signal(front: Front, on_listening: Callable[[Listening], None] 
 
 
 @asynccontextmanager
-async def listening(front: Front, hurry: asyncio.Event | None = None) -> AsyncIterator[Listening]:
+async def listening(
+    front: Front, hurry: asyncio.Event | None = None, repository: Repository | None = None
+) -> AsyncIterator[Listening]:
     """Answer on both ports inside the block; drain when leaving it, until done, too late, or `hurry` is set.
 
     Raises CannotListen.
@@ -116,8 +125,8 @@ async def listening(front: Front, hurry: asyncio.Event | None = None) -> AsyncIt
         sock = stack.enter_context(_bind(options.host, options.port))
         if options.metrics_port is not None:
             metrics_sock = stack.enter_context(_bind(options.host, options.metrics_port))
-            await _start(stack, build_metrics_app(front), metrics_sock)
-        site = await _start(stack, build_app(front), sock)
+            await _start(stack, front, build_metrics_app(front), metrics_sock)
+        listener = await _start(stack, front, build_app(front, repository), sock)
         where = Listening(
             options.host,
             sock.getsockname()[1],
@@ -127,10 +136,7 @@ async def listening(front: Front, hurry: asyncio.Event | None = None) -> AsyncIt
             yield where
         finally:
             front.draining = True
-            # Connections that asyncio has accepted, but not begun with, would be lost with the listening socket.
-            asyncio.get_running_loop().remove_reader(sock)
-            await asyncio.sleep(0)
-            await site.stop()
+            await _stop(listener, sock)
             await _drain(front, hurry)
 
 
@@ -145,23 +151,32 @@ async def _drain(front: Front, hurry: asyncio.Event | None) -> None:
             wait.cancel()
 
 
-async def _start(stack: AsyncExitStack, app: web.Application, sock: socket.socket) -> web.SockSite:
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        logger=http_log,
-        # Requests whose client has gone leave the queue.
-        handler_cancellation=True,
-        # Bodies are inflated on the model's threads, up to a limit, and not here.
-        auto_decompress=False,
-        # What could be waited for has been by then.
-        shutdown_timeout=1.0,
-    )
+async def _start(stack: AsyncExitStack, front: Front, app: web.Application, sock: socket.socket) -> asyncio.Server:
+    options: dict[str, Any] = {
+        "access_log": None,
+        "logger": http_log,
+        # Bodies are inflated within limits, and not here.
+        "auto_decompress": False,
+        "keepalive_timeout": front.options.idle_seconds,
+    }
+    # Requests whose client has gone leave the queue. What could be waited for has been by the time of the shutdown.
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1.0, **options)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.SockSite(runner, sock, backlog=BACKLOG)
-    await site.start()
-    return site
+    server = runner.server
+    assert server is not None
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: Connection(server, front, loop=loop, **options), sock=sock, backlog=BACKLOG)
+
+
+async def _stop(listener: asyncio.Server, sock: socket.socket) -> None:
+    """Take no more connections, and lose none that was taken."""
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, asyncio.SelectorEventLoop):
+        # Connections that asyncio has accepted, but not begun with, would be lost with the listening socket.
+        loop.remove_reader(sock)
+        await asyncio.sleep(0)
+    listener.close()
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -82,6 +82,21 @@ class Metrics:
         """The metrics of one model; has its stages observed from now on."""
         return ModelMetrics(self, servable)
 
+    def forget(self, model: str) -> None:
+        """Tell of a model no more."""
+        self.figures.forget(model)
+        for metric in (
+            self.info,
+            self.request_seconds,
+            self.in_flight,
+            self.queue_length,
+            self.queue_wait,
+            self.stage_seconds,
+            self.bytes_in,
+            self.bytes_out,
+        ):
+            metric.remove_by_labels({"model": model})
+
 
 class ModelMetrics:
     """The metrics of one model, with its label already set."""
@@ -111,29 +126,41 @@ class ModelMetrics:
     @contextmanager
     def request(self) -> Iterator["Stopwatch"]:
         """Count and time the request that is answered inside the block."""
-        watch = Stopwatch()
-        outcome = "gone"
-        self._in_flight.inc()
+        watch = self.begin()
+        error: BaseException | None = None
         try:
             yield watch
-            outcome = "ok"
-        except ConnectionError:
-            raise
-        except ProtocolError as error:
-            outcome = "refused" if error.status < 500 else "overloaded" if error.status == 503 else "failed"
-            raise
-        except Exception:
-            outcome = "failed"
+        except BaseException as raised:
+            error = raised
             raise
         finally:
-            self._in_flight.dec()
-            self._seconds[outcome].observe(watch.seconds)
+            self.end(watch, error)
+
+    def begin(self) -> "Stopwatch":
+        """A request has begun; `end` must follow."""
+        self._in_flight.inc()
+        return Stopwatch()
+
+    def end(self, watch: "Stopwatch", error: BaseException | None) -> None:
+        """It was answered, or ended by an error."""
+        self._in_flight.dec()
+        self._seconds[_outcome(error)].observe(watch.seconds)
 
     def _stage(self, _index: int, lane: str, seconds: float) -> None:
         histogram = self._lanes.get(lane)
         if histogram is None:
             histogram = self._lanes[lane] = self._stage_seconds.labels(self._name, lane)
         histogram.observe(seconds)
+
+
+def _outcome(error: BaseException | None) -> str:
+    if error is None:
+        return "ok"
+    if isinstance(error, ConnectionError) or not isinstance(error, Exception):
+        return "gone"
+    if isinstance(error, ProtocolError) and error.status != 500:
+        return "overloaded" if error.status == 503 else "refused"
+    return "failed"
 
 
 class Stopwatch:

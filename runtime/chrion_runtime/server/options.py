@@ -15,7 +15,21 @@ class ServerOptions:
     """The port of /metrics and the health checks; 0 takes any that is free, None opens none."""
     body_limit: int = 64 * 1024 * 1024
     """The largest request body in bytes, after inflating."""
+    bodies_limit: int = 512 * 1024 * 1024
+    """Bytes that the bodies of all requests in flight may hold together."""
     queue_limit: int = 256
     """Requests of a model that may wait while others run."""
+    batch: int = 0
+    """The most rows of the first axis that requests which wait are run with together; 0 runs each alone."""
+    large_json: int = 128 * 1024
+    """JSON of more bytes is read and written in another process."""
+    codec_processes: int = 1
+    """Processes that read and write large JSON; with 0 the event loop does."""
+    read_seconds: float = 30.0
+    """What a request may take to come in, from its first byte to its last."""
+    write_seconds: float = 30.0
+    """What a client may take to read its answer."""
+    idle_seconds: float = 75.0
+    """What a connection may stay open without a request."""
     drain_seconds: float = 30.0
     """How long requests in flight may still take once the server is told to stop."""

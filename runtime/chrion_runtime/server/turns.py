@@ -5,22 +5,21 @@ from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
-from chrion_runtime.protocol.errors import QueueFull
-
 
 class Turns:
-    """Takes turns by key on one event loop, in the order of asking; at most `limit` wait, over all keys."""
+    """Takes turns by key on one event loop, in the order of asking."""
 
-    def __init__(self, name: str, limit: int) -> None:
-        self._name = name
-        self._limit = limit
+    def __init__(self) -> None:
         self._lines: dict[Hashable, deque[asyncio.Future[None]]] = {}
         """Who waits, for each key that somebody has."""
-        self.waiting = 0
+
+    def taken(self, key: Hashable) -> bool:
+        """Whether somebody has the key."""
+        return key in self._lines
 
     @asynccontextmanager
     async def turn(self, key: Hashable) -> AsyncIterator[None]:
-        """Have the key alone inside the block. Raises QueueFull when too many wait already."""
+        """Have the key alone inside the block."""
         line = self._lines.get(key)
         if line is None:
             self._lines[key] = deque()
@@ -32,11 +31,8 @@ class Turns:
             self._pass_on(key)
 
     async def _wait(self, key: Hashable, line: "deque[asyncio.Future[None]]") -> None:
-        if self.waiting >= self._limit:
-            raise QueueFull(f'model "{self._name}" has {self._limit} requests waiting already: try again later')
         door = asyncio.get_running_loop().create_future()
         line.append(door)
-        self.waiting += 1
         try:
             await door
         except asyncio.CancelledError:
@@ -46,8 +42,6 @@ class Turns:
                 # Let in, and gone before it could go in.
                 self._pass_on(key)
             raise
-        finally:
-            self.waiting -= 1
 
     def _pass_on(self, key: Hashable) -> None:
         line = self._lines[key]

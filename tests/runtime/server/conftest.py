@@ -18,13 +18,14 @@ from chrion_runtime.server import Front, ServerOptions, listening
 class Model:
     """A servable around a function of named arrays."""
 
-    def __init__(self, function, inputs, outputs, name="m", concurrency=2):
+    def __init__(self, function, inputs, outputs, name="m", concurrency=2, deadline=None):
         self.function = function
         self.inputs = self._specs(inputs)
         self.outputs = self._specs(outputs)
         self.name = name
         self.concurrency = concurrency
         self.state = {}
+        self.deadline = deadline
         self.closed = False
         self.runs = 0
         self.observers = []

@@ -31,6 +31,7 @@ class Slow:
     inputs = outputs = (TensorSpec("x", np.dtype("<i8"), (None,)),)
     concurrency = 1
     state = {}
+    deadline = None
 
     def run(self, inputs, outputs=None):
         say("running")

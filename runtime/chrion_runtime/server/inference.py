@@ -1,0 +1,185 @@
+"""One model's requests from body to answer: read, admitted, run, written, each where it holds up nobody.
+
+Small JSON and all binary tensors are read and written on the event loop, for to hand them to a thread costs more. Large
+JSON goes through the codec's processes. A model whose runs are shorter than what handing over costs runs on the event
+loop as well, as long as nothing else of it runs; any other runs on the threads of its queue.
+"""
+
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter, thread_time
+from typing import Any
+
+from chrion_runtime.devices.cpu import usable_cores
+from chrion_runtime.protocol import Answer, InferRequest, RawRequest, Signature, read_request, write_answer
+from chrion_runtime.protocol.errors import QueueFull, TooLate
+from chrion_runtime.servable import Array, Servable
+from chrion_runtime.server.batching import Batcher
+from chrion_runtime.server.codec import Codec
+from chrion_runtime.server.deadline import least
+from chrion_runtime.server.estimate import Pace, RunTimes
+from chrion_runtime.server.metrics import ModelMetrics
+from chrion_runtime.server.options import ServerOptions
+from chrion_runtime.server.run_queue import RunQueue
+from chrion_runtime.server.turns import Turns
+
+HERE_SECONDS = 200e-6
+"""Runs expected to be shorter take place on the event loop: handing over and back costs about as much."""
+HERE_SECONDS_ONE_CORE = 1e-3
+"""The same where there is but one core, so that a thread could do nothing beside the loop."""
+MARGIN = 0.9
+"""The part of what a request is allowed that its expected time may take up."""
+BYTES_PER_NUMBER = 10
+"""What a number takes in JSON, about."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request that was read, with what admission needs to know of it."""
+
+    request: InferRequest
+    size: int
+    """Bytes of its body, which tell how long it will run."""
+    arrived: float
+    allowed: float | None
+    """Seconds from its arrival within which it shall be answered."""
+
+
+@dataclass
+class LongRuns:
+    """Requests of all models that are on threads and not known to be short: they may have the lanes."""
+
+    count: int = 0
+
+
+class Inference:
+    """Answers one model's requests; called on the event loop."""
+
+    def __init__(
+        self,
+        servable: Servable,
+        signature: Signature,
+        queue: RunQueue,
+        metrics: ModelMetrics,
+        options: ServerOptions,
+        codec: Codec | None,
+        long_runs: LongRuns,
+    ) -> None:
+        self._servable = servable
+        self._signature = signature
+        self._specs = (servable.inputs, servable.outputs, tuple(servable.state.items()))
+        self._queue = queue
+        self._metrics = metrics
+        self._options = options
+        self._codec = codec
+        self._turns = Turns()
+        self._batcher = Batcher(servable, queue, options.batch) if options.batch > 1 else None
+        self._workers = max(1, servable.concurrency)
+        self._here_seconds = HERE_SECONDS if usable_cores() > 1 else HERE_SECONDS_ONE_CORE
+        # Strings are read one by one in Python, also binary ones.
+        self._strings = any(spec.dtype.hasobject for spec in (*servable.inputs, *servable.outputs))
+        self.times = RunTimes()
+        self.pace = Pace()
+        self._long_runs = long_runs
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a run of the model to end."""
+        return max(0, self.pace.ahead - self._workers)
+
+    def answer(self, raw: RawRequest, allowed: float | None) -> Answer | Coroutine[Any, Any, Answer]:
+        """The answer, where getting it took so little that the event loop could do it; else what to await for it.
+
+        `allowed` is in seconds from now, None without a limit. Raises ProtocolError and RunError.
+        """
+        now = perf_counter()
+        if self._codec is not None and self._goes_through_codec(raw):
+            return self._large(self._codec, raw, allowed, now)
+        request = read_request(raw.body, raw.header_length, self._signature)
+        size = len(raw.body)
+        if not self._runs_here(size, now) or (request.sequence is not None and self._turns.taken(request.sequence.id)):
+            return self._queued(_Asked(request, size, now, least(allowed, request.timeout, self._servable.deadline)))
+        before = thread_time()
+        results, seconds = self._run(request)
+        self.times.ran_here(size, seconds, thread_time() - before, self._here_seconds, now)
+        self._metrics.waited(0.0)
+        return self._written(request, results)
+
+    def _goes_through_codec(self, raw: RawRequest) -> bool:
+        large = self._options.large_json
+        return bool(raw.encoding) or raw.json_size > large or (self._strings and len(raw.body) > large)
+
+    def _runs_here(self, size: int, now: float) -> bool:
+        # It would wait for the lanes of runs that are under way: they must be short, too.
+        return (
+            not self._long_runs.count and self._batcher is None and self.times.fit_here(size, self._here_seconds, now)
+        )
+
+    async def _large(self, codec: Codec, raw: RawRequest, allowed: float | None, now: float) -> Answer:
+        request = await codec.read(raw, self._specs, self._options.body_limit)
+        size = sum(array.nbytes for array in request.inputs.values())
+        del raw
+        asked = _Asked(request, size, now, least(allowed, request.timeout, self._servable.deadline))
+        return await self._queued(asked)
+
+    async def _queued(self, asked: _Asked) -> Answer:
+        self._admit(asked)
+        self.pace.begin(perf_counter())
+        long = not self.times.short(asked.size, self._here_seconds)
+        self._long_runs.count += long
+        ran = False
+        try:
+            results, seconds = await self._ran(asked.request)
+            ran = True
+        finally:
+            self._long_runs.count -= long
+            self.pace.end(perf_counter(), counted=ran)
+        self.times.ran(asked.size, seconds)
+        answer = self._written(asked.request, results)
+        return answer if isinstance(answer, Answer) else await answer
+
+    async def _ran(self, request: InferRequest) -> tuple[Mapping[str, Array], float]:
+        if request.sequence is not None:
+            # It waits for its turn here, where it takes no thread from other sequences.
+            async with self._turns.turn(request.sequence.id):
+                return await self._queue.run(partial(self._run, request))
+        if self._batcher is not None and not self._strings:
+            return await self._batcher.run(request)
+        return await self._queue.run(partial(self._run, request))
+
+    def _admit(self, asked: _Asked) -> None:
+        """Refuse what waits too long, by what is ahead of it; where nothing is, it runs, and shows what it takes."""
+        ahead = self.pace.ahead
+        if ahead >= self._workers + self._options.queue_limit:
+            raise QueueFull(
+                f'model "{self._servable.name}" has {self._options.queue_limit} requests waiting already: '
+                "try again later"
+            )
+        if not ahead or asked.allowed is None:
+            return
+        own = self.times.expected(asked.size)
+        expected = self.pace.seconds * ahead + (self.pace.seconds if own is None else own)
+        left = asked.allowed - (perf_counter() - asked.arrived)
+        if expected > left * MARGIN:
+            raise TooLate(self._servable.name, expected, left)
+
+    def _run(self, request: InferRequest) -> tuple[Mapping[str, Array], float]:
+        began = perf_counter()
+        outputs = [output.name for output in request.outputs]
+        if request.sequence is None:
+            results = self._servable.run(request.inputs, outputs)
+        else:
+            results = self._servable.run(request.inputs, outputs, request.sequence)
+        return results, perf_counter() - began
+
+    def _written(self, request: InferRequest, results: Mapping[str, Array]) -> Answer | Coroutine[Any, Any, Answer]:
+        if self._codec is not None:
+            numbers = sum(
+                results[output.name].size
+                for output in request.outputs
+                if output.name in results and (self._strings or not output.binary)
+            )
+            if numbers * BYTES_PER_NUMBER > self._options.large_json:
+                return self._codec.write(self._servable.name, request, results)
+        return write_answer(self._servable.name, request, results)
