@@ -1,8 +1,9 @@
-"""Models that come and go while others serve: load, unload and index, as Triton's model repository extension has them."""
+"""Models that come and go while others serve: load, unload and index, as in Triton's model repository extension."""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -117,11 +118,9 @@ class Repository:
 
     async def _retire(self, model: ServedModel) -> None:
         seconds = self._front.options.drain_seconds
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await model.drained()
-        except TimeoutError:
-            pass
         if not await self._queue.run(partial(model.close, 1.0)):
             raise Unavailable(
                 f'model "{model.servable.name}" serves no more, but a run of it goes on after {seconds:g} s'
