@@ -100,7 +100,7 @@ def serve(*models, **options):
         thread.join(60)
     assert not thread.is_alive()
     assert box["stuck"] == []
-    assert all(model.closed for model in models)
+    assert all(model.closed for model in models if hasattr(model, "closed"))
 
 
 @pytest.fixture
