@@ -1,6 +1,6 @@
 """The vocabulary that all parts of Chrion share."""
 
-from chrion_api.chrionmodel import ChrionModel, ChrionModelSpec, Devices, InputSpec, ModelRef, Shape
+from chrion_api.chrionmodel import ChrionModel, ChrionModelSpec, Devices, InputSpec, ModelRef, Shape, StateLink
 from chrion_api.document import Document
 from chrion_api.errors import ChrionError, InvalidDocument, InvalidField
 from chrion_api.plan import (
@@ -54,6 +54,7 @@ __all__ = [
     "Rewrite",
     "Shape",
     "Stage",
+    "StateLink",
     "Status",
     "Transfer",
     "Whole",

@@ -10,7 +10,7 @@ import typer
 from chrion.errors import UsageError
 from chrion.face import objective
 from chrion.planning import merge_inputs
-from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity
+from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity, StateLink
 from chrion_graph.limits import Limits
 from chrion_runtime.documents import read_objective
 
@@ -61,6 +61,28 @@ SloOption = Annotated[
     Path | None,
     typer.Option("--slo", metavar="SLO.yaml", help="A file with latency, percentile, load, gpuMemory, mode; watched."),
 ]
+StateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state",
+        metavar="OUTPUT=INPUT",
+        help="State: an output that is the same sequence's next input. For one of several models: MODEL:OUTPUT=INPUT.",
+    ),
+]
+MaxSequencesOption = Annotated[
+    int, typer.Option("--max-sequences", min=1, help="Sequences whose state is kept, for each model.")
+]
+SequenceIdleOption = Annotated[
+    str, typer.Option("--sequence-idle", metavar="5m", help="How long a sequence may be idle and keep its state.")
+]
+RepositoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--repository",
+        metavar="FOLDER",
+        help="Let clients load and unload the models in this folder: NAME/model.onnx with NAME/plan.json.",
+    ),
+]
 AnyDeviceOption = Annotated[
     bool, typer.Option("--any-device", help="Serve a plan that was measured on another device.")
 ]
@@ -96,6 +118,17 @@ def parse_inputs(inputs: list[str] | None, values: list[str] | None) -> tuple[In
             raise UsageError(f'--value: "{text}" is not NAME=NUMBER such as sr=16000')
         specs.append(InputSpec(name=name, value=value))
     return merge_inputs(specs)
+
+
+def parse_state(texts: list[str] | None) -> tuple[StateLink, ...]:
+    """`--state` as StateLinks. Raises UsageError."""
+    links = []
+    for text in texts or []:
+        output, sep, name = text.partition("=")
+        if not (output and sep and name):
+            raise UsageError(f'--state: "{text}" is not OUTPUT=INPUT such as stateN=state')
+        links.append(StateLink(output=output, input=name))
+    return tuple(links)
 
 
 def parse_objective(latency: str | None, gpu_memory: str | None) -> SLO:

@@ -13,6 +13,7 @@ from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
+from chrion_runtime.machine import Machine
 from chrion_runtime.program import Program
 from chrion_runtime.selection import Selection
 from chrion_runtime.servable import Array
@@ -35,19 +36,20 @@ class Bucket:
     selection: Selection
     executor: Executor
 
-    def distance(self, feeds: Mapping[str, Array]) -> float:
+    def distance(self, shapes: Mapping[str, Shape]) -> float:
         """How far a request's shapes are from this bucket's: the sum over axes of the logarithm of their ratio."""
         total = 0.0
-        for name, shape in self.frontier.inputs.items():
-            if feeds[name].ndim != len(shape):
+        for name, shape in shapes.items():
+            planned = self.frontier.inputs[name]
+            if len(shape) != len(planned):
                 return inf
-            total += sum(abs(log((one + 1) / (other + 1))) for one, other in zip(feeds[name].shape, shape, strict=True))
+            total += sum(abs(log((one + 1) / (other + 1))) for one, other in zip(shape, planned, strict=True))
         return total
 
 
-def nearest(buckets: Sequence[Bucket], feeds: Mapping[str, Array]) -> tuple[Bucket, float]:
+def nearest(buckets: Sequence[Bucket], shapes: Mapping[str, Shape]) -> tuple[Bucket, float]:
     """The bucket whose shapes are nearest to a request's, and how far they are."""
-    distances = [bucket.distance(feeds) for bucket in buckets]
+    distances = [bucket.distance(shapes) for bucket in buckets]
     best = min(range(len(distances)), key=distances.__getitem__)
     return buckets[best], distances[best]
 
@@ -61,15 +63,18 @@ class Loader:
         inputs: Mapping[str, TensorType | None],
         specs: Sequence[InputSpec],
         any_device: bool,
+        machine: Machine | None = None,
     ) -> None:
-        """`specs` says what to warm with where random numbers or zeros will not do."""
+        """`specs` says what to warm with where random numbers or zeros will not do; `machine` is what other models of
+        the process share, where there are some."""
         self.model = model
-        self.lanes = Lanes()
-        self.store = SessionStore()
+        self.machine = machine or Machine()
+        self.lanes = Lanes(self.machine.rights)
+        self.store = SessionStore(spin=machine is None)
         self._inputs = dict(inputs)
-        self._values = {spec.name: spec.value for spec in specs if spec.value is not None}
+        self.values = {spec.name: spec.value for spec in specs if spec.value is not None}
         self._any_device = any_device
-        self._devices: dict[str, Device] = {}
+        self.devices: dict[str, Device] = {}
 
     def admit(self, plan_file: PlanFile) -> None:
         """Open the devices of a plan file, and check that it was made for this model and, unless told, for them.
@@ -83,26 +88,27 @@ class Loader:
         for frontier in plan_file.buckets:
             if frontier.inputs.keys() != self._inputs.keys():
                 raise PlanRefused(f"the plan is for inputs {list(frontier.inputs)}, the model has {list(self._inputs)}")
-        wanted = [name for name in ("cpu", *plan_file.devices) if name not in self._devices]
+        wanted = [name for name in ("cpu", *plan_file.devices) if name not in self.devices]
         if wanted:
             # Only now are they kept, and never opened twice: sessions are shared by device.
             opened = open_devices(wanted)
-            self._devices |= {name: opened[name] for name in dict.fromkeys(wanted)}
+            self.devices |= {name: opened[name] for name in dict.fromkeys(wanted)}
+            self.lanes.alike = self.devices["cpu"].lanes
         if not self._any_device:
             for name, key in plan_file.devices.items():
-                _check(name, self._devices[name], key)
+                _check(name, self.devices[name], key)
 
     def load(self, blueprint: Blueprint, shapes: Mapping[str, Shape], alone: bool) -> tuple[Executor, dict[str, Array]]:
         """An executor that has run once, and what it answered; `alone` says that no other plan serves beside it.
 
         Raises PlanRefused, RunError where the model fails on its first run.
         """
-        executor = Executor(Program(blueprint, self._devices, self.store, alone), self.lanes)
+        executor = Executor(Program(blueprint, self.devices, self.store, alone), self.lanes)
         return executor, executor.warm(self.sample(shapes))
 
     def sample(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:
         """Values of these shapes to run the model with. Raises InputMismatch."""
-        return sample(self._inputs, shapes, self._values)
+        return sample(self._inputs, shapes, self.values)
 
 
 def _check(name: str, device: Device, key: DeviceKey) -> None:

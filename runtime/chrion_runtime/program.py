@@ -47,7 +47,10 @@ class Program:
         self.stages = tuple(
             _stage(blueprint, index, part, devices, store, spin) for index, part in enumerate(blueprint.parts)
         )
+        self.reads = self._reads()
+        """For each value that a stage reads from outside itself, the memories in which it is read."""
         self.memories = self._memories()
+        """For each value that leaves its stage, the memories in which it is needed; answers on the host."""
         self.device_of: dict[str, Device] = {}
         """A device for each memory, the first one where several share it."""
         for device in devices.values():
@@ -64,15 +67,20 @@ class Program:
         """Every lane that the plan uses."""
         return tuple(dict.fromkeys(lane for stage in self.stages for lane in stage.lanes))
 
-    def _memories(self) -> dict[str, tuple[str, ...]]:
-        """For each value that leaves its stage, the memories in which it is needed."""
+    def targets(self, name: str, answered: bool) -> tuple[str, ...]:
+        """The memories in which a value is needed, where it is `answered` or, though an output, only read."""
+        return self.memories[name] if answered else self.reads.get(name, ())
+
+    def _reads(self) -> dict[str, tuple[str, ...]]:
         found: dict[str, dict[str, None]] = {}
         for stage in self.stages:
             for name in stage.inputs:
                 found.setdefault(name, {})[stage.device.memory] = None
-        for name in self.blueprint.outputs:
-            found.setdefault(name, {})[HOST] = None
         return {name: tuple(memories) for name, memories in found.items()}
+
+    def _memories(self) -> dict[str, tuple[str, ...]]:
+        answers = {name: tuple(dict.fromkeys((*self.reads.get(name, ()), HOST))) for name in self.blueprint.outputs}
+        return {**self.reads, **answers}
 
 
 def _stage(

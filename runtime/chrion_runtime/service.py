@@ -17,24 +17,38 @@ from chrion_runtime.servable import Figure, StageObserver
 class Service:
     """The plans in use. `buckets` is exchanged in one assignment: a request runs on what it read, to its end."""
 
-    def __init__(self, loader: Loader, graph: Graph, plan_file: PlanFile, objective: Objective) -> None:
+    def __init__(self, name: str, loader: Loader, graph: Graph, plan_file: PlanFile, objective: Objective) -> None:
         """Load what the objective selects, here and now. Raises ChrionError."""
+        self.name = name
         loader.admit(plan_file)
         self.loader = loader
         self.objective = objective
         self.frontiers: tuple[Frontier, ...] = plan_file.buckets
         self.rungs = ladder(plan_file.buckets, objective)
         self.rung = self.rungs[choose(self.rungs, objective)]
+        self.buckets: tuple[Bucket, ...] = ()
+        self._observers: list[StageObserver] = []
+        self._leaving: list[tuple[weakref.ref[Executor], Plan]] = []
+        loader.machine.move_in(name, self._takes, self.rung.plans, loader.devices)
+        try:
+            self._load(graph)
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self, graph: Graph) -> None:
         blueprints = [draw(graph, plan) for plan in self.rung.plans]
         single = alone(blueprints)
         self.buckets = tuple(
-            Bucket(frontier, selection, loader.load(blueprint, frontier.inputs, single)[0])
+            Bucket(frontier, selection, self.loader.load(blueprint, frontier.inputs, single)[0])
             for frontier, selection, blueprint in zip(
-                self.frontiers, selections(self.frontiers, self.rung, objective), blueprints, strict=True
+                self.frontiers, selections(self.frontiers, self.rung, self.objective), blueprints, strict=True
             )
         )
-        self._observers: list[StageObserver] = []
-        self._leaving: list[tuple[weakref.ref[Executor], Plan]] = []
+
+    def _takes(self) -> list[Plan]:
+        """The plans whose memory counts: those that are loaded, or about to be."""
+        return self.held or list(self.rung.plans)
 
     def observe(self, observer: StageObserver) -> None:
         """Have `observer` called after each stage, of plans that are still to come too."""
@@ -94,4 +108,5 @@ class Service:
     def close(self) -> None:
         """Release threads and sessions."""
         self.loader.lanes.close()
+        self.loader.machine.move_out(self.name, self._takes)
         self.buckets = ()

@@ -6,16 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from chrion_api import SLO, InputSpec, Mode, Objective, PlanFile
+from chrion_api import SLO, InputSpec, Mode, Objective, PlanFile, Shape, StateLink
 from chrion_graph.graph import Graph
 from chrion_graph.load import graphs
 from chrion_graph.types import RECURRENT, TensorType
+from chrion_runtime.carry import Carry, shapes_of
 from chrion_runtime.errors import PlanRefused, RunError
 from chrion_runtime.executor import SLOTS
 from chrion_runtime.live import Live, Pilot
 from chrion_runtime.loading import Bucket, Loader, Normalised, nearest
+from chrion_runtime.machine import Machine
 from chrion_runtime.selection import Selection
-from chrion_runtime.servable import Array, Figure, StageObserver, TensorSpec
+from chrion_runtime.sequences import Sequences, SequenceStore, state_links
+from chrion_runtime.servable import Array, Figure, SequenceStep, StageObserver, TensorSpec
 from chrion_runtime.service import Service
 
 __all__ = ["Normalised", "Session"]
@@ -36,14 +39,21 @@ class Session:
         slo: SLO | None = None,
         mode: Mode = Mode.AUTO,
         inputs: Sequence[InputSpec] = (),
+        state: Sequence[StateLink] = (),
+        sequences: SequenceStore | None = None,
         any_device: bool = False,
         live: Live | None = None,
+        machine: Machine | None = None,
     ) -> None:
-        """`inputs` says what to warm with where random numbers or zeros will not do; `live` has files watched and the
-        objective kept while the model serves.
+        """`inputs` says what to warm with where random numbers or zeros will not do, and what state starts with.
 
-        Raises PlanRefused where the plan does not fit the model or, unless `any_device`, these devices;
-        DeviceUnavailable; RunError where the model fails on its first run.
+        `state` says which outputs feed which inputs within a sequence, `sequences` how many are kept and for how long.
+        `live` has files watched and the objective kept while the model serves. `machine` is what other models of the
+        process share, where there are some.
+
+        Raises StateRefused where the model has no such state; PlanRefused where the plan does not fit the model, beside
+        other models or, unless `any_device`, these devices; DeviceUnavailable; RunError where the model fails on its
+        first run.
         """
         self.name = name
         graph = Graph.load(model.folder)
@@ -54,8 +64,12 @@ class Session:
         self._dtypes = {spec.name: spec.dtype for spec in self.inputs}
         self._guard = threading.Lock()
         self.off_profile = 0
-        loader = Loader(model, graph.inputs, inputs, any_device)
-        self._service = Service(loader, graph, plan_file, Objective.of(slo or SLO(), mode))
+        self.state = state_links(state, graph.inputs, graph.outputs)
+        """The input that each output feeds within a sequence."""
+        loader = Loader(model, graph.inputs, inputs, any_device, machine)
+        self._service = Service(name, loader, graph, plan_file, Objective.of(slo or SLO(), mode))
+        kinds = {name: kind for name, kind in graph.inputs.items() if kind is not None}
+        self._sequences = Sequences(self.state, kinds, loader.devices["cpu"], sequences, loader.values)
         self._pilot = Pilot(name, self._service, live, lambda: self.off_profile) if live is not None else None
 
     @property
@@ -74,13 +88,26 @@ class Session:
         """The plan that serves each bucket, and why."""
         return tuple(bucket.selection for bucket in self._service.buckets)
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+    @property
+    def sequences(self) -> SequenceStore:
+        """The sequences whose state is kept."""
+        return self._sequences.store
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        sequence: SequenceStep | None = None,
+    ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
-        Raises RunError for inputs that are missing, unknown or of another element type, and where the model fails.
+        Within a `sequence` the inputs that take state are left out, and outputs that hold it are answered where
+        `outputs` names them. Raises RunError for inputs that are missing, unknown or of another element type, and where
+        the model fails; SequenceLost for a sequence that has no state here.
         """
-        if inputs.keys() != self._dtypes.keys():
-            missing, unknown = self._dtypes.keys() - inputs.keys(), inputs.keys() - self._dtypes.keys()
+        names = self._dtypes.keys() - (self._sequences.inputs if sequence else ())
+        if inputs.keys() != names:
+            missing, unknown = names - inputs.keys(), inputs.keys() - names
             raise RunError(
                 f"inputs: missing {sorted(missing)}, unknown {sorted(unknown)}; the model takes {list(self._dtypes)}"
             )
@@ -90,15 +117,24 @@ class Session:
                 raise RunError(f"inputs.{name}: is {array.dtype}, the model takes {self._dtypes[name]}")
             if self._recurrent and not array.size:
                 raise RunError(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
-        answer = self._nearest(feeds).executor.run(feeds)
+        if sequence is None:
+            answer = self._answer(feeds)
+        else:
+            answer = self._sequences.run(sequence, feeds, outputs, self._answer)
         if outputs is None:
             return answer
         if absent := [name for name in outputs if name not in answer]:
             raise RunError(f"outputs: the model has no {absent}; it has {list(answer)}")
         return {name: answer[name] for name in outputs}
 
-    def _nearest(self, feeds: Mapping[str, Array]) -> Bucket:
-        bucket, distance = nearest(self._service.buckets, feeds)
+    def _answer(self, feeds: Mapping[str, Array], carry: Carry | None = None) -> dict[str, Array]:
+        bucket = self._nearest(shapes_of(feeds, carry))
+        if carry is not None:
+            self._sequences.begin(carry, feeds, bucket.frontier.inputs)
+        return bucket.executor.run(feeds, carry)
+
+    def _nearest(self, shapes: Mapping[str, Shape]) -> Bucket:
+        bucket, distance = nearest(self._service.buckets, shapes)
         if distance:
             with self._guard:
                 self.off_profile += 1
@@ -135,6 +171,8 @@ class Session:
     def figures(self) -> list[Figure]:
         """Numbers for the metrics, as they are now."""
         found = self._service.figures()
+        if self.state:
+            found += self.sequences.figures()
         return found if self._pilot is None else [*found, *self._pilot.figures()]
 
     def observe(self, observer: StageObserver) -> None:

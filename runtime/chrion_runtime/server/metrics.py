@@ -83,6 +83,21 @@ class Metrics:
         """The metrics of one model; has its stages observed from now on."""
         return ModelMetrics(self, servable)
 
+    def forget(self, model: str) -> None:
+        """Tell of a model no more."""
+        self.figures.forget(model)
+        for metric in (
+            self.info,
+            self.request_seconds,
+            self.in_flight,
+            self.queue_length,
+            self.queue_wait,
+            self.stage_seconds,
+            self.bytes_in,
+            self.bytes_out,
+        ):
+            metric.remove_by_labels({"model": model})
+
 
 class ModelMetrics:
     """The metrics of one model, with its label already set."""

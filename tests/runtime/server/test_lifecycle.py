@@ -30,6 +30,7 @@ class Slow:
     name = "slow"
     inputs = outputs = (TensorSpec("x", np.dtype("<i8"), (None,)),)
     concurrency = 1
+    state = {}
     deadline = None
 
     def run(self, inputs, outputs=None):
