@@ -85,6 +85,10 @@ class Servable(Protocol):
     def describe_plan(self) -> dict[str, Any]:
         """The plan in use and why, as JSON data."""
 
+    @property
+    def deadline(self) -> float | None:
+        """Seconds within which an answer is of use, as the objective says; None where it does not."""
+
     def answered(self, seconds: float) -> None:
         """Told of each answered request, with the seconds from the request read to the answer written; and of one that
         was turned away because it would have waited too long, with infinity."""
