@@ -4,22 +4,19 @@ Both count one request as the server does: in flight, its seconds, its wait, its
 """
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client import Histogram as PrometheusHistogram
 
-from chrion_runtime.servable import Array, StageObserver, TensorSpec
+from chrion_runtime.servable import Array, Figure, StageLabel, StageObserver, TensorSpec
 from chrion_runtime.server.metrics import Metrics
 from chrion_runtime.server.metrics.histogram import BUCKETS, SHORT_BUCKETS
 
 ROUNDS, REQUESTS = 15, 20_000
-
-
-class _Stage:
-    bucket, plan, index, lanes = "x=1", "cpu-all", 0, ("cpu/0",)
 
 
 class _Model:
@@ -27,12 +24,19 @@ class _Model:
     deadline: float | None = None
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
+    state: Mapping[str, str] = MappingProxyType({})
 
     def run(self, *_: Any) -> dict[str, Array]:
         return {}
 
     def describe_plan(self) -> dict[str, Any]:
         return {}
+
+    def answered(self, _: float) -> None:
+        pass
+
+    def figures(self) -> Sequence[Figure]:
+        return ()
 
     def observe(self, observer: StageObserver) -> None:
         self.stage = observer
@@ -43,7 +47,7 @@ class _Model:
 
 def ours() -> Callable[[], None]:
     """Count a request as the server does."""
-    model, stage = _Model(), _Stage()
+    model, stage = _Model(), StageLabel("x=1", "cpu-all", 0, ("cpu/0",))
     metrics = Metrics().of(model)
     waited = metrics.waited
 

@@ -4,8 +4,10 @@ ChrionError
 └── RuntimeFailure          anything the runtime refuses or fails at
     ├── DeviceUnavailable   a device was asked for that this process cannot use
     ├── PlanRefused         a plan that does not fit the model, the graph or this machine
-    └── RunError            the model failed on the values of one request
-        └── UnfitValues     and it is the values that are at fault
+    ├── RunError            the model failed on the values of one request
+    │   └── UnfitValues     and it is the values that are at fault
+    ├── StateRefused        state that the model cannot carry from an output to an input
+    └── Unreadable          a file of plans or of an objective that cannot be read
 """
 
 from chrion_api import ChrionError
@@ -32,3 +34,11 @@ class RunError(RuntimeFailure):
 
 class UnfitValues(RunError):
     """Values that the model cannot run on: shapes that do not go together, an index out of range."""
+
+
+class StateRefused(RuntimeFailure):
+    """State that the model cannot carry from an output to an input."""
+
+
+class Unreadable(RuntimeFailure):
+    """A file of plans or of an objective that cannot be read."""

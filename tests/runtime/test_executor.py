@@ -15,12 +15,13 @@ from chrion_api import GpuBytes
 from chrion_bench.families import find
 from chrion_bench.inputs import random_inputs
 from chrion_graph.graph import Graph
+from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import open_devices
 from chrion_runtime.errors import PlanRefused, RunError
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
-from chrion_runtime.servable import ObservedStage
+from chrion_runtime.servable import StageLabel
 from chrion_runtime.sessions import SessionStore
 from tests.support.control_flow import TextModel
 from tests.support.partition import (
@@ -99,7 +100,7 @@ def test_concurrent_requests_get_their_own_answers(gru: Graph, lanes: Sequence[S
 def test_two_plans_share_the_lanes(gru: Graph) -> None:
     devices, lanes, store = open_devices([], 2), Lanes(), SessionStore()
     cuts = [each_node(gru), at_random(gru, 3, (*LANES, WIDE)), [(range(len(gru.nodes)), WIDE)]]
-    executors = [Executor(Program(gru, plan_of(gru, cut), devices, store), lanes) for cut in cuts]
+    executors = [Executor(Program(draw(gru, plan_of(gru, cut)), devices, store), lanes) for cut in cuts]
     requests = [gru_feeds(seed) for seed in range(36)]
     for executor in executors:
         executor.warm(requests[0])
@@ -262,7 +263,8 @@ def test_every_element_type_crosses_cuts(tmp_path: Path) -> None:
     text = f"kinds (float[N] x) => ({outputs}) <int64[1] zero = {{0}}> {{ a = Abs (x) {' '.join(lines)} }}"
     with warmed(text, tmp_path, {"x": floats(0, 1.5, -2)}) as (executor, check):
         # Nothing that numpy has no type for leaves a session.
-        assert len(executor.program.stages) == len(executor.program.graph.nodes) - 2
+        stages = executor.program.plan.stages
+        assert len(stages) == sum(len(stage.nodes) for stage in stages) - 2
         check(x=floats(3, 0, 7))
         check(x=floats(3, 0, 7, 9))
 
@@ -286,12 +288,12 @@ def test_scalars_and_axes_of_no_length_cross_cuts(tmp_path: Path) -> None:
 def test_observers_hear_of_every_stage(gru: Graph) -> None:
     cut = at_random(gru, 5)
     with running(gru, plan_of(gru, cut)) as executor:
-        heard: list[tuple[ObservedStage, float, float]] = []
-        once: list[tuple[ObservedStage, float, float]] = []
+        heard: list[tuple[StageLabel, float, float]] = []
+        once: list[tuple[StageLabel, float, float]] = []
         executor.observe(lambda *run: heard.append(run))
         executor.warm(gru_feeds(0))
         began = time.perf_counter()
-        executor.run(gru_feeds(1), lambda *run: once.append(run))
+        executor.run(gru_feeds(1), observer=lambda *run: once.append(run))
         ended = time.perf_counter()
     stages = [(index, lanes) for index, (_, lanes) in enumerate(cut)]
     assert sorted((stage.index, stage.lanes) for stage, _, _ in heard) == sorted(2 * stages)
@@ -302,8 +304,8 @@ def test_observers_hear_of_every_stage(gru: Graph) -> None:
 
 def test_an_observer_of_one_run_hears_of_a_whole_model_too(gru: Graph) -> None:
     with running(gru, plan_of(gru, [(range(len(gru.nodes)), LANES[0])])) as executor:
-        heard: list[ObservedStage] = []
-        executor.run(gru_feeds(0), lambda stage, *_: heard.append(stage))
+        heard: list[StageLabel] = []
+        executor.run(gru_feeds(0), observer=lambda stage, *_: heard.append(stage))
         executor.run(gru_feeds(0))
     assert [(stage.index, stage.lanes) for stage in heard] == [(0, LANES[0])]
 

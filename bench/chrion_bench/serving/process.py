@@ -63,6 +63,12 @@ class Server:
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
     @property
+    def cpu_seconds(self) -> float:
+        """What its process has had of cores so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def descriptors(self) -> int:
         """Its open descriptors."""
         return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))

@@ -72,19 +72,30 @@ def _one(server: Server, model: ServedModel, kind: str, folder: Path, seconds: f
     except ServerFailed as error:
         entry["absent"] = str(error)
         return
+    before = server.cpu_seconds
     (count,) = load(Job(server.port, (path,), seconds, connections=CLIENTS), CLIENT_CORES)
+    worked = server.cpu_seconds - before
     answers = count["answers"]
     if set(answers) != {"200"}:
         entry["absent"] = f"answers with {sorted(answers)}: {count['errors'][:1]}"
         return
     spread = answers["200"]
     entry["rounds"].append(
-        {"perSecond": spread["count"] / count["seconds"], "p50": spread["p50"], "p99": spread["p99"]}
+        {
+            "perSecond": spread["count"] / count["seconds"],
+            "p50": spread["p50"],
+            "p99": spread["p99"],
+            # The core's time, also for the requests that were sent to warm up.
+            "cpuSeconds": worked / (count["warm"] + spread["count"]),
+        }
     )
-    entry |= {key: median(one[key] for one in entry["rounds"]) for key in ("perSecond", "p50", "p99")}
+    entry |= {key: median(one[key] for one in entry["rounds"]) for key in ("perSecond", "p50", "p99", "cpuSeconds")}
 
 
 def _said(entry: Data) -> str:
     if "absent" in entry:
         return f"absent: {entry['absent']}"
-    return f"{entry['rounds'][-1]['perSecond']:,.0f} requests/s, p99 {entry['rounds'][-1]['p99'] * 1e3:.2f} ms"
+    last = entry["rounds"][-1]
+    return (
+        f"{last['perSecond']:,.0f} requests/s, p99 {last['p99'] * 1e3:.2f} ms, {last['cpuSeconds'] * 1e6:.0f} µs of CPU"
+    )

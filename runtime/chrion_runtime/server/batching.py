@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from chrion_runtime.errors import RunError
 from chrion_runtime.protocol import InferRequest
-from chrion_runtime.servable import Array, ObservedStage, Servable, StageObserver, TensorSpec
+from chrion_runtime.servable import Array, Servable, StageLabel, StageObserver, TensorSpec
 from chrion_runtime.server.run_queue import RunQueue
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class Batcher:
     def _alone(self, one: _Waiting) -> Outcome | BaseException:
         began = perf_counter()
         try:
-            return self._servable.run(one.request.inputs, one.outputs, one.observer), perf_counter() - began
+            return self._servable.run(one.request.inputs, one.outputs, **_heard(one.observer)), perf_counter() - began
         except RunError as error:
             error.request_id = one.request.id
             return error
@@ -149,7 +150,7 @@ class Batcher:
         whole = self._servable.run(
             {name: np.concatenate([one.request.inputs[name] for one in batch]) for name in names},
             batch[0].outputs,
-            _all([one.observer for one in batch if one.observer is not None]),
+            **_heard(_all([one.observer for one in batch if one.observer is not None])),
         )
         seconds = perf_counter() - began
         total = sum(one.rows for one in batch)
@@ -162,12 +163,16 @@ class Batcher:
         ]
 
 
+def _heard(observer: StageObserver | None) -> dict[str, Any]:
+    return {} if observer is None else {"observer": observer}
+
+
 def _all(observers: Sequence[StageObserver]) -> StageObserver | None:
     """One observer that tells them all; None for none."""
     if not observers:
         return None
 
-    def tell(stage: ObservedStage, began: float, seconds: float) -> None:
+    def tell(stage: StageLabel, began: float, seconds: float) -> None:
         for observer in observers:
             observer(stage, began, seconds)
 

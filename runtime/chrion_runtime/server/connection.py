@@ -7,7 +7,6 @@ two never work at the same time.
 """
 
 import asyncio
-from contextlib import ExitStack
 from email.utils import formatdate
 from functools import lru_cache
 from time import time
@@ -21,7 +20,6 @@ from chrion_runtime.server.deadline import allowed
 from chrion_runtime.server.front import Front, ServedModel
 from chrion_runtime.server.plain import PlainHead, is_plain_get, plain_head
 from chrion_runtime.server.refusal import REASONS, refusal
-from chrion_runtime.server.telemetry import Followed
 
 
 class _Exchange:
@@ -35,19 +33,19 @@ class _Exchange:
         self.parts: list[bytes | memoryview] = []
         self.task: asyncio.Task[Answer] | None = None
         self.timer: asyncio.TimerHandle | None = None
-        self._stack = ExitStack()
-        self._stack.enter_context(front.busy())
-        self.share = self._stack.enter_context(front.bodies.share())
-        self.watch = self._stack.enter_context(model.metrics.request())
-        self.followed: Followed | None = None
-        if front.telemetry is not None:
-            self.followed = self._stack.enter_context(front.telemetry.follow(head.model, head.headers))
+        self._front = front
+        self._held = 0
+        front.enter()
+        self.watch = model.metrics.begin()
+        self.followed = None if front.telemetry is None else front.telemetry.follow(head.model, head.headers)
 
     def take(self, data: bytes | memoryview) -> None:
         """A part of the body. Raises TooMuch."""
-        self.share.take(len(data))
+        size = len(data)
+        self._front.bodies.take(size)
+        self._held += size
         self.parts.append(data)
-        self.left -= len(data)
+        self.left -= size
 
     def body(self) -> bytes | memoryview:
         """The whole body; copied only where it came in parts."""
@@ -58,7 +56,11 @@ class _Exchange:
         """It is over, with an answer or an error: count it, and give back what it held."""
         if self.timer is not None:
             self.timer.cancel()
-        self._stack.__exit__(None if error is None else type(error), error, None)
+        self._front.bodies.give(self._held)
+        self.model.metrics.end(self.watch, error)
+        if self.followed is not None:
+            self.followed.end(error)
+        self._front.leave()
 
 
 class Connection(web.RequestHandler):
@@ -78,6 +80,10 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         if self._force_close or self._close:
+            return
+        if not data:
+            # aiohttp's own, to have its parser go on with what it holds.
+            super().data_received(data)
             return
         exchange = self._exchange
         if exchange is not None:

@@ -1,34 +1,87 @@
 """What a model's runs take, learnt from the runs: pure, for clocks are given."""
 
 from dataclasses import dataclass, field
+from math import sqrt
 
 _RECENT = 0.25
 """The weight of the newest run in an average: one run of an unknown kind moves it well beyond any threshold."""
 _FORGET = 0.98
-"""How the longest run fades with each further one."""
+"""How a strike fades with each further run."""
+_STRIKES = 1.5
+"""Two strikes within some thirty runs are too many."""
+_RISE = 1.05
+"""How the fastest run fades with each further one."""
+_RETRY_SECONDS, _RETRY_STRUCK_SECONDS = 0.1, 1.0
+"""After so long a kind of request that took too long on the event loop is tried there again, if it has been fast."""
+_STRIKE_SECONDS = 5e-3
+"""What no run may take on the event loop, however short the others are."""
+
+
+@dataclass
+class _Kind:
+    """What requests of one size took."""
+
+    mean: float = 0.0
+    fastest: float = float("inf")
+    here: float = 0.0
+    """The mean of those that ran on the event loop."""
+    strikes: float = 0.0
+    """Of those, the ones that took far too long."""
+    here_at: float = float("-inf")
 
 
 @dataclass
 class RunTimes:
-    """Seconds of runs by the size of their requests: sizes within a factor of two are taken together."""
+    """Seconds of runs by the size of their requests: sizes within a factor of two are taken together.
 
-    _mean: dict[int, float] = field(default_factory=dict)
-    _longest: dict[int, float] = field(default_factory=dict)
+    A run on a thread counts what it waited for lanes and for the interpreter; on the event loop it would not wait. So
+    it is the fastest one that shows whether the loop could do it, and then the runs on the loop itself.
+    """
+
+    _kinds: dict[int, _Kind] = field(default_factory=dict)
 
     def ran(self, size: int, seconds: float) -> None:
-        """A request of so many bytes ran so long."""
-        kind = size.bit_length()
-        before = self._mean.get(kind, seconds)
-        self._mean[kind] = before + (seconds - before) * _RECENT
-        self._longest[kind] = max(seconds, self._longest.get(kind, 0.0) * _FORGET)
+        """A request of so many bytes ran so long on a thread."""
+        kind = self._kinds.setdefault(size.bit_length(), _Kind())
+        kind.mean = _moved(kind.mean, seconds)
+        kind.fastest = min(seconds, kind.fastest * _RISE)
+
+    def ran_here(self, size: int, seconds: float, limit: float, now: float) -> None:
+        """A request of so many bytes ran so long on the event loop, where it should take no longer than `limit`."""
+        kind = self._kinds.setdefault(size.bit_length(), _Kind())
+        kind.mean = _moved(kind.mean, seconds)
+        # So that a run which was interrupted does not count for many.
+        kind.here = _moved(kind.here, min(seconds, 2 * limit))
+        kind.strikes = kind.strikes * _FORGET + (seconds > _STRIKE_SECONDS)
+        kind.here_at = now
 
     def expected(self, size: int) -> float | None:
         """What a request of this size takes; None where none of its kind ran yet."""
-        return self._mean.get(size.bit_length())
+        kind = self._kinds.get(size.bit_length())
+        return None if kind is None else kind.mean
 
-    def longest(self, size: int) -> float:
-        """The longest that one took of late."""
-        return self._longest.get(size.bit_length(), 0.0)
+    def short(self, size: int, limit: float) -> bool:
+        """Whether requests of this size are known to be able to run within `limit`."""
+        kind = self._kinds.get(size.bit_length())
+        return kind is not None and min(kind.fastest, kind.here or kind.fastest) < limit
+
+    def fit_here(self, size: int, limit: float, now: float) -> bool:
+        """Whether a request of this size may run on the event loop, where it shall take no longer than `limit`."""
+        kind = self._kinds.get(size.bit_length())
+        if kind is None:
+            return False
+        struck = kind.strikes >= _STRIKES
+        if kind.here and now - kind.here_at < (_RETRY_STRUCK_SECONDS if struck else _RETRY_SECONDS):
+            return kind.here < limit and not struck
+        return min(kind.fastest, kind.here or kind.fastest) < limit
+
+
+def _moved(mean: float, newest: float) -> float:
+    return mean + (newest - mean) * _RECENT if mean else newest
+
+
+_DOUBT = 2.0
+"""How many deviations an expected wait is put higher: about one request in fifty takes longer."""
 
 
 @dataclass
@@ -39,6 +92,8 @@ class Pace:
     """
 
     seconds: float = 0.0
+    deviation: float = 0.0
+    """How far single ones are from that, in the mean."""
     ahead: int = 0
     """Requests that have begun and not ended."""
     _since: float = 0.0
@@ -54,4 +109,10 @@ class Pace:
         self.ahead -= 1
         if counted:
             took, self._since = now - self._since, now
-            self.seconds += (took - self.seconds) * (_RECENT if self.seconds else 1.0)
+            self.deviation += (abs(took - self.seconds) - self.deviation) * (_RECENT if self.seconds else 0.0)
+            self.seconds = _moved(self.seconds, took)
+
+    @property
+    def wait(self) -> float:
+        """Seconds until all that are ahead have ended, more likely less than more."""
+        return self.seconds * self.ahead + _DOUBT * self.deviation * sqrt(self.ahead)

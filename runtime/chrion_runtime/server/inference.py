@@ -24,13 +24,13 @@ from chrion_runtime.server.metrics import ModelMetrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
 from chrion_runtime.server.telemetry import Followed
+from chrion_runtime.server.thread_clock import ThreadClock
+from chrion_runtime.server.turns import Turns
 
 HERE_SECONDS = 200e-6
 """Runs expected to be shorter take place on the event loop: handing over and back costs about as much."""
 HERE_SECONDS_ONE_CORE = 1e-3
 """The same where there is but one core, so that a thread could do nothing beside the loop."""
-LONGEST_HERE = 5e-3
-"""A model that took longer than this of late stays away from the event loop, however short its other runs are."""
 MARGIN = 0.9
 """The part of what a request is allowed that its expected time may take up."""
 BYTES_PER_NUMBER = 10
@@ -51,6 +51,13 @@ class _Asked:
     """What wants to hear of its stages."""
 
 
+@dataclass
+class LongRuns:
+    """Requests of all models that are on threads and not known to be short: they may have the lanes."""
+
+    count: int = 0
+
+
 class Inference:
     """Answers one model's requests; called on the event loop."""
 
@@ -62,14 +69,16 @@ class Inference:
         metrics: ModelMetrics,
         options: ServerOptions,
         codec: Codec | None,
+        long_runs: LongRuns,
     ) -> None:
         self._servable = servable
         self._signature = signature
-        self._specs = (servable.inputs, servable.outputs)
+        self._specs = (servable.inputs, servable.outputs, tuple(servable.state.items()))
         self._queue = queue
         self._metrics = metrics
         self._options = options
         self._codec = codec
+        self._turns = Turns()
         self._batcher = Batcher(servable, queue, options.batch) if options.batch > 1 else None
         self._workers = max(1, servable.concurrency)
         self._here_seconds = HERE_SECONDS if usable_cores() > 1 else HERE_SECONDS_ONE_CORE
@@ -77,6 +86,7 @@ class Inference:
         self._strings = any(spec.dtype.hasobject for spec in (*servable.inputs, *servable.outputs))
         self.times = RunTimes()
         self.pace = Pace()
+        self._long_runs = long_runs
 
     @property
     def waiting(self) -> int:
@@ -96,23 +106,26 @@ class Inference:
         request = read_request(raw.body, raw.header_length, self._signature)
         observer = None if followed is None else followed.read(request)
         size = len(raw.body)
-        if not self._runs_here(size):
+        if not self._runs_here(size, now) or (request.sequence is not None and self._turns.taken(request.sequence.id)):
             deadline = least(allowed, request.timeout, self._servable.deadline)
             return self._queued(_Asked(request, size, now, deadline, observer))
-        self._metrics.waited(0.0)
+        clock = ThreadClock()
         results, seconds = self._run(request, observer)
-        self.times.ran(size, seconds)
+        # Where the system gave the core to someone else meanwhile, that says nothing of the model.
+        own = clock.own(seconds) if seconds > self._here_seconds else seconds
+        self.times.ran_here(size, own, self._here_seconds, now)
+        self._metrics.waited(0.0)
         return self._written(request, results)
 
     def _goes_through_codec(self, raw: RawRequest) -> bool:
         large = self._options.large_json
         return bool(raw.encoding) or raw.json_size > large or (self._strings and len(raw.body) > large)
 
-    def _runs_here(self, size: int) -> bool:
-        if self.pace.ahead or self._batcher is not None:
-            return False
-        expected = self.times.expected(size)
-        return expected is not None and expected < self._here_seconds and self.times.longest(size) < LONGEST_HERE
+    def _runs_here(self, size: int, now: float) -> bool:
+        # It would wait for the lanes of runs that are under way: they must be short, too.
+        return (
+            not self._long_runs.count and self._batcher is None and self.times.fit_here(size, self._here_seconds, now)
+        )
 
     async def _large(
         self, codec: Codec, raw: RawRequest, allowed: float | None, followed: Followed | None, now: float
@@ -127,18 +140,27 @@ class Inference:
     async def _queued(self, asked: _Asked) -> Answer:
         self._admit(asked)
         self.pace.begin(perf_counter())
+        long = not self.times.short(asked.size, self._here_seconds)
+        self._long_runs.count += long
         ran = False
         try:
-            if self._batcher is not None and not self._strings:
-                results, seconds = await self._batcher.run(asked.request, asked.observer)
-            else:
-                results, seconds = await self._queue.run(partial(self._run, asked.request, asked.observer))
+            results, seconds = await self._ran(asked.request, asked.observer)
             ran = True
         finally:
+            self._long_runs.count -= long
             self.pace.end(perf_counter(), counted=ran)
         self.times.ran(asked.size, seconds)
         answer = self._written(asked.request, results)
         return answer if isinstance(answer, Answer) else await answer
+
+    async def _ran(self, request: InferRequest, observer: StageObserver | None) -> tuple[Mapping[str, Array], float]:
+        if request.sequence is not None:
+            # It waits for its turn here, where it takes no thread from other sequences.
+            async with self._turns.turn(request.sequence.id):
+                return await self._queue.run(partial(self._run, request, observer))
+        if self._batcher is not None and not self._strings:
+            return await self._batcher.run(request, observer)
+        return await self._queue.run(partial(self._run, request, observer))
 
     def _admit(self, asked: _Asked) -> None:
         """Refuse what waits too long, by what is ahead of it; where nothing is, it runs, and shows what it takes."""
@@ -151,15 +173,21 @@ class Inference:
         if not ahead or asked.allowed is None:
             return
         own = self.times.expected(asked.size)
-        expected = self.pace.seconds * ahead + (self.pace.seconds if own is None else own)
+        expected = self.pace.wait + (self.pace.seconds if own is None else own)
         left = asked.allowed - (perf_counter() - asked.arrived)
         if expected > left * MARGIN:
             raise TooLate(self._servable.name, expected, left)
 
     def _run(self, request: InferRequest, observer: StageObserver | None) -> tuple[Mapping[str, Array], float]:
         began = perf_counter()
+        outputs = [output.name for output in request.outputs]
+        more: dict[str, Any] = {}
+        if request.sequence is not None:
+            more["sequence"] = request.sequence
+        if observer is not None:
+            more["observer"] = observer
         try:
-            results = self._servable.run(request.inputs, [output.name for output in request.outputs], observer)
+            results = self._servable.run(request.inputs, outputs, **more)
         except RunError as error:
             error.request_id = request.id
             raise

@@ -16,6 +16,7 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 _ERRORS = {
     400: "The request is not well formed, or does not fit the model.",
     404: "No such model or version.",
+    409: "A request of a sequence whose state is not here.",
     408: "The body did not come in time.",
     413: "The body is over the limit.",
     415: "A Content-Encoding that is neither gzip nor deflate.",
@@ -46,6 +47,7 @@ def openapi(models: Iterable[tuple[str, Signature]]) -> Data:
             **_model_paths(
                 served, "/v2/models/{model}/versions/{version}", "OfVersion", [_name(served), _path_version()]
             ),
+            **_repository_paths(),
         },
         "components": {"schemas": _SCHEMAS},
     }
@@ -62,6 +64,25 @@ def _model_paths(served: dict[str, Signature], path: str, suffix: str, parameter
         ),
         f"{path}/plan": shared({"get": _get(f"plan{suffix}", "The plan in use, and why", "PlanInUse", 404)}),
         f"{path}/infer": shared({"post": _infer(served, f"infer{suffix}")}),
+    }
+
+
+def _repository_paths() -> Data:
+    def post(identity: str, summary: str, schema: Data, answer: Data) -> Data:
+        body = {"required": False, "content": {"application/json": {"schema": schema}}}
+        responses = {"200": answer, **_errors((400, 404, 413, 503))}
+        return {"post": {"operationId": identity, "summary": summary, "requestBody": body, "responses": responses}}
+
+    done = {"description": "Done"}
+    name = {"name": "model", "in": "path", "required": True, "schema": _STRING}
+    parameters = {"type": ["object", "null"], "properties": {"unload_dependents": {}}}
+    index = _json("The models that serve, and those that could", _ref("RepositoryIndex"))
+    loaded = post("load", "Load a model from the repository", _object(parameters=_object()), done)
+    unloaded = post("unload", "Serve a model no more", _object(parameters=parameters), done)
+    return {
+        "/v2/repository/index": post("repositoryIndex", "What can be loaded", _object(ready=_FLAG), index),
+        "/v2/repository/models/{model}/load": {"parameters": [name], **loaded},
+        "/v2/repository/models/{model}/unload": {"parameters": [name], **unloaded},
     }
 
 
@@ -200,10 +221,23 @@ _SCHEMAS: Data = {
         name=_STRING, versions=_list(_STRING), platform=_STRING, inputs=_list(_TENSOR), outputs=_list(_TENSOR)
     ),
     "PlanInUse": {"type": "object"},
+    "RepositoryIndex": _list(_closed(name=_STRING, version=_STRING, state=_STRING, reason=_STRING)),
     "InferRequest": _object(
         ["inputs"],
         id={"type": ["string", "null"]},
-        parameters={"type": ["object", "null"], "properties": {"binary_data_output": _FLAG}},
+        parameters={
+            "type": ["object", "null"],
+            "properties": {
+                "binary_data_output": _FLAG,
+                "timeout": {"type": ["integer", "null"], "minimum": 0, "description": "Microseconds; 0 is no limit."},
+                "sequence_id": {
+                    "description": "An integer or a string; 0 and empty are no sequence. Models without state "
+                    "ignore it."
+                },
+                "sequence_start": {"description": "Whether the sequence begins."},
+                "sequence_end": {"description": "Whether the sequence ends."},
+            },
+        },
         inputs=_list(_ref("InputTensor")),
         outputs={"type": ["array", "null"], "items": _ref("RequestedOutput")},
     ),

@@ -5,7 +5,9 @@ message is framed or the connection goes on. Anything else, well formed or not, 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 _LINE = re.compile(rb"POST /v2/models/([\w.~-]+)(?:/versions/([\w.~-]+))?/infer HTTP/1\.1\r\n")
 _FIELD = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
@@ -21,7 +23,7 @@ class PlainHead:
 
     model: str
     version: str | None
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     """By name in small letters; none comes twice."""
     length: int
     """Bytes of the body."""
@@ -31,14 +33,20 @@ class PlainHead:
 
 def plain_head(data: bytes) -> PlainHead | None:
     """The head at the start of `data`; None where it is not plain, or not all there."""
-    line = _LINE.match(data)
+    if not data.startswith(b"POST "):
+        return None
+    end = data.find(b"\r\n\r\n", 0, _MOST_HEAD)
+    return None if end < 0 else _read(data[: end + 4])
+
+
+@lru_cache(maxsize=1024)
+def _read(head: bytes) -> PlainHead | None:
+    """Kept, for a client's heads seldom differ from one request to the next."""
+    line = _LINE.match(head)
     if line is None:
         return None
-    end = data.find(b"\r\n\r\n", line.end() - 2, _MOST_HEAD)
-    if end < line.end():
-        return None
     headers: dict[str, str] = {}
-    for text in data[line.end() : end].decode("latin-1").split("\r\n"):
+    for text in head[line.end() : -4].decode("latin-1").split("\r\n"):
         field = _FIELD.fullmatch(text)
         if field is None:
             return None
@@ -53,7 +61,7 @@ def plain_head(data: bytes) -> PlainHead | None:
         return None
     version = line[2]
     return PlainHead(
-        line[1].decode("ascii"), None if version is None else version.decode("ascii"), headers, int(length), end + 4
+        line[1].decode("ascii"), None if version is None else version.decode("ascii"), headers, int(length), len(head)
     )
 
 

@@ -8,7 +8,7 @@ from chrion_runtime.selection import Selection
 
 @runtime_checkable
 class Planned(Protocol):
-    """A servable whose plans are chosen by an objective; the n-th selection is from the n-th frontier."""
+    """A servable whose plans are chosen by an objective."""
 
     @property
     def slo(self) -> SLO:
@@ -19,12 +19,8 @@ class Planned(Protocol):
         """What is minimised; never Auto."""
 
     @property
-    def frontiers(self) -> tuple[Frontier, ...]:
-        """The plans that there are for each bucket."""
-
-    @property
-    def selections(self) -> tuple[Selection, ...]:
-        """The plan that serves each bucket, and why."""
+    def in_use(self) -> tuple[tuple[Frontier, Selection], ...]:
+        """For each bucket, the plans that there are, and the one that serves, and why."""
 
     @property
     def off_profile(self) -> int:

@@ -137,8 +137,10 @@ def planned(make_model):
         )
         model = make_model(lambda x: {"y": x}, {"x": ("FP32", (None,))}, {"y": ("FP32", (None,))})
         model.slo, model.mode, model.off_profile = SLO.parse(slo), Mode.LATENCY, 5
-        model.frontiers = (Frontier(inputs={"x": (1,)}, plans=plans), Frontier(inputs={"x": (8,)}, plans=plans))
-        model.selections = (Selection(plans[0], "the fastest plan", True), Selection(plans[1], "none meets", False))
+        model.in_use = (
+            (Frontier(inputs={"x": (1,)}, plans=plans), Selection(plans[0], "the fastest plan", True)),
+            (Frontier(inputs={"x": (8,)}, plans=plans), Selection(plans[1], "none meets", False)),
+        )
         return model
 
     return make
@@ -159,7 +161,6 @@ def test_the_objective_and_whether_it_is_held(serving, planned, http):
     assert values["chrion_plan_info", "x=1", "Latency", "m", "fast"] == 1
     assert values["chrion_plan_info", "x=8", "Latency", "m", "small"] == 1
     assert values["chrion_plan_seconds", "x=1", "m"] == pytest.approx(0.18 + 0.02 * 5 / 9)
-    assert values["chrion_plan_gpu_memory_bytes", "x=1", "m"] == 2048
     assert values["chrion_plan_meets_slo", "x=8", "m"] == 0
     assert values["chrion_off_profile_requests_total", "m"] == 5
 

@@ -34,13 +34,13 @@ class Planned:
         self.model = model
         self.plans = (plan("fast", 0.001, 1 << 20), plan("small", 0.004, 1 << 10))
         model.slo, model.mode, model.off_profile = SLO.parse({"latency": "1h"}), Mode.MEMORY, 0
-        model.frontiers = (Frontier(inputs={"x": (1, 2)}, plans=self.plans),)
         model.description = {"moves": []}
         model.describe_plan = lambda: model.description
         self.use(0)
 
     def use(self, index):
-        self.model.selections = (Selection(self.plans[index], "the one that serves", True),)
+        frontier = Frontier(inputs={"x": (1, 2)}, plans=self.plans)
+        self.model.in_use = ((frontier, Selection(self.plans[index], "the one that serves", True)),)
 
 
 @pytest.fixture

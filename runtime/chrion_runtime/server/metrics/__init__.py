@@ -17,7 +17,6 @@
 | `chrion_slo_gpu_memory_bytes` | model | the budget of GPU memory; absent where none is given |
 | `chrion_plan_info` | model, bucket, plan, mode | always 1: the plan in use for each bucket of shapes |
 | `chrion_plan_seconds` | model, bucket | what a run of it took at the objective's percentile when measured |
-| `chrion_plan_gpu_memory_bytes` | model, bucket | GPU memory that the plan takes |
 | `chrion_plan_meets_slo` | model, bucket | 1 where its measured latency meets the objective, else 0 |
 | `chrion_off_profile_requests_total` | model | requests of shapes that no bucket was planned for |
 | `chrion_stage_seconds` | model, lane | histogram: what stages took on each lane that they held |
@@ -25,7 +24,8 @@
 | `chrion_lane_busy_seconds_total` | lane | seconds in which a lane was held by stages of any model |
 
 The outcomes are `ok`; `refused`, a request at fault (4xx); `overloaded` (503); `failed` (other 5xx); and `gone`, a
-client that did not wait for its answer. Requests for models that are not served here are not counted. Prometheus' own
+client that did not wait for its answer. Requests for models that are not served here are not counted. What a model
+counts and measures of itself (`Servable.figures`) is there too. Prometheus' own
 `process_*` and `python_*` stand beside these.
 """
 
@@ -46,25 +46,31 @@ class Metrics:
     """All metrics, in a registry of their own; what is served adds to plain numbers, which are read when asked for."""
 
     def __init__(self) -> None:
-        self.models: list[ModelMetrics] = []
+        self._models: dict[str, ModelMetrics] = {}
         self.registry = CollectorRegistry()
         self.registry.register(self)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
 
     def of(self, servable: Servable) -> ModelMetrics:
-        """The metrics of one model; has its stages observed from now on."""
-        found = ModelMetrics(servable)
-        self.models.append(found)
+        """The metrics of one model; has its stages observed from now on.
+
+        One that takes the place of another of its name goes on counting where that stopped.
+        """
+        found = self._models.get(servable.name)
+        if found is None:
+            found = self._models[servable.name] = ModelMetrics(servable)
+        else:
+            found.follow(servable)
         return found
 
-    def drop(self, model: ModelMetrics) -> None:
-        """Forget a model that is served no more."""
-        self.models.remove(model)
+    def forget(self, model: str) -> None:
+        """Tell of a model no more."""
+        self._models.pop(model, None)
 
     def collect(self) -> Iterator[Metric]:
         """What Prometheus is told."""
-        return families.collect(tuple(self.models))
+        return families.collect(tuple(self._models.values()))
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: what is collected follows from what is served."""

@@ -29,6 +29,7 @@ def collect(models: Models) -> Iterator[Metric]:
     yield from _objectives(models)
     yield from _plans(models)
     yield from _stages(models)
+    yield from _figures(models)
 
 
 def _info() -> Metric:
@@ -107,7 +108,6 @@ def _plans(models: Models) -> Iterator[Metric]:
     labels = ("model", "bucket")
     info = GaugeMetricFamily("chrion_plan_info", "The plan in use", labels=(*labels, "plan", "mode"))
     seconds = GaugeMetricFamily("chrion_plan_seconds", "One run of the plan in use, as measured", labels=labels)
-    memory = GaugeMetricFamily("chrion_plan_gpu_memory_bytes", "GPU memory that the plan in use takes", labels=labels)
     meets = GaugeMetricFamily("chrion_plan_meets_slo", "Whether the plan in use meets the objective", labels=labels)
     off = CounterMetricFamily(
         "chrion_off_profile_requests", "Requests of shapes that no bucket was planned for", labels=("model",)
@@ -117,13 +117,12 @@ def _plans(models: Models) -> Iterator[Metric]:
         if not isinstance(servable, Planned):
             continue
         off.add_metric((servable.name,), servable.off_profile)
-        for frontier, selection in zip(servable.frontiers, servable.selections, strict=True):
+        for frontier, selection in servable.in_use:
             where, plan = (servable.name, frontier.label), selection.plan
             info.add_metric((*where, plan.name, servable.mode.value), 1)
             seconds.add_metric(where, latency(plan, servable.slo))
-            memory.add_metric(where, plan.gpu_bytes.total)
             meets.add_metric(where, selection.meets_slo)
-    yield from (info, seconds, memory, meets, off)
+    yield from (info, seconds, meets, off)
 
 
 def _stages(models: Models) -> Iterator[Metric]:
@@ -147,6 +146,18 @@ def _stages(models: Models) -> Iterator[Metric]:
     for lane, seconds in sorted(lane_seconds(models).items()):
         busy.add_metric((lane,), seconds)
     yield from (on_lane, each, busy)
+
+
+def _figures(models: Models) -> Iterator[Metric]:
+    """What models count and measure of themselves."""
+    found: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+    for one in models:
+        for figure in one.servable.figures():
+            kind = CounterMetricFamily if figure.kind == "counter" else GaugeMetricFamily
+            labels = ("model", *figure.labels)
+            family = found.setdefault(figure.name, kind(figure.name, figure.help, labels=labels))
+            family.add_metric([one.servable.name, *figure.labels.values()], figure.value)
+    yield from found.values()
 
 
 def lane_seconds(models: Models) -> dict[str, float]:

@@ -1,15 +1,15 @@
 """What is counted while requests are answered: plain numbers, for every microsecond here is every request's."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
+from math import inf
 from time import perf_counter
-from types import TracebackType
-from typing import Self
 
 from chrion_runtime.errors import RuntimeFailure
 from chrion_runtime.protocol.errors import status_of
-from chrion_runtime.servable import ObservedStage, Servable
+from chrion_runtime.servable import Servable, StageLabel
 from chrion_runtime.server.metrics.histogram import Histogram
 from chrion_runtime.server.metrics.window import Recent, Window
 from chrion_runtime.server.planned import Planned
@@ -19,16 +19,15 @@ OUTCOMES = ("ok", "refused", "overloaded", "failed", "gone")
 MOST_STAGES = 200
 """Stages of a model that are counted one by one; the rest are counted together, so that no plan floods Prometheus."""
 
-StageLabels = tuple[str, str, str]
+_Labels = tuple[str, str, str]
 """Bucket, plan and number of a stage."""
-REST: StageLabels = ("other", "other", "other")
+REST: _Labels = ("other", "other", "other")
 
 
 class ModelMetrics:
     """The numbers of one model."""
 
     def __init__(self, servable: Servable) -> None:
-        self.servable = servable
         self.requests = {outcome: Histogram() for outcome in OUTCOMES}
         self.refusals: dict[str, int] = {}
         """Requests that were not answered, by the error that says why."""
@@ -38,11 +37,17 @@ class ModelMetrics:
         self.queue_wait = Histogram()
         self.bytes_in = 0
         self.bytes_out = 0
-        self.stages: dict[tuple[StageLabels, tuple[str, ...]], Histogram] = {}
+        self.stages: dict[tuple[_Labels, tuple[str, ...]], Histogram] = {}
         """What each stage took, by its labels and lanes."""
         self.queue_length: Callable[[], int] = lambda: 0
-        self._stage_of: dict[ObservedStage, Callable[[float], None]] = {}
+        self._stage_of: dict[StageLabel, Callable[[float], None]] = {}
         self._window = Window(self.requests["ok"], perf_counter())
+        self.follow(servable)
+
+    def follow(self, servable: Servable) -> None:
+        """Count what this one does from now on."""
+        self.servable = servable
+        self._answered = servable.answered
         self._target = self._read_target()
         servable.observe(self._stage)
 
@@ -63,9 +68,45 @@ class ModelMetrics:
         """Have the queue's length read when the metrics are."""
         self.queue_length = length
 
-    def request(self) -> "Stopwatch":
-        """Counts and times the request that is answered inside a `with` block; on the event loop."""
-        return Stopwatch(self)
+    @contextmanager
+    def request(self) -> Iterator["Stopwatch"]:
+        """Count and time the request that is answered inside the block; on the event loop."""
+        watch = self.begin()
+        error: BaseException | None = None
+        try:
+            yield watch
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.end(watch, error)
+
+    def begin(self) -> "Stopwatch":
+        """A request has begun; `end` must follow."""
+        self.in_flight += 1
+        return Stopwatch()
+
+    def end(self, watch: "Stopwatch", error: BaseException | None) -> None:
+        """It was answered, or ended by an error."""
+        self.in_flight -= 1
+        if error is not None:
+            self._count_error(watch, error)
+            return
+        now = perf_counter()
+        if now >= self._window.due:
+            self._turn(now)
+        seconds = now - watch.began
+        self.requests["ok"].observe(seconds)
+        if seconds > self._target:
+            self.missed += 1
+        self._answered(seconds)
+
+    def _count_error(self, watch: "Stopwatch", error: BaseException) -> None:
+        outcome, reason = _blame(error)
+        self.requests[outcome].observe(perf_counter() - watch.began)
+        self.refusals[reason] = self.refusals.get(reason, 0) + 1
+        if outcome == "overloaded":
+            self._answered(inf)
 
     def recent(self) -> Recent:
         """The latency of the requests that were answered in the last minute."""
@@ -80,22 +121,6 @@ class ModelMetrics:
                 found[lane] = found.get(lane, 0.0) + histogram.sum
         return found
 
-    def answered(self, began: float) -> None:
-        """Count a request that was answered, and began then."""
-        now = perf_counter()
-        if now >= self._window.due:
-            self._turn(now)
-        seconds = now - began
-        self.requests["ok"].observe(seconds)
-        if seconds > self._target:
-            self.missed += 1
-
-    def unanswered(self, began: float, error: BaseException) -> None:
-        """Count a request that ended in an error, and began then."""
-        outcome, reason = _blame(error)
-        self.requests[outcome].observe(perf_counter() - began)
-        self.refusals[reason] = self.refusals.get(reason, 0) + 1
-
     def _turn(self, now: float) -> None:
         self._window.turn(now)
         self._target = self._read_target()
@@ -104,13 +129,13 @@ class ModelMetrics:
         latency = self.servable.slo.latency if isinstance(self.servable, Planned) else None
         return float("inf") if latency is None else latency.seconds
 
-    def _stage(self, stage: ObservedStage, _began: float, seconds: float) -> None:
+    def _stage(self, stage: StageLabel, _began: float, seconds: float) -> None:
         observe = self._stage_of.get(stage)
         if observe is None:
             observe = self._meet(stage)
         observe(seconds)
 
-    def _meet(self, stage: ObservedStage) -> Callable[[float], None]:
+    def _meet(self, stage: StageLabel) -> Callable[[float], None]:
         if len(self._stage_of) >= 4 * MOST_STAGES:
             # Of plans that serve no more, mostly.
             self._stage_of.clear()
@@ -122,28 +147,16 @@ class ModelMetrics:
 
 
 class Stopwatch:
-    """Times one request from `start`, which may be called again, to the end of its `with` block."""
+    """When a request began."""
 
-    __slots__ = ("_began", "_metrics")
+    __slots__ = ("began",)
 
-    def __init__(self, metrics: ModelMetrics) -> None:
-        self._metrics = metrics
+    def __init__(self) -> None:
+        self.start()
 
     def start(self) -> None:
         """Count from now."""
-        self._began = perf_counter()
-
-    def __enter__(self) -> Self:
-        self._metrics.in_flight += 1
-        self._began = perf_counter()
-        return self
-
-    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._metrics.in_flight -= 1
-        if error is None:
-            self._metrics.answered(self._began)
-        else:
-            self._metrics.unanswered(self._began, error)
+        self.began = perf_counter()
 
 
 def _blame(error: BaseException) -> tuple[str, str]:

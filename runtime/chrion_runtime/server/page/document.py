@@ -73,9 +73,9 @@ def _model(model: ServedModel, data: dict[str, Any], key: str) -> Element:
     section.append(_tiles(data))
     section.append(_latency(key))
     if isinstance(servable, Planned):
-        frontiers = servable.frontiers
-        colours = hues_of(devices(frontiers))
-        for index, (bucket, selection) in enumerate(zip(frontiers, servable.selections, strict=True)):
+        in_use = servable.in_use
+        colours = hues_of(devices(frontier for frontier, _ in in_use))
+        for index, (bucket, selection) in enumerate(in_use):
             section.append(_bucket(bucket, selection, colours, f"{key}b{index}"))
         section.append(_moves(data["moves"]))
     return section

@@ -48,7 +48,7 @@ def _model(model: ServedModel) -> dict[str, Any]:
             "latency": None if slo.latency is None else slo.latency.seconds,
             "observed": recent.at(slo.percentile),
         }
-        data["plans"] = [selection.plan.name for selection in servable.selections]
+        data["plans"] = [selection.plan.name for _, selection in servable.in_use]
     return data
 
 

@@ -88,6 +88,10 @@ class Followed:
         return self
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
+        """It was answered, or ended by an error."""
         status = 200 if error is None else status_of(error)
         if self._trace is not None:
             self._trace.end(status, error, self.request_id)

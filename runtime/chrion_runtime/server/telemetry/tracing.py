@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from chrion_runtime.servable import ObservedStage
+from chrion_runtime.servable import StageLabel
 
 CLOSE_SECONDS = 2.0
 """How long the server's end waits for a collector."""
@@ -60,9 +60,9 @@ class Trace:
         self._span = span
         self._tracer = tracer
         self._epoch = epoch
-        self._stages: list[tuple[ObservedStage, float, float]] = []
+        self._stages: list[tuple[StageLabel, float, float]] = []
 
-    def stage(self, stage: ObservedStage, began: float, seconds: float) -> None:
+    def stage(self, stage: StageLabel, began: float, seconds: float) -> None:
         """A stage has run. Its span is made at the end of the request, off the lanes' threads."""
         self._stages.append((stage, began, seconds))
 
