@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow lint bench bench-serving schema lock clean
+.PHONY: help setup demo test slow lint bench bench-serving soak pictures schema lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -37,6 +37,12 @@ bench: $(STAMP) ## measure plans against what people use instead (BENCH_ARGS=…
 
 bench-serving: $(STAMP) ## measure the server beside others (BENCH_ARGS=…)
 	@$(BIN)/python -m chrion_bench.serving $(BENCH_ARGS)
+
+soak: $(STAMP) ## serve all kinds of requests for minutes; nothing may grow (SOAK_ARGS=--seconds 60)
+	@$(BIN)/python -m chrion_bench.serving.soak $(SOAK_ARGS)
+
+pictures: $(STAMP) ## take the pictures of the page in docs/ anew; needs Chromium
+	@$(BIN)/python -m chrion_bench.pictures
 
 schema: $(STAMP) ## write docs/schema/ anew from the types
 	@$(BIN)/python -m chrion_api.schema docs/schema

@@ -230,10 +230,7 @@ _SCHEMAS: Data = {
             "properties": {
                 "binary_data_output": _FLAG,
                 "timeout": {"type": ["integer", "null"], "minimum": 0, "description": "Microseconds; 0 is no limit."},
-                "sequence_id": {
-                    "description": "An integer or a string; 0 and empty are no sequence. Models without state "
-                    "ignore it."
-                },
+                "sequence_id": {"description": "An integer or a string; models without state ignore it."},
                 "sequence_start": {"description": "Whether the sequence begins."},
                 "sequence_end": {"description": "Whether the sequence ends."},
             },

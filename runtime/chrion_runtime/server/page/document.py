@@ -77,6 +77,8 @@ def _model(model: ServedModel, data: dict[str, Any], key: str) -> Element:
         colours = hues_of(devices(frontier for frontier, _ in in_use))
         for index, (bucket, selection) in enumerate(in_use):
             section.append(_bucket(bucket, selection, colours, f"{key}b{index}"))
+        if data["stale"]:
+            section.append(el("p", "The plan is stale: ", data["stale"], class_="missing"))
         section.append(_moves(data["moves"]))
     return section
 

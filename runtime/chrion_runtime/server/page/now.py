@@ -28,7 +28,7 @@ def now(front: Front) -> dict[str, Any]:
 
 def _model(model: ServedModel) -> dict[str, Any]:
     numbers, servable = model.metrics, model.servable
-    recent = numbers.recent()
+    recent, description = numbers.recent(), servable.describe_plan()
     data: dict[str, Any] = {
         "name": servable.name,
         "inFlight": numbers.in_flight,
@@ -39,7 +39,8 @@ def _model(model: ServedModel) -> dict[str, Any]:
         "outcomes": {outcome: histogram.count for outcome, histogram in numbers.requests.items()},
         "errors": dict(numbers.refusals),
         "missed": numbers.missed,
-        "moves": moves(servable.describe_plan()),
+        "moves": moves(description),
+        "stale": (description.get("stale") or {}).get("message", ""),
     }
     if isinstance(servable, Planned):
         slo = servable.slo
