@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
+import chrion
+from chrion_api import InputSpec
+from chrion_runtime.servable import SequenceStep
 from tests.support.plans import Planned
 
 SHAPES = {"input": (1, 576), "state": (2, 1, 128), "sr": ()}
@@ -94,11 +97,10 @@ def test_more_sequences_than_are_kept(replicas):
 
 
 def test_python_face(silero, expected, tmp_path, monkeypatch):
-    import chrion
-    from chrion_runtime.servable import SequenceStep
-
     monkeypatch.setenv("CHRION_CACHE", str(tmp_path))
-    session = chrion.Session(silero.path, silero.file, inputs=[], state={"stateN": "state"})
+    session = chrion.Session(
+        silero.path, silero.file, inputs=[InputSpec(name="sr", value=16000)], state={"stateN": "state"}
+    )
     chunks = voice(3)
     found = [
         session.run({"input": chunk, "sr": np.array(16000)}, sequence=SequenceStep("s", start=not position))["output"]
