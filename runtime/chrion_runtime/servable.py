@@ -90,7 +90,8 @@ class Servable(Protocol):
         """Seconds within which an answer is of use, as the objective says; None where it does not."""
 
     def answered(self, seconds: float) -> None:
-        """Told of each answered request, with the seconds from the request read to the answer written."""
+        """Told of each answered request, with the seconds from the request read to the answer written; and of one that
+        was turned away because it would have waited too long, with infinity."""
 
     def figures(self) -> Sequence[Figure]:
         """Numbers for the metrics, as they are now."""

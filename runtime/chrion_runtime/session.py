@@ -141,7 +141,8 @@ class Session:
         return bucket
 
     def answered(self, seconds: float) -> None:
-        """Told of each answered request, with the seconds from the request read to the answer written."""
+        """Told of each answered request, with the seconds from the request read to the answer written; infinity for
+        one that was turned away because it would have waited too long."""
         if self._pilot is not None:
             self._pilot.senses.answered(seconds)
 

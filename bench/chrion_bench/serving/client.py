@@ -43,6 +43,8 @@ class Job:
     marks: tuple[float, ...] = ()
     """Seconds at which to begin a new count, for load that changes; each with a rate of `rates`."""
     rates: tuple[float, ...] = ()
+    within: float = 0.0
+    """Seconds of which is told what part of the answers with status 200 took no longer."""
 
 
 @dataclass
@@ -63,9 +65,11 @@ class Count:
         if status != 200:
             self.errors[head[:300].decode("latin-1")] += 1
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, within: float) -> dict[str, Any]:
         """What is told of it."""
+        good = self.latencies.get(200, [])
         return {
+            "within": sum(took <= within for took in good) / len(good) if good else 0.0,
             "warm": self.warm,
             "began": self.began,
             "seconds": self.seconds,
@@ -262,7 +266,7 @@ def main() -> None:
     """Read a job, send it, say what came back."""
     job = Job(**json.loads(Path(sys.argv[1]).read_bytes()))
     counts = uvloop.run(Client(job).run())
-    json.dump([count.summary() for count in counts], sys.stdout)
+    json.dump([count.summary(job.within) for count in counts], sys.stdout)
 
 
 def job_data(job: Job) -> dict[str, Any]:

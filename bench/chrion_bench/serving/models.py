@@ -49,6 +49,15 @@ def _recurrent(features: int, hidden: int, layers: int = 1, last: bool = True) -
     return graph.model("recurrent")
 
 
+def _batch_first(features: int, hidden: int) -> onnx.ModelProto:
+    """An LSTM over [batch, steps, features], as PyTorch exports `batch_first`; the answer is the last state."""
+    graph = GraphBuilder()
+    value = graph.node("Transpose", graph.input("input", ["batch", "steps", features]), perm=[1, 0, 2])
+    _, finals = Stack("LSTM", "forward", 1, hidden).add(graph, "rnn", value, features)
+    graph.output("output", graph.node("Squeeze", finals[-1][0], graph.constant(0)), ["batch", hidden])
+    return graph.model("batch_first")
+
+
 def _total() -> onnx.ModelProto:
     """The sum of any number of numbers: next to no work, however large the request."""
     graph = GraphBuilder()
@@ -67,10 +76,16 @@ LENGTHS = ServedModel("lengths", lambda: _recurrent(64, 64, 2), (64, 1, 64), ((5
 """Two LSTM layers of any length, planned for three."""
 HOPS = ServedModel("hops", lambda: _recurrent(64, 64, 9, last=False), (64, 1, 64), lanes=("cpu/0", "cpu/1"))
 """Nine LSTM layers, each handed from one lane to the other: eight hops."""
-TOTAL = ServedModel("total", _total, (50_000,))
+CHAIN = ServedModel("chain", lambda: _recurrent(128, 256, 2, last=False), (48, 1, 128), lanes=("cpu/0", "cpu/1"))
+"""Two LSTM layers of about a millisecond each, one on either lane."""
+BATCHED = ServedModel("batched", lambda: _batch_first(64, 128), (1, 64, 64), ((1, 64, 64), (8, 64, 64)))
+"""An LSTM whose first axis is the batch, planned for one row and for eight."""
+TOTAL = ServedModel("total", _total, (100_000,))
 """Takes large bodies and gives nothing to do."""
 
-MODELS: Mapping[str, ServedModel] = {model.name: model for model in (TINY, MID, SLOW, LENGTHS, HOPS, TOTAL)}
+MODELS: Mapping[str, ServedModel] = {
+    model.name: model for model in (TINY, MID, SLOW, LENGTHS, HOPS, CHAIN, BATCHED, TOTAL)
+}
 
 
 def write(model: ServedModel, folder: Path) -> Path:

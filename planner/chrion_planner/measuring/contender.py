@@ -22,6 +22,9 @@ from chrion_runtime.sessions import SessionStore
 
 Arrays = dict[str, NDArray[Any]]
 
+_SLICE, _SETTLED, _MOST_SETTLING = 0.02, 0.1, 0.5
+"""A process has settled when it works for less than this part of a slice, in seconds; some never do."""
+
 
 class Runner(Protocol):
     """A contender that is loaded and can be run."""
@@ -174,6 +177,7 @@ def prepare(contender: Contender) -> Loaded:
     sys.setswitchinterval(50e-6)  # as the server has it: lanes must not wait for each other's interpreter lock
     _runner = contender.load()
     outputs = _runner.run()
+    _settle()
     return Loaded(outputs, _runner.used(), _runner.sessions if isinstance(_runner, _PlanRunner) else ())
 
 
@@ -192,4 +196,15 @@ def turn(seconds: float, least: int) -> Turn:
         began = time.perf_counter()
         _runner.run()
         times.append(time.perf_counter() - began)
+    _settle()
     return Turn(times, [median(stage) for stage in stages])
+
+
+def _settle() -> None:
+    """Wait until this process idles: threads may spin on for 60 ms, and none of that may fall into the next turn."""
+    until = time.perf_counter() + _MOST_SETTLING
+    busy = _SETTLED
+    while busy >= _SETTLED * _SLICE and time.perf_counter() < until:
+        began = time.process_time()
+        time.sleep(_SLICE)
+        busy = time.process_time() - began

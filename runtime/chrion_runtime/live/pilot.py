@@ -90,7 +90,10 @@ class Pilot:
                 take(watch.path)
             elif watch.vanished():
                 log.warning("%s: %s is gone; what it said last stays in force", self._name, watch.path)
+        before = self.senses.stale
         self.senses.listen(time.monotonic())
+        if (stale := self.senses.stale) != before:
+            log.warning("%s: %s", self._name, f"{Reason.PLAN_STALE}: {stale}" if stale else "the plan is stale no more")
         self._steer()
 
     def _new_plans(self, path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from ddsketch import DDSketch
 
 _ACCURACY = 0.01
-_GRAIN = 2**-9
-"""What is added at once is first rounded to this in its binary logarithm, 0.07 %: most of it then is few values."""
+_GRAIN = 2**-7
+"""What is added at once is first rounded to this in its binary logarithm, 0.3 %: many values become few."""
 
 
 @dataclass
@@ -17,6 +17,7 @@ class _Part:
     began: float
     sketch: DDSketch
     over: int = 0
+    unanswered: int = 0
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class Seen:
 
     samples: int
     over: int
-    """Of them, those above the target."""
+    """Of them, those above the target, and those that got no answer."""
     seconds: float | None
-    """The latency at the percentile; None without samples."""
+    """The latency at the percentile of those that were answered; None without any."""
     span: float
     """Seconds from the window's begin until now."""
 
@@ -47,7 +48,7 @@ class Window:
         self._since = now
 
     def add(self, seconds: Sequence[float], target: float | None, now: float) -> None:
-        """Take in latencies, and count those above the target."""
+        """Take in latencies, and count those above the target; infinity is a request that got no answer."""
         while self._parts and self._parts[0].began <= now - self._span:
             self._parts.popleft()
         if not seconds:
@@ -56,11 +57,13 @@ class Window:
             self._parts.append(_Part(now, DDSketch(_ACCURACY)))
         part = self._parts[-1]
         values = np.maximum(np.asarray(seconds), 1e-9)
-        rounded, counts = np.unique(np.round(np.log2(values) / _GRAIN), return_counts=True)
-        for value, count in zip(np.exp2(rounded * _GRAIN), counts, strict=True):
-            part.sketch.add(float(value), float(count))
         if target is not None:
             part.over += int(np.count_nonzero(values > target))
+        answered = values[np.isfinite(values)]
+        part.unanswered += len(values) - len(answered)
+        rounded, counts = np.unique(np.round(np.log2(answered) / _GRAIN), return_counts=True)
+        for value, count in zip(np.exp2(rounded * _GRAIN), counts, strict=True):
+            part.sketch.add(float(value), float(count))
 
     def at(self, percentile: float, now: float) -> Seen:
         """What there is, and the latency at a percentile between 0 and 100."""
@@ -68,7 +71,7 @@ class Window:
         for part in self._parts:
             whole.merge(part.sketch)
         return Seen(
-            samples=round(whole.count),
+            samples=round(whole.count) + sum(part.unanswered for part in self._parts),
             over=sum(part.over for part in self._parts),
             seconds=whole.get_quantile_value(percentile / 100) if whole.count else None,
             span=min(self._span, now - self._since),

@@ -1,5 +1,6 @@
 """Tensor data as JSON: flat or nested lists in row-major order."""
 
+import struct
 from itertools import chain
 from math import prod
 from typing import Any
@@ -18,6 +19,9 @@ def read_json(where: str, data: Any, dtype: np.dtype[Any], shape: tuple[int, ...
     if dtype == np.float16:
         raise BadRequest(f"{where}: FP16 has no JSON form: send it as binary data, with parameters.binary_data_size")
     values = _flat(where, data, shape)
+    packed = _packed(values, dtype)
+    if packed is not None:
+        return packed.reshape(shape)
     _check_types(where, values, dtype)
     if dtype.hasobject:
         array = np.empty(len(values), dtype)
@@ -83,6 +87,37 @@ _TYPES: dict[str, tuple[frozenset[type], str]] = {
     "f": (frozenset({int, float}), "a number"),
     "O": (frozenset({str}), "a string"),
 }
+
+
+_PACKED = {"f": ("d", np.dtype("<f8")), "i": ("q", np.dtype("<i8")), "u": ("Q", np.dtype("<u8"))}
+"""How struct packs numbers of a kind, and what they then are."""
+_MANY = 8
+"""With one value in so many in doubt, all are looked at."""
+
+
+def _packed(values: list[Any], dtype: np.dtype[Any]) -> Array | None:
+    """Numbers by way of struct, which takes a quarter of the time; None where one is none, or out of range."""
+    if dtype.kind not in _PACKED:
+        return None
+    code, wide = _PACKED[dtype.kind]
+    try:
+        array: Array = np.frombuffer(struct.pack(f"{len(values)}{code}", *values), wide)
+    except (struct.error, OverflowError):
+        return None
+    # struct takes true for 1 and false for 0.
+    doubtful = np.flatnonzero((array == 0) | (array == 1))
+    if doubtful.size:
+        few = doubtful.size * _MANY < array.size
+        if bool in set(map(type, [values[index] for index in doubtful.tolist()] if few else values)):
+            return None
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            array = array.astype(dtype)
+        return array if np.isfinite(array).all() else None
+    bounds = np.iinfo(dtype)
+    if array.size and (array.min() < bounds.min or array.max() > bounds.max):
+        return None
+    return array.astype(dtype)
 
 
 def _check_types(where: str, values: list[Any], dtype: np.dtype[Any]) -> None:

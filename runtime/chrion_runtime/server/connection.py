@@ -57,8 +57,6 @@ class _Exchange:
             self.timer.cancel()
         self._front.bodies.give(self._held)
         self.model.metrics.end(self.watch, error)
-        if error is None:
-            self.model.servable.answered(self.watch.seconds)
         self._front.leave()
 
 

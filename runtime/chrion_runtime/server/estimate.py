@@ -1,6 +1,7 @@
 """What a model's runs take, learnt from the runs: pure, for clocks are given."""
 
 from dataclasses import dataclass, field
+from math import sqrt
 
 _RECENT = 0.25
 """The weight of the newest run in an average: one run of an unknown kind moves it well beyond any threshold."""
@@ -8,11 +9,9 @@ _FORGET = 0.98
 """How a strike fades with each further run."""
 _STRIKES = 1.5
 """Two strikes within some thirty runs are too many."""
-_HALF_STRIKE = 0.25
-"""What a long run counts in which the thread did not work: most often the system had given its core to someone else."""
 _RISE = 1.05
 """How the fastest run fades with each further one."""
-_RETRY_SECONDS = 1.0
+_RETRY_SECONDS, _RETRY_STRUCK_SECONDS = 0.1, 1.0
 """After so long a kind of request that took too long on the event loop is tried there again, if it has been fast."""
 _STRIKE_SECONDS = 5e-3
 """What no run may take on the event loop, however short the others are."""
@@ -47,18 +46,13 @@ class RunTimes:
         kind.mean = _moved(kind.mean, seconds)
         kind.fastest = min(seconds, kind.fastest * _RISE)
 
-    def ran_here(self, size: int, seconds: float, worked: float, limit: float, now: float) -> None:
-        """A request of so many bytes ran so long on the event loop, where it should take no longer than `limit`.
-
-        `worked` is the part of it in which the thread had a core.
-        """
+    def ran_here(self, size: int, seconds: float, limit: float, now: float) -> None:
+        """A request of so many bytes ran so long on the event loop, where it should take no longer than `limit`."""
         kind = self._kinds.setdefault(size.bit_length(), _Kind())
         kind.mean = _moved(kind.mean, seconds)
         # So that a run which was interrupted does not count for many.
         kind.here = _moved(kind.here, min(seconds, 2 * limit))
-        kind.strikes *= _FORGET
-        if seconds > _STRIKE_SECONDS:
-            kind.strikes += 1 if worked > _STRIKE_SECONDS else _HALF_STRIKE
+        kind.strikes = kind.strikes * _FORGET + (seconds > _STRIKE_SECONDS)
         kind.here_at = now
 
     def expected(self, size: int) -> float | None:
@@ -76,13 +70,18 @@ class RunTimes:
         kind = self._kinds.get(size.bit_length())
         if kind is None:
             return False
-        if kind.here and now - kind.here_at < _RETRY_SECONDS:
-            return kind.here < limit and kind.strikes < _STRIKES
+        struck = kind.strikes >= _STRIKES
+        if kind.here and now - kind.here_at < (_RETRY_STRUCK_SECONDS if struck else _RETRY_SECONDS):
+            return kind.here < limit and not struck
         return min(kind.fastest, kind.here or kind.fastest) < limit
 
 
 def _moved(mean: float, newest: float) -> float:
     return mean + (newest - mean) * _RECENT if mean else newest
+
+
+_DOUBT = 2.0
+"""How many deviations an expected wait is put higher: about one request in fifty takes longer."""
 
 
 @dataclass
@@ -93,6 +92,8 @@ class Pace:
     """
 
     seconds: float = 0.0
+    deviation: float = 0.0
+    """How far single ones are from that, in the mean."""
     ahead: int = 0
     """Requests that have begun and not ended."""
     _since: float = 0.0
@@ -108,4 +109,10 @@ class Pace:
         self.ahead -= 1
         if counted:
             took, self._since = now - self._since, now
-            self.seconds += (took - self.seconds) * (_RECENT if self.seconds else 1.0)
+            self.deviation += (abs(took - self.seconds) - self.deviation) * (_RECENT if self.seconds else 0.0)
+            self.seconds = _moved(self.seconds, took)
+
+    @property
+    def wait(self) -> float:
+        """Seconds until all that are ahead have ended, more likely less than more."""
+        return self.seconds * self.ahead + _DOUBT * self.deviation * sqrt(self.ahead)

@@ -35,9 +35,14 @@ class ServedModel:
         self.metrics = metrics.of(servable)
         self.queue = RunQueue(servable.name, max(1, servable.concurrency), options.queue_limit, self.metrics.waited)
         self._inference = Inference(servable, self.signature, self.queue, self.metrics, options, codec, long_runs)
-        self.metrics.watch_queue(lambda: self._inference.waiting)
+        self.metrics.watch_queue(lambda: self.waiting)
         self._in_flight = InFlight()
         self._left = False
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a run of the model to end."""
+        return self._inference.waiting
 
     def infer(self, raw: RawRequest, allowed: float | None = None) -> Answer | Coroutine[Any, Any, Answer]:
         """The answer to a request, or what to await for it; `allowed` in seconds. Raises ProtocolError and RunError."""

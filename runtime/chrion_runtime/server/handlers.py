@@ -91,7 +91,6 @@ async def infer(request: web.Request) -> web.Response:
             if request.transport is not None:
                 request.transport.abort()
             raise ConnectionResetError("the client does not read its answer") from None
-        served.servable.answered(watch.seconds)
         served.metrics.sent(answer.size)
     return response
 

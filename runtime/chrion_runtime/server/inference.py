@@ -8,7 +8,7 @@ loop as well, as long as nothing else of it runs; any other runs on the threads 
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter, thread_time
+from time import perf_counter
 from typing import Any
 
 from chrion_runtime.devices.cpu import usable_cores
@@ -22,6 +22,7 @@ from chrion_runtime.server.estimate import Pace, RunTimes
 from chrion_runtime.server.metrics import ModelMetrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
+from chrion_runtime.server.thread_clock import ThreadClock
 from chrion_runtime.server.turns import Turns
 
 HERE_SECONDS = 200e-6
@@ -100,9 +101,11 @@ class Inference:
         size = len(raw.body)
         if not self._runs_here(size, now) or (request.sequence is not None and self._turns.taken(request.sequence.id)):
             return self._queued(_Asked(request, size, now, least(allowed, request.timeout, self._servable.deadline)))
-        before = thread_time()
+        clock = ThreadClock()
         results, seconds = self._run(request)
-        self.times.ran_here(size, seconds, thread_time() - before, self._here_seconds, now)
+        # Where the system gave the core to someone else meanwhile, that says nothing of the model.
+        own = clock.own(seconds) if seconds > self._here_seconds else seconds
+        self.times.ran_here(size, own, self._here_seconds, now)
         self._metrics.waited(0.0)
         return self._written(request, results)
 
@@ -159,7 +162,7 @@ class Inference:
         if not ahead or asked.allowed is None:
             return
         own = self.times.expected(asked.size)
-        expected = self.pace.seconds * ahead + (self.pace.seconds if own is None else own)
+        expected = self.pace.wait + (self.pace.seconds if own is None else own)
         left = asked.allowed - (perf_counter() - asked.arrived)
         if expected > left * MARGIN:
             raise TooLate(self._servable.name, expected, left)

@@ -20,6 +20,7 @@ client that did not wait for its answer. Requests for models that are not served
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from math import inf
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -116,6 +117,7 @@ class ModelMetrics:
         """Takes the bytes of a request body."""
         self.sent: Callable[[float], None] = metrics.bytes_out.labels(name).inc
         """Takes the bytes of an answer's body."""
+        self._answered = servable.answered
         servable.observe(self._stage)
         metrics.figures.add(servable)
 
@@ -144,7 +146,12 @@ class ModelMetrics:
     def end(self, watch: "Stopwatch", error: BaseException | None) -> None:
         """It was answered, or ended by an error."""
         self._in_flight.dec()
-        self._seconds[_outcome(error)].observe(watch.seconds)
+        outcome, seconds = _outcome(error), watch.seconds
+        self._seconds[outcome].observe(seconds)
+        if outcome == "ok":
+            self._answered(seconds)
+        elif outcome == "overloaded":
+            self._answered(inf)
 
     def _stage(self, _index: int, lane: str, seconds: float) -> None:
         histogram = self._lanes.get(lane)

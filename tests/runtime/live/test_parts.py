@@ -1,6 +1,7 @@
 """The parts of live plans: windows, drift, watching, ladders, routes and the files that are read."""
 
 import gzip
+import math
 
 import numpy as np
 import pytest
@@ -60,6 +61,13 @@ class TestWindow:
         window.add([0.1, 0.1000001, 0.2, 0.05], 0.1, 0.0)
         window.add([0.3], 0.1, 1.0)
         assert (window.at(99, 1.0).samples, window.at(99, 1.0).over) == (5, 3)
+
+    def test_who_got_no_answer_is_over_the_target(self):
+        window = Window()
+        window.add([0.1, math.inf, math.inf], 0.2, 0.0)
+        seen = window.at(99, 0.0)
+        assert (seen.samples, seen.over) == (3, 2)
+        assert seen.seconds == pytest.approx(0.1, rel=0.015)
 
     def test_it_begins_anew(self):
         window = Window()

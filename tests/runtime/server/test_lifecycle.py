@@ -41,8 +41,6 @@ class Slow:
     def describe_plan(self):
         return {}
 
-    deadline = None
-
     def answered(self, seconds):
         pass
 

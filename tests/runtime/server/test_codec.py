@@ -1,0 +1,174 @@
+"""Large JSON is read and written in another process: the same answers, also when that process is killed."""
+
+import asyncio
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+import orjson
+import pytest
+
+from chrion_runtime.protocol import RawRequest, Signature, read_request, write_answer
+from chrion_runtime.protocol.errors import BadRequest, TooLarge
+from chrion_runtime.server.codec import Codec
+
+LARGE = 2_000
+
+
+def request(values, **more):
+    tensor = {"name": "x", "datatype": "FP64", "shape": [len(values)], "data": values}
+    return orjson.dumps({"inputs": [tensor], "id": "me", **more}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+@pytest.fixture
+def double(make_model):
+    """y = 2 x"""
+    return make_model(lambda x: {"y": 2 * x}, {"x": ("FP64", (None,))}, {"y": ("FP64", (None,))}, name="double")
+
+
+@pytest.fixture
+def server(serving, double):
+    with serving(double, large_json=LARGE) as running:
+        yield running
+
+
+@pytest.fixture
+def url(server):
+    return f"{server.where.url}/v2/models/double/infer"
+
+
+def workers(server):
+    return [worker.pid for worker in server.front.codec.workers]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_large_json(server, url, http, compressed):
+    values = np.random.default_rng(0).random(5_000)
+    content = request(values)
+    headers = {"Content-Encoding": "gzip"} if compressed else {}
+    answer = http("POST", url, data=gzip.compress(content) if compressed else content, headers=headers)
+    assert answer.status == 200
+    assert answer.json["id"] == "me"
+    assert answer.json["outputs"][0]["data"] == (2 * values).tolist()
+    assert len(workers(server)) == 1
+
+
+def test_small_json_and_binary_stay_here(server, url, http):
+    assert http("POST", url, data=request(np.arange(3.0))).json["outputs"][0]["data"] == [0, 2, 4]
+    values = np.arange(50_000.0)
+    tensor = {"name": "x", "datatype": "FP64", "shape": [50_000], "parameters": {"binary_data_size": values.nbytes}}
+    head = orjson.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}})
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    answer = http("POST", url, data=head + values.tobytes(), headers=headers)
+    assert answer.body.endswith((2 * values).tobytes())
+    assert workers(server) == []
+
+
+def test_what_is_wrong_is_said_as_ever(server, url, http):
+    wrong = http("POST", url, data=request([1.0] * 5_000 + ["one"]))
+    assert (wrong.status, wrong.json["error"]) == (400, "input \"x\": value 5000 is 'one', not a number")
+    broken = http("POST", url, data=b"[" * 5_000)
+    assert broken.status == 400
+    assert http("POST", url, data=gzip.compress(b"0" * 70_000_000), headers={"Content-Encoding": "gzip"}).status == 413
+    assert http("POST", url, data=b"nonsense", headers={"Content-Encoding": "gzip"}).status == 400
+    infinite = http("POST", url, data=request([1e308] * 5_000))
+    assert infinite.status == 400
+    assert "NaN or infinity" in infinite.json["error"]
+
+
+def test_killed_under_load(server, url):
+    content = request(np.arange(5_000.0))
+    wanted = (2 * np.arange(5_000.0)).tolist()
+
+    async def main():
+        statuses, killed = [], []
+
+        async def ask(session):
+            while len(killed) < 5:
+                async with session.post(url, data=content) as answer:
+                    found = orjson.loads(await answer.read())
+                    statuses.append(answer.status)
+                    if answer.status == 200:
+                        assert found["outputs"][0]["data"] == wanted
+                    else:
+                        assert answer.headers["Retry-After"]
+
+        async def kill():
+            while len(killed) < 5:
+                await asyncio.sleep(0.05)
+                for pid in workers(server):
+                    if pid not in killed:
+                        os.kill(pid, signal.SIGKILL)
+                        killed.append(pid)
+
+        async with aiohttp.ClientSession() as session:
+            await asyncio.gather(*(ask(session) for _ in range(4)), kill())
+            statuses_before = len(statuses)
+            async with session.post(url, data=content) as answer:
+                assert answer.status == 200
+        return statuses, statuses_before
+
+    statuses, count = asyncio.run(main())
+    assert count
+    assert set(statuses) <= {200, 503}
+    assert statuses.count(200) > 0
+
+
+def test_as_without_it():
+    specs = ((spec_of("x"),), (spec_of("y"),), ())
+    signature = Signature(*specs[:2])
+    values = np.random.default_rng(1).random(400)
+    codec = Codec(2)
+
+    async def main():
+        raw = RawRequest(request(values))
+        read, here = await codec.read(raw, specs, 1 << 20), read_request(raw.body, None, signature)
+        assert (read.id, read.outputs, read.timeout) == (here.id, here.outputs, here.timeout)
+        np.testing.assert_array_equal(read.inputs["x"], here.inputs["x"])
+        results = {"y": values}
+        assert (await codec.write("m", read, results)).body == write_answer("m", here, results).body
+        with pytest.raises(BadRequest, match="nothing"):
+            await codec.read(RawRequest(request(values, outputs=[{"name": "nothing"}])), specs, 1 << 20)
+        with pytest.raises(TooLarge):
+            await codec.read(RawRequest(gzip.compress(raw.body), None, "gzip"), specs, 10)
+
+    try:
+        asyncio.run(main())
+    finally:
+        codec.close(30)
+
+
+def spec_of(name):
+    from chrion_runtime.servable import TensorSpec
+
+    return TensorSpec(name, np.dtype("<f8"), (None,))
+
+
+PARENT = """
+import asyncio, sys
+from chrion_runtime.server.codec import Codec
+
+codec = Codec(1)
+asyncio.run(codec.warm())
+print(*(worker.pid for worker in codec.workers), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_it_dies_with_its_parent():
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        child = Path("/proc") / parent.stdout.readline().strip()
+        assert child.exists()
+        parent.kill()
+        parent.wait()
+        pause = threading.Event()
+        while child.exists() and "Z" not in (child / "stat").read_text().rpartition(")")[2].split()[0]:
+            pause.wait(0.01)
