@@ -78,6 +78,10 @@ class Service:
             ),
         ]
 
+    def check_room(self, plans: Sequence[Plan]) -> None:
+        """Raise PlanRefused where a GPU has no room for these plans beside what is held, and beside other models."""
+        self.loader.machine.check(self.name, self._takes, [*self.held, *plans], self.loader.devices)
+
     @property
     def held(self) -> list[Plan]:
         """The plans whose memory is taken: those in use, and those on which requests still end."""
@@ -102,5 +106,5 @@ class Service:
     def close(self) -> None:
         """Release threads and sessions."""
         self.loader.lanes.close()
-        self.loader.machine.move_out(self.name, self._takes)
+        self.loader.machine.move_out(self._takes)
         self.buckets = ()

@@ -13,6 +13,9 @@ from chrion_planner.partition.stages import first_stages, improve
 FINE = 100
 """Tasks up to which the problem is solved as it is."""
 
+LOOKS = 200
+"""Times that all stages must be able to be timed within the budget for changes to them to be tried."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -40,17 +43,29 @@ def partitions(problem: Problem, budget: Budget) -> Iterator[Found]:
     made = list(schedules(small.problem, budget))
     truncated = any(schedule.truncated for _, schedule in made)
     bound = max((schedule.bound for _, schedule in made), default=0.0) if small.problem is problem else 0.0
-    begun = [(name, first_stages(small.problem, schedule)) for name, schedule in made]
+    worth = made if searchable(small.problem) else _best_of_large(made)
+    begun = [(name, first_stages(small.problem, schedule)) for name, schedule in worth]
     grouped: dict[object, tuple[str, Simulation]] = {}
     work = budget.stage_work
     for name, simulation in sorted(begun, key=lambda one: one[1].makespan):
-        if work <= 0:
-            break
+        if work <= LOOKS * len(simulation.stages):
+            grouped.setdefault(simulation.stages, (name, simulation))
+            continue
         better, spent = improve(small.problem, simulation, work)
         work -= spent
         grouped.setdefault(better.stages, (name, better))
     for name, simulation in sorted(grouped.values(), key=lambda one: one[1].makespan):
         yield Found(name, simulate(problem, small.expand(simulation.stages)), bound, truncated)
+
+
+def _best_of_large(made: Sequence[tuple[str, Schedule]]) -> list[tuple[str, Schedule]]:
+    """Of a problem too large for local search, the schedule that ends first, and the single devices.
+
+    To group the others into stages takes as long as to find them, and they differ by little.
+    """
+    alone = [(name, schedule) for name, schedule in made if len(set(schedule.places)) == 1]
+    others = [one for one in made if one not in alone]
+    return [*sorted(others, key=lambda one: one[1].makespan)[:1], *alone]
 
 
 def grain(problem: Problem) -> Coarse:

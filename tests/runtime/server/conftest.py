@@ -76,14 +76,14 @@ class Running:
 
 
 @contextmanager
-def serve(*models, **options):
+def serve(*models, repository=None, **options):
     started = threading.Event()
     box = {}
 
     async def main():
         front = Front(models, ServerOptions(port=0, metrics_port=0, **options))
         stop = asyncio.Event()
-        async with listening(front) as where:
+        async with listening(front, repository=repository and repository(front)) as where:
             loop = asyncio.get_running_loop()
             box["running"] = Running(front, where, loop, lambda: loop.call_soon_threadsafe(stop.set))
             started.set()
