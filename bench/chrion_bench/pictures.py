@@ -20,6 +20,7 @@ import onnx
 import tritonclient.http as triton
 
 from chrion_bench.families.stack import stack
+from chrion_graph.files import write_aside
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -28,8 +29,8 @@ CHRION = Path(sys.executable).with_name("chrion")
 DOCS = Path(__file__).parents[2] / "docs" / "pictures"
 SHAPE = (64, 1, 128)
 WIDTH, HEIGHT = 1180, 1820
-WATCHED = 15.0
-"""Seconds under load before the picture is taken."""
+WATCHED = 40.0
+"""Seconds under load before something is done."""
 
 
 @contextmanager
@@ -69,7 +70,10 @@ def browser(width: int = WIDTH, height: int = HEIGHT, dark: bool = False) -> Ite
 
 @contextmanager
 def server(folder: Path) -> Iterator[tuple[str, str]]:
-    """A server of the model by plans with an accelerator; the addresses of its two ports."""
+    """A server of the model by plans with an accelerator; the addresses of its two ports.
+
+    Its objective is in `folder / "slo.yaml"`.
+    """
     model, profile, plan = folder / "gru.onnx", folder / "profile.json", folder / "plan.json"
     onnx.save(stack("GRU", "bidirectional", 2, 128, SHAPE[0], SHAPE[1]).build(), model)
     shape = f"input={'x'.join(map(str, SHAPE))}"
@@ -81,8 +85,9 @@ def server(folder: Path) -> Iterator[tuple[str, str]]:
         cost["seconds"] /= 10
     profile.write_text(json.dumps(costs))
     subprocess.run([CHRION, "plan", model, "--input", shape, "--profile", profile, "-o", plan, "--quiet"], check=True)
-    ports, objective = ("--port", "0", "--metrics-port", "0"), ("--latency", "40ms", "--gpu-memory", "1500Ki")
-    command: list[str | Path] = [CHRION, "serve", model, "--plan", plan, "--mode", "latency", *objective, *ports]
+    write_aside(folder / "slo.yaml", "{mode: Latency, latency: 40ms, gpuMemory: 16Mi}")
+    ports, objective = ("--port", "0", "--metrics-port", "0"), ("--slo", folder / "slo.yaml")
+    command: list[str | Path] = [CHRION, "serve", model, "--plan", plan, *objective, *ports]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield _addresses(process)
@@ -131,6 +136,8 @@ def main() -> None:
     """Write the pictures."""
     DOCS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (inference, page), load(inference):
+        threading.Event().wait(WATCHED)
+        write_aside(Path(folder) / "slo.yaml", "{mode: Latency, latency: 40ms, gpuMemory: 1500Ki}")
         for name, dark in (("page-light", False), ("page-dark", True)):
             with browser(dark=dark) as chrome:
                 chrome.get(f"http://{page}/")
