@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from chrion_api import Baseline, Frontier, Plan, PlanFile, Profile
+from chrion_api import Baseline, Frontier, Optimization, Plan, PlanFile, Profile
 from chrion_graph.equality import difference
 from chrion_graph.limits import Limits
 from chrion_planner.candidates import Candidates, candidates
@@ -131,7 +131,11 @@ def _candidates(bucket: PreparedBucket, prepared: Prepared, profile: Profile, bu
 
 
 def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
-    """The model as it is on each single device, whatever is predicted of it; then the best predicted of all others."""
+    """The model as it is on each single device, whatever is predicted of it; then the best predicted of all others.
+
+    With every optimisation a single device is what people would use instead, so it is always measured; without, only
+    where that is predicted to gain clearly.
+    """
     singles: dict[tuple[str, ...], Plan] = {}
     for plan in (plan for plan in plans if len(plan.stages) == 1):
         place = (*plan.stages[0].lanes, *(rewrite.to_json() for rewrite in plan.rewrites))
@@ -139,7 +143,9 @@ def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
         if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - _CLEARLY):
             singles[place] = plan
     frontier = pareto(plans, lambda one, other: one.predicted_seconds < other.predicted_seconds)
+    bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites]
     wanted = [
+        *(plan for plan in bare if plan.stages[0].optimization is Optimization.ALL),
         *(plan for plan in singles.values() if not plan.rewrites),
         *(plan for plan in frontier if plan.gpu_bytes.total),
         *sorted([*singles.values(), *(plan for plan in plans if len(plan.stages) > 1)], key=_predicted),

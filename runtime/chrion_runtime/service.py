@@ -111,13 +111,7 @@ class Service:
 
     def figures(self) -> list[Figure]:
         """Numbers for the metrics."""
-        plans = [
-            Figure("chrion_plan_info", "gauge", "Always 1: the plan in use for each bucket", labels, 1.0)
-            for index, bucket in enumerate(self.buckets)
-            for labels in ({"bucket": str(index), "plan": bucket.selection.plan.name},)
-        ]
         return [
-            *plans,
             Figure("chrion_plan_gpu_bytes", "gauge", "GPU memory of the plans in use", {}, gpu_bytes(self.held)),
             Figure("chrion_sessions", "gauge", "Sessions that are loaded", {}, len(self.loader.store)),
         ]

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from chrion_api import SLO, GpuBytes, Mode, Quantity
+from chrion_api import SLO, GpuBytes, Mode, Optimization, Profile, Quantity
 from chrion_graph.limits import Limits
 from chrion_graph.worker import Worker
 from chrion_planner.measuring import SessionContender, contest
@@ -106,3 +106,18 @@ def test_time_that_runs_out_marks_the_plan_truncated(prepared_case, made_up_prof
     found = measured_plans(prepared, made_up_profile(prepared, cpu_lanes=1), settings)
     assert found.truncated
     assert not predicted_plans(prepared, made_up_profile(prepared, cpu_lanes=1), Budget()).truncated
+
+
+def test_what_people_would_use_instead_is_always_measured(prepared_case, made_up_profile):
+    prepared = prepared_case(GRU)
+    profile = made_up_profile(prepared, cpu_lanes=1)
+    wholes = tuple(
+        whole.model_copy(update={"seconds": whole.seconds / 2}) if whole.optimization is Optimization.NONE else whole
+        for whole in profile.devices[0].wholes
+    )
+    plain_is_faster = Profile(
+        model=profile.model, devices=(profile.devices[0].model_copy(update={"wholes": wholes}),), transfers=()
+    )
+    found = measured_plans(prepared, plain_is_faster, Settings(cpu_lanes=1, limits=LIMITS))
+    names = {candidate.name for candidate in found.buckets[0].candidates}
+    assert {"cpu-1-lane", "cpu-1-lane-plain"} <= names
