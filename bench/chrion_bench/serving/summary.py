@@ -139,12 +139,15 @@ def _latency(results: Sequence[Data]) -> str:
             item["format"],
             _ms(item["ownSeconds"]),
             f"{item['rate']:,.0f}",
-            *(_ms(item[arrivals][name]) for arrivals in ("even", "poisson") for name in ("p50", "p99")),
+            *_spread(item["even"]),
+            *_spread(item["random"]),
+            *_spread(item["control"]),
+            f"{max(item[name]['others'] for name in ('even', 'random', 'control')):.1%}",
         ]
         for item in results
     ]
     header = ("model", "format", "own ms", "requests/s", "even p50 ms", "even p99", "random p50", "random p99")
-    return table(header, rows)
+    return table((*header, "bare, even p50", "bare, even p99", "others"), rows)
 
 
 def _hops(results: Sequence[Data]) -> str:
