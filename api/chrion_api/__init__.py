@@ -1,6 +1,6 @@
 """The vocabulary that all parts of Chrion share."""
 
-from chrion_api.chrionmodel import ChrionModel, ChrionModelSpec, Devices, InputSpec, ModelRef, Shape
+from chrion_api.chrionmodel import ChrionModel, ChrionModelSpec, Devices, InputSpec, ModelRef, Shape, StateLink
 from chrion_api.document import Document
 from chrion_api.errors import ChrionError, InvalidDocument, InvalidField
 from chrion_api.plan import (
@@ -15,7 +15,7 @@ from chrion_api.plan import (
     Stage,
 )
 from chrion_api.profile import CachePoint, DeviceKey, DeviceProfile, NodeCost, Optimization, Profile, Transfer, Whole
-from chrion_api.slo import SLO, Load, Mode
+from chrion_api.slo import SLO, Load, Mode, Objective
 from chrion_api.status import Condition, ConditionType, Reason, Status
 from chrion_api.units import Duration, Quantity
 
@@ -44,6 +44,7 @@ __all__ = [
     "Mode",
     "ModelRef",
     "NodeCost",
+    "Objective",
     "Optimization",
     "Plan",
     "PlanFile",
@@ -53,6 +54,7 @@ __all__ = [
     "Rewrite",
     "Shape",
     "Stage",
+    "StateLink",
     "Status",
     "Transfer",
     "Whole",

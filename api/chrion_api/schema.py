@@ -9,8 +9,14 @@ from chrion_api.chrionmodel import ChrionModel
 from chrion_api.document import Document
 from chrion_api.plan import PlanFile
 from chrion_api.profile import Profile
+from chrion_api.slo import Objective
 
-DOCUMENTS: dict[str, type[Document]] = {"chrionmodel": ChrionModel, "profile": Profile, "plan": PlanFile}
+DOCUMENTS: dict[str, type[Document]] = {
+    "chrionmodel": ChrionModel,
+    "profile": Profile,
+    "plan": PlanFile,
+    "slo": Objective,
+}
 
 
 def schema(name: str) -> dict[str, Any]:

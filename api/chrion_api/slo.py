@@ -54,3 +54,25 @@ class SLO(Document):
     """The load at which it shall hold."""
     gpu_memory: Quantity | None = None
     """Everything the process may take on the GPU, CUDA context included."""
+
+
+class Objective(SLO):
+    """An SLO with the mode in which it is pursued: what the ConfigMap `<model>-slo` and the file of `--slo` hold."""
+
+    mode: Mode = Mode.AUTO
+    """Auto, Latency or Memory."""
+
+    @property
+    def resolved(self) -> Mode:
+        """The mode that Auto stands for."""
+        return self.mode.resolve(self)
+
+    @property
+    def slo(self) -> SLO:
+        """The SLO without the mode."""
+        return SLO(**{name: getattr(self, name) for name in SLO.model_fields})
+
+    @classmethod
+    def of(cls, slo: SLO, mode: Mode) -> "Objective":
+        """An SLO and a mode as one."""
+        return cls(**{name: getattr(slo, name) for name in SLO.model_fields}, mode=mode)

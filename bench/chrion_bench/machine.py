@@ -1,6 +1,7 @@
 """The machine that figures were taken on: what it is, what is installed, and how fast it reads its memory."""
 
 import platform
+import re
 import subprocess
 import threading
 import time
@@ -40,7 +41,8 @@ def describe() -> dict[str, Any]:
 
 def file_stem() -> str:
     """What results of this machine are called."""
-    return f"cpu-{product().lower().replace(' ', '-')}-{usable_cores()}-cores"
+    name = re.sub(r"\((r|tm|c)\)", "", product().lower())
+    return f"cpu-{'-'.join(re.findall('[a-z0-9.]+', name))}-{usable_cores()}-cores"
 
 
 def memory_bandwidth(threads: int) -> float:

@@ -11,8 +11,8 @@ from chrion_bench.contenders import DEFAULT, ONE_THREAD, baselines
 from chrion_bench.limit import limit_seconds, weights_touched
 from chrion_bench.suite import Entry
 from chrion_bench.workplace import workplace
+from chrion_graph.equality import difference
 from chrion_graph.limits import Limits
-from chrion_planner.equality import difference
 from chrion_planner.errors import PlanningError
 from chrion_planner.measuring import PlanContender, Result, contest, latency
 from chrion_planner.measuring.statistics import ratio

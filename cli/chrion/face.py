@@ -6,13 +6,20 @@ from typing import Any
 
 from chrion import cache, planning
 from chrion.errors import UsageError
-from chrion_api import SLO, InputSpec, Mode, PlanFile, Profile, Shape
+from chrion_api import SLO, InputSpec, Mode, PlanFile, Profile, Shape, StateLink
 from chrion_graph.limits import Limits
 from chrion_runtime import session
+from chrion_runtime.documents import read_plan_file
+from chrion_runtime.live import Live
+from chrion_runtime.machine import Machine
 from chrion_runtime.selection import select
+from chrion_runtime.sequences import SequenceStore
 
 Inputs = Mapping[str, Shape | Sequence[Shape]] | Sequence[InputSpec]
 """A shape, or several for several buckets, by input; or InputSpecs."""
+
+State = Mapping[str, str] | Sequence[StateLink]
+"""The input that each output feeds, by output; or StateLinks."""
 
 
 def plan(
@@ -55,14 +62,21 @@ class Session(session.Session):
         mode: Mode | str = Mode.AUTO,
         inputs: Inputs = (),
         name: str | None = None,
+        state: State = (),
+        sequences: SequenceStore | None = None,
         any_device: bool = False,
+        live: Live | None = None,
+        machine: Machine | None = None,
     ) -> None:
         """`plan` is a plan or a plan file's path. `inputs` gives values to warm with where the model needs them.
+        `state` says which outputs feed which inputs from one request of a sequence to the next. `sequences`, `live` and
+        `machine` are for servers: how many sequences are kept, what is watched while the model serves, and what several
+        models share.
 
         Raises ChrionError: the file cannot be read, the plan does not fit the model or these devices.
         """
         path = Path(model)
-        plan_file = plan if isinstance(plan, PlanFile) else PlanFile.from_json(read(Path(plan)), str(plan))
+        plan_file = plan if isinstance(plan, PlanFile) else read_plan_file(Path(plan))
         super().__init__(
             cache.normalised(path, Limits()),
             plan_file,
@@ -70,8 +84,19 @@ class Session(session.Session):
             slo=objective(slo),
             mode=as_mode(mode),
             inputs=input_specs(inputs),
+            state=state_links(state),
+            sequences=sequences,
             any_device=any_device,
+            live=live,
+            machine=machine,
         )
+
+
+def state_links(state: State) -> tuple[StateLink, ...]:
+    """State in any of its forms as StateLinks."""
+    if not isinstance(state, Mapping):
+        return tuple(state)
+    return tuple(StateLink(output=output, input=name) for output, name in state.items())
 
 
 def input_specs(inputs: Inputs) -> tuple[InputSpec, ...]:

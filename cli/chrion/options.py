@@ -10,8 +10,9 @@ import typer
 from chrion.errors import UsageError
 from chrion.face import objective
 from chrion.planning import merge_inputs
-from chrion_api import SLO, Duration, InputSpec, Mode, Quantity
+from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity, StateLink
 from chrion_graph.limits import Limits
+from chrion_runtime.documents import read_objective
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file.", show_default=False)]
 InputOption = Annotated[
@@ -56,6 +57,32 @@ MaxMemoryOption = Annotated[
     str | None, typer.Option("--max-memory", metavar="4Gi", help="Memory for loading and running the model once.")
 ]
 MaxSecondsOption = Annotated[float, typer.Option("--max-seconds", min=1, help="Seconds for loading, and for one run.")]
+SloOption = Annotated[
+    Path | None,
+    typer.Option("--slo", metavar="SLO.yaml", help="A file with latency, percentile, load, gpuMemory, mode; watched."),
+]
+StateOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state",
+        metavar="OUTPUT=INPUT",
+        help="State: an output that is the same sequence's next input. For one of several models: MODEL:OUTPUT=INPUT.",
+    ),
+]
+MaxSequencesOption = Annotated[
+    int, typer.Option("--max-sequences", min=1, help="Sequences whose state is kept, for each model.")
+]
+SequenceIdleOption = Annotated[
+    str, typer.Option("--sequence-idle", metavar="5m", help="How long a sequence may be idle and keep its state.")
+]
+RepositoryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--repository",
+        metavar="FOLDER",
+        help="Let clients load and unload the models in this folder: NAME/model.onnx with NAME/plan.json.",
+    ),
+]
 AnyDeviceOption = Annotated[
     bool, typer.Option("--any-device", help="Serve a plan that was measured on another device.")
 ]
@@ -93,10 +120,30 @@ def parse_inputs(inputs: list[str] | None, values: list[str] | None) -> tuple[In
     return merge_inputs(specs)
 
 
+def parse_state(texts: list[str] | None) -> tuple[StateLink, ...]:
+    """`--state` as StateLinks. Raises UsageError."""
+    links = []
+    for text in texts or []:
+        output, sep, name = text.partition("=")
+        if not (output and sep and name):
+            raise UsageError(f'--state: "{text}" is not OUTPUT=INPUT such as stateN=state')
+        links.append(StateLink(output=output, input=name))
+    return tuple(links)
+
+
 def parse_objective(latency: str | None, gpu_memory: str | None) -> SLO:
     """`--latency` and `--gpu-memory` as an objective. Raises InvalidField."""
     given = {"latency": latency, "gpuMemory": gpu_memory}
     return objective({name: value for name, value in given.items() if value is not None})
+
+
+def read_slo(file: Path | None, latency: str | None, gpu_memory: str | None, mode: Mode) -> Objective:
+    """The objective of `--slo`, or of `--latency`, `--gpu-memory` and `--mode`. Raises ChrionError."""
+    if file is None:
+        return Objective.of(parse_objective(latency, gpu_memory), mode)
+    if latency is not None or gpu_memory is not None or mode is not Mode.AUTO:
+        raise UsageError(f"--slo: {file} holds the whole objective: leave --latency, --gpu-memory and --mode out")
+    return read_objective(file)
 
 
 def parse_devices(devices: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from chrion_api import InputSpec, Shape
 from chrion_graph.errors import InputMismatch
 from chrion_graph.graph import Graph
-from chrion_graph.types import STRING
+from chrion_graph.types import STRING, TensorType
 
 Values = Mapping[str, bool | int | float]
 """What to fill an input with, where random numbers or zeros will not do."""
@@ -59,14 +59,16 @@ def _shape(graph: Graph, name: str, given: Shape | None) -> Shape:
     return given
 
 
-def sample(graph: Graph, shapes: Mapping[str, Shape], values: Values, seed: int = 0) -> dict[str, NDArray[Any]]:
+def sample(
+    inputs: Mapping[str, TensorType | None], shapes: Mapping[str, Shape], values: Values, seed: int = 0
+) -> dict[str, NDArray[Any]]:
     """Values to run the model with: normal random floats, zeros for others, or the fill that `values` names.
 
     Raises InputMismatch for a shape that takes too much memory, and a fill that the input's type cannot hold.
     """
     random = np.random.default_rng(seed)
     found: dict[str, NDArray[Any]] = {}
-    for name, kind in graph.inputs.items():
+    for name, kind in inputs.items():
         assert kind is not None, "buckets() refused it"
         shape = shapes[name]
         if prod(shape) * kind.dtype.itemsize > MAX_BYTES:

@@ -53,7 +53,7 @@ def compare(
     found = []
     for frontier in plan_file.buckets:
         plan = select(frontier, slo, mode).plan
-        feeds = sample(graph, frontier.inputs, values)
+        feeds = sample(graph.inputs, frontier.inputs, values)
         contenders: list[Contender] = [
             SessionContender("onnxruntime-default", model, feeds),
             SessionContender("onnxruntime-1-thread", model, feeds, threads=1),

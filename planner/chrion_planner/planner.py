@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chrion_api import Baseline, Frontier, Plan, PlanFile, Profile
+from chrion_graph.equality import difference
 from chrion_graph.limits import Limits
 from chrion_planner.candidates import Candidates, candidates
-from chrion_planner.equality import difference
 from chrion_planner.errors import PlanningError, ProfileMismatch
 from chrion_planner.frontier import pareto
 from chrion_planner.measuring import (

@@ -43,7 +43,7 @@ def prepare(model: Path, digest: str, folder: Path, inputs: Sequence[InputSpec],
     rewritten = ways(graph)
     found = []
     for shapes in shapes_of:
-        feeds = sample(graph, shapes, values)
+        feeds = sample(graph.inputs, shapes, values)
         variants = [
             Rewritten(rewrites, Bucket(way, shapes, observe(way, feeds, limits))) for rewrites, way in rewritten
         ]

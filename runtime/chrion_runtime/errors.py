@@ -4,7 +4,9 @@ ChrionError
 └── RuntimeFailure          anything the runtime refuses or fails at
     ├── DeviceUnavailable   a device was asked for that this process cannot use
     ├── PlanRefused         a plan that does not fit the model, the graph or this machine
-    └── RunError            the model failed on the values of one request
+    ├── RunError            the model failed on the values of one request
+    ├── StateRefused        state that the model cannot carry from an output to an input
+    └── Unreadable          a file of plans or of an objective that cannot be read
 """
 
 from chrion_api import ChrionError
@@ -24,3 +26,11 @@ class PlanRefused(RuntimeFailure):
 
 class RunError(RuntimeFailure):
     """The model failed on the values of one request."""
+
+
+class StateRefused(RuntimeFailure):
+    """State that the model cannot carry from an output to an input."""
+
+
+class Unreadable(RuntimeFailure):
+    """A file of plans or of an objective that cannot be read."""

@@ -8,6 +8,7 @@ from functools import partial
 
 from chrion_graph.ort import brief
 from chrion_graph.types import STRING
+from chrion_runtime.carry import Carry, shapes_of
 from chrion_runtime.devices import HOST
 from chrion_runtime.errors import RunError
 from chrion_runtime.lanes import Inbox, Lanes
@@ -30,7 +31,6 @@ class Executor:
         self._lanes = lanes
         self._slot_count = slots
         self._bound: tuple[dict[str, tuple[int, ...]], queue.SimpleQueue[Slot]] | None = None
-        self._flights = 0
         self._observers: list[StageObserver] = []
         first = program.stages[0]
         # Without copies and hand-overs there is nothing to keep account of.
@@ -44,8 +44,8 @@ class Executor:
     def warm(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run once and bind slots for these shapes; returns the answer. Raises RunError."""
         example = LooseValues(self.program)
-        answer = self._fly(example, feeds)
-        kinds = [self.program.graph.types[name] for name in self.program.memories]
+        answer = self._fly(example, feeds, None)
+        kinds = [self.program.blueprint.types[name] for name in self.program.memories]
         # One stage allocates its own results, and strings cannot be bound.
         if len(self.program.stages) > 1 and all(kind.element != STRING for kind in kinds):
             slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
@@ -54,30 +54,36 @@ class Executor:
             self._bound = ({name: array.shape for name, array in feeds.items()}, slots)
         return answer
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Answer one request; the arrays belong to the caller. Raises RunError where the model fails."""
+    def run(self, feeds: Mapping[str, Array], carry: Carry | None = None) -> dict[str, Array]:
+        """Answer one request; the arrays belong to the caller. Raises RunError where the model fails.
+
+        With `carry`, `feeds` lacks the inputs that are carried, and the answer the outputs that are but were not asked
+        for. Only when this returns is the carry's state used up; where it raises, that is as it was.
+        """
         if self._whole:
-            return self._run_whole(feeds)
+            return self._run_whole(feeds, carry)
         bound = self._bound
         # An input that is missing makes the shapes differ too: a slot still holds the last request's.
-        if bound is None or bound[0] != {name: array.shape for name, array in feeds.items()}:
-            return self._fly(LooseValues(self.program), feeds)
+        if bound is None or bound[0] != shapes_of(feeds, carry):
+            return self._fly(LooseValues(self.program), feeds, carry)
         slots = bound[1]
         slot = slots.get()
         try:
-            return self._fly(slot, feeds)
+            return self._fly(slot, feeds, carry)
         except RunError:
             # Shapes inside may follow the values, not only the shapes, of the inputs: then no slot fits.
-            answer = self._fly(LooseValues(self.program), feeds)
+            answer = self._fly(LooseValues(self.program), feeds, carry)
             self._bound = None
             return answer
         finally:
             slots.put(slot)
 
-    def _run_whole(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    def _run_whole(self, feeds: Mapping[str, Array], carry: Carry | None) -> dict[str, Array]:
         """Run the only stage, on the host, here and now."""
         stage = self.program.stages[0]
         try:
+            if carry is not None:
+                feeds = {**feeds, **{name: held.array() for name, held in carry.taken.items()}}
             inputs = [feeds[name] for name in stage.inputs]
             with self._lanes.hold(stage.lanes):
                 began = time.perf_counter()
@@ -87,16 +93,19 @@ class Executor:
             raise RunError(f"the model fails on these values: {brief(error)}") from None
         for observer in self._observers:
             observer(stage.index, stage.lanes[0], seconds)
-        return dict(zip(stage.outputs, results, strict=True))
+        answer = dict(zip(stage.outputs, results, strict=True))
+        return answer if carry is None else carry.split(answer, stage.device)
 
-    def _fly(self, values: Values, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        values.load(feeds)
-        if len(self.program.stages) == 1:
-            self._run_alone(values)
-        else:
-            self._flights += 1
-            _Flight(self.program, values, self._lanes, self._flights, self._observers).run()
-        return values.results()
+    def _fly(self, values: Values, feeds: Mapping[str, Array], carry: Carry | None) -> dict[str, Array]:
+        try:
+            values.load(feeds, carry)
+            if len(self.program.stages) == 1:
+                self._run_alone(values)
+            else:
+                _Flight(self.program, values, self._lanes, self._lanes.ticket(), self._observers).run()
+            return values.results()
+        finally:
+            values.unload()
 
     def _run_alone(self, values: Values) -> None:
         """Run the only stage here and now: nothing is handed to anyone."""

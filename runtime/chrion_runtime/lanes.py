@@ -1,4 +1,4 @@
-"""Lanes: in-order queues of work, each with one blocking worker, and the right to use a lane."""
+"""Lanes as one model uses them: in-order queues of work, each with one blocking worker, and the right to run there."""
 
 import heapq
 import queue
@@ -6,7 +6,10 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from itertools import count
+from operator import attrgetter
 from typing import Any
+
+from chrion_runtime.rights import Right, Rights, held
 
 Work = Callable[[], None]
 
@@ -33,24 +36,49 @@ class Inbox:
 
 
 class Lanes:
-    """The lanes of one process; every plan of every model in it runs over these."""
+    """The lanes of one model, which all its plans run over.
 
-    def __init__(self) -> None:
-        self._rights: dict[str, threading.Lock] = {}
+    Workers and queues are the model's own; the rights to the lanes may be shared with other models of the process.
+    """
+
+    def __init__(self, rights: Rights | None = None) -> None:
+        """`rights` are this model's alone unless they are given."""
+        self._shared = rights or Rights()
+        self.alike: tuple[str, ...] = ()
+        """Lanes that may stand for each other, such as a CPU's; to be set before the first are opened. A model whose
+        plans need only some gets those that the fewest others use."""
+        self._shift: int | None = None
+        self._rights: dict[str, Right] = {}
         self._inboxes: dict[str, Inbox] = {}
         self._workers: list[threading.Thread] = []
         self._guard = threading.Lock()
+        self._tickets = count(1)
+        self._shared.join(self)
 
     def open(self, names: Sequence[str], workers: bool) -> None:
         """Make lanes that do not exist yet; with `workers`, give each a thread of its own."""
         with self._guard:
+            if self._shift is None:
+                shifts = range(max(1, len(self.alike)))
+                self._shift = self._shared.quietest([[self._real(name, by) for name in names] for by in shifts])
             for name in names:
-                self._rights.setdefault(name, threading.Lock())
+                if name not in self._rights:
+                    self._rights[name] = self._shared.of(self._real(name, self._shift), self)
                 if workers and name not in self._inboxes:
                     inbox = self._inboxes[name] = Inbox()
                     worker = threading.Thread(target=_work, args=(inbox,), name=f"lane {name}", daemon=True)
                     self._workers.append(worker)
                     worker.start()
+
+    def _real(self, name: str, shift: int) -> str:
+        """The lane that stands for the one that a plan names."""
+        if name not in self.alike:
+            return name
+        return self.alike[(self.alike.index(name) + shift) % len(self.alike)]
+
+    def ticket(self) -> int:
+        """A number for a request: work of the least one goes first in the queues."""
+        return next(self._tickets)
 
     def submit(self, name: str, order: tuple[float, ...], work: Work) -> None:
         """Queue work on a lane's worker."""
@@ -58,21 +86,26 @@ class Lanes:
 
     def hold(self, names: Sequence[str]) -> AbstractContextManager[object]:
         """Use some lanes alone; every stage takes its lanes in one order, so none waits for another in a ring."""
-        if len(names) == 1:
-            return self._rights[names[0]]
-        held = ExitStack()
-        for name in sorted(names):
-            held.enter_context(self._rights[name])
-        return held
+        if len(names) == 1 and not self._shared.shared:
+            return self._rights[names[0]].alone
+        rights = sorted((self._rights[name] for name in names), key=attrgetter("name"))
+        if self._shared.shared:
+            return held(rights, self)
+        locks = ExitStack()
+        for right in rights:
+            locks.enter_context(right.alone)
+        return locks
 
     def close(self) -> None:
         """End the workers when their queues are empty."""
-        for inbox in self._inboxes.values():
+        with self._guard:
+            workers, self._workers = self._workers, []
+            inboxes, self._inboxes = self._inboxes, {}
+        for inbox in inboxes.values():
             inbox.put((float("inf"),), None)
-        for worker in self._workers:
+        for worker in workers:
             worker.join(timeout=5)
-        self._inboxes.clear()
-        self._workers.clear()
+        self._shared.leave(self)
 
 
 def _work(inbox: Inbox) -> None:

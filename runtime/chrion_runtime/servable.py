@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,29 @@ class TensorSpec:
     """None where the model does not even say the rank."""
 
 
+@dataclass(frozen=True)
+class SequenceStep:
+    """A request's place in a sequence of requests that share recurrent state."""
+
+    id: int | str
+    """What the client calls the sequence; 1 and "1" are two."""
+    start: bool = False
+    """Whether it begins, or begins again."""
+    end: bool = False
+    """Whether nothing follows."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number that a model keeps of itself, for the metrics; the label `model` is added there."""
+
+    name: str
+    kind: Literal["gauge", "counter"]
+    help: str
+    labels: Mapping[str, str]
+    value: float
+
+
 class Servable(Protocol):
     """A model that can be run; `run` may be called from many threads at once and blocks until it has the answer."""
 
@@ -39,21 +62,39 @@ class Servable(Protocol):
         """What an answer holds."""
 
     @property
+    def state(self) -> Mapping[str, str]:
+        """The input that each output feeds within a sequence; empty for a model without state."""
+
+    @property
     def concurrency(self) -> int:
         """Requests that may be in `run` at once; further ones wait."""
 
-    @property
-    def deadline(self) -> float | None:
-        """Seconds within which a request should be answered; None where there is no objective."""
-
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        sequence: SequenceStep | None = None,
+    ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
-        Raises chrion_runtime.errors.RunError when the model itself fails on these values.
+        In a sequence the inputs that take state are left out, and state is answered only where `outputs` names it.
+        `sequence` is given only to models with `state`. Raises chrion_runtime.errors.RunError when the model itself
+        fails on these values, and SequenceLost where it has no state of the sequence.
         """
 
     def describe_plan(self) -> dict[str, Any]:
         """The plan in use and why, as JSON data."""
+
+    @property
+    def deadline(self) -> float | None:
+        """Seconds within which an answer is of use, as the objective says; None where it does not."""
+
+    def answered(self, seconds: float) -> None:
+        """Told of each answered request, with the seconds from the request read to the answer written; and of one that
+        was turned away because it would have waited too long, with infinity."""
+
+    def figures(self) -> Sequence[Figure]:
+        """Numbers for the metrics, as they are now."""
 
     def observe(self, observer: StageObserver) -> None:
         """Have `observer` called after each stage."""

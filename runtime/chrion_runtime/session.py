@@ -2,41 +2,26 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import inf, log
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chrion_api import SLO, Frontier, InputSpec, Mode, PlanFile
+from chrion_api import SLO, InputSpec, Mode, Objective, PlanFile, Shape, StateLink
 from chrion_graph.graph import Graph
-from chrion_graph.inputs import sample
 from chrion_graph.load import graphs
 from chrion_graph.types import RECURRENT, TensorType
-from chrion_runtime.devices import Device, open_devices
+from chrion_runtime.carry import Carry, shapes_of
 from chrion_runtime.errors import PlanRefused, RunError
-from chrion_runtime.executor import SLOTS, Executor
-from chrion_runtime.lanes import Lanes
-from chrion_runtime.program import Program
-from chrion_runtime.selection import Selection, select
-from chrion_runtime.servable import Array, StageObserver, TensorSpec
-from chrion_runtime.sessions import SessionStore
+from chrion_runtime.executor import SLOTS
+from chrion_runtime.live import Live, Pilot
+from chrion_runtime.loading import Bucket, Loader, Normalised, nearest
+from chrion_runtime.machine import Machine
+from chrion_runtime.selection import Selection
+from chrion_runtime.sequences import Sequences, SequenceStore, state_links
+from chrion_runtime.servable import Array, Figure, SequenceStep, StageObserver, TensorSpec
+from chrion_runtime.service import Service
 
-
-@dataclass(frozen=True)
-class Normalised:
-    """A normalised model's folder, and the digest of the file that it was made from."""
-
-    folder: Path
-    digest: str
-
-
-@dataclass(frozen=True)
-class _Bucket:
-    frontier: Frontier
-    selection: Selection
-    executor: Executor
+__all__ = ["Normalised", "Session"]
 
 
 class Session:
@@ -54,43 +39,38 @@ class Session:
         slo: SLO | None = None,
         mode: Mode = Mode.AUTO,
         inputs: Sequence[InputSpec] = (),
+        state: Sequence[StateLink] = (),
+        sequences: SequenceStore | None = None,
         any_device: bool = False,
+        live: Live | None = None,
+        machine: Machine | None = None,
     ) -> None:
-        """`inputs` says what to warm with where random numbers or zeros will not do.
+        """`inputs` says what to warm with where random numbers or zeros will not do, and what state starts with.
 
-        Raises PlanRefused where the plan does not fit the model or, unless `any_device`, these devices;
-        DeviceUnavailable; RunError where the model fails on its first run.
+        `state` says which outputs feed which inputs within a sequence, `sequences` how many are kept and for how long.
+        `live` has files watched and the objective kept while the model serves. `machine` is what other models of the
+        process share, where there are some.
+
+        Raises StateRefused where the model has no such state; PlanRefused where the plan does not fit the model, beside
+        other models or, unless `any_device`, these devices; DeviceUnavailable; RunError where the model fails on its
+        first run.
         """
-        if plan_file.model != model.digest:
-            raise PlanRefused(
-                f"the plan was made for model {plan_file.model[:12]}, this is {model.digest[:12]}: plan again"
-            )
         self.name = name
-        self._slo = slo or SLO()
-        self._mode = mode
         graph = Graph.load(model.folder)
         self.inputs = tuple(_spec(name, kind) for name, kind in graph.inputs.items())
         self.outputs = tuple(_spec(name, kind) for name, kind in graph.outputs.items())
         # ONNX Runtime ends the whole process at a recurrent node with nothing to run over.
         self._recurrent = any(node.op_type in RECURRENT for body in graphs(graph.model) for node in body.node)
         self._dtypes = {spec.name: spec.dtype for spec in self.inputs}
-        self._devices = _devices(plan_file, any_device)
-        self._lanes = Lanes()
         self._guard = threading.Lock()
         self.off_profile = 0
-        store = SessionStore()
-        values = {spec.name: spec.value for spec in inputs if spec.value is not None}
-        self._buckets = [self._open(graph, frontier, store, values) for frontier in plan_file.buckets]
-
-    def _open(
-        self, graph: Graph, frontier: Frontier, store: SessionStore, values: Mapping[str, bool | int | float]
-    ) -> _Bucket:
-        if frontier.inputs.keys() != graph.inputs.keys():
-            raise PlanRefused(f"the plan is for inputs {list(frontier.inputs)}, the model has {list(graph.inputs)}")
-        selection = select(frontier, self._slo, self._mode)
-        executor = Executor(Program(graph, selection.plan, self._devices, store), self._lanes)
-        executor.warm(sample(graph, frontier.inputs, values))
-        return _Bucket(frontier, selection, executor)
+        self.state = state_links(state, graph.inputs, graph.outputs)
+        """The input that each output feeds within a sequence."""
+        loader = Loader(model, graph.inputs, inputs, any_device, machine)
+        self._service = Service(name, loader, graph, plan_file, Objective.of(slo or SLO(), mode))
+        kinds = {name: kind for name, kind in graph.inputs.items() if kind is not None}
+        self._sequences = Sequences(self.state, kinds, loader.devices["cpu"], sequences, loader.values)
+        self._pilot = Pilot(name, self._service, live, lambda: self.off_profile) if live is not None else None
 
     @property
     def concurrency(self) -> int:
@@ -99,21 +79,35 @@ class Session:
 
     @property
     def deadline(self) -> float | None:
-        """The objective's latency in seconds; None without one."""
-        return None if self._slo.latency is None else self._slo.latency.seconds
+        """The objective's latency in seconds; None where it has none."""
+        latency = self._service.objective.latency
+        return None if latency is None else latency.seconds
 
     @property
     def selections(self) -> tuple[Selection, ...]:
         """The plan that serves each bucket, and why."""
-        return tuple(bucket.selection for bucket in self._buckets)
+        return tuple(bucket.selection for bucket in self._service.buckets)
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+    @property
+    def sequences(self) -> SequenceStore:
+        """The sequences whose state is kept."""
+        return self._sequences.store
+
+    def run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        sequence: SequenceStep | None = None,
+    ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
-        Raises RunError for inputs that are missing, unknown or of another element type, and where the model fails.
+        Within a `sequence` the inputs that take state are left out, and outputs that hold it are answered where
+        `outputs` names them. Raises RunError for inputs that are missing, unknown or of another element type, and where
+        the model fails; SequenceLost for a sequence that has no state here.
         """
-        if inputs.keys() != self._dtypes.keys():
-            missing, unknown = self._dtypes.keys() - inputs.keys(), inputs.keys() - self._dtypes.keys()
+        names = self._dtypes.keys() - (self._sequences.inputs if sequence else ())
+        if inputs.keys() != names:
+            missing, unknown = names - inputs.keys(), inputs.keys() - names
             raise RunError(
                 f"inputs: missing {sorted(missing)}, unknown {sorted(unknown)}; the model takes {list(self._dtypes)}"
             )
@@ -123,28 +117,44 @@ class Session:
                 raise RunError(f"inputs.{name}: is {array.dtype}, the model takes {self._dtypes[name]}")
             if self._recurrent and not array.size:
                 raise RunError(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
-        answer = self._nearest(feeds).executor.run(feeds)
+        if sequence is None:
+            answer = self._answer(feeds)
+        else:
+            answer = self._sequences.run(sequence, feeds, outputs, self._answer)
         if outputs is None:
             return answer
         if absent := [name for name in outputs if name not in answer]:
             raise RunError(f"outputs: the model has no {absent}; it has {list(answer)}")
         return {name: answer[name] for name in outputs}
 
-    def _nearest(self, feeds: Mapping[str, Array]) -> _Bucket:
-        distances = [_distance(bucket.frontier, feeds) for bucket in self._buckets]
-        nearest = min(range(len(distances)), key=distances.__getitem__)
-        if distances[nearest]:
+    def _answer(self, feeds: Mapping[str, Array], carry: Carry | None = None) -> dict[str, Array]:
+        bucket = self._nearest(shapes_of(feeds, carry))
+        if carry is not None:
+            self._sequences.begin(carry, feeds, bucket.frontier.inputs)
+        return bucket.executor.run(feeds, carry)
+
+    def _nearest(self, shapes: Mapping[str, Shape]) -> Bucket:
+        bucket, distance = nearest(self._service.buckets, shapes)
+        if distance:
             with self._guard:
                 self.off_profile += 1
-        return self._buckets[nearest]
+        return bucket
+
+    def answered(self, seconds: float) -> None:
+        """Told of each answered request, with the seconds from the request read to the answer written; infinity for
+        one that was turned away because it would have waited too long."""
+        if self._pilot is not None:
+            self._pilot.senses.answered(seconds)
 
     def describe_plan(self) -> dict[str, Any]:
-        """The plan in use for each bucket and why, as JSON data."""
+        """The plan in use for each bucket and why, as JSON data; with what is seen and was moved, where it is live."""
+        objective = self._service.objective
         return {
             "model": self.name,
-            "mode": self._mode.resolve(self._slo).value,
-            "slo": self._slo.to_data(),
+            "mode": objective.resolved.value,
+            "slo": objective.slo.to_data(),
             "offProfileRequests": self.off_profile,
+            "sessions": len(self._service.loader.store),
             "buckets": [
                 {
                     "inputs": {name: list(shape) for name, shape in bucket.frontier.inputs.items()},
@@ -153,45 +163,27 @@ class Session:
                     "plan": bucket.selection.plan.to_data(),
                     "frontier": [plan.name for plan in bucket.frontier.plans],
                 }
-                for bucket in self._buckets
+                for bucket in self._service.buckets
             ],
+            **(self._pilot.describe() if self._pilot is not None else {}),
         }
+
+    def figures(self) -> list[Figure]:
+        """Numbers for the metrics, as they are now."""
+        found = self._service.figures()
+        if self.state:
+            found += self.sequences.figures()
+        return found if self._pilot is None else [*found, *self._pilot.figures()]
 
     def observe(self, observer: StageObserver) -> None:
         """Have `observer` called after each stage."""
-        for bucket in self._buckets:
-            bucket.executor.observe(observer)
+        self._service.observe(observer)
 
     def close(self) -> None:
         """Release threads and sessions; `run` must not be called afterwards."""
-        self._lanes.close()
-        self._buckets.clear()
-
-
-def _devices(plan_file: PlanFile, any_device: bool) -> dict[str, Device]:
-    devices = open_devices(tuple(plan_file.devices))
-    for name, key in plan_file.devices.items():
-        here = devices[name].key
-        if here != key and not any_device:
-            changed = [
-                f"{field} {getattr(key, field)!r} is {getattr(here, field)!r} here"
-                for field in type(key).model_fields
-                if getattr(key, field) != getattr(here, field)
-            ]
-            raise PlanRefused(
-                f"the plan was measured on another {name}: {', '.join(changed)}; plan again, or say --any-device"
-            )
-    return devices
-
-
-def _distance(frontier: Frontier, feeds: Mapping[str, Array]) -> float:
-    """How far a request's shapes are from a bucket's: the sum over axes of the logarithm of their ratio."""
-    total = 0.0
-    for name, shape in frontier.inputs.items():
-        if feeds[name].ndim != len(shape):
-            return inf
-        total += sum(abs(log((one + 1) / (other + 1))) for one, other in zip(feeds[name].shape, shape, strict=True))
-    return total
+        if self._pilot is not None:
+            self._pilot.close()
+        self._service.close()
 
 
 def _spec(name: str, kind: TensorType | None) -> TensorSpec:

@@ -18,7 +18,9 @@ class SessionStore:
     A sub-model's file is named by its content, so isomorphic stages with the same weights are one key.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spin: bool = True) -> None:
+        """`spin` False lets no session's idle threads wait actively: not where others of the process need the cores."""
+        self._spin = spin
         self._lock = threading.Lock()
         self._sessions: weakref.WeakValueDictionary[tuple[object, ...], ort.InferenceSession] = (
             weakref.WeakValueDictionary()
@@ -28,6 +30,7 @@ class SessionStore:
         self, path: Path, device: Device, lanes: tuple[str, ...], optimization: Optimization, spin: bool
     ) -> ort.InferenceSession:
         """The session of a sub-model's file; built where there is none. Raises PlanRefused where it cannot be."""
+        spin = spin and self._spin
         key = (path, device.scope(lanes[0]), len(lanes), optimization, spin)
         with self._lock:
             session = self._sessions.get(key)

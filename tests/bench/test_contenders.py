@@ -8,7 +8,7 @@ import pytest
 from chrion_bench.contenders import OpenVinoContender, OpenVinoFailed, baselines
 from chrion_bench.families import find
 from chrion_bench.inputs import random_inputs
-from chrion_planner.equality import difference
+from chrion_graph.equality import difference
 
 CASE = find("lstm-bidirectional-l2-h16-s8-b2")
 

@@ -105,7 +105,7 @@ def test_is_stopped_when_it_runs(bad_models: dict[str, Path], tmp_path: Path, na
     graph = Graph.load(tmp_path)
     specs = [InputSpec(name=given, shape=shape) for given in graph.inputs if shape is not None]
     (shapes,) = buckets(graph, specs)
-    error = the_error(lambda: observe(graph, sample(graph, shapes, {}), limits))
+    error = the_error(lambda: observe(graph, sample(graph.inputs, shapes, {}), limits))
     assert isinstance(error, ModelError)
     assert re.search(words, str(error))
 

@@ -58,7 +58,7 @@ def test_what_does_not_fit_is_named(graph: Graph, given: dict[str, Any], words: 
 
 def test_values_fill_every_kind_of_input(graph: Graph) -> None:
     (shapes,) = buckets(graph, specs(x=[(2, 8)], words=[(3,)]))
-    feeds = sample(graph, shapes, {"n": 7, "flags": True})
+    feeds = sample(graph.inputs, shapes, {"n": 7, "flags": True})
     assert {name: array.dtype for name, array in feeds.items()} == {
         "x": np.float32,
         "n": np.int64,
@@ -68,8 +68,8 @@ def test_values_fill_every_kind_of_input(graph: Graph) -> None:
     assert feeds["n"] == 7
     assert feeds["flags"].all()
     assert feeds["x"].std() > 0.1
-    np.testing.assert_array_equal(feeds["x"], sample(graph, shapes, {})["x"])
-    assert (feeds["x"] != sample(graph, shapes, {}, seed=1)["x"]).any()
+    np.testing.assert_array_equal(feeds["x"], sample(graph.inputs, shapes, {})["x"])
+    assert (feeds["x"] != sample(graph.inputs, shapes, {}, seed=1)["x"]).any()
     assert observe(graph, feeds) == {**shapes, "y": (2, 8), "m": (), "f": (2,), "w": (3,)}
 
 

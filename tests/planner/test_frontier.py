@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chrion_api import GpuBytes, Plan, Stage
-from chrion_planner.equality import difference
+from chrion_graph.equality import difference
 from chrion_planner.frontier import pareto
 from chrion_planner.measuring import faster, latency
 

@@ -2,18 +2,22 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
 
 from chrion_api import SLO, GpuBytes, Mode, Quantity
 from chrion_graph.limits import Limits
+from chrion_graph.worker import Worker
 from chrion_planner.measuring import SessionContender, contest
+from chrion_planner.measuring.contender import prepare, turn
 from chrion_planner.partition import Budget
 from chrion_planner.planner import Settings, make_profile, measured_plans, predicted_plans
 from chrion_runtime.selection import select
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"
+WIDE = "gru-forward-l2-h256-s32-b8"
 LIMITS = Limits(seconds=60)
 
 
@@ -56,6 +60,23 @@ def test_no_round_begins_after_the_deadline(prepared_case):
         [SessionContender("late", prepared.model, prepared.buckets[0].feeds)], rounds=50, deadline=time.monotonic()
     )
     assert len(result.rounds) == 1
+
+
+def cpu_seconds_of_an_idle_moment():
+    began = time.process_time()
+    time.sleep(0.05)
+    return time.process_time() - began
+
+
+def test_a_contender_idles_once_its_turn_is_over(prepared_case):
+    """Else its spinning threads would take the next contender's cores."""
+    prepared = prepared_case(WIDE)
+    with Worker(LIMITS.memory) as worker:
+        call = partial(worker.call, seconds=LIMITS.seconds, what="test")
+        call(prepare, SessionContender("spins", prepared.model, prepared.buckets[0].feeds, threads=2))
+        call(cpu_seconds_of_an_idle_moment)  # which imports this module: long enough for any thread to end spinning
+        call(turn, 0.02, 3)
+        assert call(cpu_seconds_of_an_idle_moment) < 0.01
 
 
 @pytest.fixture(scope="module")

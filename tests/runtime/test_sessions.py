@@ -9,6 +9,7 @@ import pytest
 from chrion_api import Optimization
 from chrion_bench.families import find
 from chrion_graph.graph import Graph
+from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.program import Program
@@ -29,12 +30,12 @@ def devices() -> dict[str, Device]:
 
 def test_isomorphic_stages_share_a_session(graph: Graph, devices: dict[str, Device]) -> None:
     store = SessionStore()
-    program = Program(graph, plan_of(graph, each_node(graph)), devices, store)
+    program = Program(draw(graph, plan_of(graph, each_node(graph))), devices, store)
     sessions = {id(stage.session) for stage in program.stages}
     assert len(program.stages) == len(graph.nodes) == 122
     assert len(sessions) == len(store) < 30
     # A second plan over the same parts builds none.
-    again = Program(graph, plan_of(graph, each_node(graph, (("cpu/1",), ("cpu/0",)))), devices, store)
+    again = Program(draw(graph, plan_of(graph, each_node(graph, (("cpu/1",), ("cpu/0",))))), devices, store)
     assert {id(stage.session) for stage in again.stages} == sessions
     del program, again
     gc.collect()

@@ -18,6 +18,7 @@ from chrion_graph.limits import Limits
 from chrion_graph.normalise import _normalise
 from chrion_graph.ort import session_options
 from chrion_graph.rewrite import replay
+from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
@@ -120,7 +121,7 @@ def running(graph: Graph, plan: Plan, devices: Mapping[str, Device] | None = Non
     """An executor of the plan, over two CPU lanes unless other devices are given."""
     lanes = Lanes()
     try:
-        yield Executor(Program(graph, plan, devices or open_devices([], 2), SessionStore()), lanes)
+        yield Executor(Program(draw(graph, plan), devices or open_devices([], 2), SessionStore()), lanes)
     finally:
         lanes.close()
 

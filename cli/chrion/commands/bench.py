@@ -13,7 +13,6 @@ from rich.table import Table
 from chrion import cache
 from chrion.errors import UsageError
 from chrion.explain import format as write
-from chrion.face import read
 from chrion.options import (
     GpuMemoryOption,
     LatencyOption,
@@ -25,9 +24,10 @@ from chrion.options import (
     parse_seconds,
 )
 from chrion.progress import Display
-from chrion_api import Mode, PlanFile
+from chrion_api import Mode
 from chrion_graph.limits import Limits
 from chrion_planner.comparison import Comparison, compare
+from chrion_runtime.documents import read_plan_file
 
 NAME = "bench"
 
@@ -49,7 +49,7 @@ def command(
     all. `gain` is the default session's time over the contender's, as the median over rounds. The exit code is 1
     where the plan could not be run.
     """
-    plan_file = PlanFile.from_json(read(plan), str(plan))
+    plan_file = read_plan_file(plan)
     normalised = cache.normalised(model, Limits())
     if plan_file.model != normalised.digest:
         raise UsageError(

@@ -7,10 +7,10 @@ import typer
 from rich.console import Console
 
 from chrion import explain
-from chrion.face import read
 from chrion.options import GpuMemoryOption, LatencyOption, ModeOption, parse_objective
-from chrion_api import Mode, PlanFile
+from chrion_api import Mode
 from chrion_graph.files import write_aside
+from chrion_runtime.documents import read_plan_file
 
 NAME = "explain"
 
@@ -27,7 +27,7 @@ def command(
     mode: ModeOption = Mode.AUTO,
 ) -> None:
     """Show the stages, the schedule and the frontier of a plan file."""
-    plan_file = PlanFile.from_json(read(plan), str(plan))
+    plan_file = read_plan_file(plan)
     explain.show(plan_file, Console(), slo=parse_objective(latency, gpu_memory), mode=mode)
     if html is not None:
         write_aside(html, explain.html(plan_file, plan.name))

@@ -1,26 +1,48 @@
-"""`chrion run`: plan a ChrionModel on this machine, or take the plan from the cache, and serve it."""
+"""`chrion run`: plan ChrionModels on this machine, or take the plans from the cache, and serve them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chrion import planning
-from chrion.commands.serving import serve_session
+from chrion.commands.serving import open_all, serve_sessions
 from chrion.errors import UsageError
 from chrion.face import Session, read
-from chrion.options import HostOption, MetricsPortOption, PortOption, check_output, parse_devices
+from chrion.options import (
+    HostOption,
+    MaxSequencesOption,
+    MetricsPortOption,
+    PortOption,
+    SequenceIdleOption,
+    SloOption,
+    check_output,
+    parse_devices,
+    parse_seconds,
+)
 from chrion.planning import Job
 from chrion.progress import Display
-from chrion_api import ChrionModel
+from chrion.several import about
+from chrion_api import ChrionModel, ChrionModelSpec, Objective, PlanFile
 from chrion_graph.files import write_aside
 from chrion_graph.load import digest
+from chrion_runtime.documents import read_objective
+from chrion_runtime.live import Live
+from chrion_runtime.machine import Machine
+from chrion_runtime.sequences import SequenceStore
+from chrion_runtime.sequences.store import MAX_SEQUENCES
 
 NAME = "run"
 
 
 def command(
-    file: Annotated[Path, typer.Option("--file", "-f", metavar="CHRIONMODEL.yaml", help="The ChrionModel to run.")],
+    files: Annotated[
+        list[Path],
+        typer.Option("--file", "-f", metavar="CHRIONMODEL.yaml", help="The ChrionModels to run."),
+    ],
     model: Annotated[
         Path | None,
         typer.Option("--model", metavar="PATH", help="The ONNX file, where spec.model.uri is out of reach from here."),
@@ -32,40 +54,103 @@ def command(
         str,
         typer.Option("--devices", metavar="cpu,cuda:0", help="Devices to use. Default: as spec.devices says."),
     ] = "",
+    slo: SloOption = None,
+    max_sequences: MaxSequencesOption = MAX_SEQUENCES,
+    sequence_idle: SequenceIdleOption = "5m",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
     ] = None,
     replan: Annotated[bool, typer.Option("--replan", help="Plan anew, even where the cache holds a plan.")] = False,
 ) -> None:
-    """Plan a model on this machine and serve it over HTTP: the whole of Chrion without a cluster."""
+    """Plan models on this machine and serve them over HTTP: the whole of Chrion without a cluster.
+
+    The objective, in the ChrionModel or behind --slo, is watched: a change there is taken over while the model serves.
+    """
     if output is not None:
         check_output(output)
+    for option, given in (("--model", model), ("--output", output), ("--slo", slo)):
+        if given is not None and len(files) > 1:
+            raise UsageError(f"{option}: {given} is for one ChrionModel, and {len(files)} are given with -f")
+    lives = [Live.of(objective=slo or file) for file in files]  # before they are read
+    chosen = [_choose(file, model, slo) for file in files]
+    _check_names(chosen)
+    machine = Machine() if len(chosen) > 1 else None
+    idle = parse_seconds("--sequence-idle", sequence_idle)
+    with Display() as display:
+        plans = [_plan(one, devices, replan, display) for one in chosen]
+        if output is not None:
+            write_aside(output, plans[0].to_json())
+        sessions = open_all(
+            [
+                (
+                    one.file,
+                    partial(
+                        Session,
+                        one.path,
+                        plan_file,
+                        slo=one.objective.slo,
+                        mode=one.objective.mode,
+                        inputs=one.spec.inputs,
+                        state=one.spec.state,
+                        sequences=SequenceStore(max_sequences, idle),
+                        name=one.name,
+                        live=live,
+                        machine=machine,
+                    ),
+                )
+                for one, plan_file, live in zip(chosen, plans, lives, strict=True)
+            ]
+        )
+        for one, session in zip(chosen, sessions, strict=True):
+            for selection in session.selections:
+                if not selection.meets_slo:
+                    display.warn(f"{slo or one.file}: spec.slo: {selection.reason}")
+    serve_sessions(sessions, host, port, metrics_port)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A ChrionModel to run, and its file and model."""
+
+    file: Path
+    name: str
+    spec: ChrionModelSpec
+    path: Path
+    objective: Objective
+
+
+def _choose(file: Path, model: Path | None, slo: Path | None) -> _Chosen:
     chrion_model = ChrionModel.from_yaml(read(file), str(file))
     spec = chrion_model.spec
     path = model or local_path(chrion_model, file)
     if spec.model.sha256 is not None and (found := digest(path)) != spec.model.sha256:
         raise UsageError(f"{file}: spec.model.sha256: {path} has {found}, not {spec.model.sha256}")
-    with Display() as display:
+    objective = Objective.of(spec.slo, spec.mode) if slo is None else read_objective(slo)
+    return _Chosen(file, chrion_model.metadata.name, spec, path, objective)
+
+
+def _check_names(chosen: Sequence[_Chosen]) -> None:
+    known: dict[str, Path] = {}
+    for one in chosen:
+        if one.name in known:
+            raise UsageError(f'{one.file}: metadata.name: "{one.name}" is the name of {known[one.name]} too')
+        known[one.name] = one.file
+
+
+def _plan(one: _Chosen, devices: str, anew: bool, display: Display) -> PlanFile:
+    with about(one.file):
         job = Job(
-            model=path,
-            inputs=spec.inputs,
-            devices=parse_devices(devices) or (() if spec.devices.gpu_resource else ("cpu",)),
-            cpu_lanes=spec.devices.cpu_lanes,
-            timeout_seconds=spec.planner.timeout.seconds,
+            model=one.path,
+            inputs=one.spec.inputs,
+            devices=parse_devices(devices) or (() if one.spec.devices.gpu_resource else ("cpu",)),
+            cpu_lanes=one.spec.devices.cpu_lanes,
+            timeout_seconds=one.spec.planner.timeout.seconds,
             progress=display.progress,
             warn=display.warn,
         )
-        plan_file, cached = planning.cached_plan(job, anew=replan)
-        if output is not None:
-            write_aside(output, plan_file.to_json())
-        display.say(f"{chrion_model.metadata.name}: {'planned before' if cached else 'planned'}: {path}")
-        session = Session(
-            path, plan_file, slo=spec.slo, mode=spec.mode, inputs=spec.inputs, name=chrion_model.metadata.name
-        )
-        for selection in session.selections:
-            if not selection.meets_slo:
-                display.warn(f"spec.slo: {selection.reason}")
-    serve_session(session, host, port, metrics_port)
+        plan_file, cached = planning.cached_plan(job, anew=anew)
+    display.say(f"{one.name}: {'planned before' if cached else 'planned'}: {one.path}")
+    return plan_file
 
 
 def local_path(chrion_model: ChrionModel, file: Path) -> Path:

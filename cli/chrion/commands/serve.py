@@ -1,51 +1,107 @@
-"""`chrion serve`: serve a model by plans that were made before."""
+"""`chrion serve`: serve models by plans that were made before."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chrion.commands.serving import serve_session
+from chrion.commands.serving import load_entry, open_all, serve_sessions
+from chrion.errors import UsageError
 from chrion.face import Session
 from chrion.options import (
     AnyDeviceOption,
     GpuMemoryOption,
     HostOption,
     LatencyOption,
+    MaxSequencesOption,
     MetricsPortOption,
-    ModelArgument,
     ModeOption,
     PortOption,
+    RepositoryOption,
+    SequenceIdleOption,
+    SloOption,
+    StateOption,
     ValueOption,
     parse_inputs,
-    parse_objective,
+    parse_seconds,
+    parse_state,
+    read_slo,
 )
+from chrion.several import by_model, pair
 from chrion_api import Mode
+from chrion_runtime.live import Live
+from chrion_runtime.machine import Machine
+from chrion_runtime.sequences import SequenceStore
+from chrion_runtime.sequences.store import MAX_SEQUENCES
+from chrion_runtime.server import Entry
 
 NAME = "serve"
 
 
 def command(
-    model: ModelArgument,
-    plan: Annotated[Path, typer.Option("--plan", metavar="PLAN.json", help="The plans, from `chrion plan`.")],
+    models: Annotated[
+        list[Path] | None, typer.Argument(metavar="MODEL...", help="The ONNX files.", show_default=False)
+    ] = None,
+    plan: Annotated[
+        list[Path] | None,
+        typer.Option("--plan", metavar="PLAN.json", help="The plans, from `chrion plan`: one a model, in their order."),
+    ] = None,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
     metrics_port: MetricsPortOption = 8002,
-    name: Annotated[str | None, typer.Option("--name", help="The model's name; by default the file's.")] = None,
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="The models' names, in their order; by default the files'.")
+    ] = None,
     value: ValueOption = None,
+    state: StateOption = None,
+    max_sequences: MaxSequencesOption = MAX_SEQUENCES,
+    sequence_idle: SequenceIdleOption = "5m",
     latency: LatencyOption = None,
     gpu_memory: GpuMemoryOption = None,
     mode: ModeOption = Mode.AUTO,
+    slo: SloOption = None,
+    repository: RepositoryOption = None,
     any_device: AnyDeviceOption = False,
 ) -> None:
-    """Serve a model over the Open Inference Protocol, by the plan that the objective selects."""
-    session = Session(
-        model,
-        plan,
-        slo=parse_objective(latency, gpu_memory),
-        mode=mode,
-        inputs=parse_inputs(None, value),
-        name=name,
-        any_device=any_device,
+    """Serve models over the Open Inference Protocol, each by the plan that the objective selects.
+
+    Several models share the lanes; the objective is each one's own. The plans and the file behind --slo are watched:
+    what changes there is taken over while the models serve.
+    """
+    if not models and repository is None:
+        raise UsageError("name a model with its --plan, or a --repository to load models from")
+    wanted = pair(models or (), plan or (), name or ())
+    names = [one.name for one in wanted]
+    values, states = by_model("--value", value, names), by_model("--state", state, names)
+    machine = Machine() if repository is not None or len(wanted) > 1 else None
+    idle = parse_seconds("--sequence-idle", sequence_idle)
+    lives = [Live.of(one.plan, slo) for one in wanted]  # before they are read
+    objective = read_slo(slo, latency, gpu_memory, mode)
+    sessions = open_all(
+        [
+            (
+                one.model,
+                partial(
+                    Session,
+                    one.model,
+                    one.plan,
+                    slo=objective.slo,
+                    mode=objective.mode,
+                    inputs=parse_inputs(None, values[one.name]),
+                    state=parse_state(states[one.name]),
+                    sequences=SequenceStore(max_sequences, idle),
+                    name=one.name,
+                    any_device=any_device,
+                    live=live,
+                    machine=machine,
+                ),
+            )
+            for one, live in zip(wanted, lives, strict=True)
+        ]
     )
-    serve_session(session, host, port, metrics_port)
+
+    def load(entry: Entry) -> Session:
+        return load_entry(entry, machine or Machine(), SequenceStore(max_sequences, idle), any_device)
+
+    serve_sessions(sessions, host, port, metrics_port, repository, load)

@@ -1,24 +1,101 @@
-"""Serve a session over HTTP: what `chrion run` and `chrion serve` share."""
+"""Serve sessions over HTTP: what `chrion run` and `chrion serve` share."""
 
 import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
 import typer
 
-from chrion_runtime.server import Listening, ServerOptions, serve
-from chrion_runtime.session import Session
+from chrion.face import Session, read
+from chrion.several import about
+from chrion_api import ChrionModel
+from chrion_graph.load import digest
+from chrion_runtime.errors import PlanRefused
+from chrion_runtime.live import Live
+from chrion_runtime.machine import Machine
+from chrion_runtime.sequences import SequenceStore
+from chrion_runtime.server import Entry, Listening, Repository, RepositoryFolder, ServerOptions, serve
+
+Open = Callable[[], Session]
 
 
-def serve_session(session: Session, host: str, port: int, metrics_port: int) -> None:
-    """Serve until SIGTERM or SIGINT. Raises CannotListen."""
+def open_all(opens: Sequence[tuple[Path, Open]]) -> list[Session]:
+    """Sessions, each with the file that an error of it names; where one cannot be opened, none is."""
+    with ExitStack() as stack:
+        sessions = []
+        for file, make in opens:
+            with about(file):
+                sessions.append(make())
+            stack.callback(sessions[-1].close)
+        stack.pop_all()
+    return sessions
+
+
+def serve_sessions(
+    sessions: Sequence[Session],
+    host: str,
+    port: int,
+    metrics_port: int,
+    repository: Path | None = None,
+    load: Callable[[Entry], Session] | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; with a `repository`, whatever clients have `load` load from it too.
+
+    Raises CannotListen, RuntimeFailure.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for selection in session.selections:
-        typer.echo(f"{session.name}: plan {selection.plan.name}: {selection.reason}")
+    folder = None if repository is None else RepositoryFolder(repository)
+    for session in sessions:
+        for selection in session.selections:
+            typer.echo(f"{session.name}: plan {selection.plan.name}: {selection.reason}")
 
     def ready(where: Listening) -> None:
-        typer.echo(f"{session.name}: serving on {where.url}/v2/models/{session.name}")
+        for session in sessions:
+            typer.echo(f"{session.name}: serving on {where.url}/v2/models/{session.name}")
+        if folder is not None:
+            typer.echo(f"{folder.root}: models are loaded through {where.url}/v2/repository")
         if where.metrics_url:
-            typer.echo(f"{session.name}: metrics on {where.metrics_url}")
+            typer.echo(f"metrics on {where.metrics_url}")
 
-    serve(
-        [session], ServerOptions(host=host, port=port, metrics_port=None if metrics_port < 0 else metrics_port), ready
+    options = ServerOptions(host=host, port=port, metrics_port=None if metrics_port < 0 else metrics_port)
+    if folder is None or load is None:
+        serve(sessions, options, ready)
+    else:
+        serve(sessions, options, ready, lambda front: Repository(front, folder, load))
+
+
+def load_entry(entry: Entry, machine: Machine, sequences: SequenceStore, any_device: bool) -> Session:
+    """A session of a repository's model, by its ChrionModel where it has one. Raises ChrionError."""
+    if entry.chrionmodel is None:
+        return Session(
+            entry.model,
+            entry.plan,
+            name=entry.name,
+            sequences=sequences,
+            any_device=any_device,
+            live=Live(),
+            machine=machine,
+        )
+    chrion_model = ChrionModel.from_yaml(read(entry.chrionmodel), entry.chrionmodel.name)
+    spec = chrion_model.spec
+    if chrion_model.metadata.name != entry.name:
+        raise PlanRefused(
+            f'{entry.chrionmodel.name}: metadata.name: "{chrion_model.metadata.name}" is not the folder\'s name'
+        )
+    wanted = spec.model.sha256
+    if wanted is not None and (found := digest(entry.model)) != wanted:
+        raise PlanRefused(f"{entry.chrionmodel.name}: spec.model.sha256: the model has {found}, not {wanted}")
+    return Session(
+        entry.model,
+        entry.plan,
+        slo=spec.slo,
+        mode=spec.mode,
+        inputs=spec.inputs,
+        state=spec.state,
+        name=entry.name,
+        sequences=sequences,
+        any_device=any_device,
+        live=Live(),
+        machine=machine,
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from chrion_api import GpuBytes, Plan
 from chrion_graph.graph import Graph
+from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import open_devices
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
@@ -20,6 +21,9 @@ from chrion_runtime.program import Program
 from chrion_runtime.sessions import SessionStore
 
 Arrays = dict[str, NDArray[Any]]
+
+_SLICE, _SETTLED, _MOST_SETTLING = 0.02, 0.1, 0.5
+"""A process has settled when it works for less than this part of a slice, in seconds; some never do."""
 
 
 class Runner(Protocol):
@@ -75,7 +79,7 @@ class _PlanRunner:
     def __init__(self, contender: PlanContender) -> None:
         wanted = [name for name in contender.devices if name in contender.plan.devices]
         self._devices = open_devices(wanted, contender.cpu_lanes)
-        program = Program(Graph.load(contender.folder), contender.plan, self._devices, SessionStore())
+        program = Program(draw(Graph.load(contender.folder), contender.plan), self._devices, SessionStore())
         self._executor = Executor(program, Lanes())
         self._feeds = dict(contender.feeds)
         self._executor.warm(self._feeds)
@@ -173,6 +177,7 @@ def prepare(contender: Contender) -> Loaded:
     sys.setswitchinterval(50e-6)  # as the server has it: lanes must not wait for each other's interpreter lock
     _runner = contender.load()
     outputs = _runner.run()
+    _settle()
     return Loaded(outputs, _runner.used(), _runner.sessions if isinstance(_runner, _PlanRunner) else ())
 
 
@@ -191,4 +196,15 @@ def turn(seconds: float, least: int) -> Turn:
         began = time.perf_counter()
         _runner.run()
         times.append(time.perf_counter() - began)
+    _settle()
     return Turn(times, [median(stage) for stage in stages])
+
+
+def _settle() -> None:
+    """Wait until this process idles: threads may spin on for 60 ms, and none of that may fall into the next turn."""
+    until = time.perf_counter() + _MOST_SETTLING
+    busy = _SETTLED
+    while busy >= _SETTLED * _SLICE and time.perf_counter() < until:
+        began = time.process_time()
+        time.sleep(_SLICE)
+        busy = time.process_time() - began

@@ -15,8 +15,6 @@ from chrion_graph.worker import Worker
 from chrion_planner.measuring.contender import Arrays, Contender, prepare, turn
 
 _LEAST_RUNS = 3
-_SETTLE_SECONDS = 0.01
-"""Idle threads of the contender before spin for a while; none of that may fall into the next one's turn."""
 
 
 @dataclass
@@ -71,7 +69,6 @@ def contest(
 
 
 def _turn(worker: Worker, result: Result, seconds: float, limits: Limits) -> None:
-    time.sleep(_SETTLE_SECONDS)
     try:
         took = worker.call(turn, seconds, _LEAST_RUNS, seconds=limits.seconds, what=result.name)
     except ChrionError as error:

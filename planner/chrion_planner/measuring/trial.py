@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from chrion_api import Candidate, Plan
-from chrion_planner.equality import difference
+from chrion_graph.equality import difference
 from chrion_planner.measuring.contender import Arrays
 from chrion_planner.measuring.contest import Result
 from chrion_planner.measuring.statistics import faster, latency

@@ -45,6 +45,9 @@ COLD = 0.001
 ANYWHERE = 0.05
 """The part of changes that begin anywhere and not at the critical chain."""
 
+FOLLOWING, ALIKE = 0.3, 0.1
+"""The parts of moves that take with a task some that follow it on its lane, and those that cost the same everywhere."""
+
 NEAR = 1e-7
 """A makespan this near to the lower bound, as a part of it, ends the search."""
 
@@ -110,6 +113,11 @@ class _Search:
             number_of = problem.kin_of(task)
             if number_of is not None:
                 self.kin.setdefault(number_of, []).append(task)
+        like: dict[object, list[int]] = {}
+        for task in range(len(problem.tasks)):
+            if problem.kin_of(task) is None:
+                like.setdefault(tuple(times[task] for times in problem.times.values()), []).append(task)
+        self.alike = {task: group for group in like.values() for task in group}
         self.hot = HOT[seed // 2 % len(HOT)]
         self.choose = random.Random(seed)  # noqa: S311 - not a secret
 
@@ -192,8 +200,12 @@ class _Search:
         choose, times = self.choose, self.times
         kin = self.problem.kin_of(task)
         tasks = [task] if kin is None else self.kin[kin]
-        if kin is None and choose.random() < 0.3:
-            tasks = self._run(task)
+        if kin is None:
+            draw = choose.random()
+            if draw < ALIKE:
+                tasks = self._alike(task)
+            elif draw < ALIKE + FOLLOWING:
+                tasks = self._run(task)
         place = times.able[task][int(choose.random() * len(times.able[task]))]
         if place == self.placed[task]:
             return [], place
@@ -213,6 +225,15 @@ class _Search:
         if len(tasks) != 1:
             return (self.order, tasks, place) if tasks else None
         return self._reordered(task), tasks, place
+
+    def _alike(self, task: int) -> list[int]:
+        """The task and those like it, as the cells of one layer are, from it on or up to it or all of them."""
+        group = self.alike[task]
+        at = group.index(task)
+        draw = self.choose.random()
+        low = at if draw < 1 / 3 else 0
+        high = at + 1 if 1 / 3 <= draw < 2 / 3 else len(group)
+        return [task, *(other for other in group[low:high] if other != task)]
 
     def _run(self, task: int) -> list[int]:
         """The task and some of those that its lane runs after it, as far as each one waits for the one before."""

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from chrion_api import Plan, Stage, Transfer
 from chrion_graph.graph import Graph
 from chrion_planner.stopwatch import median_seconds
+from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import Device
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
@@ -87,7 +88,7 @@ def _run_seconds(graph: Graph, lanes: list[str], devices: Mapping[str, Device]) 
     )
     plan = Plan(name="chain", graph=graph.digest, stages=stages, predicted_seconds=0)
     pool = Lanes()
-    executor = Executor(Program(graph, plan, devices, SessionStore()), pool, slots=1)
+    executor = Executor(Program(draw(graph, plan), devices, SessionStore()), pool, slots=1)
     feeds = {
         "x": np.ones([axis.dim_value for axis in graph.model.graph.input[0].type.tensor_type.shape.dim], np.float32)
     }

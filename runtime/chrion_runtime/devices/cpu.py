@@ -39,8 +39,9 @@ class Cpu(Device):
     def put(self, array: Array) -> Array:
         return array
 
-    def get(self, value: Array) -> Array:
-        return value
+    def get(self, value: Array | ort.OrtValue) -> Array:
+        array: Array = value if isinstance(value, np.ndarray) else value.numpy()
+        return array
 
     def run(
         self, session: ort.InferenceSession, names: Sequence[str], values: Sequence[Array], outputs: Sequence[str]

@@ -48,6 +48,13 @@ class Cuda(Device):
             driver=str(version.value),
         )
 
+    @cached_property
+    def total_bytes(self) -> int | None:
+        driver, device, found = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.c_size_t()
+        driver.cuDeviceGet(ctypes.byref(device), self._index)
+        # 0 is success: what cannot be told bounds nothing.
+        return None if driver.cuDeviceTotalMem_v2(ctypes.byref(found), device) else found.value
+
     def session(self, path: Path, lanes: int, optimization: Optimization, spin: bool) -> ort.InferenceSession:
         found = options(lanes, optimization, spin)
         # A node that CUDA does not take must be an error here, not a hidden copy to the CPU.

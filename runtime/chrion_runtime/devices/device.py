@@ -45,6 +45,11 @@ class Device(ABC):
         """Device memory that a process takes before it loads anything."""
         return 0
 
+    @cached_property
+    def total_bytes(self) -> int | None:
+        """Device memory in all; None where it cannot be told, and for the host's."""
+        return None
+
     @abstractmethod
     def session(self, path: Path, lanes: int, optimization: Optimization, spin: bool) -> ort.InferenceSession:
         """A session of a sub-model's file over `lanes` lanes; `spin` lets its idle threads wait actively.
@@ -63,7 +68,7 @@ class Device(ABC):
 
     @abstractmethod
     def get(self, value: Value) -> Array:
-        """A host array of a value in this device's memory."""
+        """A host array of a value in this device's memory, or of an OrtValue there."""
 
     @abstractmethod
     def run(

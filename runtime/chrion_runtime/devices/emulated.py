@@ -50,8 +50,8 @@ class Emulated(Device):
         _count(self._activations, found, found.nbytes)
         return found
 
-    def get(self, value: Array) -> Array:
-        return np.array(value, order="C")
+    def get(self, value: Array | ort.OrtValue) -> Array:
+        return np.array(value if isinstance(value, np.ndarray) else value.numpy(), order="C")
 
     def run(
         self, session: ort.InferenceSession, names: Sequence[str], values: Sequence[Array], outputs: Sequence[str]

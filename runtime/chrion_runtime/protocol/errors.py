@@ -5,11 +5,13 @@ RuntimeFailure
     ├── BadRequest              400  the request is not well formed or does not fit the model
     ├── NotFound                404  no such model or version
     ├── TooSlow                 408  the body did not come in time
+    ├── SequenceLost            409  a request of a sequence whose state is not here
     ├── TooLarge                413  the body is over the limit
     ├── UnsupportedEncoding     415  a Content-Encoding that is neither gzip nor deflate
     ├── AnswerFailed            500  the model's answer has no form in the protocol
     └── Unavailable             503  not now
         ├── QueueFull                too many requests wait already
+        ├── SequencesFull            every sequence that may be kept is in use
         ├── TooLate                  the answer would come after the request's deadline
         ├── TooMuch                  requests in flight hold as many bytes as they may
         ├── CodecLost                the process that reads and writes large JSON ended
@@ -38,6 +40,12 @@ class NotFound(ProtocolError):
     """A model or version that is not served here."""
 
     status = 404
+
+
+class SequenceLost(ProtocolError):
+    """A request of a sequence whose state is not here: never begun, ended, given up, or at another replica."""
+
+    status = 409
 
 
 class TooLarge(ProtocolError):
@@ -109,6 +117,10 @@ class CodecLost(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the process that reads and writes large JSON ended: try again, or send binary tensors")
+
+
+class SequencesFull(QueueFull):
+    """Every sequence that may be kept has a request under way."""
 
 
 class ShuttingDown(Unavailable):

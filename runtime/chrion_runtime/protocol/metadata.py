@@ -12,7 +12,7 @@ MODEL_VERSION = "1"
 
 PLATFORM = "chrion_onnx"
 
-EXTENSIONS = ("binary_tensor_data",)
+EXTENSIONS = ("binary_tensor_data", "sequence")
 
 
 def server_metadata() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Reading an inference request: JSON, and the binary tensors behind it."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,9 @@ from chrion_runtime.protocol.datatypes import DTYPES
 from chrion_runtime.protocol.errors import BadRequest
 from chrion_runtime.protocol.inflate import Buffer
 from chrion_runtime.protocol.json_tensor import read_json
+from chrion_runtime.protocol.sequence import read_sequence
 from chrion_runtime.protocol.signature import MAX_RANK, MAX_SIZE, Signature
-from chrion_runtime.servable import Array
+from chrion_runtime.servable import Array, SequenceStep
 
 _UNSUPPORTED = {
     "classification": "classification is",
@@ -41,6 +43,8 @@ class InferRequest:
     """In the order to answer in."""
     timeout: float | None = None
     """Seconds that the client waits, by its parameter `timeout`; None where it does not say."""
+    sequence: SequenceStep | None = None
+    """The sequence it is of; `inputs` then lacks those that take state."""
 
 
 _KEPT = 256
@@ -58,6 +62,7 @@ class Layout:
     """Name, element type, shape and bytes of each, in their order."""
     outputs: tuple[RequestedOutput, ...]
     timeout: float | None
+    sequence: SequenceStep | None
     size: int
     """Bytes of all tensors."""
 
@@ -66,7 +71,7 @@ class Layout:
         """The layout of a request that has been read."""
         tensors = tuple((name, array.dtype, array.shape, array.nbytes) for name, array in request.inputs.items())
         size = sum(tensor[3] for tensor in tensors)
-        return cls(request.id, tensors, request.outputs, request.timeout, size)
+        return cls(request.id, tensors, request.outputs, request.timeout, request.sequence, size)
 
     def read(self, binary: memoryview) -> InferRequest:
         """A request of this layout. Raises BadRequest where its tensors do not fit."""
@@ -79,7 +84,7 @@ class Layout:
         for name, dtype, shape, size in self.tensors:
             arrays[name] = read_binary(f'input "{name}"', binary[start : start + size], dtype, shape)
             start += size
-        return InferRequest(self.identity, arrays, self.outputs, self.timeout)
+        return InferRequest(self.identity, arrays, self.outputs, self.timeout, self.sequence)
 
 
 def read_request(body: Buffer, header_length: str | None, signature: Signature) -> InferRequest:
@@ -116,10 +121,13 @@ def _read(header: memoryview, binary: memoryview, header_length: str | None, sig
     identity = document.get("id")
     if identity is not None and not isinstance(identity, str):
         raise BadRequest("id: is not a string")
+    sequence = read_sequence(_parameters("parameters", document), signature)
     # What is asked for is read first: it is cheap, and wrong requests then cost little.
-    outputs = _outputs(document, signature)
+    outputs = _outputs(document, signature, signature.state if sequence else ())
     timeout = _timeout(document)
-    return InferRequest(identity, _inputs(document, binary, header_length, signature), outputs, timeout)
+    carried = signature.carried if sequence else frozenset()
+    inputs = _inputs(document, binary, header_length, signature, carried)
+    return InferRequest(identity, inputs, outputs, timeout, sequence)
 
 
 def _split(view: memoryview, header_length: str | None) -> tuple[memoryview, memoryview]:
@@ -135,7 +143,11 @@ def _split(view: memoryview, header_length: str | None) -> tuple[memoryview, mem
 
 
 def _inputs(
-    document: dict[str, Any], binary: memoryview, header_length: str | None, signature: Signature
+    document: dict[str, Any],
+    binary: memoryview,
+    header_length: str | None,
+    signature: Signature,
+    carried: frozenset[str],
 ) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     start = 0
@@ -144,6 +156,8 @@ def _inputs(
         where = f'input "{name}"'
         if name in arrays:
             raise BadRequest(f"{where}: is given twice")
+        if name in carried:
+            raise BadRequest(f"{where}: is the sequence's state, which the server keeps: leave it out")
         datatype, shape = tensor.get("datatype"), _shape(where, tensor.get("shape"))
         if not isinstance(datatype, str):
             raise BadRequest(f"{where}: datatype is missing or not a string")
@@ -160,7 +174,7 @@ def _inputs(
             raise BadRequest(f"{where}: binary_data_size is {size}, but {len(part)} bytes are left in the body")
         arrays[name] = read_binary(where, part, dtype, shape)
         start += size
-    missing = [name for name in signature.inputs if name not in arrays]
+    missing = [name for name in signature.inputs if name not in arrays and name not in carried]
     if missing:
         raise BadRequest(f'input "{missing[0]}": is missing')
     if start != len(binary):
@@ -168,7 +182,8 @@ def _inputs(
     return arrays
 
 
-def _outputs(document: dict[str, Any], signature: Signature) -> tuple[RequestedOutput, ...]:
+def _outputs(document: dict[str, Any], signature: Signature, hidden: Container[str]) -> tuple[RequestedOutput, ...]:
+    """What to answer: what is named, else all that is not `hidden`."""
     default = _flag("parameters", _parameters("parameters", document), "binary_data_output", False)
     outputs: dict[str, RequestedOutput] = {}
     for tensor in _tensors(document, "outputs") if document.get("outputs") is not None else []:
@@ -177,7 +192,7 @@ def _outputs(document: dict[str, Any], signature: Signature) -> tuple[RequestedO
             raise BadRequest(f'output "{name}": is requested twice')
         outputs[name] = RequestedOutput(name, _flag(f'output "{name}"', parameters, "binary_data", default))
     if not outputs:
-        outputs = {name: RequestedOutput(name, default) for name in signature.outputs}
+        outputs = {name: RequestedOutput(name, default) for name in signature.outputs if name not in hidden}
     for output in outputs.values():
         if not output.binary and signature.outputs[output.name].datatype == "FP16":
             raise BadRequest(

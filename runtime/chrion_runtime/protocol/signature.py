@@ -53,14 +53,20 @@ class Port:
 
 
 class Signature:
-    """The inputs and outputs of a model by name.
+    """The inputs and outputs of a model by name, and what feeds what within a sequence.
 
     Raises RuntimeFailure when one has an element type that the protocol lacks.
     """
 
-    def __init__(self, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec]) -> None:
+    def __init__(
+        self, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec], state: Mapping[str, str] | None = None
+    ) -> None:
         self.inputs: Mapping[str, Port] = _ports("input", inputs)
         self.outputs: Mapping[str, Port] = _ports("output", outputs)
+        self.state = dict(state or {})
+        """The input that each output feeds."""
+        self.carried = frozenset(self.state.values())
+        """Inputs that a request of a sequence leaves out."""
         self.has_strings = any(port.spec.dtype.hasobject for port in self.inputs.values())
         self.kept: dict[bytes, object] = {}
         """What reading requests keeps of those that it has read."""

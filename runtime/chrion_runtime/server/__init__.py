@@ -4,11 +4,16 @@ from chrion_runtime.server.app import build_app, build_metrics_app
 from chrion_runtime.server.front import Front
 from chrion_runtime.server.lifecycle import CannotListen, Listening, listening, serve
 from chrion_runtime.server.options import ServerOptions
+from chrion_runtime.server.repository import Repository
+from chrion_runtime.server.repository_folder import Entry, RepositoryFolder
 
 __all__ = [
     "CannotListen",
+    "Entry",
     "Front",
     "Listening",
+    "Repository",
+    "RepositoryFolder",
     "ServerOptions",
     "build_app",
     "build_metrics_app",

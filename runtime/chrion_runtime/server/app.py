@@ -7,12 +7,14 @@ from aiohttp import web
 from chrion_runtime.server import handlers
 from chrion_runtime.server.front import Front
 from chrion_runtime.server.refusal import refusal
+from chrion_runtime.server.repository import Repository
+from chrion_runtime.server.repository_handlers import add_repository
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(front: Front) -> web.Application:
-    """The inference API.
+def build_app(front: Front, repository: Repository | None = None) -> web.Application:
+    """The inference API, and where there is a repository, what loads and unloads its models.
 
     Request bodies must reach it as they were sent: run it with `auto_decompress=False`, as `lifecycle` does.
     """
@@ -26,6 +28,7 @@ def build_app(front: Front) -> web.Application:
         app.router.add_get(model, handlers.model)
         app.router.add_get(f"{model}/ready", handlers.model_ready)
         app.router.add_get(f"{model}/plan", handlers.plan)
+    add_repository(app, repository)
     return app
 
 

@@ -19,7 +19,8 @@ from chrion_runtime.servable import Array, TensorSpec
 from chrion_runtime.server.run_queue import RunQueue
 
 T = TypeVar("T")
-Specs = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
+Specs = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], tuple[tuple[str, str], ...]]
+"""What a signature is made of: inputs, outputs, and state as outputs with their inputs."""
 
 QUEUE_LIMIT = 64
 """Pieces of large JSON that may wait for a process."""
@@ -97,7 +98,8 @@ class Codec:
 
 @lru_cache(maxsize=64)
 def _signature(specs: Specs) -> Signature:
-    return Signature(*specs)
+    inputs, outputs, state = specs
+    return Signature(inputs, outputs, dict(state))
 
 
 def _read(body: bytes, header_length: str | None, specs: Specs) -> InferRequest:

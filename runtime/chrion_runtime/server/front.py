@@ -1,6 +1,5 @@
 """The models behind a server and the state that its applications share."""
 
-import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
@@ -13,7 +12,8 @@ from chrion_runtime.protocol.metadata import check_version
 from chrion_runtime.servable import Servable
 from chrion_runtime.server.body_budget import BodyBudget
 from chrion_runtime.server.codec import Codec
-from chrion_runtime.server.inference import Inference
+from chrion_runtime.server.in_flight import InFlight
+from chrion_runtime.server.inference import Inference, LongRuns
 from chrion_runtime.server.metrics import Metrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
@@ -22,13 +22,22 @@ from chrion_runtime.server.run_queue import RunQueue
 class ServedModel:
     """A servable with its line of waiting requests and its metrics."""
 
-    def __init__(self, servable: Servable, metrics: Metrics, options: ServerOptions, codec: Codec | None) -> None:
+    def __init__(
+        self,
+        servable: Servable,
+        metrics: Metrics,
+        options: ServerOptions,
+        codec: Codec | None,
+        long_runs: LongRuns,
+    ) -> None:
         self.servable = servable
-        self.signature = Signature(servable.inputs, servable.outputs)
+        self.signature = Signature(servable.inputs, servable.outputs, servable.state)
         self.metrics = metrics.of(servable)
         self.queue = RunQueue(servable.name, max(1, servable.concurrency), options.queue_limit, self.metrics.waited)
-        self._inference = Inference(servable, self.signature, self.queue, self.metrics, options, codec)
+        self._inference = Inference(servable, self.signature, self.queue, self.metrics, options, codec, long_runs)
         self.metrics.watch_queue(lambda: self.waiting)
+        self._in_flight = InFlight()
+        self._left = False
 
     @property
     def waiting(self) -> int:
@@ -37,7 +46,23 @@ class ServedModel:
 
     def infer(self, raw: RawRequest, allowed: float | None = None) -> Answer | Coroutine[Any, Any, Answer]:
         """The answer to a request, or what to await for it; `allowed` in seconds. Raises ProtocolError and RunError."""
-        return self._inference.answer(raw, allowed)
+        if self._left:
+            # Its body came after the model had gone.
+            raise NotFound(f'model "{self.servable.name}" has been unloaded')
+        outcome = self._inference.answer(raw, allowed)
+        return outcome if isinstance(outcome, Answer) else self._counted(outcome)
+
+    async def _counted(self, outcome: Coroutine[Any, Any, Answer]) -> Answer:
+        self._in_flight.enter()
+        try:
+            return await outcome
+        finally:
+            self._in_flight.leave()
+
+    async def drained(self) -> None:
+        """Begin nothing more, and wait until all that was begun is answered; called on the event loop."""
+        self._left = True
+        await self._in_flight.drained()
 
     def close(self, seconds: float) -> bool:
         """Wait for the runs under way; whether the servable could be closed within this time.
@@ -58,20 +83,46 @@ class Front:
         self.metrics = Metrics()
         self.draining = False
         """Whether the server is on its way out."""
-        self._busy = 0
-        self._idle: asyncio.Event | None = None
+        self._in_flight = InFlight()
         names = [servable.name for servable in servables]
         for name in names:
             if names.count(name) > 1:
                 raise RuntimeFailure(f'two models are named "{name}": rename one')
         for servable in servables:
             # Checked for all of them before the first thread starts.
-            Signature(servable.inputs, servable.outputs)
+            Signature(servable.inputs, servable.outputs, servable.state)
         self.bodies = BodyBudget(options.bodies_limit)
         self.codec = Codec(options.codec_processes) if options.codec_processes else None
-        self._models = {
-            servable.name: ServedModel(servable, self.metrics, options, self.codec) for servable in servables
-        }
+        self._long_runs = LongRuns()
+        self._models = {servable.name: self._served(servable) for servable in servables}
+
+    def _served(self, servable: Servable) -> ServedModel:
+        return ServedModel(servable, self.metrics, self.options, self.codec, self._long_runs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The models that are served."""
+        return tuple(self._models)
+
+    def add(self, servable: Servable) -> ServedModel | None:
+        """Serve one more model from the next request on; gives the one of that name that was served before.
+
+        Raises RuntimeFailure where it cannot be served.
+        """
+        try:
+            served = self._served(servable)
+        except BaseException:
+            servable.close()
+            raise
+        before = self._models.get(servable.name)
+        self._models[servable.name] = served
+        return before
+
+    def remove(self, name: str) -> ServedModel:
+        """Serve a model no more, from the next request on. Raises KeyError."""
+        removed = self._models.pop(name)
+        self.metrics.forget(name)
+        return removed
 
     def model(self, name: str, version: str | None = None) -> ServedModel:
         """The model of that name and version. Raises NotFound."""
@@ -90,7 +141,7 @@ class Front:
     @property
     def in_flight(self) -> int:
         """Requests in flight."""
-        return self._busy
+        return self._in_flight.count
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -103,19 +154,15 @@ class Front:
 
     def enter(self) -> None:
         """A request has begun."""
-        self._busy += 1
+        self._in_flight.enter()
 
     def leave(self) -> None:
         """A request has ended."""
-        self._busy -= 1
-        if self._busy == 0 and self._idle is not None:
-            self._idle.set()
+        self._in_flight.leave()
 
     async def drained(self) -> None:
         """Wait until no request is in flight."""
-        while self._busy:
-            self._idle = asyncio.Event()
-            await self._idle.wait()
+        await self._in_flight.drained()
 
     def close(self, seconds: float) -> list[str]:
         """Close every model; the names of those that did not end their runs within this time."""

@@ -23,6 +23,7 @@ from chrion_runtime.server.metrics import ModelMetrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
 from chrion_runtime.server.thread_clock import ThreadClock
+from chrion_runtime.server.turns import Turns
 
 HERE_SECONDS = 200e-6
 """Runs expected to be shorter take place on the event loop: handing over and back costs about as much."""
@@ -46,6 +47,13 @@ class _Asked:
     """Seconds from its arrival within which it shall be answered."""
 
 
+@dataclass
+class LongRuns:
+    """Requests of all models that are on threads and not known to be short: they may have the lanes."""
+
+    count: int = 0
+
+
 class Inference:
     """Answers one model's requests; called on the event loop."""
 
@@ -57,14 +65,16 @@ class Inference:
         metrics: ModelMetrics,
         options: ServerOptions,
         codec: Codec | None,
+        long_runs: LongRuns,
     ) -> None:
         self._servable = servable
         self._signature = signature
-        self._specs = (servable.inputs, servable.outputs)
+        self._specs = (servable.inputs, servable.outputs, tuple(servable.state.items()))
         self._queue = queue
         self._metrics = metrics
         self._options = options
         self._codec = codec
+        self._turns = Turns()
         self._batcher = Batcher(servable, queue, options.batch) if options.batch > 1 else None
         self._workers = max(1, servable.concurrency)
         self._here_seconds = HERE_SECONDS if usable_cores() > 1 else HERE_SECONDS_ONE_CORE
@@ -72,8 +82,7 @@ class Inference:
         self._strings = any(spec.dtype.hasobject for spec in (*servable.inputs, *servable.outputs))
         self.times = RunTimes()
         self.pace = Pace()
-        self._long_ahead = 0
-        """Requests on threads that are not known to be short."""
+        self._long_runs = long_runs
 
     @property
     def waiting(self) -> int:
@@ -90,7 +99,7 @@ class Inference:
             return self._large(self._codec, raw, allowed, now)
         request = read_request(raw.body, raw.header_length, self._signature)
         size = len(raw.body)
-        if not self._runs_here(size, now):
+        if not self._runs_here(size, now) or (request.sequence is not None and self._turns.taken(request.sequence.id)):
             return self._queued(_Asked(request, size, now, least(allowed, request.timeout, self._servable.deadline)))
         clock = ThreadClock()
         results, seconds = self._run(request)
@@ -106,7 +115,9 @@ class Inference:
 
     def _runs_here(self, size: int, now: float) -> bool:
         # It would wait for the lanes of runs that are under way: they must be short, too.
-        return not self._long_ahead and self._batcher is None and self.times.fit_here(size, self._here_seconds, now)
+        return (
+            not self._long_runs.count and self._batcher is None and self.times.fit_here(size, self._here_seconds, now)
+        )
 
     async def _large(self, codec: Codec, raw: RawRequest, allowed: float | None, now: float) -> Answer:
         request = await codec.read(raw, self._specs, self._options.body_limit)
@@ -119,20 +130,26 @@ class Inference:
         self._admit(asked)
         self.pace.begin(perf_counter())
         long = not self.times.short(asked.size, self._here_seconds)
-        self._long_ahead += long
+        self._long_runs.count += long
         ran = False
         try:
-            if self._batcher is not None and not self._strings:
-                results, seconds = await self._batcher.run(asked.request)
-            else:
-                results, seconds = await self._queue.run(partial(self._run, asked.request))
+            results, seconds = await self._ran(asked.request)
             ran = True
         finally:
-            self._long_ahead -= long
+            self._long_runs.count -= long
             self.pace.end(perf_counter(), counted=ran)
         self.times.ran(asked.size, seconds)
         answer = self._written(asked.request, results)
         return answer if isinstance(answer, Answer) else await answer
+
+    async def _ran(self, request: InferRequest) -> tuple[Mapping[str, Array], float]:
+        if request.sequence is not None:
+            # It waits for its turn here, where it takes no thread from other sequences.
+            async with self._turns.turn(request.sequence.id):
+                return await self._queue.run(partial(self._run, request))
+        if self._batcher is not None and not self._strings:
+            return await self._batcher.run(request)
+        return await self._queue.run(partial(self._run, request))
 
     def _admit(self, asked: _Asked) -> None:
         """Refuse what waits too long, by what is ahead of it; where nothing is, it runs, and shows what it takes."""
@@ -152,7 +169,11 @@ class Inference:
 
     def _run(self, request: InferRequest) -> tuple[Mapping[str, Array], float]:
         began = perf_counter()
-        results = self._servable.run(request.inputs, [output.name for output in request.outputs])
+        outputs = [output.name for output in request.outputs]
+        if request.sequence is None:
+            results = self._servable.run(request.inputs, outputs)
+        else:
+            results = self._servable.run(request.inputs, outputs, request.sequence)
         return results, perf_counter() - began
 
     def _written(self, request: InferRequest, results: Mapping[str, Array]) -> Answer | Coroutine[Any, Any, Answer]:

@@ -22,6 +22,7 @@ from chrion_runtime.server.connection import Connection
 from chrion_runtime.server.front import Front
 from chrion_runtime.server.http_log import http_log
 from chrion_runtime.server.options import ServerOptions
+from chrion_runtime.server.repository import Repository
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +67,14 @@ def serve(
     servables: Sequence[Servable],
     options: ServerOptions | None = None,
     on_listening: Callable[[Listening], None] | None = None,
+    repository: Callable[[Front], Repository] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; called on the main thread.
 
     On the signal no more connections are taken, readiness turns 503, requests in flight are answered within
     `options.drain_seconds` (a second signal ends the wait), and the servables are closed; they are closed too when
-    serving cannot begin. `on_listening` is called once, with the ports that were really taken.
+    serving cannot begin. `on_listening` is called once, with the ports that were really taken. `repository` makes what
+    loads and unloads models meanwhile; without it nobody can.
 
     Raises CannotListen when an address is taken or not this machine's, and RuntimeFailure when the models cannot be
     served together.
@@ -86,7 +89,7 @@ def serve(
         raise
     seconds_left = CLOSE_SECONDS
     try:
-        seconds_left = uvloop.run(_until_signal(front, on_listening))
+        seconds_left = uvloop.run(_until_signal(front, on_listening, repository(front) if repository else None))
     finally:
         stuck = front.close(seconds_left)
         if stuck:
@@ -95,13 +98,15 @@ def serve(
             )
 
 
-async def _until_signal(front: Front, on_listening: Callable[[Listening], None] | None) -> float:
+async def _until_signal(
+    front: Front, on_listening: Callable[[Listening], None] | None, repository: Repository | None
+) -> float:
     """Serve until a signal; the seconds of the drain that are left."""
     stop, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
-    async with listening(front, hurry) as where:
+    async with listening(front, hurry, repository) as where:
         if on_listening is not None:
             on_listening(where)
         await stop.wait()
@@ -110,7 +115,9 @@ async def _until_signal(front: Front, on_listening: Callable[[Listening], None] 
 
 
 @asynccontextmanager
-async def listening(front: Front, hurry: asyncio.Event | None = None) -> AsyncIterator[Listening]:
+async def listening(
+    front: Front, hurry: asyncio.Event | None = None, repository: Repository | None = None
+) -> AsyncIterator[Listening]:
     """Answer on both ports inside the block; drain when leaving it, until done, too late, or `hurry` is set.
 
     Raises CannotListen.
@@ -122,7 +129,7 @@ async def listening(front: Front, hurry: asyncio.Event | None = None) -> AsyncIt
         if options.metrics_port is not None:
             metrics_sock = stack.enter_context(_bind(options.host, options.metrics_port))
             await _start(stack, front, build_metrics_app(front), metrics_sock)
-        listener = await _start(stack, front, build_app(front), sock)
+        listener = await _start(stack, front, build_app(front, repository), sock)
         where = Listening(
             options.host,
             sock.getsockname()[1],

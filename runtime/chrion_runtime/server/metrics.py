@@ -11,6 +11,8 @@
 | `chrion_request_bytes_total` | model | bytes of request bodies, as sent |
 | `chrion_response_bytes_total` | model | bytes of the bodies of answers |
 
+What a model counts and measures of itself (`Servable.figures`) is there too.
+
 The outcomes are `ok`; `refused`, a request at fault (4xx); `overloaded` (503); `failed` (other 5xx); and `gone`, a
 client that did not wait for its answer. Requests for models that are not served here are not counted.
 """
@@ -18,6 +20,7 @@ client that did not wait for its answer. Requests for models that are not served
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from math import inf
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -25,6 +28,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from chrion_runtime.protocol.errors import ProtocolError
 from chrion_runtime.protocol.metadata import MODEL_VERSION
 from chrion_runtime.servable import Servable
+from chrion_runtime.server.figures import Figures
 
 BUCKETS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds; stages and waits are often far below a request."""
@@ -70,12 +74,29 @@ class Metrics:
             buckets=SHORT_BUCKETS,
             registry=registry,
         )
+        self.figures = Figures()
+        registry.register(self.figures)
         self.bytes_in = Counter("chrion_request_bytes", "Bytes of request bodies, as sent", model, registry=registry)
         self.bytes_out = Counter("chrion_response_bytes", "Bytes of the bodies of answers", model, registry=registry)
 
     def of(self, servable: Servable) -> "ModelMetrics":
         """The metrics of one model; has its stages observed from now on."""
         return ModelMetrics(self, servable)
+
+    def forget(self, model: str) -> None:
+        """Tell of a model no more."""
+        self.figures.forget(model)
+        for metric in (
+            self.info,
+            self.request_seconds,
+            self.in_flight,
+            self.queue_length,
+            self.queue_wait,
+            self.stage_seconds,
+            self.bytes_in,
+            self.bytes_out,
+        ):
+            metric.remove_by_labels({"model": model})
 
 
 class ModelMetrics:
@@ -96,7 +117,9 @@ class ModelMetrics:
         """Takes the bytes of a request body."""
         self.sent: Callable[[float], None] = metrics.bytes_out.labels(name).inc
         """Takes the bytes of an answer's body."""
+        self._answered = servable.answered
         servable.observe(self._stage)
+        metrics.figures.add(servable)
 
     def watch_queue(self, length: Callable[[], int]) -> None:
         """Have the queue's length read when the metrics are."""
@@ -123,7 +146,12 @@ class ModelMetrics:
     def end(self, watch: "Stopwatch", error: BaseException | None) -> None:
         """It was answered, or ended by an error."""
         self._in_flight.dec()
-        self._seconds[_outcome(error)].observe(watch.seconds)
+        outcome, seconds = _outcome(error), watch.seconds
+        self._seconds[outcome].observe(seconds)
+        if outcome == "ok":
+            self._answered(seconds)
+        elif outcome == "overloaded":
+            self._answered(inf)
 
     def _stage(self, _index: int, lane: str, seconds: float) -> None:
         histogram = self._lanes.get(lane)

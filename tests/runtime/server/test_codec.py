@@ -121,8 +121,8 @@ def test_killed_under_load(server, url):
 
 
 def test_as_without_it():
-    specs = ((spec_of("x"),), (spec_of("y"),))
-    signature = Signature(*specs)
+    specs = ((spec_of("x"),), (spec_of("y"),), ())
+    signature = Signature(*specs[:2])
     values = np.random.default_rng(1).random(400)
     codec = Codec(2)
 

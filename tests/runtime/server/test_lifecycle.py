@@ -30,6 +30,7 @@ class Slow:
     name = "slow"
     inputs = outputs = (TensorSpec("x", np.dtype("<i8"), (None,)),)
     concurrency = 1
+    state = {}
     deadline = None
 
     def run(self, inputs, outputs=None):
@@ -39,6 +40,12 @@ class Slow:
 
     def describe_plan(self):
         return {}
+
+    def answered(self, seconds):
+        pass
+
+    def figures(self):
+        return []
 
     def observe(self, observer):
         pass

@@ -1,0 +1,68 @@
+"""Bring a model from the plans in use to those of another rung, while it serves and within its GPU memory."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chrion_api import Frontier
+from chrion_runtime.errors import PlanRefused
+from chrion_runtime.ladder import Rung
+from chrion_runtime.live.exchange import prepare
+from chrion_runtime.live.route import route
+from chrion_runtime.live.workshop import Workshop
+from chrion_runtime.selection import Selection, latency
+from chrion_runtime.service import Service
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A rung of a ladder, and why each of its plans was chosen."""
+
+    frontiers: tuple[Frontier, ...]
+    rungs: tuple[Rung, ...]
+    rung: Rung
+    chosen: tuple[Selection, ...]
+
+
+class Mover:
+    """Moves one model; used by one thread."""
+
+    def __init__(self, service: Service, freeing: float, stop: threading.Event) -> None:
+        """`freeing` bounds, in seconds, how long requests on an earlier plan are waited for."""
+        self._service = service
+        self._freeing = freeing
+        self._stop = stop
+
+    def go(
+        self, to: Destination, budget: int | None, workshop: Workshop, on_exchange: Callable[[Rung, Rung], None]
+    ) -> None:
+        """Serve by the destination's plans; `on_exchange` is told of each exchange, from which rung to which.
+
+        `budget` bounds the GPU memory of old and new plans together, in bytes. Raises ChrionError where the move
+        cannot be made; what serves then is the old plans, or those on the way.
+        """
+        self._free(budget)
+        for rung in route(self._service.held, to.rungs, to.rung, budget):
+            chosen = to.chosen if rung is to.rung else self._passing(rung, to)
+            self._free(budget)
+            loader = self._service.loader
+            loader.machine.check(self._service.name, [*self._service.held, *rung.plans], loader.devices)
+            buckets = prepare(loader, self._service.buckets, to.frontiers, chosen, workshop)
+            if self._stop.is_set():
+                raise PlanRefused("the server is shutting down")
+            before = self._service.rung
+            self._service.exchange(to.frontiers, to.rungs, rung, buckets)
+            on_exchange(before, rung)
+
+    def _passing(self, rung: Rung, to: Destination) -> tuple[Selection, ...]:
+        slo = self._service.objective
+        target = slo.latency.seconds if slo.latency is not None else None
+        why = f"makes room on the GPU for {to.rung.name}"
+        return tuple(Selection(plan, why, target is None or latency(plan, slo) <= target) for plan in rung.plans)
+
+    def _free(self, budget: int | None) -> None:
+        """Wait for the memory of earlier plans where it counts."""
+        if budget is not None and not self._service.settled(self._freeing, self._stop):
+            raise PlanRefused(
+                f"requests still run on an earlier plan after {self._freeing:g} s, and its GPU memory is needed"
+            )

@@ -1,0 +1,270 @@
+"""The thread beside a served model: watches its files, its latency and its stages, and moves it along the ladder."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chrion_api import ChrionError, Objective, Reason
+from chrion_runtime.documents import read_objective
+from chrion_runtime.ladder import Rung, choose, ladder, selections
+from chrion_runtime.live import controller
+from chrion_runtime.live.controller import Move, State, Tuning
+from chrion_runtime.live.drift import DriftTuning
+from chrion_runtime.live.journal import Journal
+from chrion_runtime.live.mover import Destination, Mover
+from chrion_runtime.live.senses import Senses
+from chrion_runtime.live.watch import Watch
+from chrion_runtime.live.window import Seen
+from chrion_runtime.live.workshop import Workshop
+from chrion_runtime.selection import Selection, latency
+from chrion_runtime.servable import Figure
+from chrion_runtime.service import Service
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Live:
+    """What is watched, and how; times in seconds. Make it before the files are read first."""
+
+    plan: Watch | None = None
+    objective: Watch | None = None
+    tuning: Tuning = field(default_factory=Tuning)
+    drift: DriftTuning = field(default_factory=DriftTuning)
+    poll: float = 0.5
+    window: float = 60.0
+    settle: float = 2.0
+    """What is answered this soon after an exchange may have run on the earlier plan and is not counted."""
+    freeing: float = 30.0
+    """How long requests on an earlier plan are waited for when its GPU memory is needed."""
+
+    @classmethod
+    def of(cls, plan: Path | None = None, objective: Path | None = None) -> "Live":
+        """Watch these files."""
+        return cls(Watch(plan) if plan else None, Watch(objective) if objective else None)
+
+
+class Pilot:
+    """Keeps one model at its objective, on a thread of its own until it is closed."""
+
+    def __init__(self, name: str, service: Service, live: Live, off_profile: Callable[[], int]) -> None:
+        """`off_profile` counts the requests of other shapes than those that are planned for."""
+        self.journal = Journal(name)
+        self.senses = Senses(service, live.window, live.settle, live.drift, off_profile)
+        self._name = name
+        self._service = service
+        self._live = live
+        self._stop = threading.Event()
+        self._mover = Mover(service, live.freeing, self._stop)
+        self._state: State | None = None
+        """None while the plans in use are on no rung of the ladder."""
+        self._workshop: Workshop | None = None
+        self._arrive()
+        self._thread = threading.Thread(target=self._watch, name=f"chrion-live-{name}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread; a move under way is given up."""
+        self._stop.set()
+        if self._workshop is not None:
+            self._workshop.interrupt()
+        self._thread.join(30)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._live.poll):
+            try:
+                self._tick()
+            except Exception:
+                log.exception("%s: a defect in watching the model; it serves on", self._name)
+
+    def _tick(self) -> None:
+        for watch, take in ((self._live.plan, self._new_plans), (self._live.objective, self._new_objective)):
+            if watch is None:
+                continue
+            if watch.changed():
+                take(watch.path)
+            elif watch.vanished():
+                log.warning("%s: %s is gone; what it said last stays in force", self._name, watch.path)
+        before = self.senses.stale
+        self.senses.listen(time.monotonic())
+        if (stale := self.senses.stale) != before:
+            log.warning("%s: %s", self._name, f"{Reason.PLAN_STALE}: {stale}" if stale else "the plan is stale no more")
+        self._steer()
+
+    def _new_plans(self, path: Path) -> None:
+        """Serve by another plan file; all of it is refused where the plan it asks for cannot be used."""
+        service, objective = self._service, self._service.objective
+        here = service.rung
+        try:
+            with self._opened() as workshop:
+                plan_file = workshop.read(path)
+                service.loader.admit(plan_file)
+                if plan_file.buckets == service.frontiers:
+                    return
+                rungs = ladder(plan_file.buckets, objective)
+                rung = rungs[choose(rungs, objective)]
+                chosen = selections(plan_file.buckets, rung, objective)
+                to = Destination(plan_file.buckets, rungs, rung, chosen)
+                self._go(to, _bytes(objective), "plans", f"{path.name} has new plans", workshop)
+        except ChrionError as error:
+            self._refuse("plans", f"{path}: {error}")
+        if service.rung is not here:
+            self._arrive()
+
+    def _new_objective(self, path: Path) -> None:
+        """Pursue another objective, from now on; as near to it as plans can be loaded."""
+        service, before = self._service, self._service.objective
+        try:
+            objective = read_objective(path)
+            rungs = ladder(service.frontiers, objective)
+        except ChrionError as error:
+            self._refuse("objective", str(error))
+            return
+        if objective == before:
+            return
+        ratio = self._state.ratio if self._state else 1.0
+        service.objective, service.rungs = objective, rungs
+        self.senses.anew(time.monotonic())
+        # A budget that shrinks holds once the move that it asks for is made.
+        budgets = [_bytes(before), _bytes(objective)]
+        budget = None if None in budgets else max(filter(None, budgets), default=0)
+        failed: set[int] = set()
+        with self._opened() as workshop:
+            while len(failed) < len(rungs):
+                index = choose(rungs, objective, failed, ratio)
+                chosen = selections(service.frontiers, rungs[index], objective)
+                try:
+                    to = Destination(service.frontiers, rungs, rungs[index], chosen)
+                    self._go(to, budget, "objective", f"the objective is now {_written(objective)}", workshop)
+                    break
+                except ChrionError as error:
+                    self._refuse("move", f"to {rungs[index].name}: {error}")
+                    failed.add(index)
+        self._arrive(ratio)
+        for index in failed:
+            self._bar(index)
+
+    def _steer(self) -> None:
+        """Let the controller decide, and do what it says."""
+        if self._state is None:
+            return
+        service, now = self._service, time.monotonic()
+        here, seen = service.rung, self.senses.seen
+        self._state, move = controller.decide(
+            service.rungs, service.objective, self._state, seen, now, self._live.tuning
+        )
+        if move is None:
+            return
+        try:
+            with self._opened() as workshop:
+                rung = service.rungs[move.to]
+                to = Destination(service.frontiers, service.rungs, rung, self._because(rung, move))
+                self._go(to, _bytes(service.objective), move.reason, move.why, workshop)
+        except ChrionError as error:
+            self._refuse("move", f"to {service.rungs[move.to].name}: {error}")
+            if service.rung is not here:
+                self._arrive()
+            self._bar(move.to)
+        else:
+            self._state = controller.moved(self._state, move, time.monotonic())
+
+    def _go(self, to: Destination, budget: int | None, reason: str, why: str, workshop: Workshop) -> None:
+        """Move, and enter into the journal what was exchanged. Raises ChrionError."""
+        seen = self.senses.seen
+
+        def exchanged(before: Rung, rung: Rung) -> None:
+            self.senses.anew(time.monotonic())
+            if rung is to.rung:
+                self.journal.moved(before.name, rung.name, reason, why, _figures(seen))
+            else:
+                room = f"{to.rung.name} and {before.name} together do not fit into the GPU memory"
+                self.journal.moved(before.name, rung.name, "drain", room, _figures(seen))
+
+        self._mover.go(to, budget, workshop, exchanged)
+
+    def _because(self, rung: Rung, move: Move) -> tuple[Selection, ...]:
+        slo = self._service.objective
+        target = slo.latency.seconds if slo.latency is not None else None
+        return tuple(Selection(plan, move.why, target is None or latency(plan, slo) <= target) for plan in rung.plans)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Workshop]:
+        with Workshop() as workshop:
+            self._workshop = workshop
+            try:
+                yield workshop
+            finally:
+                self._workshop = None
+
+    def _arrive(self, ratio: float = 1.0) -> None:
+        """Begin anew on the ladder as it is now."""
+        rungs = self._service.rungs
+        at = next((index for index, rung in enumerate(rungs) if rung.plans == self._service.rung.plans), None)
+        self._state = None if at is None else State.start(len(rungs), at, time.monotonic(), ratio)
+
+    def _bar(self, index: int) -> None:
+        if self._state is not None:
+            self._state = controller.barred(self._state, index, time.monotonic(), self._live.tuning)
+
+    def _refuse(self, cause: str, why: str) -> None:
+        if not self._stop.is_set():
+            self.journal.refused(cause, why)
+
+    def describe(self) -> dict[str, Any]:
+        """What is seen, and what was moved and refused, as JSON data."""
+        objective, seen = self._service.objective, self.senses.seen
+        return {
+            "observed": {
+                "percentile": objective.percentile,
+                "windowSeconds": round(seen.span, 3),
+                **_figures(seen),
+                "requestsPerSecond": round(seen.samples / seen.span, 3) if seen.span else None,
+                "sloMet": is_met(objective, seen),
+            },
+            "stale": {"reason": Reason.PLAN_STALE.value, "message": stale} if (stale := self.senses.stale) else None,
+            **self.journal.to_data(),
+        }
+
+    def figures(self) -> list[Figure]:
+        """Numbers for the metrics."""
+        objective, seen = self._service.objective, self.senses.seen
+        met = is_met(objective, seen)
+        found = [
+            *self.journal.figures(),
+            Figure("chrion_plan_stale", "gauge", "1 while stages are off the plan", {}, float(bool(self.senses.stale))),
+        ]
+        if seen.seconds is not None:
+            help_text = "Seconds at the objective's percentile over the window"
+            found.append(Figure("chrion_latency_seconds", "gauge", help_text, {}, seen.seconds))
+        if objective.latency is not None:
+            help_text = "Seconds that the objective allows"
+            found.append(Figure("chrion_slo_latency_seconds", "gauge", help_text, {}, objective.latency.seconds))
+        if met is not None:
+            found.append(Figure("chrion_slo_met", "gauge", "Whether the objective is met", {}, float(met)))
+        return found
+
+
+def is_met(objective: Objective, seen: Seen) -> bool | None:
+    """Whether the objective is met over the window; None where it names no latency or nothing was seen."""
+    if objective.latency is None or not seen.samples:
+        return None
+    return seen.over <= (1 - objective.percentile / 100) * seen.samples
+
+
+def _bytes(objective: Objective) -> int | None:
+    return objective.gpu_memory.bytes if objective.gpu_memory is not None else None
+
+
+def _figures(seen: Seen) -> dict[str, Any]:
+    return {"seconds": seen.seconds, "samples": seen.samples, "over": seen.over}
+
+
+def _written(objective: Objective) -> str:
+    data = objective.to_data()
+    load = data.pop("load", None)
+    return ", ".join([*(f"{name} {value}" for name, value in data.items()), *([f"load {load}"] if load else [])])

@@ -1,0 +1,136 @@
+"""The right to use a lane: one holder at a time, and among several models the one that used it least goes first."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import NamedTuple
+
+
+class _Waiter(NamedTuple):
+    user: object
+    door: Lock
+    """Held until the lane is handed over."""
+
+
+class Right:
+    """The right to one lane among several users, by start-time fair queuing (Goyal, Vin and Cheng, SIGCOMM 1996).
+
+    Each run is charged to its user when it ends, for what it really took. The lane goes to whoever has used it for the
+    least time; a user who comes back after a while counts as having used as much as the one who has it then, so that
+    nobody can save up.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float]) -> None:
+        self.name = name
+        self.alone = Lock()
+        """Held by whoever uses the lane; all there is to it while there is one user."""
+        self._clock = clock
+        self._guard = Lock()
+        self._taken = False
+        self._waiting: list[_Waiter] = []
+        self._now = 0.0
+        """What the present holder had used when it began: the lane's virtual time."""
+        self._used: dict[object, float] = {}
+        self._since = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Runs that wait for the lane."""
+        return len(self._waiting)
+
+    def take(self, user: object) -> None:
+        """Wait for the lane."""
+        waiter = None
+        with self._guard:
+            if self._taken:
+                waiter = _Waiter(user, Lock())
+                waiter.door.acquire()
+                self._waiting.append(waiter)
+            else:
+                self._taken = True
+                self._grant(user)
+        if waiter is not None:
+            waiter.door.acquire()
+        # Free by now, but for runs that began when their model was the only one.
+        self.alone.acquire()
+        self._since = self._clock()
+
+    def give(self, user: object) -> None:
+        """Leave the lane to whoever has used it least, in the order of coming where several have."""
+        seconds = self._clock() - self._since
+        self.alone.release()
+        with self._guard:
+            self._used[user] = self._now + seconds
+            if not self._waiting:
+                self._taken = False
+                return
+            chosen = min(self._waiting, key=lambda waiter: self._start(waiter.user))
+            self._waiting.remove(chosen)
+            self._grant(chosen.user)
+            chosen.door.release()
+
+    def forget(self, user: object) -> None:
+        """Close the account of a user that is gone."""
+        with self._guard:
+            self._used.pop(user, None)
+
+    def _start(self, user: object) -> float:
+        return max(self._now, self._used.get(user, 0.0))
+
+    def _grant(self, user: object) -> None:
+        self._now = self._start(user)
+
+
+class Rights:
+    """The rights to all lanes of a process, and who shares them."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        """`clock` gives seconds; what a lane was used for is told by it."""
+        self._clock = clock
+        self._guard = Lock()
+        self._rights: dict[str, Right] = {}
+        self._lanes: dict[object, set[str]] = {}
+        """The lanes of each user."""
+        self.shared = False
+        """Whether there are several users."""
+
+    def join(self, user: object) -> None:
+        """One more user of the lanes."""
+        with self._guard:
+            self._lanes[user] = set()
+            self.shared = len(self._lanes) > 1
+
+    def leave(self, user: object) -> None:
+        """A user that holds and waits for nothing any more; one that has left already may leave again."""
+        with self._guard:
+            self._lanes.pop(user, None)
+            self.shared = len(self._lanes) > 1
+            for right in self._rights.values():
+                right.forget(user)
+
+    def of(self, name: str, user: object) -> Right:
+        """The right to a lane, which is one of the user's from now on."""
+        with self._guard:
+            self._lanes[user].add(name)
+            return self._rights.setdefault(name, Right(name, self._clock))
+
+    def quietest(self, choices: Sequence[Sequence[str]]) -> int:
+        """Which of these sets of lanes the fewest others use, the first of equals."""
+        with self._guard:
+            crowds = [sum(len(lanes & set(names)) for lanes in self._lanes.values()) for names in choices]
+            return crowds.index(min(crowds))
+
+
+@contextmanager
+def held(rights: Sequence[Right], user: object) -> Iterator[None]:
+    """Have all these rights inside the block; taken in the order given, which must be the same for all users."""
+    taken: list[Right] = []
+    try:
+        for right in rights:
+            right.take(user)
+            taken.append(right)
+        yield
+    finally:
+        for right in reversed(taken):
+            right.give(user)

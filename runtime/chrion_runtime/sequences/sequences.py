@@ -1,0 +1,68 @@
+"""Run the requests of sequences: each reads the state that the one before it left."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from chrion_api import Shape
+from chrion_graph.types import TensorType
+from chrion_runtime.carry import Carry, Held
+from chrion_runtime.devices import Device
+from chrion_runtime.protocol.errors import BadRequest
+from chrion_runtime.sequences.start import Fills, check_fits, start_state
+from chrion_runtime.sequences.store import SequenceStore, State
+from chrion_runtime.servable import Array, SequenceStep
+
+Answer = Callable[[Mapping[str, Array], Carry], dict[str, Array]]
+"""Runs the model; calls `Sequences.begin` once it knows the bucket."""
+
+
+class Sequences:
+    """The state of one model's sequences. It is bound to names and shapes, not to a plan: any executor may run next."""
+
+    def __init__(
+        self,
+        links: Mapping[str, str],
+        kinds: Mapping[str, TensorType],
+        host: Device,
+        store: SequenceStore | None = None,
+        fills: Fills | None = None,
+    ) -> None:
+        """`links` come from `state_links`; `kinds` are the types of all inputs; `fills` says what to start with."""
+        self.links = dict(links)
+        self.inputs = frozenset(links.values())
+        self.store = store or SequenceStore()
+        self._kinds = kinds
+        self._host = host
+        self._fills = fills or {}
+
+    def run(
+        self, step: SequenceStep, feeds: Mapping[str, Array], outputs: Sequence[str] | None, answer: Answer
+    ) -> dict[str, Array]:
+        """Answer one request of a sequence; its state moves on only when that went well.
+
+        Raises SequenceLost, SequencesFull, BadRequest where the request does not fit the state, and what `answer` does.
+        """
+        if not self.links:
+            raise BadRequest("the model carries no state from request to request: leave the sequence out")
+        with self.store.turn(step) as turn:
+            carry = Carry(self.links, frozenset(outputs or ()), turn.state or {})
+            if turn.state is not None:
+                check_fits(self._kinds, feeds, {name: held.shape for name, held in turn.state.items()})
+            results = answer(feeds, carry)
+            turn.left = carry.left
+            return results
+
+    def begin(self, carry: Carry, feeds: Mapping[str, Array], bucket: Mapping[str, Shape]) -> None:
+        """Give a run that starts a sequence its state, in the shapes of this bucket; one that does not has it."""
+        if not carry.taken:
+            zeros = start_state(self._kinds, feeds, bucket, self._fills)
+            carry.taken = {name: Held(self._host, array) for name, array in zeros.items()}
+
+    def park(self) -> None:
+        """Bring every state to the host, where it holds no device's memory; the next request takes it from there."""
+        self.store.each(self._parked)
+
+    def _parked(self, state: State) -> State:
+        return {
+            name: held if held.device.memory == self._host.memory else Held(self._host, held.array().copy())
+            for name, held in state.items()
+        }

@@ -1,0 +1,56 @@
+"""The state that a sequence starts with, and whether a request fits the state it has."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from chrion_api import Shape
+from chrion_graph.types import STRING, TensorType
+from chrion_runtime.protocol.errors import BadRequest
+from chrion_runtime.servable import Array
+
+Kinds = Mapping[str, TensorType]
+Fills = Mapping[str, bool | int | float]
+
+
+def start_state(
+    kinds: Kinds, feeds: Mapping[str, Array], bucket: Mapping[str, Shape], fills: Fills
+) -> dict[str, Array]:
+    """Zeros, or what `fills` names, for each input of `kinds` that `feeds` lacks.
+
+    An open axis that an input of the request has too, by its symbol, is as long as there; others are as in the bucket.
+    """
+    sizes = _sizes(kinds, {name: array.shape for name, array in feeds.items()})
+    found = {}
+    for name in kinds.keys() - feeds.keys():
+        kind = kinds[name]
+        axes = bucket[name] if kind.shape is None else kind.shape
+        shape = [
+            axis if isinstance(axis, int) else sizes.get(axis, planned) if axis is not None else planned
+            for axis, planned in zip(axes, bucket[name], strict=True)
+        ]
+        found[name] = np.full(shape, "" if kind.element == STRING else fills.get(name, 0), kind.dtype)
+    return found
+
+
+def check_fits(kinds: Kinds, feeds: Mapping[str, Array], state: Mapping[str, Shape]) -> None:
+    """Raise BadRequest where an axis of the request is not as long as the same axis of the sequence's state."""
+    sizes = _sizes(kinds, state)
+    for name, array in feeds.items():
+        for position, axis in enumerate(kinds[name].shape or ()):
+            size = sizes.get(axis) if isinstance(axis, str) else None
+            if size is not None and array.shape[position] != size:
+                raise BadRequest(
+                    f'input "{name}": dimension {position} ({axis}) is {array.shape[position]}, but the state of the '
+                    f"sequence was begun with {size}: keep it, or start again with sequence_start"
+                )
+
+
+def _sizes(kinds: Kinds, shapes: Mapping[str, Shape]) -> dict[str, int]:
+    """The length of each axis that has a symbol."""
+    found: dict[str, int] = {}
+    for name, shape in shapes.items():
+        for axis, size in zip(kinds[name].shape or (), shape, strict=False):
+            if isinstance(axis, str):
+                found.setdefault(axis, size)
+    return found

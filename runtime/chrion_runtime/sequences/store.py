@@ -1,0 +1,194 @@
+"""The sequences whose state is kept: each request of one takes its turn; the oldest idle one makes room."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from threading import Lock
+from time import monotonic
+
+from chrion_runtime.carry import Held
+from chrion_runtime.protocol.errors import SequenceLost, SequencesFull
+from chrion_runtime.servable import Figure, SequenceStep
+
+MAX_SEQUENCES = 1024
+IDLE_SECONDS = 300.0
+
+REMEMBERED = 4096
+"""Sequences that are gone of which it is remembered why."""
+
+State = Mapping[str, Held]
+"""A value for each input that takes state."""
+
+
+class Event(StrEnum):
+    """What can happen to a sequence beside being answered; each is counted."""
+
+    EVICTED = "evicted"
+    """Its state made room for another's."""
+    EXPIRED = "expired"
+    """Its state was idle for too long."""
+    REFUSED = "refused"
+    """A request was for a sequence that has no state here."""
+    FULL = "full"
+    """A new sequence found every other one in use."""
+
+
+@dataclass
+class _Entry:
+    """One sequence: its state, and who uses it or waits to."""
+
+    state: State | None = None
+    """None before its first run has ended well."""
+    users: int = 0
+    used: float = 0.0
+    """When its last run ended."""
+    lock: Lock = field(default_factory=Lock)
+
+
+class Turn:
+    """One request's time alone with its sequence."""
+
+    def __init__(self, state: State | None) -> None:
+        self.state = state
+        """What the request before left; None to start anew."""
+        self.left: State | None = None
+        """What this request leaves, to be set when it has gone well: otherwise all is as it was."""
+
+
+class SequenceStore:
+    """Keeps the state of at most `limit` sequences, each until it was idle for `idle_seconds`.
+
+    Safe to use from any thread. Nothing here knows what a state is.
+    """
+
+    def __init__(
+        self,
+        limit: int = MAX_SEQUENCES,
+        idle_seconds: float = IDLE_SECONDS,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.limit = limit
+        self.idle_seconds = idle_seconds
+        self._clock = clock
+        self._guard = Lock()
+        self._entries: OrderedDict[int | str, _Entry] = OrderedDict()
+        """The longest idle first."""
+        self._gone: OrderedDict[int | str, str] = OrderedDict()
+        """Why sequences that were here are so no more."""
+        self.events = dict.fromkeys(Event, 0)
+        """How often each has happened."""
+
+    @property
+    def active(self) -> int:
+        """Sequences whose state is kept now."""
+        with self._guard:
+            self._expire()
+            return len(self._entries)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all states, in whatever memory they are."""
+        with self._guard:
+            states = [entry.state for entry in self._entries.values()]
+        return sum(held.nbytes for state in states if state for held in state.values())
+
+    def figures(self) -> list[Figure]:
+        """Numbers for the metrics."""
+        events = "Sequences that were evicted or expired, and requests refused for a sequence"
+        return [
+            Figure("chrion_sequences", "gauge", "Sequences whose state is kept", {}, self.active),
+            Figure("chrion_sequence_bytes", "gauge", "Bytes of their states", {}, self.nbytes),
+            *(
+                Figure("chrion_sequence_events", "counter", events, {"event": event}, count)
+                for event, count in self.events.items()
+            ),
+        ]
+
+    @contextmanager
+    def turn(self, step: SequenceStep) -> Iterator[Turn]:
+        """Wait until no other request of the sequence runs, then have it alone inside the block.
+
+        Raises SequenceLost for a sequence that has no state here and is not started, and SequencesFull where there is
+        room for no other.
+        """
+        entry = self._enter(step)
+        with entry.lock:
+            try:
+                if entry.state is None and not step.start:
+                    # Waited for a request that ended the sequence, or failed to start it.
+                    with self._guard:
+                        raise self._lost(step.id)
+                turn = Turn(None if step.start else entry.state)
+                yield turn
+                if turn.left is not None:
+                    entry.state = None if step.end else turn.left
+            finally:
+                self._leave(step.id, entry)
+
+    def each(self, change: Callable[[State], State]) -> None:
+        """Change the state of every sequence, each between two of its requests."""
+        with self._guard:
+            entries = list(self._entries.values())
+        for entry in entries:
+            with entry.lock:
+                if entry.state is not None:
+                    entry.state = change(entry.state)
+
+    def _enter(self, step: SequenceStep) -> _Entry:
+        with self._guard:
+            self._expire()
+            entry = self._entries.get(step.id)
+            if entry is None:
+                if not step.start:
+                    raise self._lost(step.id)
+                if len(self._entries) >= self.limit:
+                    self._make_room()
+                entry = self._entries[step.id] = _Entry()
+            entry.users += 1
+            return entry
+
+    def _leave(self, key: int | str, entry: _Entry) -> None:
+        with self._guard:
+            entry.users -= 1
+            entry.used = self._clock()
+            if entry.state is None and not entry.users:
+                del self._entries[key]
+                self._remember(key, "it has ended, or its first request failed")
+            else:
+                self._entries.move_to_end(key)
+
+    def _expire(self) -> None:
+        limit = self._clock() - self.idle_seconds
+        for key, entry in list(self._entries.items()):
+            if not entry.users:
+                if entry.used > limit:
+                    break
+                self._drop(key, f"it was idle for more than {self.idle_seconds:g} seconds", Event.EXPIRED)
+
+    def _make_room(self) -> None:
+        idle = next((key for key, entry in self._entries.items() if not entry.users), None)
+        if idle is None:
+            self.events[Event.FULL] += 1
+            raise SequencesFull(
+                f"{self.limit} sequences are kept at most, and each of them has a request under way: try again later"
+            )
+        self._drop(idle, f"it was the longest idle when more than {self.limit} were begun", Event.EVICTED)
+
+    def _drop(self, key: int | str, why: str, event: Event) -> None:
+        del self._entries[key]
+        self._remember(key, why)
+        self.events[event] += 1
+
+    def _remember(self, key: int | str, why: str) -> None:
+        self._gone[key] = why
+        self._gone.move_to_end(key)
+        while len(self._gone) > REMEMBERED:
+            self._gone.popitem(last=False)
+
+    def _lost(self, key: int | str) -> SequenceLost:
+        self.events[Event.REFUSED] += 1
+        why = self._gone.get(key, "it was not started here; another replica may have it")
+        written = f'"{key[:80]}"' if isinstance(key, str) else str(key)
+        return SequenceLost(f"sequence {written} has no state here: {why}; start again with sequence_start")

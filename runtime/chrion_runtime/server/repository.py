@@ -1,0 +1,127 @@
+"""Models that come and go while others serve: load, unload and index, as in Triton's model repository extension."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from chrion_api import ChrionError
+from chrion_runtime.protocol.errors import BadRequest, Unavailable
+from chrion_runtime.protocol.metadata import MODEL_VERSION
+from chrion_runtime.servable import Servable
+from chrion_runtime.server.front import Front, ServedModel
+from chrion_runtime.server.repository_folder import Entry, RepositoryFolder
+from chrion_runtime.server.run_queue import RunQueue
+
+AT_ONCE = 2
+"""Models that are loaded, or closed, at once."""
+WAITING = 64
+"""Loads and unloads that may wait for that."""
+
+Load = Callable[[Entry], Servable]
+"""Makes a servable of a model's files; blocks, and raises ChrionError."""
+
+
+class State(StrEnum):
+    """What a model of the repository is at, in Triton's words."""
+
+    READY = "READY"
+    LOADING = "LOADING"
+    UNLOADING = "UNLOADING"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True)
+class _Seen:
+    state: State
+    reason: str = ""
+
+
+class Repository:
+    """Loads and unloads the models of a folder; called on the event loop, works on threads of its own."""
+
+    def __init__(self, front: Front, folder: RepositoryFolder, load: Load) -> None:
+        self._front = front
+        self._folder = folder
+        self._load = load
+        self._queue = RunQueue("repository", AT_ONCE, WAITING, lambda _: None)
+        self._seen: dict[str, _Seen] = {}
+        self._loaded: set[str] = set()
+        """Models that serve and came from the folder; others were there from the start and stay."""
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def index(self, ready: bool = False) -> list[dict[str, str]]:
+        """Every model that serves or could be loaded, with its state; only those that are ready where that is asked."""
+        names = await self._queue.run(self._folder.names)
+        found = []
+        for name in sorted({*names, *self._seen, *self._front.names}):
+            at = self._seen.get(name, _Seen(State.UNAVAILABLE))
+            if name in self._front.names and at.state is not State.UNLOADING:
+                at = _Seen(State.READY)
+            if at.state is State.READY or not ready:
+                found.append({"name": name, "version": MODEL_VERSION, "state": at.state.value, "reason": at.reason})
+        return found
+
+    async def load(self, name: str) -> None:
+        """Serve a model; one that serves already is exchanged for what its files hold now, and serves until then.
+
+        Raises NotFound, BadRequest with the reason where it cannot be loaded; what served before then still does.
+        """
+        await self._finish(self._load_one(name))
+
+    async def unload(self, name: str) -> None:
+        """Serve a model no more; what it has begun is answered first. Raises BadRequest where it does not serve."""
+        await self._finish(self._unload_one(name))
+
+    async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do all of it, even where who asked has gone: half a model is of use to nobody."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(task)
+
+    async def _load_one(self, name: str) -> None:
+        async with self._locks[name]:
+            if name in self._front.names and name not in self._loaded:
+                raise BadRequest(f'model "{name}" serves from elsewhere than the repository, and stays as it is')
+            self._seen[name] = _Seen(State.LOADING)
+            try:
+                entry = await self._queue.run(partial(self._folder.entry, name))
+                servable = await self._queue.run(partial(self._load, entry))
+                before = self._front.add(servable)
+            except BaseException as error:
+                self._seen[name] = _Seen(State.UNAVAILABLE, str(error) or type(error).__name__)
+                if isinstance(error, ChrionError) and not hasattr(error, "status"):
+                    raise BadRequest(f'model "{name}": {error}') from None
+                raise
+            self._loaded.add(name)
+            self._seen[name] = _Seen(State.READY)
+            if before is not None:
+                await self._retire(before)
+
+    async def _unload_one(self, name: str) -> None:
+        async with self._locks[name]:
+            if name not in self._loaded:
+                raise BadRequest(f'model "{name[:80]}" was not loaded from the repository')
+            self._seen[name] = _Seen(State.UNLOADING)
+            self._loaded.discard(name)
+            left = self._front.remove(name)
+            try:
+                await self._retire(left)
+            finally:
+                self._seen[name] = _Seen(State.UNAVAILABLE, "unloaded")
+
+    async def _retire(self, model: ServedModel) -> None:
+        seconds = self._front.options.drain_seconds
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await model.drained()
+        if not await self._queue.run(partial(model.close, 1.0)):
+            raise Unavailable(
+                f'model "{model.servable.name}" serves no more, but a run of it goes on after {seconds:g} s'
+            )

@@ -1,0 +1,51 @@
+"""Lines of requests, one for each sequence: the first in a line runs, and no thread waits with the others."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+
+
+class Turns:
+    """Takes turns by key on one event loop, in the order of asking."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Hashable, deque[asyncio.Future[None]]] = {}
+        """Who waits, for each key that somebody has."""
+
+    def taken(self, key: Hashable) -> bool:
+        """Whether somebody has the key."""
+        return key in self._lines
+
+    @asynccontextmanager
+    async def turn(self, key: Hashable) -> AsyncIterator[None]:
+        """Have the key alone inside the block."""
+        line = self._lines.get(key)
+        if line is None:
+            self._lines[key] = deque()
+        else:
+            await self._wait(key, line)
+        try:
+            yield
+        finally:
+            self._pass_on(key)
+
+    async def _wait(self, key: Hashable, line: "deque[asyncio.Future[None]]") -> None:
+        door = asyncio.get_running_loop().create_future()
+        line.append(door)
+        try:
+            await door
+        except asyncio.CancelledError:
+            if door.cancelled():
+                line.remove(door)
+            else:
+                # Let in, and gone before it could go in.
+                self._pass_on(key)
+            raise
+
+    def _pass_on(self, key: Hashable) -> None:
+        line = self._lines[key]
+        if line:
+            line.popleft().set_result(None)
+        else:
+            del self._lines[key]

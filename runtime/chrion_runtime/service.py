@@ -1,0 +1,112 @@
+"""What a model serves by: its objective and the plans in use. Requests read it, who exchanges plans writes it."""
+
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+
+from chrion_api import Frontier, Objective, Plan, PlanFile
+from chrion_graph.graph import Graph
+from chrion_runtime.blueprint import draw
+from chrion_runtime.executor import Executor
+from chrion_runtime.ladder import Rung, choose, gpu_bytes, ladder, selections
+from chrion_runtime.loading import Bucket, Loader, alone
+from chrion_runtime.servable import Figure, StageObserver
+
+
+class Service:
+    """The plans in use. `buckets` is exchanged in one assignment: a request runs on what it read, to its end."""
+
+    def __init__(self, name: str, loader: Loader, graph: Graph, plan_file: PlanFile, objective: Objective) -> None:
+        """Load what the objective selects, here and now. Raises ChrionError."""
+        self.name = name
+        loader.admit(plan_file)
+        self.loader = loader
+        self.objective = objective
+        self.frontiers: tuple[Frontier, ...] = plan_file.buckets
+        self.rungs = ladder(plan_file.buckets, objective)
+        self.rung = self.rungs[choose(self.rungs, objective)]
+        self.buckets: tuple[Bucket, ...] = ()
+        self._observers: list[StageObserver] = []
+        self._leaving: list[tuple[weakref.ref[Executor], Plan]] = []
+        loader.machine.move_in(name, self._takes, self.rung.plans, loader.devices)
+        try:
+            self._load(graph)
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self, graph: Graph) -> None:
+        blueprints = [draw(graph, plan) for plan in self.rung.plans]
+        single = alone(blueprints)
+        self.buckets = tuple(
+            Bucket(frontier, selection, self.loader.load(blueprint, frontier.inputs, single)[0])
+            for frontier, selection, blueprint in zip(
+                self.frontiers, selections(self.frontiers, self.rung, self.objective), blueprints, strict=True
+            )
+        )
+
+    def _takes(self) -> list[Plan]:
+        """The plans whose memory counts: those that are loaded, or about to be."""
+        return self.held or list(self.rung.plans)
+
+    def observe(self, observer: StageObserver) -> None:
+        """Have `observer` called after each stage, of plans that are still to come too."""
+        self._observers.append(observer)
+        for bucket in self.buckets:
+            bucket.executor.observe(observer)
+
+    def exchange(
+        self, frontiers: Sequence[Frontier], rungs: Sequence[Rung], rung: Rung, buckets: Sequence[Bucket]
+    ) -> None:
+        """Serve by other plans from the next request on; what runs ends on the old ones, which are then freed."""
+        before = self.buckets
+        kept = [bucket.executor for bucket in before]
+        for bucket in buckets:
+            if bucket.executor not in kept:
+                for observer in self._observers:
+                    bucket.executor.observe(observer)
+        self.frontiers, self.rungs, self.rung = tuple(frontiers), tuple(rungs), rung
+        self.buckets = tuple(buckets)
+        staying = [bucket.executor for bucket in buckets]
+        self._leaving = [
+            *((executor, plan) for executor, plan in self._leaving if executor() is not None),
+            *(
+                (weakref.ref(bucket.executor), bucket.selection.plan)
+                for bucket in before
+                if bucket.executor not in staying
+            ),
+        ]
+
+    @property
+    def held(self) -> list[Plan]:
+        """The plans whose memory is taken: those in use, and those on which requests still end."""
+        leaving = [plan for executor, plan in self._leaving if executor() is not None]
+        return [*(bucket.selection.plan for bucket in self.buckets), *leaving]
+
+    def settled(self, seconds: float, stop: threading.Event) -> bool:
+        """Wait until no request runs on an earlier plan; whether none does, within this time."""
+        deadline = time.monotonic() + seconds
+        while len(self.held) > len(self.buckets):
+            if time.monotonic() > deadline or stop.wait(0.01):
+                return False
+        return True
+
+    def figures(self) -> list[Figure]:
+        """Numbers for the metrics."""
+        plans = [
+            Figure("chrion_plan_info", "gauge", "Always 1: the plan in use for each bucket", labels, 1.0)
+            for index, bucket in enumerate(self.buckets)
+            for labels in ({"bucket": str(index), "plan": bucket.selection.plan.name},)
+        ]
+        return [
+            *plans,
+            Figure("chrion_plan_gpu_bytes", "gauge", "GPU memory of the plans in use", {}, gpu_bytes(self.held)),
+            Figure("chrion_sessions", "gauge", "Sessions that are loaded", {}, len(self.loader.store)),
+        ]
+
+    def close(self) -> None:
+        """Release threads and sessions."""
+        self.loader.lanes.close()
+        self.loader.machine.move_out(self.name, self._takes)
+        self.buckets = ()

@@ -1,0 +1,59 @@
+"""Plan files made by force, for sessions and servers that need no planning."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import onnx
+
+from chrion_api import Frontier, GpuBytes, Plan, PlanFile
+from chrion_graph.graph import Graph
+from chrion_graph.load import digest
+from chrion_runtime.devices import open_devices
+from chrion_runtime.session import Normalised
+from tests.support.partition import Cut, normalised, plan_of
+
+Shape = tuple[int, ...]
+
+
+def whole(graph: Graph, lanes: Sequence[str] = ("cpu/0",)) -> Cut:
+    """A cut into one stage."""
+    return [(range(len(graph.nodes)), tuple(lanes))]
+
+
+def plan_file(model: Path, plans: Sequence[Plan], shapes: Mapping[str, Shape], devices: Sequence[str] = ()) -> PlanFile:
+    """Plans of a model for one bucket, on the devices of this machine."""
+    return PlanFile(
+        model=digest(model),
+        devices={name: device.key for name, device in open_devices(list(devices)).items()},
+        buckets=(Frontier(inputs=dict(shapes), plans=tuple(plans)),),
+    )
+
+
+class Planned:
+    """A model as a file, its normalised form, and a plan file of one plan."""
+
+    def __init__(
+        self,
+        model: onnx.ModelProto | Path,
+        folder: Path,
+        shapes: Mapping[str, Shape],
+        cut: Cut | None = None,
+        devices: Sequence[str] = (),
+        gpu_bytes: GpuBytes | None = None,
+    ) -> None:
+        """By default the model is one stage on one lane."""
+        self.path = model if isinstance(model, Path) else folder / "original.onnx"
+        self.graph = normalised(model, folder)
+        plan = plan_of(self.graph, whole(self.graph) if cut is None else cut)
+        if gpu_bytes is not None:
+            plan = plan.model_copy(update={"gpu_bytes": gpu_bytes})
+        self.plan_file = plan_file(self.path, [plan], shapes, devices)
+
+    @property
+    def normalised(self) -> Normalised:
+        return Normalised(self.graph.folder, self.plan_file.model)
+
+    def write(self, path: Path) -> Path:
+        """The plan file, written there."""
+        path.write_text(self.plan_file.to_json())
+        return path
