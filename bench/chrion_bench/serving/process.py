@@ -24,8 +24,8 @@ from chrion_bench.serving.models import ServedModel, answered
 START_SECONDS = 90.0
 END_SECONDS, LOAD_SECONDS = 15.0, 120.0
 TICKS = os.sysconf("SC_CLK_TCK")
-ATTEMPTS = 6
-"""How often a load is sent again that other work on the machine disturbed."""
+attempts = 6
+"""How often a load may be sent that other work on the machine disturbs."""
 QUIET = 0.01
 """The part of a core that other work may take before it counts as disturbing."""
 
@@ -170,7 +170,7 @@ def once(job: Job, cores: set[int]) -> list[Data]:
 def quietest(server: Server, measure: Callable[[], list[Data]]) -> list[Data]:
     """What `measure` found when other work on the machine took least; each count says how much, as a part of a core."""
     best: list[Data] = []
-    for _ in range(ATTEMPTS):
+    for attempt in range(1, attempts + 1):
         began, busy, worked = time.monotonic(), _busy_seconds() - _client_seconds(), server.cpu_seconds
         found = measure()
         worked = server.cpu_seconds - worked
@@ -180,7 +180,7 @@ def quietest(server: Server, measure: Callable[[], list[Data]]) -> list[Data]:
             count["serverSeconds"] = worked
         if not best or others < best[0]["others"]:
             best = found
-        if others <= QUIET:
+        if others <= QUIET or attempt == attempts:
             break
         time.sleep(1)
     return best

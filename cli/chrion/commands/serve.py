@@ -11,6 +11,7 @@ from chrion.errors import UsageError
 from chrion.face import Session
 from chrion.options import (
     AnyDeviceOption,
+    BatchOption,
     GpuMemoryOption,
     HostOption,
     LatencyOption,
@@ -55,6 +56,7 @@ def command(
     ] = None,
     value: ValueOption = None,
     state: StateOption = None,
+    batch: BatchOption = 0,
     max_sequences: MaxSequencesOption = MAX_SEQUENCES,
     sequence_idle: SequenceIdleOption = "5m",
     latency: LatencyOption = None,
@@ -104,4 +106,4 @@ def command(
     def load(entry: Entry) -> Session:
         return load_entry(entry, machine or Machine(), SequenceStore(max_sequences, idle), any_device)
 
-    serve_sessions(sessions, host, port, metrics_port, repository, load)
+    serve_sessions(sessions, host, port, metrics_port, repository, load, batch)

@@ -39,6 +39,7 @@ def serve_sessions(
     metrics_port: int,
     repository: Path | None = None,
     load: Callable[[Entry], Session] | None = None,
+    batch: int = 0,
 ) -> None:
     """Serve until SIGTERM or SIGINT; with a `repository`, whatever clients have `load` load from it too.
 
@@ -58,7 +59,7 @@ def serve_sessions(
         if where.metrics_url:
             typer.echo(f"metrics on {where.metrics_url}")
 
-    options = ServerOptions(host=host, port=port, metrics_port=None if metrics_port < 0 else metrics_port)
+    options = ServerOptions(host=host, port=port, metrics_port=None if metrics_port < 0 else metrics_port, batch=batch)
     if folder is None or load is None:
         serve(sessions, options, ready)
     else:
