@@ -24,7 +24,7 @@ from chrion_bench.serving.models import ServedModel, answered
 START_SECONDS = 90.0
 END_SECONDS, LOAD_SECONDS = 15.0, 120.0
 TICKS = os.sysconf("SC_CLK_TCK")
-attempts = 6
+attempts = 4
 """How often a load may be sent that other work on the machine disturbs."""
 QUIET = 0.01
 """The part of a core that other work may take before it counts as disturbing."""
