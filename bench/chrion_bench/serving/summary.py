@@ -1,6 +1,7 @@
 """What the serving bench's results say: whether the aims are met, and tables as a Markdown page."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from chrion_bench.report import NONE, Aim, table
@@ -59,7 +60,10 @@ def gain(results: Sequence[Data], model: str, kind: str, over: str) -> float | N
     ours, other = found.get(CHRION, {}), found.get(over, {})
     if "perSecond" not in ours or "perSecond" not in other:
         return None
-    return float(ours["perSecond"] / other["perSecond"])
+    # A machine drifts: only what the two did in the same round can be compared.
+    return median(
+        one["perSecond"] / two["perSecond"] for one, two in zip(ours["rounds"], other["rounds"], strict=False)
+    )
 
 
 def _overload_aims(item: Data) -> list[Aim]:
