@@ -13,6 +13,7 @@ from chrion_api.plan import (
     PlanFile,
     Rewrite,
     Stage,
+    bucket_label,
 )
 from chrion_api.profile import CachePoint, DeviceKey, DeviceProfile, NodeCost, Optimization, Profile, Transfer, Whole
 from chrion_api.slo import SLO, Load, Mode, Objective
@@ -58,4 +59,5 @@ __all__ = [
     "Status",
     "Transfer",
     "Whole",
+    "bucket_label",
 ]

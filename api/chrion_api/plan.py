@@ -1,6 +1,7 @@
 """Plan: which nodes run where. A plan file holds, for each shape bucket, the frontier of plans."""
 
 import re
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -192,6 +193,11 @@ class Candidate(Document):
         return self.measured.p50 / self.predicted_seconds - 1 if self.measured and self.predicted_seconds else None
 
 
+def bucket_label(shapes: Mapping[str, Shape]) -> str:
+    """The shapes of a bucket in short: `input=1x50x161`; several inputs stand side by side with commas."""
+    return ",".join(f"{name}={'x'.join(map(str, shape)) or 'scalar'}" for name, shape in shapes.items())
+
+
 class Frontier(Document):
     """The Pareto-optimal plans of one shape bucket, from the fastest to the smallest."""
 
@@ -203,6 +209,11 @@ class Frontier(Document):
     """What was measured beside them."""
     candidates: tuple[Candidate, ...] = ()
     """Every plan that was measured, in the order of what was predicted of them."""
+
+    @property
+    def label(self) -> str:
+        """The bucket in short."""
+        return bucket_label(self.inputs)
 
 
 class PlanFile(Document):

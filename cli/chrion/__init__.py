@@ -7,6 +7,7 @@ answer = session.run({"input": array})
 
 from typing import TYPE_CHECKING, Any
 
+import chrion_graph  # noqa: F401, before ONNX Runtime is: it keeps that from reporting on its users
 from chrion.version import __version__
 from chrion_api import SLO, ChrionError, InputSpec, Mode, PlanFile
 

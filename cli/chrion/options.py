@@ -13,6 +13,7 @@ from chrion.planning import merge_inputs
 from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity, StateLink
 from chrion_graph.limits import Limits
 from chrion_runtime.documents import read_objective
+from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file.", show_default=False)]
 InputOption = Annotated[
@@ -97,7 +98,23 @@ AnyDeviceOption = Annotated[
 ]
 HostOption = Annotated[str, typer.Option("--host", help="The address to listen on; 0.0.0.0 for all.")]
 PortOption = Annotated[int, typer.Option("--port", help="The port to listen on; 0 for any that is free.")]
-MetricsPortOption = Annotated[int, typer.Option("--metrics-port", help="The port of /metrics; -1 for none.")]
+MetricsPortOption = Annotated[
+    int, typer.Option("--metrics-port", help="The port of the page to look at and of /metrics; -1 for none.")
+]
+LogFormatOption = Annotated[
+    LogFormat, typer.Option("--log-format", case_sensitive=False, help="Lines for people, or JSON for machines.")
+]
+LogLevelOption = Annotated[
+    LogLevel, typer.Option("--log-level", case_sensitive=False, help="What is logged; at debug each request is.")
+]
+OtlpOption = Annotated[
+    str | None,
+    typer.Option(
+        "--otlp-endpoint",
+        metavar="URL",
+        help="Send traces there, such as http://localhost:4318. Default: where the OTEL_* variables say, or nowhere.",
+    ),
+]
 
 
 def parse_seconds(option: str, text: str) -> float:

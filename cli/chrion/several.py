@@ -23,9 +23,7 @@ def pair(models: Sequence[Path], plans: Sequence[Path], names: Sequence[str]) ->
     if len(plans) != len(models):
         first = next(iter(models[len(plans) :]), None)
         lacking = f"{first} has none" if first else f"{plans[len(models)]} is for none"
-        raise UsageError(
-            f"--plan: {len(models)} models and {len(plans)} plans, to be given in the same order: {lacking}"
-        )
+        raise UsageError(f"--plan: {len(models)} models and {len(plans)} plans, to be given in one order: {lacking}")
     if names and len(names) != len(models):
         raise UsageError(f"--name: {len(models)} models and {len(names)} names; give one for each, in the same order")
     called = list(names) or [model.stem for model in models]

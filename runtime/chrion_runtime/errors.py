@@ -5,6 +5,7 @@ ChrionError
     ├── DeviceUnavailable   a device was asked for that this process cannot use
     ├── PlanRefused         a plan that does not fit the model, the graph or this machine
     ├── RunError            the model failed on the values of one request
+    │   └── UnfitValues     and it is the values that are at fault
     ├── StateRefused        state that the model cannot carry from an output to an input
     └── Unreadable          a file of plans or of an objective that cannot be read
 """
@@ -26,6 +27,13 @@ class PlanRefused(RuntimeFailure):
 
 class RunError(RuntimeFailure):
     """The model failed on the values of one request."""
+
+    request_id: str | None = None
+    """The `id` that the client gave the request, where that is known."""
+
+
+class UnfitValues(RunError):
+    """Values that the model cannot run on: shapes that do not go together, an index out of range."""
 
 
 class StateRefused(RuntimeFailure):

@@ -6,11 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from chrion_graph.ort import brief
 from chrion_graph.types import STRING
 from chrion_runtime.carry import Carry, shapes_of
 from chrion_runtime.devices import HOST
 from chrion_runtime.errors import RunError
+from chrion_runtime.failure import run_error
 from chrion_runtime.lanes import Inbox, Lanes
 from chrion_runtime.program import Program, StageProgram
 from chrion_runtime.servable import Array, StageObserver
@@ -31,7 +31,7 @@ class Executor:
         self._lanes = lanes
         self._slot_count = slots
         self._bound: tuple[dict[str, tuple[int, ...]], queue.SimpleQueue[Slot]] | None = None
-        self._observers: list[StageObserver] = []
+        self._observers: tuple[StageObserver, ...] = ()
         first = program.stages[0]
         # Without copies and hand-overs there is nothing to keep account of.
         self._whole = len(program.stages) == 1 and first.device.memory == HOST and not program.passed_through
@@ -39,12 +39,12 @@ class Executor:
 
     def observe(self, observer: StageObserver) -> None:
         """Have `observer` called after each stage."""
-        self._observers.append(observer)
+        self._observers += (observer,)
 
     def warm(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run once and bind slots for these shapes; returns the answer. Raises RunError."""
         example = LooseValues(self.program)
-        answer = self._fly(example, feeds, None)
+        answer = self._fly(example, feeds, None, self._observers)
         kinds = [self.program.blueprint.types[name] for name in self.program.memories]
         # One stage allocates its own results, and strings cannot be bound.
         if len(self.program.stages) > 1 and all(kind.element != STRING for kind in kinds):
@@ -54,31 +54,37 @@ class Executor:
             self._bound = ({name: array.shape for name, array in feeds.items()}, slots)
         return answer
 
-    def run(self, feeds: Mapping[str, Array], carry: Carry | None = None) -> dict[str, Array]:
+    def run(
+        self, feeds: Mapping[str, Array], carry: Carry | None = None, observer: StageObserver | None = None
+    ) -> dict[str, Array]:
         """Answer one request; the arrays belong to the caller. Raises RunError where the model fails.
 
         With `carry`, `feeds` lacks the inputs that are carried, and the answer the outputs that are but were not asked
         for. Only when this returns is the carry's state used up; where it raises, that is as it was.
+        `observer` is called after each stage of this run, besides those that hear of every run.
         """
+        observers = self._observers if observer is None else (*self._observers, observer)
         if self._whole:
-            return self._run_whole(feeds, carry)
+            return self._run_whole(feeds, carry, observers)
         bound = self._bound
         # An input that is missing makes the shapes differ too: a slot still holds the last request's.
         if bound is None or bound[0] != shapes_of(feeds, carry):
-            return self._fly(LooseValues(self.program), feeds, carry)
+            return self._fly(LooseValues(self.program), feeds, carry, observers)
         slots = bound[1]
         slot = slots.get()
         try:
-            return self._fly(slot, feeds, carry)
+            return self._fly(slot, feeds, carry, observers)
         except RunError:
             # Shapes inside may follow the values, not only the shapes, of the inputs: then no slot fits.
-            answer = self._fly(LooseValues(self.program), feeds, carry)
+            answer = self._fly(LooseValues(self.program), feeds, carry, observers)
             self._bound = None
             return answer
         finally:
             slots.put(slot)
 
-    def _run_whole(self, feeds: Mapping[str, Array], carry: Carry | None) -> dict[str, Array]:
+    def _run_whole(
+        self, feeds: Mapping[str, Array], carry: Carry | None, observers: Sequence[StageObserver]
+    ) -> dict[str, Array]:
         """Run the only stage, on the host, here and now."""
         stage = self.program.stages[0]
         try:
@@ -90,30 +96,32 @@ class Executor:
                 results = stage.device.run(stage.session, stage.input_names, inputs, stage.output_names)
                 seconds = time.perf_counter() - began
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise RunError(f"the model fails on these values: {brief(error)}") from None
-        for observer in self._observers:
-            observer(stage.index, stage.lanes[0], seconds)
+            raise run_error(error) from None
+        for observer in observers:
+            observer(stage.label, began, seconds)
         answer = dict(zip(stage.outputs, results, strict=True))
         return answer if carry is None else carry.split(answer, stage.device)
 
-    def _fly(self, values: Values, feeds: Mapping[str, Array], carry: Carry | None) -> dict[str, Array]:
+    def _fly(
+        self, values: Values, feeds: Mapping[str, Array], carry: Carry | None, observers: Sequence[StageObserver]
+    ) -> dict[str, Array]:
         try:
             values.load(feeds, carry)
             if len(self.program.stages) == 1:
-                self._run_alone(values)
+                self._run_alone(values, observers)
             else:
-                _Flight(self.program, values, self._lanes, self._lanes.ticket(), self._observers).run()
+                _Flight(self.program, values, self._lanes, self._lanes.ticket(), observers).run()
             return values.results()
         finally:
             values.unload()
 
-    def _run_alone(self, values: Values) -> None:
+    def _run_alone(self, values: Values, observers: Sequence[StageObserver]) -> None:
         """Run the only stage here and now: nothing is handed to anyone."""
         stage = self.program.stages[0]
         try:
-            run_stage(stage, values, self._lanes, self._observers)
+            run_stage(stage, values, self._lanes, observers)
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise RunError(f"the model fails on these values: {brief(error)}") from None
+            raise run_error(error) from None
 
 
 def run_stage(stage: StageProgram, values: Values, lanes: Lanes, observers: Sequence[StageObserver]) -> None:
@@ -123,7 +131,7 @@ def run_stage(stage: StageProgram, values: Values, lanes: Lanes, observers: Sequ
         values.run(stage)
         seconds = time.perf_counter() - began
     for observer in observers:
-        observer(stage.index, stage.lanes[0], seconds)
+        observer(stage.label, began, seconds)
 
 
 class _Flight:
@@ -151,7 +159,7 @@ class _Flight:
         while (work := self._inbox.get()) is not None:
             work()
         if self._error is not None:
-            raise RunError(f"the model fails on these values: {brief(self._error)}") from None
+            raise run_error(self._error) from None
 
     def _start(self, stages: Sequence[StageProgram]) -> None:
         for stage in stages:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf, log
 from pathlib import Path
 
-from chrion_api import DeviceKey, Frontier, InputSpec, PlanFile, Shape
+from chrion_api import DeviceKey, Frontier, InputSpec, PlanFile, Shape, bucket_label
 from chrion_graph.inputs import sample
 from chrion_graph.types import TensorType
 from chrion_runtime.blueprint import Blueprint
@@ -107,7 +107,7 @@ class Loader:
 
         Raises PlanRefused, RunError where the model fails on its first run.
         """
-        executor = Executor(Program(blueprint, self.devices, self.store, alone), self.lanes)
+        executor = Executor(Program(blueprint, self.devices, self.store, alone, bucket_label(shapes)), self.lanes)
         return executor, executor.warm(self.sample(shapes))
 
     def sample(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:

@@ -19,38 +19,37 @@ class Machine:
     def __init__(self, rights: Rights | None = None) -> None:
         self.rights = rights or Rights()
         self._guard = Lock()
-        self._held: dict[str, Held] = {}
+        self._names: dict[Held, str] = {}
 
-    def move_in(self, model: str, held: Held, plans: Sequence[Plan], devices: Mapping[str, Device]) -> None:
+    def move_in(self, name: str, held: Held, plans: Sequence[Plan], devices: Mapping[str, Device]) -> None:
         """A model that takes the memory of `plans`, and later of what `held` says. Raises PlanRefused as `check`."""
         with self._guard:
-            self._check(model, plans, devices)
-            self._held[model] = held
+            self._check(name, held, plans, devices)
+            self._names[held] = name
 
-    def move_out(self, model: str, held: Held) -> None:
-        """A model that takes no memory any more; one that came after it under its name stays."""
+    def move_out(self, held: Held) -> None:
+        """A model that takes no memory any more."""
         with self._guard:
-            if self._held.get(model) == held:
-                del self._held[model]
+            self._names.pop(held, None)
 
-    def check(self, model: str, plans: Sequence[Plan], devices: Mapping[str, Device]) -> None:
+    def check(self, name: str, held: Held, plans: Sequence[Plan], devices: Mapping[str, Device]) -> None:
         """Raise PlanRefused where a GPU has no room for these plans of a model beside what the others take."""
         with self._guard:
-            self._check(model, plans, devices)
+            self._check(name, held, plans, devices)
 
-    def _check(self, model: str, plans: Sequence[Plan], devices: Mapping[str, Device]) -> None:
-        for name, device in devices.items():
-            own = _bytes_on(name, plans)
+    def _check(self, name: str, held: Held, plans: Sequence[Plan], devices: Mapping[str, Device]) -> None:
+        for gpu, device in devices.items():
+            own = _bytes_on(gpu, plans)
             if device.total_bytes is None or not own.total:
                 continue
-            others = {other: _bytes_on(name, held()) for other, held in self._held.items() if other != model}
-            context = max([own.context, *(item.context for item in others.values())])
-            wanted = context + own.rest + sum(item.rest for item in others.values())
+            others = [(other, _bytes_on(gpu, takes())) for takes, other in self._names.items() if takes != held]
+            context = max([own.context, *(taken.context for _, taken in others)])
+            wanted = context + own.rest + sum(taken.rest for _, taken in others)
             if wanted > device.total_bytes:
-                taken = ", ".join(f'"{other}" {item.total}' for other, item in others.items() if item.total) or "none"
+                beside = ", ".join(f'"{other}" {taken.total}' for other, taken in others if taken.total) or "none"
                 raise PlanRefused(
-                    f'{name} has {device.total_bytes} bytes; "{model}" takes {own.total} of them, and of the models '
-                    f"beside it {taken}: lower a slo.gpuMemory, or serve them apart"
+                    f'{gpu} has {device.total_bytes} bytes; "{name}" takes {own.total} of them, and of the models '
+                    f"beside it {beside}: lower a slo.gpuMemory, or serve them apart"
                 )
 
 

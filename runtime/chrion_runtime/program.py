@@ -8,6 +8,7 @@ import onnxruntime as ort
 from chrion_runtime.blueprint import Blueprint, Part
 from chrion_runtime.devices import HOST, Device
 from chrion_runtime.errors import PlanRefused
+from chrion_runtime.servable import StageLabel
 from chrion_runtime.sessions import SessionStore
 
 
@@ -16,6 +17,7 @@ class StageProgram:
     """One stage, ready to run: the n-th name is what the session calls the n-th value."""
 
     index: int
+    label: StageLabel
     device: Device
     lanes: tuple[str, ...]
     session: ort.InferenceSession
@@ -33,9 +35,14 @@ class Program:
     """All stages of one plan."""
 
     def __init__(
-        self, blueprint: Blueprint, devices: Mapping[str, Device], store: SessionStore, alone: bool = True
+        self,
+        blueprint: Blueprint,
+        devices: Mapping[str, Device],
+        store: SessionStore,
+        alone: bool = True,
+        bucket: str = "",
     ) -> None:
-        """`alone` says that no other plan runs in this process.
+        """`alone` says that no other plan runs in this process; `bucket` is the label of what the plan serves.
 
         Raises PlanRefused where the plan does not fit the devices.
         """
@@ -45,7 +52,7 @@ class Program:
         # Threads that wait actively help where they are the only ones and take cores from others where they are not.
         spin = alone and len(blueprint.parts) == 1
         self.stages = tuple(
-            _stage(blueprint, index, part, devices, store, spin) for index, part in enumerate(blueprint.parts)
+            _stage(blueprint, index, part, devices, store, spin, bucket) for index, part in enumerate(blueprint.parts)
         )
         self.reads = self._reads()
         """For each value that a stage reads from outside itself, the memories in which it is read."""
@@ -84,7 +91,13 @@ class Program:
 
 
 def _stage(
-    blueprint: Blueprint, index: int, part: Part, devices: Mapping[str, Device], store: SessionStore, spin: bool
+    blueprint: Blueprint,
+    index: int,
+    part: Part,
+    devices: Mapping[str, Device],
+    store: SessionStore,
+    spin: bool,
+    bucket: str,
 ) -> StageProgram:
     stage = blueprint.plan.stages[index]
     device = devices.get(stage.device)
@@ -95,6 +108,7 @@ def _stage(
         )
     return StageProgram(
         index=index,
+        label=StageLabel(bucket, blueprint.plan.name, index, stage.lanes),
         device=device,
         lanes=stage.lanes,
         session=store.get(part.path, device, stage.lanes, stage.optimization, spin),

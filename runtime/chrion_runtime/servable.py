@@ -9,8 +9,24 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-StageObserver = Callable[[int, str, float], None]
-"""Called after each stage with its number in the plan, the lane it ran on and the seconds it took."""
+
+@dataclass(frozen=True, eq=False)
+class StageLabel:
+    """Which stage of a loaded plan it is; compared and hashed by identity, for it is looked up at each run."""
+
+    bucket: str
+    """The label of the shape bucket that the plan serves."""
+    plan: str
+    """The plan's name."""
+    index: int
+    """The stage's number in the plan."""
+    lanes: tuple[str, ...]
+    """The lanes it holds while it runs."""
+
+
+StageObserver = Callable[[StageLabel, float, float], None]
+"""Called after each run of a stage, on the thread that ran it, with when it began (as `time.perf_counter` counts) and
+the seconds it took."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +90,14 @@ class Servable(Protocol):
         inputs: Mapping[str, Array],
         outputs: Sequence[str] | None = None,
         sequence: SequenceStep | None = None,
+        observer: StageObserver | None = None,
     ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
         In a sequence the inputs that take state are left out, and state is answered only where `outputs` names it.
-        `sequence` is given only to models with `state`. Raises chrion_runtime.errors.RunError when the model itself
-        fails on these values, and SequenceLost where it has no state of the sequence.
+        `sequence` is given only to models with `state`. `observer` is called after each stage of this run. Raises
+        chrion_runtime.errors.RunError when the model itself fails on these values, UnfitValues where that is their
+        fault, and SequenceLost where it has no state of the sequence.
         """
 
     def describe_plan(self) -> dict[str, Any]:

@@ -78,6 +78,10 @@ class Service:
             ),
         ]
 
+    def check_room(self, plans: Sequence[Plan]) -> None:
+        """Raise PlanRefused where a GPU has no room for these plans beside what is held, and beside other models."""
+        self.loader.machine.check(self.name, self._takes, [*self.held, *plans], self.loader.devices)
+
     @property
     def held(self) -> list[Plan]:
         """The plans whose memory is taken: those in use, and those on which requests still end."""
@@ -94,13 +98,7 @@ class Service:
 
     def figures(self) -> list[Figure]:
         """Numbers for the metrics."""
-        plans = [
-            Figure("chrion_plan_info", "gauge", "Always 1: the plan in use for each bucket", labels, 1.0)
-            for index, bucket in enumerate(self.buckets)
-            for labels in ({"bucket": str(index), "plan": bucket.selection.plan.name},)
-        ]
         return [
-            *plans,
             Figure("chrion_plan_gpu_bytes", "gauge", "GPU memory of the plans in use", {}, gpu_bytes(self.held)),
             Figure("chrion_sessions", "gauge", "Sessions that are loaded", {}, len(self.loader.store)),
         ]
@@ -108,5 +106,5 @@ class Service:
     def close(self) -> None:
         """Release threads and sessions."""
         self.loader.lanes.close()
-        self.loader.machine.move_out(self.name, self._takes)
+        self.loader.machine.move_out(self._takes)
         self.buckets = ()

@@ -2,16 +2,17 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from chrion_api import SLO, InputSpec, Mode, Objective, PlanFile, Shape, StateLink
+from chrion_api import SLO, Frontier, InputSpec, Mode, Objective, PlanFile, Shape, StateLink
 from chrion_graph.graph import Graph
 from chrion_graph.load import graphs
 from chrion_graph.types import RECURRENT, TensorType
 from chrion_runtime.carry import Carry, shapes_of
-from chrion_runtime.errors import PlanRefused, RunError
+from chrion_runtime.errors import PlanRefused, RunError, UnfitValues
 from chrion_runtime.executor import SLOTS
 from chrion_runtime.live import Live, Pilot
 from chrion_runtime.loading import Bucket, Loader, Normalised, nearest
@@ -78,6 +79,21 @@ class Session:
         return SLOTS
 
     @property
+    def slo(self) -> SLO:
+        """The objective that is pursued."""
+        return self._service.objective.slo
+
+    @property
+    def mode(self) -> Mode:
+        """What is minimised; never Auto."""
+        return self._service.objective.resolved
+
+    @property
+    def in_use(self) -> tuple[tuple[Frontier, Selection], ...]:
+        """For each bucket, the plans that there are, and the one that serves, and why."""
+        return tuple((bucket.frontier, bucket.selection) for bucket in self._service.buckets)
+
+    @property
     def deadline(self) -> float | None:
         """The objective's latency in seconds; None where it has none."""
         latency = self._service.objective.latency
@@ -98,12 +114,14 @@ class Session:
         inputs: Mapping[str, Array],
         outputs: Sequence[str] | None = None,
         sequence: SequenceStep | None = None,
+        observer: StageObserver | None = None,
     ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
         Within a `sequence` the inputs that take state are left out, and outputs that hold it are answered where
-        `outputs` names them. Raises RunError for inputs that are missing, unknown or of another element type, and where
-        the model fails; SequenceLost for a sequence that has no state here.
+        `outputs` names them. `observer` is called after each stage of this run. Raises RunError for inputs that are
+        missing, unknown or of another element type, and where the model fails; UnfitValues where that is the inputs'
+        fault; SequenceLost for a sequence that has no state here.
         """
         names = self._dtypes.keys() - (self._sequences.inputs if sequence else ())
         if inputs.keys() != names:
@@ -116,22 +134,24 @@ class Session:
             if array.dtype != self._dtypes[name]:
                 raise RunError(f"inputs.{name}: is {array.dtype}, the model takes {self._dtypes[name]}")
             if self._recurrent and not array.size:
-                raise RunError(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
+                raise UnfitValues(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
         if sequence is None:
-            answer = self._answer(feeds)
+            answer = self._answer(feeds, observer=observer)
         else:
-            answer = self._sequences.run(sequence, feeds, outputs, self._answer)
+            answer = self._sequences.run(sequence, feeds, outputs, partial(self._answer, observer=observer))
         if outputs is None:
             return answer
         if absent := [name for name in outputs if name not in answer]:
             raise RunError(f"outputs: the model has no {absent}; it has {list(answer)}")
         return {name: answer[name] for name in outputs}
 
-    def _answer(self, feeds: Mapping[str, Array], carry: Carry | None = None) -> dict[str, Array]:
+    def _answer(
+        self, feeds: Mapping[str, Array], carry: Carry | None = None, observer: StageObserver | None = None
+    ) -> dict[str, Array]:
         bucket = self._nearest(shapes_of(feeds, carry))
         if carry is not None:
             self._sequences.begin(carry, feeds, bucket.frontier.inputs)
-        return bucket.executor.run(feeds, carry)
+        return bucket.executor.run(feeds, carry, observer)
 
     def _nearest(self, shapes: Mapping[str, Shape]) -> Bucket:
         bucket, distance = nearest(self._service.buckets, shapes)

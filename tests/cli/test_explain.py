@@ -11,11 +11,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from chrion.explain import format as write
 from chrion.explain import html, show
-from chrion.explain.axis import bytes_axis, ruler, time_axis
-from chrion.explain.comparison import comparison, stairs
-from chrion.explain.schedule import Schedule
 from chrion_api import (
     SLO,
     Baseline,
@@ -31,6 +27,10 @@ from chrion_api import (
     Stage,
 )
 from chrion_api.units import Duration
+from chrion_runtime.drawing import format as write
+from chrion_runtime.drawing.axis import bytes_axis, ruler, time_axis
+from chrion_runtime.drawing.comparison import comparison, stairs
+from chrion_runtime.drawing.schedule import Schedule
 
 MIB = 2**20
 CPU = DeviceKey(product="Some CPU 9000", cores=4, onnxruntime="1.31.1")

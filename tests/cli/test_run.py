@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tritonclient.http as triton
 import yaml
 
 from chrion import cache
@@ -144,6 +145,24 @@ def test_state_goes_from_request_to_request(servers, original, ask, reference):
         state = ask(server, {**feeds, "state": state})["stateN"]
         wanted = reference(model, {**feeds, "state": wanted})["stateN"]
     np.testing.assert_allclose(state, wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_a_sequence_keeps_the_state_that_the_chrionmodel_names(servers, original, reference):
+    """The same stream without passing state: the server does."""
+    server, model = servers["silero-vad"], original("silero-vad")
+    state = np.zeros((2, 1, 128), np.float32)
+    with triton.InferenceServerClient(server.address) as client:
+        for seed in range(5):
+            feeds = vad_inputs(seed)
+            wanted = reference(model, {**feeds, "state": state})
+            state = wanted["stateN"]
+            tensors = [
+                triton.InferInput(name, feeds[name].shape, datatype).set_data_from_numpy(feeds[name])
+                for name, datatype in (("input", "FP32"), ("sr", "INT64"))
+            ]
+            answer = client.infer(server.name, tensors, sequence_id="call", sequence_start=seed == 0)
+            np.testing.assert_allclose(answer.as_numpy("output"), wanted["output"], rtol=1e-3, atol=1e-3)
+            assert answer.as_numpy("stateN") is None
 
 
 def test_shows_its_buckets(servers):

@@ -1,5 +1,6 @@
 """The executor answers each request with its own answer: at once, after failures, at any shape and of any kind."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from chrion_runtime.errors import PlanRefused, RunError
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
+from chrion_runtime.servable import StageLabel
 from chrion_runtime.sessions import SessionStore
 from tests.support.control_flow import TextModel
 from tests.support.partition import (
@@ -286,14 +288,26 @@ def test_scalars_and_axes_of_no_length_cross_cuts(tmp_path: Path) -> None:
 def test_observers_hear_of_every_stage(gru: Graph) -> None:
     cut = at_random(gru, 5)
     with running(gru, plan_of(gru, cut)) as executor:
-        heard: list[tuple[int, str, float]] = []
-        executor.observe(lambda *stage: heard.append(stage))
+        heard: list[tuple[StageLabel, float, float]] = []
+        once: list[tuple[StageLabel, float, float]] = []
+        executor.observe(lambda *run: heard.append(run))
         executor.warm(gru_feeds(0))
-        executor.run(gru_feeds(1))
-    assert sorted((index, lane) for index, lane, _ in heard) == sorted(
-        2 * [(index, lanes[0]) for index, (_, lanes) in enumerate(cut)]
-    )
+        began = time.perf_counter()
+        executor.run(gru_feeds(1), observer=lambda *run: once.append(run))
+        ended = time.perf_counter()
+    stages = [(index, lanes) for index, (_, lanes) in enumerate(cut)]
+    assert sorted((stage.index, stage.lanes) for stage, _, _ in heard) == sorted(2 * stages)
+    assert sorted((stage.index, stage.lanes) for stage, _, _ in once) == stages
+    assert all(began <= start <= start + seconds <= ended for _, start, seconds in once)
     assert all(seconds > 0 for _, _, seconds in heard)
+
+
+def test_an_observer_of_one_run_hears_of_a_whole_model_too(gru: Graph) -> None:
+    with running(gru, plan_of(gru, [(range(len(gru.nodes)), LANES[0])])) as executor:
+        heard: list[StageLabel] = []
+        executor.run(gru_feeds(0), observer=lambda stage, *_: heard.append(stage))
+        executor.run(gru_feeds(0))
+    assert [(stage.index, stage.lanes) for stage in heard] == [(0, LANES[0])]
 
 
 def test_plans_that_do_not_fit_are_refused(gru: Graph) -> None:

@@ -61,9 +61,8 @@ def gain(results: Sequence[Data], model: str, kind: str, over: str) -> float | N
     if "perSecond" not in ours or "perSecond" not in other:
         return None
     # A machine drifts: only what the two did in the same round can be compared.
-    return median(
-        one["perSecond"] / two["perSecond"] for one, two in zip(ours["rounds"], other["rounds"], strict=False)
-    )
+    rounds = zip(ours["rounds"], other["rounds"], strict=False)
+    return float(median(one["perSecond"] / two["perSecond"] for one, two in rounds))
 
 
 def _overload_aims(item: Data) -> list[Aim]:

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from chrion import cache
 from chrion.errors import UsageError
-from chrion.explain import format as write
 from chrion.options import (
     GpuMemoryOption,
     LatencyOption,
@@ -28,6 +27,7 @@ from chrion_api import Mode
 from chrion_graph.limits import Limits
 from chrion_planner.comparison import Comparison, compare
 from chrion_runtime.documents import read_plan_file
+from chrion_runtime.drawing import format as write
 
 NAME = "bench"
 

@@ -9,14 +9,17 @@ from typing import Annotated
 import typer
 
 from chrion import planning
-from chrion.commands.serving import open_all, serve_sessions
+from chrion.commands.serving import Telling, open_all, serve_sessions
 from chrion.errors import UsageError
 from chrion.face import Session, read
 from chrion.options import (
     BatchOption,
     HostOption,
+    LogFormatOption,
+    LogLevelOption,
     MaxSequencesOption,
     MetricsPortOption,
+    OtlpOption,
     PortOption,
     SequenceIdleOption,
     SloOption,
@@ -35,6 +38,7 @@ from chrion_runtime.live import Live
 from chrion_runtime.machine import Machine
 from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.sequences.store import MAX_SEQUENCES
+from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 NAME = "run"
 
@@ -63,11 +67,15 @@ def command(
         Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
     ] = None,
     replan: Annotated[bool, typer.Option("--replan", help="Plan anew, even where the cache holds a plan.")] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
+    log_level: LogLevelOption = LogLevel.INFO,
+    otlp_endpoint: OtlpOption = None,
 ) -> None:
     """Plan models on this machine and serve them over HTTP: the whole of Chrion without a cluster.
 
     The objective, in the ChrionModel or behind --slo, is watched: a change there is taken over while the model serves.
     """
+    telling = Telling(log_format, log_level, otlp_endpoint)
     if output is not None:
         check_output(output)
     for option, given in (("--model", model), ("--output", output), ("--slo", slo)):
@@ -107,7 +115,7 @@ def command(
             for selection in session.selections:
                 if not selection.meets_slo:
                     display.warn(f"{slo or one.file}: spec.slo: {selection.reason}")
-    serve_sessions(sessions, host, port, metrics_port, batch=batch)
+    serve_sessions(sessions, host, port, metrics_port, telling, batch=batch)
 
 
 @dataclass(frozen=True)

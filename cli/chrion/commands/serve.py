@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chrion.commands.serving import load_entry, open_all, serve_sessions
+from chrion.commands.serving import Telling, load_entry, open_all, serve_sessions
 from chrion.errors import UsageError
 from chrion.face import Session
 from chrion.options import (
@@ -15,9 +15,12 @@ from chrion.options import (
     GpuMemoryOption,
     HostOption,
     LatencyOption,
+    LogFormatOption,
+    LogLevelOption,
     MaxSequencesOption,
     MetricsPortOption,
     ModeOption,
+    OtlpOption,
     PortOption,
     RepositoryOption,
     SequenceIdleOption,
@@ -36,6 +39,7 @@ from chrion_runtime.machine import Machine
 from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.sequences.store import MAX_SEQUENCES
 from chrion_runtime.server import Entry
+from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 NAME = "serve"
 
@@ -65,12 +69,16 @@ def command(
     slo: SloOption = None,
     repository: RepositoryOption = None,
     any_device: AnyDeviceOption = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
+    log_level: LogLevelOption = LogLevel.INFO,
+    otlp_endpoint: OtlpOption = None,
 ) -> None:
     """Serve models over the Open Inference Protocol, each by the plan that the objective selects.
 
     Several models share the lanes; the objective is each one's own. The plans and the file behind --slo are watched:
     what changes there is taken over while the models serve.
     """
+    telling = Telling(log_format, log_level, otlp_endpoint)
     if not models and repository is None:
         raise UsageError("name a model with its --plan, or a --repository to load models from")
     wanted = pair(models or (), plan or (), name or ())
@@ -106,4 +114,4 @@ def command(
     def load(entry: Entry) -> Session:
         return load_entry(entry, machine or Machine(), SequenceStore(max_sequences, idle), any_device)
 
-    serve_sessions(sessions, host, port, metrics_port, repository, load, batch)
+    serve_sessions(sessions, host, port, metrics_port, telling, repository, load, batch)

@@ -1,12 +1,13 @@
 """Serve sessions over HTTP: what `chrion run` and `chrion serve` share."""
 
-import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
+from chrion.errors import UsageError
 from chrion.face import Session, read
 from chrion.several import about
 from chrion_api import ChrionModel
@@ -16,8 +17,24 @@ from chrion_runtime.live import Live
 from chrion_runtime.machine import Machine
 from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.server import Entry, Listening, Repository, RepositoryFolder, ServerOptions, serve
+from chrion_runtime.server.telemetry import logs
+from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 Open = Callable[[], Session]
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What a server tells of itself, and where to. Raises UsageError."""
+
+    log_format: LogFormat = LogFormat.TEXT
+    log_level: LogLevel = LogLevel.INFO
+    otlp_endpoint: str | None = None
+
+    def __post_init__(self) -> None:
+        endpoint = self.otlp_endpoint
+        if endpoint is not None and not endpoint.startswith(("http://", "https://")):
+            raise UsageError(f'--otlp-endpoint: "{endpoint}" is not a URL such as http://localhost:4318')
 
 
 def open_all(opens: Sequence[tuple[Path, Open]]) -> list[Session]:
@@ -37,6 +54,7 @@ def serve_sessions(
     host: str,
     port: int,
     metrics_port: int,
+    telling: Telling,
     repository: Path | None = None,
     load: Callable[[Entry], Session] | None = None,
     batch: int = 0,
@@ -45,7 +63,7 @@ def serve_sessions(
 
     Raises CannotListen, RuntimeFailure.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(telling.log_format, telling.log_level)
     folder = None if repository is None else RepositoryFolder(repository)
     for session in sessions:
         for selection in session.selections:
@@ -57,9 +75,15 @@ def serve_sessions(
         if folder is not None:
             typer.echo(f"{folder.root}: models are loaded through {where.url}/v2/repository")
         if where.metrics_url:
-            typer.echo(f"metrics on {where.metrics_url}")
+            typer.echo(f"page on {where.page_url}, metrics on {where.metrics_url}")
 
-    options = ServerOptions(host=host, port=port, metrics_port=None if metrics_port < 0 else metrics_port, batch=batch)
+    options = ServerOptions(
+        host=host,
+        port=port,
+        metrics_port=None if metrics_port < 0 else metrics_port,
+        batch=batch,
+        otlp_endpoint=telling.otlp_endpoint,
+    )
     if folder is None or load is None:
         serve(sessions, options, ready)
     else:

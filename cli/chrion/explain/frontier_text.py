@@ -3,9 +3,9 @@
 from rich.cells import cell_len
 from rich.text import Text
 
-from chrion.explain import format as write
-from chrion.explain.axis import bytes_axis, ruler, time_axis
-from chrion.explain.comparison import Entry
+from chrion_runtime.drawing import format as write
+from chrion_runtime.drawing.axis import bytes_axis, ruler, spread, time_axis
+from chrion_runtime.drawing.comparison import Entry
 
 ROWS = 10
 MOST_BARS = 24
@@ -66,12 +66,3 @@ def bars(entries: list[Entry], width: int) -> Text:
 
 def _label(entry: Entry) -> str:
     return f"{entry.mark} {write.clean(entry.name)}"
-
-
-def spread(values: list[float]) -> tuple[float, float]:
-    """The ends of an axis that shows all values with room beside them, from zero where that costs little."""
-    low, high = min(values), max(values)
-    if low < 0.5 * high or low == high:
-        return 0.0, high * 1.08 or 1e-6
-    margin = 0.15 * (high - low)
-    return low - margin, high + margin

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from rich.cells import cell_len
 from rich.text import Text
 
-from chrion.explain import format as write
-from chrion.explain.axis import Axis, ruler, time_axis
-from chrion.explain.schedule import Schedule, device_of, took
 from chrion_api import Stage
+from chrion_runtime.drawing import format as write
+from chrion_runtime.drawing.axis import Axis, ruler, time_axis
+from chrion_runtime.drawing.schedule import Schedule, device_of, took
 
 MOST_LANES = 32
 _SHADES = "░▒▓█"

@@ -3,17 +3,15 @@
 from collections.abc import Iterable
 from importlib import resources
 
-from chrion.explain import format as write
-from chrion.explain.comparison import Entry, comparison, headline, uses_gpu
-from chrion.explain.frontier_svg import frontier
-from chrion.explain.markup import Element, el, render, table
 from chrion.explain.page_plan import details
-from chrion.explain.schedule import devices
 from chrion.version import __version__
 from chrion_api import Frontier, PlanFile
-
-HUES = 6
-"""Hues that the style sheet has for devices."""
+from chrion_runtime import drawing
+from chrion_runtime.drawing import format as write
+from chrion_runtime.drawing.comparison import Entry, comparison, headline, uses_gpu
+from chrion_runtime.drawing.frontier_svg import frontier
+from chrion_runtime.drawing.markup import Element, el, render, table
+from chrion_runtime.drawing.schedule import devices, hues_of
 
 # Even if a name got past the escaping, the browser would neither run nor load anything for it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -21,9 +19,10 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 def html(plan_file: PlanFile, title: str) -> str:
     """The page as text: no script, nothing loaded from elsewhere, light and dark, fit to print."""
-    hues = {name: index % HUES for index, name in enumerate(devices(plan_file))}
+    hues = hues_of(devices(plan_file.buckets, plan_file.devices))
     style = el("style")
-    style.text = "\n" + resources.files("chrion.explain").joinpath("page.css").read_text(encoding="utf-8")
+    own = resources.files("chrion.explain").joinpath("page.css").read_text(encoding="utf-8")
+    style.text = f"\n{drawing.style()}{own}"
     head = el(
         "head",
         el("meta", charset="utf-8"),

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from chrion.explain import format as write
-from chrion.explain.comparison import Entry
-from chrion.explain.gantt_svg import gantt
-from chrion.explain.markup import Element, el, table
-from chrion.explain.schedule import Schedule, device_of
 from chrion_api import Plan
+from chrion_runtime.drawing import format as write
+from chrion_runtime.drawing.comparison import Entry
+from chrion_runtime.drawing.gantt_svg import gantt
+from chrion_runtime.drawing.markup import Element, el, table
+from chrion_runtime.drawing.schedule import Schedule, device_of
 
 SHORT_LIST = 40
 """A longer list of stages is folded away."""

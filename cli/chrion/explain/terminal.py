@@ -8,12 +8,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chrion.explain import format as write
-from chrion.explain.comparison import Entry, comparison, headline, uses_gpu
 from chrion.explain.frontier_text import bars, scatter
 from chrion.explain.gantt_text import gantt
-from chrion.explain.schedule import Schedule, devices, took
 from chrion_api import SLO, Frontier, Mode, Plan, PlanFile
+from chrion_runtime.drawing import format as write
+from chrion_runtime.drawing.comparison import Entry, comparison, headline, uses_gpu
+from chrion_runtime.drawing.schedule import Schedule, devices, took
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.selection import select
 
@@ -33,7 +33,10 @@ def show(plan_file: PlanFile, console: Console, *, slo: SLO | None = None, mode:
 
     Nothing is wider than the console, and nothing rests on colour alone.
     """
-    colours = {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(devices(plan_file))}
+    colours = {
+        name: _COLOURS[index % len(_COLOURS)]
+        for index, name in enumerate(devices(plan_file.buckets, plan_file.devices))
+    }
     console.print(_header(plan_file, colours))
     if plan_file.truncated:
         warning = "Truncated: time ran out before every candidate was tried; a better plan may exist."

@@ -86,7 +86,7 @@ class _PlanRunner:
         sessions = [stage.session for stage in program.stages]
         self.sessions = tuple(map(sessions.index, sessions))
         self.stages: list[list[float]] = [[] for _ in sessions]
-        self._executor.observe(lambda stage, _, seconds: self.stages[stage].append(seconds))
+        self._executor.observe(lambda stage, _, seconds: self.stages[stage.index].append(seconds))
 
     def run(self) -> Arrays:
         return self._executor.run(self._feeds)

@@ -45,9 +45,8 @@ class Mover:
         for rung in route(self._service.held, to.rungs, to.rung, budget):
             chosen = to.chosen if rung is to.rung else self._passing(rung, to)
             self._free(budget)
-            loader = self._service.loader
-            loader.machine.check(self._service.name, [*self._service.held, *rung.plans], loader.devices)
-            buckets = prepare(loader, self._service.buckets, to.frontiers, chosen, workshop)
+            self._service.check_room(rung.plans)
+            buckets = prepare(self._service.loader, self._service.buckets, to.frontiers, chosen, workshop)
             if self._stop.is_set():
                 raise PlanRefused("the server is shutting down")
             before = self._service.rung

@@ -238,12 +238,6 @@ class Pilot:
             *self.journal.figures(),
             Figure("chrion_plan_stale", "gauge", "1 while stages are off the plan", {}, float(bool(self.senses.stale))),
         ]
-        if seen.seconds is not None:
-            help_text = "Seconds at the objective's percentile over the window"
-            found.append(Figure("chrion_latency_seconds", "gauge", help_text, {}, seen.seconds))
-        if objective.latency is not None:
-            help_text = "Seconds that the objective allows"
-            found.append(Figure("chrion_slo_latency_seconds", "gauge", help_text, {}, objective.latency.seconds))
         if met is not None:
             found.append(Figure("chrion_slo_met", "gauge", "Whether the objective is met", {}, float(met)))
         return found

@@ -76,7 +76,7 @@ class Senses:
 
     def _attend(self, executor: Executor, now: float) -> tuple[Runs, Drift]:
         runs: Runs = deque(maxlen=_MOST_RUNS)
-        executor.observe(lambda stage, _, seconds: runs.append((stage, seconds)))
+        executor.observe(lambda stage, _, seconds: runs.append((stage.index, seconds)))
         return runs, Drift(executor.program.plan, self._tuning, now)
 
 

@@ -21,13 +21,22 @@ RuntimeFailure
 from math import ceil
 from typing import ClassVar
 
-from chrion_runtime.errors import RuntimeFailure
+from chrion_runtime.errors import RuntimeFailure, UnfitValues
 
 
 class ProtocolError(RuntimeFailure):
     """An error that has an HTTP status."""
 
     status: ClassVar[int] = 500
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that an error is answered with; None where nobody is there to hear it."""
+    if isinstance(error, ProtocolError):
+        return error.status
+    if isinstance(error, ConnectionError) or not isinstance(error, Exception):
+        return None  # the client has gone; handlers are cancelled then
+    return 400 if isinstance(error, UnfitValues) else 500
 
 
 class BadRequest(ProtocolError):

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from chrion_runtime.server import handlers
+from chrion_runtime.server import handlers, page
 from chrion_runtime.server.front import Front
+from chrion_runtime.server.keys import FRONT
 from chrion_runtime.server.refusal import refusal
 from chrion_runtime.server.repository import Repository
 from chrion_runtime.server.repository_handlers import add_repository
@@ -19,9 +20,10 @@ def build_app(front: Front, repository: Repository | None = None) -> web.Applica
     Request bodies must reach it as they were sent: run it with `auto_decompress=False`, as `lifecycle` does.
     """
     app = web.Application(middlewares=[_in_flight, _errors])
-    app[handlers.FRONT] = front
+    app[FRONT] = front
     app.on_response_prepare.append(_close_when_draining)
     app.router.add_get("/v2", handlers.server)
+    app.router.add_get("/v2/openapi.json", handlers.openapi)
     _add_health(app)
     for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         app.router.add_post(f"{model}/infer", handlers.infer)
@@ -33,10 +35,11 @@ def build_app(front: Front, repository: Repository | None = None) -> web.Applica
 
 
 def build_metrics_app(front: Front) -> web.Application:
-    """Metrics and health, for the second port; answers until the very end."""
+    """The page to look at, metrics and health, for the second port; answers until the very end."""
     app = web.Application(middlewares=[_errors])
-    app[handlers.FRONT] = front
+    app[FRONT] = front
     app.router.add_get("/metrics", handlers.metrics)
+    page.add_routes(app)
     _add_health(app)
     return app
 
@@ -48,7 +51,7 @@ def _add_health(app: web.Application) -> None:
 
 @web.middleware
 async def _in_flight(request: web.Request, handler: Handler) -> web.StreamResponse:
-    with request.app[handlers.FRONT].busy():
+    with request.app[FRONT].busy():
         return await handler(request)
 
 
@@ -65,7 +68,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ConnectionError:
         raise
     except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
-        found = refusal(error, f"{request.method} {request.path}")
+        found = refusal(error, f"{request.method} {request.path}", request.headers)
         response = web.Response(body=found.body, status=found.status, content_type="application/json")
         response.headers.update(found.headers)
         return response
@@ -76,6 +79,6 @@ def _error(status: int, text: str) -> web.Response:
 
 
 async def _close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
-    if request.app[handlers.FRONT].draining:
+    if request.app[FRONT].draining:
         response.force_close()
         response.headers["Connection"] = "close"

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from chrion_runtime.errors import RunError
 from chrion_runtime.protocol import InferRequest
-from chrion_runtime.servable import Array, Servable, TensorSpec
+from chrion_runtime.servable import Array, Servable, StageLabel, StageObserver, TensorSpec
 from chrion_runtime.server.run_queue import RunQueue
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class _Waiting:
     outputs: tuple[str, ...]
     rows: int
     """The size of its first axis."""
+    observer: StageObserver | None
     future: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def goes_with(self, other: "_Waiting") -> bool:
@@ -65,10 +67,11 @@ class Batcher:
         if self.off:
             log.warning('model "%s" is not batched: %s', servable.name, self.off)
 
-    async def run(self, request: InferRequest) -> Outcome:
+    async def run(self, request: InferRequest, observer: StageObserver | None = None) -> Outcome:
         """Results, and the seconds that the run took which they came from. Raises RunError."""
         sizes = {array.shape[0] for array in request.inputs.values()} if not self.off else {0}
-        one = _Waiting(request, tuple(output.name for output in request.outputs), sizes.pop() if len(sizes) == 1 else 0)
+        rows = sizes.pop() if len(sizes) == 1 else 0
+        one = _Waiting(request, tuple(output.name for output in request.outputs), rows, observer)
         self._waiting.append(one)
         self._start()
         try:
@@ -136,15 +139,18 @@ class Batcher:
     def _alone(self, one: _Waiting) -> Outcome | BaseException:
         began = perf_counter()
         try:
-            return self._servable.run(one.request.inputs, one.outputs), perf_counter() - began
+            return self._servable.run(one.request.inputs, one.outputs, **_heard(one.observer)), perf_counter() - began
         except RunError as error:
+            error.request_id = one.request.id
             return error
 
     def _together(self, batch: Sequence[_Waiting]) -> list[Outcome]:
         names = batch[0].request.inputs
         began = perf_counter()
         whole = self._servable.run(
-            {name: np.concatenate([one.request.inputs[name] for one in batch]) for name in names}, batch[0].outputs
+            {name: np.concatenate([one.request.inputs[name] for one in batch]) for name in names},
+            batch[0].outputs,
+            **_heard(_all([one.observer for one in batch if one.observer is not None])),
         )
         seconds = perf_counter() - began
         total = sum(one.rows for one in batch)
@@ -155,6 +161,22 @@ class Batcher:
             ({name: array[end - one.rows : end] for name, array in whole.items()}, seconds)
             for one, end in zip(batch, ends.tolist(), strict=True)
         ]
+
+
+def _heard(observer: StageObserver | None) -> dict[str, Any]:
+    return {} if observer is None else {"observer": observer}
+
+
+def _all(observers: Sequence[StageObserver]) -> StageObserver | None:
+    """One observer that tells them all; None for none."""
+    if not observers:
+        return None
+
+    def tell(stage: StageLabel, began: float, seconds: float) -> None:
+        for observer in observers:
+            observer(stage, began, seconds)
+
+    return tell
 
 
 def _open_first_axes(specs: Sequence[TensorSpec]) -> bool:

@@ -37,6 +37,7 @@ class _Exchange:
         self._held = 0
         front.enter()
         self.watch = model.metrics.begin()
+        self.followed = None if front.telemetry is None else front.telemetry.follow(head.model, head.headers)
 
     def take(self, data: bytes | memoryview) -> None:
         """A part of the body. Raises TooMuch."""
@@ -57,6 +58,8 @@ class _Exchange:
             self.timer.cancel()
         self._front.bodies.give(self._held)
         self.model.metrics.end(self.watch, error)
+        if self.followed is not None:
+            self.followed.end(error)
         self._front.leave()
 
 
@@ -144,7 +147,7 @@ class Connection(web.RequestHandler):
         exchange.watch.start()
         model.metrics.received(len(body))
         raw = RawRequest(body, headers.get("inference-header-content-length"), headers.get("content-encoding", ""))
-        outcome = model.infer(raw, allowed(headers))
+        outcome = model.infer(raw, allowed(headers), exchange.followed)
         if isinstance(outcome, Answer):
             self._send(exchange, outcome)
         else:
@@ -176,7 +179,7 @@ class Connection(web.RequestHandler):
         self._over(exchange, None)
 
     def _refuse(self, exchange: _Exchange, error: Exception) -> None:
-        found = refusal(error, f"POST /v2/models/{exchange.head.model}/infer")
+        found = refusal(error, f"POST /v2/models/{exchange.head.model}/infer", exchange.head.headers)
         more = "".join(f"{name}: {value}\r\n" for name, value in found.headers.items())
         body = found.body
         # What is left of a body would be taken for the next request.

@@ -17,6 +17,7 @@ from chrion_runtime.server.inference import Inference, LongRuns
 from chrion_runtime.server.metrics import Metrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
+from chrion_runtime.server.telemetry import Followed, telemetry
 
 
 class ServedModel:
@@ -44,12 +45,14 @@ class ServedModel:
         """Requests that wait for a run of the model to end."""
         return self._inference.waiting
 
-    def infer(self, raw: RawRequest, allowed: float | None = None) -> Answer | Coroutine[Any, Any, Answer]:
+    def infer(
+        self, raw: RawRequest, allowed: float | None = None, followed: Followed | None = None
+    ) -> Answer | Coroutine[Any, Any, Answer]:
         """The answer to a request, or what to await for it; `allowed` in seconds. Raises ProtocolError and RunError."""
         if self._left:
             # Its body came after the model had gone.
             raise NotFound(f'model "{self.servable.name}" has been unloaded')
-        outcome = self._inference.answer(raw, allowed)
+        outcome = self._inference.answer(raw, allowed, followed)
         return outcome if isinstance(outcome, Answer) else self._counted(outcome)
 
     async def _counted(self, outcome: Coroutine[Any, Any, Answer]) -> Answer:
@@ -91,6 +94,8 @@ class Front:
         for servable in servables:
             # Checked for all of them before the first thread starts.
             Signature(servable.inputs, servable.outputs, servable.state)
+        self.telemetry = telemetry(options.otlp_endpoint)
+        """What follows single requests; None where nothing does."""
         self.bodies = BodyBudget(options.bodies_limit)
         self.codec = Codec(options.codec_processes) if options.codec_processes else None
         self._long_runs = LongRuns()
@@ -103,6 +108,11 @@ class Front:
     def names(self) -> tuple[str, ...]:
         """The models that are served."""
         return tuple(self._models)
+
+    @property
+    def models(self) -> tuple[ServedModel, ...]:
+        """The same, as they are served."""
+        return tuple(self._models.values())
 
     def add(self, servable: Servable) -> ServedModel | None:
         """Serve one more model from the next request on; gives the one of that name that was served before.
@@ -169,4 +179,7 @@ class Front:
         deadline = monotonic() + seconds
         if self.codec is not None:
             self.codec.close(seconds)
-        return [name for name, model in self._models.items() if not model.close(max(0.0, deadline - monotonic()))]
+        stuck = [name for name, model in self._models.items() if not model.close(max(0.0, deadline - monotonic()))]
+        if self.telemetry is not None:
+            self.telemetry.close()
+        return stuck

@@ -6,19 +6,17 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from prometheus_client.exposition import choose_encoder
 
 from chrion_runtime.protocol import Answer, RawRequest
 from chrion_runtime.protocol.errors import BadRequest, TooLarge, TooSlow
 from chrion_runtime.protocol.metadata import model_metadata, server_metadata
 from chrion_runtime.server.body_budget import Share
 from chrion_runtime.server.deadline import allowed
-from chrion_runtime.server.front import Front, ServedModel
+from chrion_runtime.server.front import ServedModel
+from chrion_runtime.server.keys import FRONT
+from chrion_runtime.server.openapi import HEADER_LENGTH
+from chrion_runtime.server.openapi import openapi as describe
 from chrion_runtime.server.options import ServerOptions
-
-FRONT = web.AppKey("front", Front)
-
-HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 def json_response(data: Any, status: int = 200) -> web.Response:
@@ -29,6 +27,12 @@ def json_response(data: Any, status: int = 200) -> web.Response:
 async def server(_: web.Request) -> web.Response:
     """GET /v2"""
     return json_response(server_metadata())
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """GET /v2/openapi.json"""
+    models = request.app[FRONT].models
+    return json_response(describe((model.servable.name, model.signature) for model in models))
 
 
 async def live(_: web.Request) -> web.Response:
@@ -65,12 +69,17 @@ async def infer(request: web.Request) -> web.Response:
     served, front = _model(request), request.app[FRONT]
     with ExitStack() as stack:
         watch = stack.enter_context(served.metrics.request())
+        followed = None
+        if front.telemetry is not None:
+            followed = stack.enter_context(front.telemetry.follow(served.servable.name, request.headers))
         body = await _read(request, front.options, stack.enter_context(front.bodies.share()))
         watch.start()
         served.metrics.received(len(body))
         headers = request.headers
         outcome = served.infer(
-            RawRequest(body, headers.get(HEADER_LENGTH), headers.get("Content-Encoding", "")), allowed(headers)
+            RawRequest(body, headers.get(HEADER_LENGTH), headers.get("Content-Encoding", "")),
+            allowed(headers),
+            followed,
         )
         del body
         answer = outcome if isinstance(outcome, Answer) else await outcome
@@ -97,8 +106,9 @@ async def infer(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """GET /metrics"""
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    return web.Response(body=encode(request.app[FRONT].metrics.registry), headers={"Content-Type": content_type})
+    # Many series take milliseconds to write, which requests must not wait for.
+    body, content_type = await asyncio.to_thread(request.app[FRONT].metrics.expose, request.headers.get("Accept", ""))
+    return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 def _model(request: web.Request) -> ServedModel:

@@ -12,10 +12,11 @@ from time import perf_counter
 from typing import Any
 
 from chrion_runtime.devices.cpu import usable_cores
+from chrion_runtime.errors import RunError
 from chrion_runtime.protocol import Answer, InferRequest, RawRequest, Signature, read_request, write_answer
 from chrion_runtime.protocol.errors import QueueFull, TooLate
 from chrion_runtime.protocol.inflate import inflate
-from chrion_runtime.servable import Array, Servable
+from chrion_runtime.servable import Array, Servable, StageObserver
 from chrion_runtime.server.batching import Batcher
 from chrion_runtime.server.codec import Codec
 from chrion_runtime.server.deadline import least
@@ -23,6 +24,7 @@ from chrion_runtime.server.estimate import Pace, RunTimes
 from chrion_runtime.server.metrics import ModelMetrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
+from chrion_runtime.server.telemetry import Followed
 from chrion_runtime.server.thread_clock import ThreadClock
 from chrion_runtime.server.turns import Turns
 
@@ -46,6 +48,8 @@ class _Asked:
     arrived: float
     allowed: float | None
     """Seconds from its arrival within which it shall be answered."""
+    observer: StageObserver | None
+    """What wants to hear of its stages."""
 
 
 @dataclass
@@ -90,21 +94,25 @@ class Inference:
         """Requests that wait for a run of the model to end."""
         return max(0, self.pace.ahead - self._workers)
 
-    def answer(self, raw: RawRequest, allowed: float | None) -> Answer | Coroutine[Any, Any, Answer]:
+    def answer(
+        self, raw: RawRequest, allowed: float | None, followed: Followed | None
+    ) -> Answer | Coroutine[Any, Any, Answer]:
         """The answer, where getting it took so little that the event loop could do it; else what to await for it.
 
-        `allowed` is in seconds from now, None without a limit. Raises ProtocolError and RunError.
+        `allowed` is in seconds from now, None without a limit. Raises ProtocolError; RunError, with the request's id.
         """
         now = perf_counter()
         if self._codec is not None and self._goes_through_codec(raw):
-            return self._large(self._codec, raw, allowed, now)
+            return self._large(self._codec, raw, allowed, followed, now)
         body = inflate(raw.body, raw.encoding, self._options.body_limit)
         request = read_request(body, raw.header_length, self._signature)
+        observer = None if followed is None else followed.read(request)
         size = len(body)
         if not self._runs_here(size, now) or (request.sequence is not None and self._turns.taken(request.sequence.id)):
-            return self._queued(_Asked(request, size, now, least(allowed, request.timeout, self._servable.deadline)))
+            deadline = least(allowed, request.timeout, self._servable.deadline)
+            return self._queued(_Asked(request, size, now, deadline, observer))
         clock = ThreadClock()
-        results, seconds = self._run(request)
+        results, seconds = self._run(request, observer)
         # Where the system gave the core to someone else meanwhile, that says nothing of the model.
         own = clock.own(seconds) if seconds > self._here_seconds else seconds
         self.times.ran_here(size, own, self._here_seconds, now)
@@ -121,12 +129,15 @@ class Inference:
             not self._long_runs.count and self._batcher is None and self.times.fit_here(size, self._here_seconds, now)
         )
 
-    async def _large(self, codec: Codec, raw: RawRequest, allowed: float | None, now: float) -> Answer:
+    async def _large(
+        self, codec: Codec, raw: RawRequest, allowed: float | None, followed: Followed | None, now: float
+    ) -> Answer:
         request = await codec.read(raw, self._specs, self._options.body_limit)
         size = sum(array.nbytes for array in request.inputs.values())
         del raw
-        asked = _Asked(request, size, now, least(allowed, request.timeout, self._servable.deadline))
-        return await self._queued(asked)
+        observer = None if followed is None else followed.read(request)
+        deadline = least(allowed, request.timeout, self._servable.deadline)
+        return await self._queued(_Asked(request, size, now, deadline, observer))
 
     async def _queued(self, asked: _Asked) -> Answer:
         self._admit(asked)
@@ -135,7 +146,7 @@ class Inference:
         self._long_runs.count += long
         ran = False
         try:
-            results, seconds = await self._ran(asked.request)
+            results, seconds = await self._ran(asked.request, asked.observer)
             ran = True
         finally:
             self._long_runs.count -= long
@@ -144,14 +155,14 @@ class Inference:
         answer = self._written(asked.request, results)
         return answer if isinstance(answer, Answer) else await answer
 
-    async def _ran(self, request: InferRequest) -> tuple[Mapping[str, Array], float]:
+    async def _ran(self, request: InferRequest, observer: StageObserver | None) -> tuple[Mapping[str, Array], float]:
         if request.sequence is not None:
             # It waits for its turn here, where it takes no thread from other sequences.
             async with self._turns.turn(request.sequence.id):
-                return await self._queue.run(partial(self._run, request))
+                return await self._queue.run(partial(self._run, request, observer))
         if self._batcher is not None and not self._strings:
-            return await self._batcher.run(request)
-        return await self._queue.run(partial(self._run, request))
+            return await self._batcher.run(request, observer)
+        return await self._queue.run(partial(self._run, request, observer))
 
     def _admit(self, asked: _Asked) -> None:
         """Refuse what waits too long, by what is ahead of it; where nothing is, it runs, and shows what it takes."""
@@ -169,13 +180,19 @@ class Inference:
         if expected > left * MARGIN:
             raise TooLate(self._servable.name, expected, left)
 
-    def _run(self, request: InferRequest) -> tuple[Mapping[str, Array], float]:
+    def _run(self, request: InferRequest, observer: StageObserver | None) -> tuple[Mapping[str, Array], float]:
         began = perf_counter()
         outputs = [output.name for output in request.outputs]
-        if request.sequence is None:
-            results = self._servable.run(request.inputs, outputs)
-        else:
-            results = self._servable.run(request.inputs, outputs, request.sequence)
+        more: dict[str, Any] = {}
+        if request.sequence is not None:
+            more["sequence"] = request.sequence
+        if observer is not None:
+            more["observer"] = observer
+        try:
+            results = self._servable.run(request.inputs, outputs, **more)
+        except RunError as error:
+            error.request_id = request.id
+            raise
         return results, perf_counter() - began
 
     def _written(self, request: InferRequest, results: Mapping[str, Array]) -> Answer | Coroutine[Any, Any, Answer]:

@@ -58,6 +58,11 @@ class Listening:
         return _url(self.host, self.port)
 
     @property
+    def page_url(self) -> str | None:
+        """The URL of the page to look at; None without a second port."""
+        return None if self.metrics_port is None else _url(self.host, self.metrics_port) + "/"
+
+    @property
     def metrics_url(self) -> str | None:
         """The URL of the metrics; None without a second port."""
         return None if self.metrics_port is None else _url(self.host, self.metrics_port) + "/metrics"

@@ -31,5 +31,7 @@ class ServerOptions:
     """What a client may take to read its answer."""
     idle_seconds: float = 75.0
     """What a connection may stay open without a request."""
+    otlp_endpoint: str | None = None
+    """Where traces go, by OTLP/HTTP; None where the OTEL_* variables say, and nowhere without them."""
     drain_seconds: float = 30.0
     """How long requests in flight may still take once the server is told to stop."""

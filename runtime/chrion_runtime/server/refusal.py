@@ -1,13 +1,15 @@
 """What is answered where something is wrong: the status and the sentence of each error."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import orjson
 
 from chrion_runtime.errors import RunError
-from chrion_runtime.protocol.errors import ProtocolError, Unavailable
+from chrion_runtime.protocol.errors import ProtocolError, Unavailable, status_of
+from chrion_runtime.server.telemetry.fields import trace_id
 
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 """What stands behind a status."""
@@ -34,11 +36,16 @@ class Refusal:
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
-def refusal(error: Exception, what: str) -> Refusal:
-    """The answer to an error; one that should not have been is logged, with `what` was asked."""
-    if isinstance(error, ProtocolError):
-        return Refusal(error.status, str(error), error.retry_after if isinstance(error, Unavailable) else None)
-    if isinstance(error, RunError):
+def refusal(error: Exception, what: str, headers: Mapping[str, str]) -> Refusal:
+    """The answer to an error; one that is not the request's fault is logged, with `what` was asked."""
+    if isinstance(error, Unavailable):
+        return Refusal(error.status, str(error), error.retry_after)
+    status = status_of(error) or 500
+    if status < 500:
+        return Refusal(status, str(error))
+    extra = {"request_id": getattr(error, "request_id", None), "trace_id": trace_id(headers)}
+    if isinstance(error, RunError | ProtocolError):
+        log.warning("%s failed: %s", what, error, extra=extra)
         return Refusal(500, str(error))
-    log.error("%s failed", what, exc_info=error)
+    log.error("%s failed", what, exc_info=error, extra=extra)
     return Refusal(500, "internal error: the server's log says more")

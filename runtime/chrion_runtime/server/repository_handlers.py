@@ -72,10 +72,13 @@ def _parameters(body: dict[str, Any]) -> dict[str, Any]:
 
 async def _body(request: web.Request) -> dict[str, Any]:
     data = bytearray()
-    async for chunk in request.content.iter_any():
-        data += chunk
-        if len(data) > MOST_BYTES:
-            raise TooLarge(MOST_BYTES)
+    try:
+        async for chunk in request.content.iter_any():
+            data += chunk
+            if len(data) > MOST_BYTES:
+                raise TooLarge(MOST_BYTES)
+    except web.RequestPayloadError as error:
+        raise BadRequest(f"the request body cannot be read: {error}") from None
     try:
         body = orjson.loads(data) if data.strip() else {}
     except orjson.JSONDecodeError as error:

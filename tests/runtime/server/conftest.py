@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import orjson
 import pytest
 
 from chrion_runtime.protocol.datatypes import DTYPES
-from chrion_runtime.servable import TensorSpec
+from chrion_runtime.servable import StageLabel, TensorSpec
 from chrion_runtime.server import Front, ServerOptions, listening
 
 
@@ -29,17 +30,19 @@ class Model:
         self.closed = False
         self.runs = 0
         self.observers = []
+        self.stage = StageLabel("x=1x2", "cpu-all", 0, ("cpu/0", "cpu/1"))
 
     @staticmethod
     def _specs(tensors):
         return tuple(TensorSpec(name, DTYPES[datatype], shape) for name, (datatype, shape) in tensors.items())
 
-    def run(self, inputs, outputs=None):
+    def run(self, inputs, outputs=None, sequence=None, observer=None):
         assert not self.closed
         self.runs += 1
+        began = time.perf_counter()
         results = self.function(**inputs)
-        for observer in self.observers:
-            observer(0, "cpu:0", 0.001)
+        for tell in [*self.observers, *filter(None, [observer])]:
+            tell(self.stage, began, 0.001)
         return {name: results[name] for name in outputs or results}
 
     def describe_plan(self):
@@ -73,14 +76,14 @@ class Running:
 
 
 @contextmanager
-def serve(*models, **options):
+def serve(*models, repository=None, **options):
     started = threading.Event()
     box = {}
 
     async def main():
         front = Front(models, ServerOptions(port=0, metrics_port=0, **options))
         stop = asyncio.Event()
-        async with listening(front) as where:
+        async with listening(front, repository=repository and repository(front)) as where:
             loop = asyncio.get_running_loop()
             box["running"] = Running(front, where, loop, lambda: loop.call_soon_threadsafe(stop.set))
             started.set()
@@ -104,6 +107,12 @@ def serve(*models, **options):
 @pytest.fixture
 def serving():
     """A context manager: a server of the given models, drained and closed at the end of the block."""
+    return serve
+
+
+@pytest.fixture(scope="package")
+def package_serving():
+    """The same, for servers that many tests share."""
     return serve
 
 

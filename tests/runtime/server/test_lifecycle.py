@@ -33,7 +33,7 @@ class Slow:
     state = {}
     deadline = None
 
-    def run(self, inputs, outputs=None):
+    def run(self, inputs, outputs=None, observer=None):
         say("running")
         os.read(0, 1)
         return dict(inputs)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 from rich.cells import cell_len
 
-from chrion.explain import format as write
-from chrion.explain.axis import Axis, time_axis
-from chrion.explain.markup import Element, el
-from chrion.explain.schedule import Schedule, device_of, took
 from chrion_api import Stage
+from chrion_runtime.drawing import format as write
+from chrion_runtime.drawing.axis import Axis, time_axis
+from chrion_runtime.drawing.markup import Element, el
+from chrion_runtime.drawing.schedule import Schedule, device_of, took
 
 WIDTH = 1000
 Across = Callable[[float], float]

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 from rich.cells import cell_len
 
-from chrion.explain import format as write
-from chrion.explain.axis import bytes_axis, time_axis
-from chrion.explain.comparison import Entry, comparison, stairs, uses_gpu
-from chrion.explain.frontier_text import spread
-from chrion.explain.markup import Element, el
 from chrion_api import Frontier
+from chrion_runtime.drawing import format as write
+from chrion_runtime.drawing.axis import bytes_axis, spread, time_axis
+from chrion_runtime.drawing.comparison import Entry, comparison, stairs, uses_gpu
+from chrion_runtime.drawing.markup import Element, el
 
 WIDTH, HEIGHT = 1000, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 24, 18, 44
@@ -18,13 +17,13 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 
-def frontier(bucket: Frontier, key: str) -> Element:
-    """The picture of one bucket, 1000 wide; `key` makes ids unique in the page."""
+def frontier(bucket: Frontier, key: str, in_use: str | None = None) -> Element:
+    """The picture of one bucket, 1000 wide; `key` makes ids unique in the page, the plan named `in_use` is marked."""
     entries = comparison(bucket)
     if uses_gpu(bucket):
-        chart, title = _scatter(bucket, entries), "Frontier: median latency against GPU memory"
+        chart, title = _scatter(bucket, entries, in_use), "Frontier: median latency against GPU memory"
     else:
-        chart, title = _bars(entries), "Median latency of the plans and baselines; none takes GPU memory"
+        chart, title = _bars(entries, in_use), "Median latency of the plans and baselines; none takes GPU memory"
     chart.insert(0, el("title", title, id=f"{key}-t"))
     chart.insert(1, el("desc", "The table beside it holds the same numbers.", id=f"{key}-d"))
     chart.set("role", "img")
@@ -32,7 +31,7 @@ def frontier(bucket: Frontier, key: str) -> Element:
     return chart
 
 
-def _scatter(bucket: Frontier, entries: list[Entry]) -> Element:
+def _scatter(bucket: Frontier, entries: list[Entry], in_use: str | None) -> Element:
     memory = bytes_axis(max(entry.gpu.total for entry in entries) * 1.12, 5)
     time = time_axis(*spread([entry.seconds for entry in entries]), 9)
     bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
@@ -59,7 +58,7 @@ def _scatter(bucket: Frontier, entries: list[Entry]) -> Element:
     points = [place(entry.seconds, entry.gpu.total) for entry in entries]
     taken: list[Box] = [(x - 10, y - 10, x + 10, y + 10) for x, y in points]
     for entry, (x, y) in zip(entries, points, strict=True):
-        chart.append(_point(entry, x, y))
+        chart.append(_point(entry, x, y, _used(entry, in_use)))
         alone = sum(abs(x - left) < 16 and abs(y - top) < 16 for left, top in points) == 1
         label = _label(entry, x, y, taken, "" if alone else f"{entry.mark} ")
         if label is not None:
@@ -67,11 +66,18 @@ def _scatter(bucket: Frontier, entries: list[Entry]) -> Element:
     return chart
 
 
-def _point(entry: Entry, x: float, y: float) -> Element:
+def _used(entry: Entry, in_use: str | None) -> bool:
+    return entry.plan is not None and entry.name == in_use
+
+
+def _point(entry: Entry, x: float, y: float, used: bool) -> Element:
     kind = "plan" if entry.plan else "base"
     known = "" if entry.measured else " predicted"
     hint = f"{entry.name}: {write.seconds(entry.seconds)}{known}, {write.size(entry.gpu.total)} of GPU memory"
-    point = el("g", el("title", hint), class_=f"point {kind}{known}")
+    hint += " (in use)" if used else ""
+    point = el("g", el("title", hint), class_=f"point {kind}{known}{' used' if used else ''}")
+    if used:
+        point.append(el("circle", cx=x, cy=y, r=13.5, class_="ring"))
     if entry.plan:
         point.append(el("circle", cx=x, cy=y, r=9))
     else:
@@ -104,7 +110,7 @@ def _places(x: float, y: float, width: float) -> Iterator[tuple[float, float]]:
     yield x - width / 2, y + 24
 
 
-def _bars(entries: list[Entry]) -> Element:
+def _bars(entries: list[Entry], in_use: str | None) -> Element:
     row, gutter = 28, min(max(cell_len(write.clip(entry.name, 30)) for entry in entries) * _LETTER + 44, 260)
     slowest = max(entry.seconds for entry in entries)
     tails = [entry.measured.p99 for entry in entries if entry.measured]
@@ -124,8 +130,10 @@ def _bars(entries: list[Entry]) -> Element:
         top = 6.0 + index * row
         x, y = gutter + axis.at(entry.seconds) * space, top + 10
         known = "" if entry.measured else " predicted"
-        hint = f"{entry.name}: {write.seconds(entry.seconds)}{known}"
-        bar = el("g", el("title", hint), class_=f"bar {'plan' if entry.plan else 'base'}{known}")
+        used = _used(entry, in_use)
+        hint = f"{entry.name}: {write.seconds(entry.seconds)}{known}{' (in use)' if used else ''}"
+        kind = f"{'plan' if entry.plan else 'base'}{known}{' used' if used else ''}"
+        bar = el("g", el("title", hint), class_=f"bar {kind}")
         bar.append(el("text", entry.mark, x=12, y=y + 4, class_="note middle"))
         bar.append(el("text", write.clip(entry.name, 30), x=30, y=y + 4, class_="name"))
         bar.append(el("rect", x=gutter, y=top + 2, width=max(x - gutter, 1), height=16, rx=2))
@@ -134,6 +142,6 @@ def _bars(entries: list[Entry]) -> Element:
             middle, end = (gutter + axis.at(value) * space for value in (entry.measured.p90, entry.measured.p99))
             bar.append(el("path", d=f"M{x:.1f} {y:.1f}H{end:.1f}M{middle:.1f} {y - 4:.1f}v8", class_="tail"))
         value_text = write.seconds(entry.seconds) if entry.measured else f"({write.seconds(entry.seconds)})"
-        bar.append(el("text", value_text, x=end + 8, y=y + 4, class_="note"))
+        bar.append(el("text", value_text + (", in use" if used else ""), x=end + 8, y=y + 4, class_="note"))
         chart.append(bar)
     return chart

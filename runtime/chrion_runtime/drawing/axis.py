@@ -52,6 +52,15 @@ def _step(rough: float) -> float:
     return next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough * (1 - 1e-9))
 
 
+def spread(values: list[float]) -> tuple[float, float]:
+    """The ends of an axis that shows all values with room beside them, from zero where that costs little."""
+    low, high = min(values), max(values)
+    if low < 0.5 * high or low == high:
+        return 0.0, high * 1.08 or 1e-6
+    margin = 0.15 * (high - low)
+    return low - margin, high + margin
+
+
 def ruler(axis: Axis, columns: int) -> tuple[str, str]:
     """The axis as two lines of characters: ticks, and their labels, the last of which has the unit."""
     marks, labels = ["─"] * columns, " " * columns

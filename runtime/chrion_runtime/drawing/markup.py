@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element, tostring
 
-from chrion.explain.format import clean
+from chrion_runtime.drawing.format import clean
 
 __all__ = ["Element", "el", "render", "table"]
 

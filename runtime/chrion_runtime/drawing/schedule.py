@@ -1,10 +1,11 @@
 """The predicted schedule of a plan: its lanes, who runs on them when, and how long they wait."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from chrion.explain import format as write
-from chrion_api import Plan, PlanFile, Stage
+from chrion_api import Frontier, Plan, Stage
+from chrion_runtime.drawing import format as write
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,22 @@ def device_of(lane: str) -> str:
     return lane.rpartition("/")[0] or lane
 
 
-def devices(plan_file: PlanFile) -> list[str]:
-    """Every device that the file names, the CPU first; a device's place in it gives its colour."""
-    found = set(plan_file.devices)
-    for frontier in plan_file.buckets:
+HUES = 6
+"""Hues that the style sheet has for devices."""
+
+
+def devices(frontiers: Iterable[Frontier], named: Iterable[str] = ()) -> list[str]:
+    """Every device that is named or that plans use, the CPU first; a device's place in it gives its colour."""
+    found = set(named)
+    for frontier in frontiers:
         for plan in frontier.plans:
             found.update(device_of(lane) for stage in plan.stages for lane in stage.lanes)
     return sorted(found, key=_lane_key)
+
+
+def hues_of(names: Iterable[str]) -> dict[str, int]:
+    """The hue of each of these devices."""
+    return {name: index % HUES for index, name in enumerate(names)}
 
 
 def _lane_key(name: str) -> tuple[bool, list[tuple[bool, int, str]]]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from string import ascii_lowercase
 
-from chrion.explain import format as write
 from chrion_api import Baseline, Frontier, GpuBytes, Latency, Plan
+from chrion_runtime.drawing import format as write
 
 
 @dataclass(frozen=True)
