@@ -58,6 +58,7 @@ def serve_sessions(
     telling: Telling,
     repository: Path | None = None,
     load: Callable[[Entry], Session] | None = None,
+    batch: int = 0,
 ) -> None:
     """Serve until SIGTERM or SIGINT; with a `repository`, whatever clients have `load` load from it too.
 
@@ -81,6 +82,7 @@ def serve_sessions(
         host=host,
         port=port,
         metrics_port=None if metrics_port < 0 else metrics_port,
+        batch=batch,
         otlp_endpoint=telling.otlp_endpoint,
     )
     if folder is None or load is None:
