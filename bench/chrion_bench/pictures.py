@@ -1,73 +1,149 @@
-"""Draw the pictures of docs/planning.md, plans made offline from bench/profiles: `python -m chrion_bench.pictures`."""
+"""The pictures of the server's page in docs/: `python -m chrion_bench.pictures` (needs Chromium and chromedriver).
 
-from collections.abc import Callable
-from dataclasses import dataclass
+A real server of a generated model, under load, in a real browser. So that the frontier has two ends on a machine with
+no GPU, plans are made by a profile in which an emulated accelerator is ten times as fast as it was measured.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from xml.etree.ElementTree import tostring
+from typing import TYPE_CHECKING
 
-from chrion import planning
-from chrion_api import Plan, Profile
-from chrion_bench.profiles import PROFILES
-from chrion_bench.suite import suite
-from chrion_bench.workplace import workplace
+import numpy as np
+import onnx
+import tritonclient.http as triton
+
+from chrion_bench.families.stack import stack
 from chrion_graph.files import write_aside
-from chrion_planner.candidates import candidates
-from chrion_planner.partition import Budget
-from chrion_runtime.drawing import style
-from chrion_runtime.drawing.gantt_svg import gantt
-from chrion_runtime.drawing.markup import el
-from chrion_runtime.drawing.schedule import Schedule, hues_of
 
-PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
-
-@dataclass(frozen=True)
-class Picture:
-    """The fastest plan of a kind, by a recorded profile."""
-
-    file: str
-    model: str
-    devices: str
-    shows: Callable[[Plan], bool]
+CHRION = Path(sys.executable).with_name("chrion")
+DOCS = Path(__file__).parents[2] / "docs" / "pictures"
+SHAPE = (64, 1, 128)
+WIDTH, HEIGHT = 1180, 1820
+WATCHED = 40.0
+"""Seconds under load before something is done."""
 
 
-def _rewritten(name: str) -> Callable[[Plan], bool]:
-    return lambda plan: len(plan.stages) > 1 and any(rewrite.name == name for rewrite in plan.rewrites)
+@contextmanager
+def browser(width: int = WIDTH, height: int = HEIGHT, dark: bool = False) -> Iterator["Chrome"]:
+    """A headless Chromium with a profile of its own; raises FileNotFoundError where there is none."""
+    from selenium import webdriver
+
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        raise FileNotFoundError("chromium and chromedriver are not installed: apt-get install chromium chromium-driver")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        options = webdriver.ChromeOptions()
+        options.binary_location = chromium
+        for flag in (
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+            f"--user-data-dir={folder}",
+            f"--window-size={width},{height}",
+        ):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+        try:
+            scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+            chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+            yield chrome
+        finally:
+            chrome.quit()
 
 
-PICTURES_SHOWN = (
-    Picture("split-directions.svg", "gru-bidirectional-l2-h128-s32-b1", "cpu", _rewritten("split-directions")),
-    Picture("wavefront.svg", "lstm-forward-l2-h256-s32-b8", "cpu", _rewritten("wavefront")),
-    Picture(
-        "cpu-and-gpu.svg",
-        "crnn-c16-h48-w320-b1",
-        "modelled-h100",
-        lambda plan: len({stage.device for stage in plan.stages}) > 1,
-    ),
-)
+@contextmanager
+def server(folder: Path) -> Iterator[tuple[str, str]]:
+    """A server of the model by plans with an accelerator; the addresses of its two ports.
+
+    Its objective is in `folder / "slo.yaml"`.
+    """
+    model, profile, plan = folder / "gru.onnx", folder / "profile.json", folder / "plan.json"
+    onnx.save(stack("GRU", "bidirectional", 2, 128, SHAPE[0], SHAPE[1]).build(), model)
+    shape = f"input={'x'.join(map(str, SHAPE))}"
+    devices = ("--devices", "cpu,emulated:0")
+    subprocess.run([CHRION, "profile", model, "--input", shape, *devices, "-o", profile], check=True)
+    costs = json.loads(profile.read_text())
+    (accelerator,) = (device for device in costs["devices"] if device["name"] == "emulated:0")
+    for cost in (*accelerator["wholes"], *filter(None, accelerator["nodes"].values())):
+        cost["seconds"] /= 10
+    profile.write_text(json.dumps(costs))
+    subprocess.run([CHRION, "plan", model, "--input", shape, "--profile", profile, "-o", plan, "--quiet"], check=True)
+    write_aside(folder / "slo.yaml", "{mode: Latency, latency: 40ms, gpuMemory: 16Mi}")
+    ports, objective = ("--port", "0", "--metrics-port", "0"), ("--slo", folder / "slo.yaml")
+    command: list[str | Path] = [CHRION, "serve", model, "--plan", plan, *objective, *ports]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield _addresses(process)
+        finally:
+            process.terminate()
+
+
+def _addresses(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    assert process.stdout is not None
+    inference = ""
+    for line in process.stdout:
+        if "serving on http://" in line:
+            inference = line.split("http://")[1].split("/")[0]
+        if "page on http://" in line:
+            return inference, line.split("http://")[1].split("/")[0]
+    sys.exit("the server ended before it served")
+
+
+@contextmanager
+def load(address: str, seconds_between: float = 0.02) -> Iterator[None]:
+    """Requests, one after the other, until the end of the block; one in fifty is refused."""
+    stop = threading.Event()
+
+    def ask() -> None:
+        random = np.random.default_rng(0)
+        with triton.InferenceServerClient(address) as client:
+            number = 0
+            while not stop.wait(seconds_between):
+                tensor = triton.InferInput("input", list(SHAPE), "FP32")
+                tensor.set_data_from_numpy(random.standard_normal(SHAPE, np.float32))
+                client.infer("gru", [tensor])
+                number += 1
+                if number % 50 == 0:
+                    client._post("v2/models/gru/infer", b"{}", {}, None)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        asking.join()
 
 
 def main() -> None:
-    """The command line."""
-    entries = {entry.name: entry for entry in suite()}
-    for picture in PICTURES_SHOWN:
-        profile = Profile.from_json((PROFILES / f"{picture.model}.{picture.devices}.json").read_text(encoding="utf-8"))
-        with workplace() as folder:
-            model = folder / "model.onnx"
-            entries[picture.model].write(model)
-            prepared = planning.Job(model, entries[picture.model].inputs, devices=("cpu",)).prepare()
-            found = candidates(prepared.buckets[0].variants, profile, Budget()).plans
-        plan = min((plan for plan in found if picture.shows(plan)), key=lambda plan: plan.predicted_seconds)
-        write_aside(PICTURES / picture.file, drawn(plan))
-        print(f"{picture.file}: {plan.name}, {plan.predicted_seconds * 1e3:.3f} ms")
-
-
-def drawn(plan: Plan) -> str:
-    """The plan's schedule as an SVG document that stands alone."""
-    chart = gantt(Schedule(plan), hues_of(plan.devices), "plan")
-    chart.set("xmlns", "http://www.w3.org/2000/svg")
-    chart.insert(0, el("style", style()))
-    return tostring(chart, encoding="unicode") + "\n"
+    """Write the pictures."""
+    DOCS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder)) as (inference, page), load(inference):
+        threading.Event().wait(WATCHED)
+        write_aside(Path(folder) / "slo.yaml", "{mode: Latency, latency: 40ms, gpuMemory: 1500Ki}")
+        for name, dark in (("page-light", False), ("page-dark", True)):
+            with browser(dark=dark) as chrome:
+                chrome.get(f"http://{page}/")
+                threading.Event().wait(WATCHED)
+                chrome.save_screenshot(DOCS / f"{name}.png")
+                print(DOCS / f"{name}.png")
 
 
 if __name__ == "__main__":
