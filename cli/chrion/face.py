@@ -14,6 +14,7 @@ from chrion_runtime.live import Live
 from chrion_runtime.machine import Machine
 from chrion_runtime.selection import select
 from chrion_runtime.sequences import SequenceStore
+from chrion_runtime.service import Drawing
 
 Inputs = Mapping[str, Shape | Sequence[Shape]] | Sequence[InputSpec]
 """A shape, or several for several buckets, by input; or InputSpecs."""
@@ -67,11 +68,12 @@ class Session(session.Session):
         any_device: bool = False,
         live: Live | None = None,
         machine: Machine | None = None,
+        drawing: Drawing | None = None,
     ) -> None:
         """`plan` is a plan or a plan file's path. `inputs` gives values to warm with where the model needs them.
-        `state` says which outputs feed which inputs from one request of a sequence to the next. `sequences`, `live` and
-        `machine` are for servers: how many sequences are kept, what is watched while the model serves, and what several
-        models share.
+        `state` says which outputs feed which inputs from one request of a sequence to the next. `sequences`, `live`,
+        `machine` and `drawing` are for servers: how many sequences are kept, what is watched while the model serves,
+        what several models share, and who draws the plans.
 
         Raises ChrionError: the file cannot be read, the plan does not fit the model or these devices.
         """
@@ -89,6 +91,7 @@ class Session(session.Session):
             any_device=any_device,
             live=live,
             machine=machine,
+            drawing=drawing,
         )
 
 

@@ -70,6 +70,15 @@ StateOption = Annotated[
         help="State: an output that is the same sequence's next input. For one of several models: MODEL:OUTPUT=INPUT.",
     ),
 ]
+BatchOption = Annotated[
+    int,
+    typer.Option(
+        "--batch",
+        min=0,
+        metavar="ROWS",
+        help="Run requests that wait together, up to so many rows of the first axis. Default: each alone.",
+    ),
+]
 MaxSequencesOption = Annotated[
     int, typer.Option("--max-sequences", min=1, help="Sequences whose state is kept, for each model.")
 ]

@@ -49,6 +49,10 @@ class Bucket:
 
 def nearest(buckets: Sequence[Bucket], shapes: Mapping[str, Shape]) -> tuple[Bucket, float]:
     """The bucket whose shapes are nearest to a request's, and how far they are."""
+    for bucket in buckets:
+        # Most requests have the shapes of a bucket, and that is quickly seen.
+        if bucket.frontier.inputs == shapes:
+            return bucket, 0.0
     distances = [bucket.distance(shapes) for bucket in buckets]
     best = min(range(len(distances)), key=distances.__getitem__)
     return buckets[best], distances[best]

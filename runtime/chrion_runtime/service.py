@@ -3,22 +3,34 @@
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from chrion_api import Frontier, Objective, Plan, PlanFile
 from chrion_graph.graph import Graph
-from chrion_runtime.blueprint import draw
+from chrion_runtime.blueprint import Blueprint, draw
 from chrion_runtime.executor import Executor
 from chrion_runtime.ladder import Rung, choose, gpu_bytes, ladder, selections
 from chrion_runtime.loading import Bucket, Loader, alone
 from chrion_runtime.servable import Figure, StageObserver
 
+Drawing = Callable[[Path, Sequence[Plan]], Sequence[Blueprint]]
+"""Draws plans of the normalised model in a folder, such as in another process."""
+
 
 class Service:
     """The plans in use. `buckets` is exchanged in one assignment: a request runs on what it read, to its end."""
 
-    def __init__(self, name: str, loader: Loader, graph: Graph, plan_file: PlanFile, objective: Objective) -> None:
-        """Load what the objective selects, here and now. Raises ChrionError."""
+    def __init__(
+        self,
+        name: str,
+        loader: Loader,
+        graph: Graph,
+        plan_file: PlanFile,
+        objective: Objective,
+        drawing: Drawing | None = None,
+    ) -> None:
+        """Load what the objective selects, drawn by `drawing` or here and now. Raises ChrionError."""
         self.name = name
         loader.admit(plan_file)
         self.loader = loader
@@ -31,13 +43,14 @@ class Service:
         self._leaving: list[tuple[weakref.ref[Executor], Plan]] = []
         loader.machine.move_in(name, self._takes, self.rung.plans, loader.devices)
         try:
-            self._load(graph)
+            plans = self.rung.plans
+            drawn = drawing(loader.model.folder, plans) if drawing else [draw(graph, plan) for plan in plans]
+            self._load(drawn)
         except BaseException:
             self.close()
             raise
 
-    def _load(self, graph: Graph) -> None:
-        blueprints = [draw(graph, plan) for plan in self.rung.plans]
+    def _load(self, blueprints: Sequence[Blueprint]) -> None:
         single = alone(blueprints)
         self.buckets = tuple(
             Bucket(frontier, selection, self.loader.load(blueprint, frontier.inputs, single)[0])

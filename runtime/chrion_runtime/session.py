@@ -20,7 +20,7 @@ from chrion_runtime.machine import Machine
 from chrion_runtime.selection import Selection
 from chrion_runtime.sequences import Sequences, SequenceStore, state_links
 from chrion_runtime.servable import Array, Figure, SequenceStep, StageObserver, TensorSpec
-from chrion_runtime.service import Service
+from chrion_runtime.service import Drawing, Service
 
 __all__ = ["Normalised", "Session"]
 
@@ -45,12 +45,13 @@ class Session:
         any_device: bool = False,
         live: Live | None = None,
         machine: Machine | None = None,
+        drawing: Drawing | None = None,
     ) -> None:
         """`inputs` says what to warm with where random numbers or zeros will not do, and what state starts with.
 
         `state` says which outputs feed which inputs within a sequence, `sequences` how many are kept and for how long.
         `live` has files watched and the objective kept while the model serves. `machine` is what other models of the
-        process share, where there are some.
+        process share, where there are some. `drawing` draws the plans where that should not hold up this process.
 
         Raises StateRefused where the model has no such state; PlanRefused where the plan does not fit the model, beside
         other models or, unless `any_device`, these devices; DeviceUnavailable; RunError where the model fails on its
@@ -68,7 +69,7 @@ class Session:
         self.state = state_links(state, graph.inputs, graph.outputs)
         """The input that each output feeds within a sequence."""
         loader = Loader(model, graph.inputs, inputs, any_device, machine)
-        self._service = Service(name, loader, graph, plan_file, Objective.of(slo or SLO(), mode))
+        self._service = Service(name, loader, graph, plan_file, Objective.of(slo or SLO(), mode), drawing)
         kinds = {name: kind for name, kind in graph.inputs.items() if kind is not None}
         self._sequences = Sequences(self.state, kinds, loader.devices["cpu"], sequences, loader.values)
         self._pilot = Pilot(name, self._service, live, lambda: self.off_profile) if live is not None else None

@@ -21,6 +21,12 @@ from chrion_runtime.selection import select
 FILES = sorted(PROFILES.glob("*.json"))
 ENTRIES = {entry.name: entry for entry in suite()}
 FILE = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+QUICK = "gru"
+"""Models with this in their name plan in seconds; others take half a minute each."""
+PLANNED = pytest.mark.parametrize(
+    "file",
+    [pytest.param(file, id=file.stem, marks=() if QUICK in file.name else pytest.mark.slow) for file in FILES],
+)
 
 
 def load(file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[planning.Job, Profile]:
@@ -36,7 +42,7 @@ def test_every_model_has_both() -> None:
     }
 
 
-@FILE
+@PLANNED
 def test_plans_offline(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (frontier,) = planning.plan_from_profile(*load(file, tmp_path, monkeypatch)).buckets
     points = [(plan.gpu_bytes.total, plan.predicted_seconds) for plan in frontier.plans]

@@ -171,3 +171,14 @@ def test_inflates(body, encoding):
 def test_refuses_to_inflate(body, encoding, error, problem):
     with pytest.raises(error, match=problem):
         inflate(body, encoding, len(PLAIN) - 1)
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f8", "<i8", "<u8", "<i1", "<u2"])
+@pytest.mark.parametrize("place", [0, 1, 40])
+@pytest.mark.parametrize("flag", [True, False])
+def test_no_flag_passes_for_a_number(dtype: str, place: int, flag: bool) -> None:
+    for other in (0, 1, 2, 7):
+        values: list[object] = [other] * 41
+        values[place] = flag
+        with pytest.raises(BadRequest, match=f"value {place} is {str(flag).lower()}"):
+            read_json("x", values, np.dtype(dtype), (41,))

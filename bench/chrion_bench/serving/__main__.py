@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chrion_bench import machine
+from chrion_bench.serving import process
 from chrion_bench.serving.contenders import CHRION, bare, chrion, others
 from chrion_bench.serving.hops import hops
 from chrion_bench.serving.latency import latency
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tables = options.only or [THROUGHPUT, *SCENARIOS]
     report = _begun(output, keep=bool(options.only))
     failures = 0
+    if options.quick:
+        process.attempts = 1
     with workplace() as folder:
         for model in MODELS.values():
             write(model, folder)

@@ -1,35 +1,50 @@
-"""Latency at half load: an open loop at half the requests a second that the server can answer."""
+"""Latency at half load: an open loop at half the requests a second that Chrion can answer; the bare server as control.
+
+What the bare server is late by at the same rate is the machine's doing, or aiohttp's.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from chrion_bench.serving.client import Job
-from chrion_bench.serving.contenders import chrion
+from chrion_bench.serving.contenders import bare, chrion
 from chrion_bench.serving.own_time import own_seconds
-from chrion_bench.serving.process import Data, check, load, running
+from chrion_bench.serving.process import Data, Server, check, load, running
 from chrion_bench.serving.throughput import CLIENT_CORES, CLIENTS, FORMATS, MODELS, SERVER_CORES, prepared, wanted
+
+CONNECTIONS = 64
+EVEN, RANDOM = "even", "random"
 
 
 def latency(folder: Path, seconds: float, say: Callable[[str], None]) -> list[Data]:
     """For each model and format: p99 over the model's own time, with requests at even times and at random ones."""
-    found = []
+    found: list[Data] = []
     with running(chrion(), MODELS, folder, SERVER_CORES) as server:
         for model in MODELS:
             own = own_seconds(model.name, str(folder / f"{model.name}.onnx"), *SERVER_CORES)
             for kind in FORMATS:
                 path, content = prepared(model, kind, folder)
                 check(server, model, content, wanted(model, folder))
-                (full,) = load(Job(server.port, (path,), seconds, connections=CLIENTS), CLIENT_CORES)
+                (full,) = load(server, Job(server.port, (path,), seconds, connections=CLIENTS), CLIENT_CORES)
                 rate = full["answers"]["200"]["count"] / full["seconds"] / 2
-                entry: Data = {"model": model.name, "format": kind, "ownSeconds": own, "rate": rate}
-                for arrivals in ("even", "poisson"):
-                    job = Job(server.port, (path,), seconds, rate, arrivals == "poisson", connections=64)
-                    (count,) = load(job, CLIENT_CORES)
-                    entry[arrivals] = count["answers"]["200"]
-                    entry[f"{arrivals}Failed"] = count["sent"] - count["answers"]["200"]["count"]
+                entry: Data = {"model": model.name, "format": kind, "path": path, "ownSeconds": own, "rate": rate}
+                for arrivals in (EVEN, RANDOM):
+                    entry[arrivals] = _half(server, entry, seconds, arrivals)
                 found.append(entry)
-                over = (entry["even"]["p99"] - own) * 1e3
-                say(
-                    f"half load, {model.name} {kind}: {rate:,.0f}/s, p99 {over:.2f} ms over the model's {own * 1e3:.2f}"
-                )
+    with running(bare("uvloop"), MODELS, folder, SERVER_CORES) as server:
+        for entry in found:
+            entry["control"] = _half(server, entry, seconds, EVEN)
+            del entry["path"]
+            over, control = ((entry[name]["p99"] - entry["ownSeconds"]) * 1e3 for name in (EVEN, "control"))
+            say(
+                f"half load, {entry['model']} {entry['format']}: {entry['rate']:,.0f}/s, p99 {over:.2f} ms over the "
+                f"model's {entry['ownSeconds'] * 1e3:.2f}; bare aiohttp on uvloop {control:.2f} ms"
+            )
     return found
+
+
+def _half(server: Server, entry: Data, seconds: float, arrivals: str) -> Data:
+    job = Job(server.port, (entry["path"],), seconds, entry["rate"], arrivals == RANDOM, connections=CONNECTIONS)
+    (count,) = load(server, job, CLIENT_CORES)
+    spread = count["answers"]["200"]
+    return {**spread, "failed": count["sent"] - spread["count"], "others": count["others"]}

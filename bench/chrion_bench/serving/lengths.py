@@ -26,10 +26,19 @@ def lengths(folder: Path, seconds: float, say: Callable[[str], None]) -> Data:
         path.write_bytes(request(LENGTHS, number % 2 == 0, LENGTHS.feeds((steps, 1, LENGTHS.shape[2]))))
         files.append(str(path))
     with running(chrion(f"slo={SLO_SECONDS * 1e3:g}ms"), [LENGTHS], folder, SERVER_CORES) as server:
-        (full,) = load(Job(server.port, tuple(files), seconds, connections=CLIENTS), CLIENT_CORES)
+        (full,) = load(server, Job(server.port, tuple(files), seconds, connections=CLIENTS), CLIENT_CORES)
         rate = full["answers"]["200"]["count"] / full["seconds"] / 2
-        (count,) = load(Job(server.port, tuple(files), seconds, rate, poisson=True, connections=64), CLIENT_CORES)
+        (count,) = load(
+            server, Job(server.port, tuple(files), seconds, rate, poisson=True, connections=64), CLIENT_CORES
+        )
     answered = count["answers"]["200"]
     failed = count["sent"] - answered["count"]
     say(f"mixed lengths at {rate:,.0f}/s: p99 {answered['p99'] * 1e3:.1f} ms, {failed} of {count['sent']} not answered")
-    return {"rate": rate, "sloSeconds": SLO_SECONDS, "answered": answered, "failed": failed, "errors": count["errors"]}
+    return {
+        "rate": rate,
+        "sloSeconds": SLO_SECONDS,
+        "answered": answered,
+        "failed": failed,
+        "others": count["others"],
+        "errors": count["errors"],
+    }

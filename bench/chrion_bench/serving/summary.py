@@ -1,6 +1,7 @@
 """What the serving bench's results say: whether the aims are met, and tables as a Markdown page."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from chrion_bench.report import NONE, Aim, table
@@ -59,7 +60,9 @@ def gain(results: Sequence[Data], model: str, kind: str, over: str) -> float | N
     ours, other = found.get(CHRION, {}), found.get(over, {})
     if "perSecond" not in ours or "perSecond" not in other:
         return None
-    return float(ours["perSecond"] / other["perSecond"])
+    # A machine drifts: only what the two did in the same round can be compared.
+    rounds = zip(ours["rounds"], other["rounds"], strict=False)
+    return float(median(one["perSecond"] / two["perSecond"] for one, two in rounds))
 
 
 def _overload_aims(item: Data) -> list[Aim]:
@@ -139,12 +142,15 @@ def _latency(results: Sequence[Data]) -> str:
             item["format"],
             _ms(item["ownSeconds"]),
             f"{item['rate']:,.0f}",
-            *(_ms(item[arrivals][name]) for arrivals in ("even", "poisson") for name in ("p50", "p99")),
+            *_spread(item["even"]),
+            *_spread(item["random"]),
+            *_spread(item["control"]),
+            f"{max(item[name]['others'] for name in ('even', 'random', 'control')):.1%}",
         ]
         for item in results
     ]
     header = ("model", "format", "own ms", "requests/s", "even p50 ms", "even p99", "random p50", "random p99")
-    return table(header, rows)
+    return table((*header, "bare, even p50", "bare, even p99", "others"), rows)
 
 
 def _hops(results: Sequence[Data]) -> str:

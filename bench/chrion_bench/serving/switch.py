@@ -20,7 +20,7 @@ from chrion_api import Frontier, Optimization, Plan, PlanFile, Stage
 from chrion_bench.serving.client import Job
 from chrion_bench.serving.contenders import SERVERS
 from chrion_bench.serving.models import HOPS, MID, ServedModel, write
-from chrion_bench.serving.process import Data, Program, Server, check, load, running
+from chrion_bench.serving.process import Data, Program, Server, check, once, running
 from chrion_bench.serving.throughput import CLIENT_CORES, SERVER_CORES, prepared, wanted
 from chrion_bench.workplace import workplace
 from chrion_graph.graph import Graph
@@ -68,9 +68,9 @@ def switch(model: ServedModel, folder: Path, rounds: int, seconds: float, every:
         check(server, model, request, answer)
         job = Job(server.port, (file,), seconds, RATE, connections=64)
         for _ in range(rounds):
-            found["still"] += load(job, CLIENT_CORES)
+            found["still"] += once(job, CLIENT_CORES)
             with _swapping(mount, every):
-                found["swapped"] += load(job, CLIENT_CORES)
+                found["swapped"] += once(job, CLIENT_CORES)
             check(server, model, request, answer)
         said = _plan(server, model)
     found["moves"], found["refusals"] = len(said["moves"]), len(said["refusals"])

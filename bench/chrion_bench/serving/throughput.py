@@ -72,9 +72,7 @@ def _one(server: Server, model: ServedModel, kind: str, folder: Path, seconds: f
     except ServerFailed as error:
         entry["absent"] = str(error)
         return
-    before = server.cpu_seconds
-    (count,) = load(Job(server.port, (path,), seconds, connections=CLIENTS), CLIENT_CORES)
-    worked = server.cpu_seconds - before
+    (count,) = load(server, Job(server.port, (path,), seconds, connections=CLIENTS), CLIENT_CORES)
     answers = count["answers"]
     if set(answers) != {"200"}:
         entry["absent"] = f"answers with {sorted(answers)}: {count['errors'][:1]}"
@@ -86,7 +84,8 @@ def _one(server: Server, model: ServedModel, kind: str, folder: Path, seconds: f
             "p50": spread["p50"],
             "p99": spread["p99"],
             # The core's time, also for the requests that were sent to warm up.
-            "cpuSeconds": worked / (count["warm"] + spread["count"]),
+            "cpuSeconds": count["serverSeconds"] / (count["warm"] + spread["count"]),
+            "others": count["others"],
         }
     )
     entry |= {key: median(one[key] for one in entry["rounds"]) for key in ("perSecond", "p50", "p99", "cpuSeconds")}
@@ -97,5 +96,6 @@ def _said(entry: Data) -> str:
         return f"absent: {entry['absent']}"
     last = entry["rounds"][-1]
     return (
-        f"{last['perSecond']:,.0f} requests/s, p99 {last['p99'] * 1e3:.2f} ms, {last['cpuSeconds'] * 1e6:.0f} µs of CPU"
+        f"{last['perSecond']:,.0f} requests/s, p99 {last['p99'] * 1e3:.2f} ms, {last['cpuSeconds'] * 1e6:.0f} µs of "
+        f"CPU; others took {last['others']:.1%} of a core"
     )

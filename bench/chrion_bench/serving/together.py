@@ -20,7 +20,7 @@ def pipelining(folder: Path, seconds: float, say: Callable[[str], None]) -> Data
         path, content = prepared(CHAIN, "binary", folder)
         check(server, CHAIN, content, wanted(CHAIN, folder))
         for clients in (1, 2, 4):
-            (count,) = load(Job(server.port, (path,), seconds, connections=clients), CORES)
+            (count,) = load(server, Job(server.port, (path,), seconds, connections=clients), CORES)
             found[str(clients)] = count["answers"]["200"]["count"] / count["seconds"]
     found["gain"] = max(found["2"], found["4"]) / found["1"]
     say(f"two lanes in a chain: {found['1']:,.0f}/s one at a time, ×{found['gain']:.2f} with more at once")
@@ -33,7 +33,7 @@ def batching(folder: Path, seconds: float, say: Callable[[str], None]) -> Data:
     for name, options in (("off", ()), ("on", (f"batch={BATCH}",))):
         with running(chrion(*options), [BATCHED], folder, SERVER_CORES) as server:
             path, content = prepared(BATCHED, "binary", folder)
-            (count,) = load(Job(server.port, (path,), seconds, connections=CLIENTS), CLIENT_CORES)
+            (count,) = load(server, Job(server.port, (path,), seconds, connections=CLIENTS), CLIENT_CORES)
             check(server, BATCHED, content, wanted(BATCHED, folder))
             answers = count["answers"]["200"]
             found[name] = {"perSecond": answers["count"] / count["seconds"], "p99": answers["p99"]}

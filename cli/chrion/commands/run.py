@@ -13,6 +13,7 @@ from chrion.commands.serving import Telling, open_all, serve_sessions
 from chrion.errors import UsageError
 from chrion.face import Session, read
 from chrion.options import (
+    BatchOption,
     HostOption,
     LogFormatOption,
     LogLevelOption,
@@ -59,6 +60,7 @@ def command(
         typer.Option("--devices", metavar="cpu,cuda:0", help="Devices to use. Default: as spec.devices says."),
     ] = "",
     slo: SloOption = None,
+    batch: BatchOption = 0,
     max_sequences: MaxSequencesOption = MAX_SEQUENCES,
     sequence_idle: SequenceIdleOption = "5m",
     output: Annotated[
@@ -113,7 +115,7 @@ def command(
             for selection in session.selections:
                 if not selection.meets_slo:
                     display.warn(f"{slo or one.file}: spec.slo: {selection.reason}")
-    serve_sessions(sessions, host, port, metrics_port, telling)
+    serve_sessions(sessions, host, port, metrics_port, telling, batch=batch)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from chrion.errors import UsageError
 from chrion.face import Session
 from chrion.options import (
     AnyDeviceOption,
+    BatchOption,
     GpuMemoryOption,
     HostOption,
     LatencyOption,
@@ -59,6 +60,7 @@ def command(
     ] = None,
     value: ValueOption = None,
     state: StateOption = None,
+    batch: BatchOption = 0,
     max_sequences: MaxSequencesOption = MAX_SEQUENCES,
     sequence_idle: SequenceIdleOption = "5m",
     latency: LatencyOption = None,
@@ -112,4 +114,4 @@ def command(
     def load(entry: Entry) -> Session:
         return load_entry(entry, machine or Machine(), SequenceStore(max_sequences, idle), any_device)
 
-    serve_sessions(sessions, host, port, metrics_port, telling, repository, load)
+    serve_sessions(sessions, host, port, metrics_port, telling, repository, load, batch)

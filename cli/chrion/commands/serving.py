@@ -10,10 +10,11 @@ import typer
 from chrion.errors import UsageError
 from chrion.face import Session, read
 from chrion.several import about
-from chrion_api import ChrionModel
+from chrion_api import ChrionModel, ChrionModelSpec, Mode
 from chrion_graph.load import digest
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.live import Live
+from chrion_runtime.live.workshop import Workshop
 from chrion_runtime.machine import Machine
 from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.server import Entry, Listening, Repository, RepositoryFolder, ServerOptions, serve
@@ -57,6 +58,7 @@ def serve_sessions(
     telling: Telling,
     repository: Path | None = None,
     load: Callable[[Entry], Session] | None = None,
+    batch: int = 0,
 ) -> None:
     """Serve until SIGTERM or SIGINT; with a `repository`, whatever clients have `load` load from it too.
 
@@ -80,6 +82,7 @@ def serve_sessions(
         host=host,
         port=port,
         metrics_port=None if metrics_port < 0 else metrics_port,
+        batch=batch,
         otlp_endpoint=telling.otlp_endpoint,
     )
     if folder is None or load is None:
@@ -89,36 +92,34 @@ def serve_sessions(
 
 
 def load_entry(entry: Entry, machine: Machine, sequences: SequenceStore, any_device: bool) -> Session:
-    """A session of a repository's model, by its ChrionModel where it has one. Raises ChrionError."""
-    if entry.chrionmodel is None:
+    """A session of a repository's model, by its ChrionModel where it has one. Raises ChrionError.
+
+    Others serve meanwhile: what would hold them up is done in another process.
+    """
+    spec = None if entry.chrionmodel is None else _spec(entry, entry.chrionmodel)
+    with Workshop() as workshop:
         return Session(
             entry.model,
             entry.plan,
+            slo=None if spec is None else spec.slo,
+            mode=Mode.AUTO if spec is None else spec.mode,
+            inputs=() if spec is None else spec.inputs,
+            state=() if spec is None else spec.state,
             name=entry.name,
             sequences=sequences,
             any_device=any_device,
             live=Live(),
             machine=machine,
+            drawing=workshop.draw,
         )
-    chrion_model = ChrionModel.from_yaml(read(entry.chrionmodel), entry.chrionmodel.name)
-    spec = chrion_model.spec
+
+
+def _spec(entry: Entry, file: Path) -> ChrionModelSpec:
+    """What a repository's ChrionModel says, checked against the folder it is in. Raises ChrionError."""
+    chrion_model = ChrionModel.from_yaml(read(file), file.name)
     if chrion_model.metadata.name != entry.name:
-        raise PlanRefused(
-            f'{entry.chrionmodel.name}: metadata.name: "{chrion_model.metadata.name}" is not the folder\'s name'
-        )
-    wanted = spec.model.sha256
+        raise PlanRefused(f'{file.name}: metadata.name: "{chrion_model.metadata.name}" is not the folder\'s name')
+    wanted = chrion_model.spec.model.sha256
     if wanted is not None and (found := digest(entry.model)) != wanted:
-        raise PlanRefused(f"{entry.chrionmodel.name}: spec.model.sha256: the model has {found}, not {wanted}")
-    return Session(
-        entry.model,
-        entry.plan,
-        slo=spec.slo,
-        mode=spec.mode,
-        inputs=spec.inputs,
-        state=spec.state,
-        name=entry.name,
-        sequences=sequences,
-        any_device=any_device,
-        live=Live(),
-        machine=machine,
-    )
+        raise PlanRefused(f"{file.name}: spec.model.sha256: the model has {found}, not {wanted}")
+    return chrion_model.spec

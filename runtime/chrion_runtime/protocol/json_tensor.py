@@ -91,8 +91,6 @@ _TYPES: dict[str, tuple[frozenset[type], str]] = {
 
 _PACKED = {"f": ("d", np.dtype("<f8")), "i": ("q", np.dtype("<i8")), "u": ("Q", np.dtype("<u8"))}
 """How struct packs numbers of a kind, and what they then are."""
-_MANY = 8
-"""With one value in so many in doubt, all are looked at."""
 
 
 def _packed(values: list[Any], dtype: np.dtype[Any]) -> Array | None:
@@ -101,15 +99,13 @@ def _packed(values: list[Any], dtype: np.dtype[Any]) -> Array | None:
         return None
     code, wide = _PACKED[dtype.kind]
     try:
-        array: Array = np.frombuffer(struct.pack(f"{len(values)}{code}", *values), wide)
+        packed = struct.pack(f"{len(values)}{code}", *values)
     except (struct.error, OverflowError):
         return None
-    # struct takes true for 1 and false for 0.
-    doubtful = np.flatnonzero((array == 0) | (array == 1))
-    if doubtful.size:
-        few = doubtful.size * _MANY < array.size
-        if bool in set(map(type, [values[index] for index in doubtful.tolist()] if few else values)):
-            return None
+    # struct takes true for 1 and false for 0: only where their bytes are in it need the values be looked at.
+    if any(struct.pack(code, number) in packed for number in (0, 1)) and bool in set(map(type, values)):
+        return None
+    array: Array = np.frombuffer(packed, wide)
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             array = array.astype(dtype)

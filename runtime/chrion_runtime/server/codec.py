@@ -51,10 +51,6 @@ class Codec:
         bare = InferRequest(request.id, {}, request.outputs)
         return await self._queue.run(partial(self._call, _write, model, bare, dict(results)))
 
-    async def warm(self) -> None:
-        """Start a process, so that the first request need not wait for it."""
-        await self._queue.run(self._worker)
-
     def close(self, seconds: float) -> None:
         """End the processes."""
         self._closed = True

@@ -15,6 +15,7 @@ from chrion_runtime.devices.cpu import usable_cores
 from chrion_runtime.errors import RunError
 from chrion_runtime.protocol import Answer, InferRequest, RawRequest, Signature, read_request, write_answer
 from chrion_runtime.protocol.errors import QueueFull, TooLate
+from chrion_runtime.protocol.inflate import inflate
 from chrion_runtime.servable import Array, Servable, StageObserver
 from chrion_runtime.server.batching import Batcher
 from chrion_runtime.server.codec import Codec
@@ -103,9 +104,10 @@ class Inference:
         now = perf_counter()
         if self._codec is not None and self._goes_through_codec(raw):
             return self._large(self._codec, raw, allowed, followed, now)
-        request = read_request(raw.body, raw.header_length, self._signature)
+        body = inflate(raw.body, raw.encoding, self._options.body_limit)
+        request = read_request(body, raw.header_length, self._signature)
         observer = None if followed is None else followed.read(request)
-        size = len(raw.body)
+        size = len(body)
         if not self._runs_here(size, now) or (request.sequence is not None and self._turns.taken(request.sequence.id)):
             deadline = least(allowed, request.timeout, self._servable.deadline)
             return self._queued(_Asked(request, size, now, deadline, observer))

@@ -152,10 +152,15 @@ def spec_of(name):
 
 PARENT = """
 import asyncio, sys
+import numpy as np
+from chrion_runtime.protocol import RawRequest
+from chrion_runtime.servable import TensorSpec
 from chrion_runtime.server.codec import Codec
 
 codec = Codec(1)
-asyncio.run(codec.warm())
+body = b'{"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [1]}]}'
+spec = TensorSpec("x", np.dtype("<f8"), (None,))
+asyncio.run(codec.read(RawRequest(body), ((spec,), (spec,), ()), 1000))
 print(*(worker.pid for worker in codec.workers), flush=True)
 sys.stdin.read()
 """
