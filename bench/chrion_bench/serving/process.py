@@ -24,7 +24,7 @@ from chrion_bench.serving.models import ServedModel, answered
 START_SECONDS = 90.0
 END_SECONDS, LOAD_SECONDS = 15.0, 120.0
 TICKS = os.sysconf("SC_CLK_TCK")
-attempts = 4
+most_attempts = 4
 """How often a load may be sent that other work on the machine disturbs."""
 QUIET = 0.01
 """The part of a core that other work may take before it counts as disturbing."""
@@ -167,9 +167,10 @@ def once(job: Job, cores: set[int]) -> list[Data]:
     return counts(process, out, error)
 
 
-def quietest(server: Server, measure: Callable[[], list[Data]]) -> list[Data]:
+def quietest(server: Server, measure: Callable[[], list[Data]], attempts: int = 0) -> list[Data]:
     """What `measure` found when other work on the machine took least; each count says how much, as a part of a core."""
     best: list[Data] = []
+    attempts = attempts or most_attempts
     for attempt in range(1, attempts + 1):
         began, busy, worked = time.monotonic(), _busy_seconds() - _client_seconds(), server.cpu_seconds
         found = measure()
