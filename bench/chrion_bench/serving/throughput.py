@@ -20,9 +20,17 @@ CLIENTS = 8
 
 
 def throughput(
-    programs: Sequence[Program], folder: Path, rounds: int, seconds: float, say: Callable[[str], None]
+    programs: Sequence[Program],
+    folder: Path,
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], None],
+    keep: Callable[[list[Data]], None],
 ) -> list[Data]:
-    """A result for each contender, model and format; the contenders take turns, round by round."""
+    """A result for each contender, model and format; the contenders take turns, round by round.
+
+    `keep` gets what there is after each round, so that a run that is broken off leaves the rounds before.
+    """
     found: dict[tuple[str, str, str], Data] = {}
     for _ in range(rounds):
         for program in programs:
@@ -40,6 +48,7 @@ def throughput(
                             "absent", str(error)
                         )
                 say(str(error))
+        keep(list(found.values()))
     return list(found.values())
 
 
