@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = _begun(output, keep=bool(options.only))
     failures = 0
     if options.quick:
-        process.most_attempts = 1
+        process.most_times = 1
     with workplace() as folder:
         for model in MODELS.values():
             write(model, folder)

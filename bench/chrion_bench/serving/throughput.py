@@ -82,9 +82,9 @@ def _one(server: Server, model: ServedModel, kind: str, folder: Path, seconds: f
     except ServerFailed as error:
         entry["absent"] = str(error)
         return
-    # Not again where it is disturbed: the servers' rounds are compared with each other, and the median of them counts.
+    # Once: the servers' rounds are compared with each other, and the median of them counts.
     job = Job(server.port, (path,), seconds, connections=CLIENTS)
-    (count,) = quietest(server, partial(once, job, CLIENT_CORES), attempts=1)
+    (count,) = quietest(server, partial(once, job, CLIENT_CORES), times=1)
     answers = count["answers"]
     if set(answers) != {"200"}:
         entry["absent"] = f"answers with {sorted(answers)}: {count['errors'][:1]}"
