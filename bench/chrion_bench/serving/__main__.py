@@ -57,23 +57,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = _begun(output, keep=bool(options.only))
     failures = 0
     if options.quick:
-        process.attempts = 1
+        process.most_times = 1
     with workplace() as folder:
         for model in MODELS.values():
             write(model, folder)
         for name in tables:
+
+            def keep(found: Any, name: str = name) -> None:
+                report[name] = found
+                if not options.quick:
+                    write_aside(output, json.dumps(report, indent=1) + "\n")
+                    write_aside(output.with_suffix(".md"), page(report))
+
             try:
                 if name == THROUGHPUT:
                     servers = _servers(options.server, quick=options.quick)
-                    report[name] = throughput(servers, folder, rounds, seconds, _say)
+                    keep(throughput(servers, folder, rounds, seconds, _say, keep))
                 else:
-                    report[name] = SCENARIOS[name](folder, seconds, _say)
+                    keep(SCENARIOS[name](folder, seconds, _say))
             except ServerFailed as error:
                 failures += 1
                 _say(f"{name} failed: {error}")
-            if not options.quick:
-                write_aside(output, json.dumps(report, indent=1) + "\n")
-                write_aside(output.with_suffix(".md"), page(report))
     for aim in aims(report):
         print(f"{aim.verdict}: {aim.text}: {aim.value}")
     return 1 if failures else 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from chrion_bench.serving.client import Job
 from chrion_bench.serving.contenders import bare, chrion
 from chrion_bench.serving.own_time import own_seconds
-from chrion_bench.serving.process import Data, Server, check, load, running
+from chrion_bench.serving.process import Data, Server, check, load, once, running
 from chrion_bench.serving.throughput import CLIENT_CORES, CLIENTS, FORMATS, MODELS, SERVER_CORES, prepared, wanted
 
 CONNECTIONS = 64
@@ -25,7 +25,7 @@ def latency(folder: Path, seconds: float, say: Callable[[str], None]) -> list[Da
             for kind in FORMATS:
                 path, content = prepared(model, kind, folder)
                 check(server, model, content, wanted(model, folder))
-                (full,) = load(server, Job(server.port, (path,), seconds, connections=CLIENTS), CLIENT_CORES)
+                (full,) = once(Job(server.port, (path,), seconds, connections=CLIENTS), CLIENT_CORES)
                 rate = full["answers"]["200"]["count"] / full["seconds"] / 2
                 entry: Data = {"model": model.name, "format": kind, "path": path, "ownSeconds": own, "rate": rate}
                 for arrivals in (EVEN, RANDOM):
@@ -47,4 +47,4 @@ def _half(server: Server, entry: Data, seconds: float, arrivals: str) -> Data:
     job = Job(server.port, (entry["path"],), seconds, entry["rate"], arrivals == RANDOM, connections=CONNECTIONS)
     (count,) = load(server, job, CLIENT_CORES)
     spread = count["answers"]["200"]
-    return {**spread, "failed": count["sent"] - spread["count"], "others": count["others"]}
+    return {**spread, "failed": count["sent"] - spread["count"], "others": count["others"], "p99s": count["p99s"]}

@@ -7,10 +7,10 @@ from pathlib import Path
 from chrion_bench.serving.client import Job
 from chrion_bench.serving.contenders import chrion
 from chrion_bench.serving.models import LENGTHS, SEED, request
-from chrion_bench.serving.process import Data, load, running
+from chrion_bench.serving.process import Data, load, once, running
 from chrion_bench.serving.throughput import CLIENT_CORES, CLIENTS, SERVER_CORES
 
-SLO_SECONDS = 0.02
+SLO_SECONDS = 0.05
 COUNT = 60
 """Different requests."""
 
@@ -26,7 +26,7 @@ def lengths(folder: Path, seconds: float, say: Callable[[str], None]) -> Data:
         path.write_bytes(request(LENGTHS, number % 2 == 0, LENGTHS.feeds((steps, 1, LENGTHS.shape[2]))))
         files.append(str(path))
     with running(chrion(f"slo={SLO_SECONDS * 1e3:g}ms"), [LENGTHS], folder, SERVER_CORES) as server:
-        (full,) = load(server, Job(server.port, tuple(files), seconds, connections=CLIENTS), CLIENT_CORES)
+        (full,) = once(Job(server.port, tuple(files), seconds, connections=CLIENTS), CLIENT_CORES)
         rate = full["answers"]["200"]["count"] / full["seconds"] / 2
         (count,) = load(
             server, Job(server.port, tuple(files), seconds, rate, poisson=True, connections=64), CLIENT_CORES

@@ -1,6 +1,7 @@
 """Requests a second on one server core, with 8 keep-alive clients, against other servers."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -10,7 +11,7 @@ import onnxruntime as ort
 from chrion_bench.serving.client import Job
 from chrion_bench.serving.contenders import JSON_ONLY
 from chrion_bench.serving.models import MID, TINY, ServedModel, request, write
-from chrion_bench.serving.process import Data, Program, Server, ServerFailed, check, load, running
+from chrion_bench.serving.process import Data, Program, Server, ServerFailed, check, once, quietest, running
 
 SERVER_CORES, CLIENT_CORES = {1}, {0}
 MODELS = (TINY, MID)
@@ -19,9 +20,17 @@ CLIENTS = 8
 
 
 def throughput(
-    programs: Sequence[Program], folder: Path, rounds: int, seconds: float, say: Callable[[str], None]
+    programs: Sequence[Program],
+    folder: Path,
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], None],
+    keep: Callable[[list[Data]], None],
 ) -> list[Data]:
-    """A result for each contender, model and format; the contenders take turns, round by round."""
+    """A result for each contender, model and format; the contenders take turns, round by round.
+
+    `keep` gets what there is after each round, so that a run that is broken off leaves the rounds before.
+    """
     found: dict[tuple[str, str, str], Data] = {}
     for _ in range(rounds):
         for program in programs:
@@ -39,6 +48,7 @@ def throughput(
                             "absent", str(error)
                         )
                 say(str(error))
+        keep(list(found.values()))
     return list(found.values())
 
 
@@ -72,7 +82,9 @@ def _one(server: Server, model: ServedModel, kind: str, folder: Path, seconds: f
     except ServerFailed as error:
         entry["absent"] = str(error)
         return
-    (count,) = load(server, Job(server.port, (path,), seconds, connections=CLIENTS), CLIENT_CORES)
+    # Once: the servers' rounds are compared with each other, and the median of them counts.
+    job = Job(server.port, (path,), seconds, connections=CLIENTS)
+    (count,) = quietest(server, partial(once, job, CLIENT_CORES), times=1)
     answers = count["answers"]
     if set(answers) != {"200"}:
         entry["absent"] = f"answers with {sorted(answers)}: {count['errors'][:1]}"
