@@ -16,10 +16,10 @@ demo: $(STAMP) ## plan and serve a real model, check its answers, show how fast 
 	@$(BIN)/python examples/demo.py
 
 test: $(STAMP) ## the tests, without the exhaustive ones (PYTEST_ARGS=…)
-	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not cluster and not e2e" $(PYTEST_ARGS)
 
 slow: $(STAMP) ## the exhaustive tests
-	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS) || [ $$? -eq 5 ] # 5: there are none
+	@$(BIN)/python -m pytest -m "slow and not cluster and not e2e" $(PYTEST_ARGS) || [ $$? -eq 5 ] # 5: there are none
 
 lint: $(STAMP) ## style, formatting, types, and which package may import which
 	@$(BIN)/ruff check .
@@ -50,7 +50,7 @@ schema: $(STAMP) ## write docs/schema/ anew from the types
 # No index and no host goes into the lock, so that it holds for any mirror.
 lock: $(STAMP) ## bring requirements.lock to the newest versions within pyproject.toml's bounds
 	@$(BIN)/python -m pip install --quiet "uv>=0.9,<1"
-	@$(BIN)/uv pip compile pyproject.toml --extra cpu --extra operator --extra dev \
+	@$(BIN)/uv pip compile pyproject.toml --extra cpu --extra operator --extra cluster --extra dev \
 		--universal --python-version 3.11 --upgrade --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
 

@@ -232,7 +232,7 @@ class Budget:
     """Pairs of tasks that no precedence orders above which no integer program is built."""
     solver_seconds: float = 0.3
     """Deterministic seconds of CP-SAT: a measure of its work, near seconds of a usual core."""
-    search_work: int = 6_000_000
+    search_work: int = 3_000_000
     """Tasks that local search may time, over all its starts."""
     stage_work: int = 400_000
     """Stages that may be timed while groupings are improved."""
