@@ -15,9 +15,6 @@ IMAGE = "localhost/chrion:e2e"
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-HOST_FOLDERS = {"usr": Path("/usr"), "python": Path(sys.base_prefix), "venv": Path(sys.prefix), "checkout": CHECKOUT}
-"""What every pod sees of the machine, read-only and at the same path."""
-
 ACCOUNTS = b"root:x:0:0::/root:/sbin/nologin\nnonroot:x:65532:65532::/tmp:/sbin/nologin\n"
 
 
@@ -35,32 +32,39 @@ def import_image(folder: Path) -> str:
     return IMAGE
 
 
-def pod_template() -> dict[str, Any]:
-    """What makes the near-empty image whole, in every container that the operator starts."""
-    mounts = [{"name": name, "mountPath": str(path), "readOnly": True} for name, path in _folders().items()]
+def pod_template(certificate: Path) -> dict[str, Any]:
+    """What makes the near-empty image whole in the operator's pods, whose fetchers trust `certificate`."""
+    folders = _folders(certificate.parent)
+    mounts = [{"name": name, "mountPath": str(path), "readOnly": True} for name, path in folders.items()]
+    trust = [{"name": "SSL_CERT_FILE", "value": str(certificate)}]
     return {
         "spec": {
-            "initContainers": [{"name": "fetch", "volumeMounts": mounts}],
+            "initContainers": [{"name": "fetch", "volumeMounts": mounts, "env": trust}],
             "containers": [{"name": name, "volumeMounts": mounts} for name in ("plan", "serve")],
-            "volumes": [{"name": name, "hostPath": {"path": str(path)}} for name, path in _folders().items()],
+            "volumes": [{"name": name, "hostPath": {"path": str(path)}} for name, path in folders.items()],
         }
     }
 
 
-def settings() -> dict[str, str]:
+def settings(certificate: Path) -> dict[str, str]:
     """The operator's environment for pods of this image."""
     names = ("PLANNER_IMAGE", "RUNTIME_IMAGE", "PLANNER_GPU_IMAGE", "RUNTIME_GPU_IMAGE")
     return {
         **{f"CHRION_{name}": IMAGE for name in names},
         "CHRION_IMAGE_PULL_POLICY": "Never",
-        "CHRION_POD_TEMPLATE": json.dumps(pod_template()),
+        "CHRION_POD_TEMPLATE": json.dumps(pod_template(certificate)),
     }
 
 
-def _folders() -> dict[str, Path]:
-    """The folders to mount, without those that lie in another of them."""
+def _folders(certificates: Path) -> dict[str, Path]:
+    """What every pod sees of the machine, read-only and at the same path, without what lies in another of them."""
+    folders = {
+        "usr": Path("/usr"),
+        "python": Path(sys.base_prefix),
+        "venv": Path(sys.prefix),
+        "checkout": CHECKOUT,
+        "certificates": certificates,
+    }
     return {
-        name: path
-        for name, path in HOST_FOLDERS.items()
-        if not any(other in path.parents for other in HOST_FOLDERS.values())
+        name: path for name, path in folders.items() if not any(other in path.parents for other in folders.values())
     }
