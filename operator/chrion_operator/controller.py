@@ -4,9 +4,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from chrion_operator.cluster.api import Api
+from chrion_operator.cluster.discovery import owned_kinds
 from chrion_operator.cluster.errors import ApiError, Conflict, NotFound, Unavailable
 from chrion_operator.cluster.events import Recorder
 from chrion_operator.cluster.kinds import CONFIG_MAP, MODEL, NODE, POD, Kind, kind_of
@@ -41,9 +43,9 @@ class Controller:
     def __init__(self, api: Api, settings: Settings, server: Server, identity: str) -> None:
         self.store = Store()
         self.queue: WorkQueue[Key] = WorkQueue()
-        self.answers: Callable[[Key], Mapping[str, Answer]] = lambda key: {}
+        self.answers: Callable[[Key], Mapping[str, Answer]] = lambda _: {}
         self._api, self._settings, self._server = api, settings, server
-        self._kinds: dict[str, Kind] = {}
+        self._kinds = {kind.name: kind for kind in owned_kinds(server)}
         self._recorder = Recorder(api, identity)
         self._holders: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._holders_lock = threading.Lock()
@@ -56,7 +58,6 @@ class Controller:
             if self.store.put_nodes(map(trim_node, things)):
                 self.look_at_all()
             return
-        self._kinds[kind.name] = kind
         for key in self.store.replace(kind, namespace, things, int(version)):
             self.queue.add(key)
 
@@ -73,12 +74,12 @@ class Controller:
 
     def look_at_all(self) -> None:
         """Have every model looked at."""
-        for key in self.store.keys():
+        for key in self.store.models():
             self.queue.add(key)
 
     def targets(self) -> Iterator[Target]:
         """The ready runtime pods of all models."""
-        for key in self.store.keys():
+        for key in self.store.models():
             model = self.store.model(key)
             if model is None:
                 continue
@@ -140,14 +141,13 @@ class Controller:
                 confirmed = True
                 if not self._refresh(key):
                     continue
+            if decision.writes and not refusals:
+                refusals = self._write(key, model, decision)
+                continue
             for event in decision.events:
                 self._recorder.tell(model, event)
             if decision.status is not None:
                 self._patch_status(model, decision.status)
-            if not refusals:
-                refusals = self._write(key, model, decision)
-                if decision.writes:
-                    continue
             if decision.again_after is not None:
                 self.queue.add(key, decision.again_after)
             return not refusals
@@ -192,9 +192,7 @@ class Controller:
                 return known
             namespaces = self._settings.namespaces or ("",)
             pods = [
-                pod
-                for namespace in namespaces
-                for pod in self._api.list(POD, namespace, fields="spec.nodeName!=,status.phase=Running")[0]
+                pod for namespace in namespaces for pod in self._api.list(POD, namespace, fields="spec.nodeName!=")[0]
             ]
             holders = gpu_holders(resource, pods)
             self._holders[resource] = time.monotonic(), holders
@@ -204,46 +202,48 @@ class Controller:
         """Write what was decided; returns what the server refused."""
         refused: list[Refusal] = []
         owned = self.store.owned(key)
-        for manifest in decision.apply:
-            known = (manifest["kind"], manifest["metadata"]["name"]) in owned
-            refused += self._apply(manifest, model, known=known)
-        for copy in decision.copy:
-            manifest = self._copied(key, model, copy)
-            if manifest is not None:
-                known = ("ConfigMap", manifest["metadata"]["name"]) in owned
-                refused += self._apply(manifest, model, known=known)
+        copies = filter(None, (self._copied(key, model, copy) for copy in decision.copy))
+        for manifest in (*decision.apply, *copies):
+            kind, name = kind_of(manifest), manifest["metadata"]["name"]
+            with self._refusals(f"{kind.name} {name}", refused):
+                made = self._apply(kind, manifest, model, known=(kind.name, name) in owned)
+                self.store.put(kind, made, settled=digest(manifest))
+                APPLIED.labels(verb="apply", kind=kind.name).inc()
         for patch in decision.patch:
             kind = self._kinds[patch.kind]
-            try:
+            with self._refusals(f"{kind.name} {patch.name}", refused), suppress(NotFound):
                 self.store.put(kind, self._api.patch(kind, key.namespace, patch.name, patch.body))
-                APPLIED.labels(verb="patch", kind=patch.kind).inc()
-            except NotFound:
-                continue
+                APPLIED.labels(verb="patch", kind=kind.name).inc()
         for delete in decision.delete:
             kind = self._kinds[delete.kind]
-            self._api.delete(kind, key.namespace, delete.name, delete.uid)
-            APPLIED.labels(verb="delete", kind=delete.kind).inc()
-            self.store.expect_gone(key, delete)
+            with self._refusals(f"{kind.name} {delete.name}", refused):
+                left = self._api.delete(kind, key.namespace, delete.name, delete.uid)
+                if left is not None:
+                    self.store.put(kind, left)
+                elif (seen := owned.get((delete.kind, delete.name))) is not None:
+                    self.store.remove(kind, seen.object)
+                APPLIED.labels(verb="delete", kind=kind.name).inc()
         return refused
 
-    def _apply(self, manifest: Object, model: Object, *, known: bool) -> list[Refusal]:
-        kind = kind_of(manifest)
-        name = manifest["metadata"]["name"]
+    def _apply(self, kind: Kind, manifest: Object, model: Object, *, known: bool) -> Object:
+        # What is not known to be ours is not taken by force: somebody else may have an object of that name.
         try:
-            # What is not known to be ours is not taken by force: somebody else may have an object of that name.
-            made = self._api.apply(manifest, force=known)
+            return self._api.apply(manifest, force=known)
         except Conflict as error:
-            if not self._is_ours(kind, manifest, model):
-                owner = f"{kind.name} {name} exists and is not of this ChrionModel; rename one of the two: {error}"
-                return [Refusal(f"{kind.name} {name}", error.code, owner)]
-            made = self._api.apply(manifest, force=True)
+            if known or not self._is_ours(kind, manifest, model):
+                text = f"an object of this name exists and is not of this ChrionModel; rename one of the two: {error}"
+                raise Conflict(text, error.code) from None
+            return self._api.apply(manifest, force=True)
+
+    @contextmanager
+    def _refusals(self, subject: str, refused: list[Refusal]) -> Iterator[None]:
+        """Collects what the server refuses of one object, so that the others are written all the same."""
+        try:
+            yield
         except (NotFound, Unavailable):
             raise
         except ApiError as error:
-            return [Refusal(f"{kind.name} {name}", error.code, str(error))]
-        APPLIED.labels(verb="apply", kind=kind.name).inc()
-        self.store.put(kind, made, settled=digest(manifest))
-        return []
+            refused.append(Refusal(subject, error.code, str(error)))
 
     def _is_ours(self, kind: Kind, manifest: Object, model: Object) -> bool:
         metadata = manifest["metadata"]
@@ -262,7 +262,7 @@ class Controller:
             # It changed since it was seen: its news is on the way.
             log.info("%s/%s: %s", *key, error)
             return None
-        return frontier_configmap(model, copy.cls, copy.revision, plan, self._settings)
+        return frontier_configmap(model, copy.cls, copy.revision, plan)
 
     def _patch_status(self, model: Object, status: Object) -> None:
         metadata = model["metadata"]

@@ -28,9 +28,9 @@ def connect() -> ApiClient:
     """A client for the cluster that this process runs in, or else that of the kubeconfig."""
     configuration = Configuration()
     try:
-        load_incluster_config(client_configuration=configuration)
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except ConfigException:
-        load_kube_config(client_configuration=configuration)
+        load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     configuration.keep_alive = True
     configuration.connection_pool_maxsize = 64
     return ApiClient(configuration)
@@ -113,15 +113,17 @@ class Api:
         path = EVENT.path(event["metadata"]["namespace"])
         return self._json("POST", path, {"fieldManager": FIELD_MANAGER}, event, "application/json")
 
-    def delete(self, kind: Kind, namespace: str, name: str, uid: str = "") -> None:
-        """Delete an object and, in the background, what it owns; one that is not there, or has another uid, is well."""
-        body: Object = {"propagationPolicy": "Background"}
-        if uid:
-            body["preconditions"] = {"uid": uid}
+    def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> Object | None:
+        """Delete an object and, in the background, what it owns; one that is not there, or has another uid, is well.
+
+        Returns the object where it stays until its finalizers are done; None where it is gone.
+        """
+        body: Object = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
-            self._json("DELETE", kind.path(namespace, name), {}, body, "application/json")
+            left = self._json("DELETE", kind.path(namespace, name), {}, body, "application/json")
         except (NotFound, Conflict):
-            return
+            return None
+        return left if left.get("metadata", {}).get("finalizers") else None
 
     def _json(
         self,

@@ -23,8 +23,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
 class Sink(Protocol):
     """Who is told; from the informer's thread."""
 
-    def listed(self, kind: Kind, namespace: str, things: Iterable[Object]) -> None:
-        """All objects there are."""
+    def listed(self, kind: Kind, namespace: str, things: Iterable[Object], version: str) -> None:
+        """All objects there are, at a resource version."""
 
     def happened(self, kind: Kind, event: str, thing: Object) -> None:
         """An object was ADDED, MODIFIED or DELETED."""
@@ -45,10 +45,13 @@ class Informer(threading.Thread):
             try:
                 if not version:
                     things, version = self._api.list(self._kind, self._namespace, self._labels)
-                    self._sink.listed(self._kind, self._namespace, things)
+                    self._sink.listed(self._kind, self._namespace, things, version)
                     self.synced.set()
-                for version in self._watched(version):
-                    pause = FIRST_PAUSE
+                seconds = random.randint(*WATCH_SECONDS)  # noqa: S311
+                for event, thing in self._api.watch(self._kind, self._namespace, self._labels, version, seconds):
+                    version, pause = thing["metadata"]["resourceVersion"], FIRST_PAUSE
+                    if event != "BOOKMARK":
+                        self._sink.happened(self._kind, event, thing)
             except Gone:
                 RESTARTED_WATCHES.labels(kind=self._kind.name).inc()
                 version = ""
@@ -61,12 +64,3 @@ class Informer(threading.Thread):
                 log.exception("cannot take in %s", self._kind.plural)
                 threading.Event().wait(LONGEST_PAUSE)
                 version = ""
-
-    def _watched(self, version: str) -> Iterable[str]:
-        seconds = random.randint(*WATCH_SECONDS)  # noqa: S311
-        for event, thing in self._api.watch(self._kind, self._namespace, self._labels, version, seconds):
-            if event != "BOOKMARK":
-                self._sink.happened(self._kind, event, thing)
-            yield thing["metadata"]["resourceVersion"]
-
-

@@ -1,4 +1,4 @@
-"""Which of several operators writes: the one that holds the Lease. A standby takes over when it is no longer renewed."""
+"""Which of several operators writes: the one that holds the Lease; a standby takes over when it is not renewed."""
 
 import logging
 import threading
@@ -24,7 +24,7 @@ class Leader:
     """
 
     def __init__(self, client: ApiClient, namespace: str, identity: str) -> None:
-        self._lock = LeaseLock(LEASE_NAME, namespace, identity)
+        self._lock = LeaseLock(LEASE_NAME, namespace, identity)  # type: ignore[no-untyped-call]
         self._lock.api_instance = CoordinationV1Api(client)
         self._leading = threading.Event()
         self._stopped = threading.Event()
@@ -61,13 +61,12 @@ class Leader:
 
     def _stand(self) -> None:
         while not self._stopped.is_set():
-            election = leaderelection.LeaderElection(
-                electionconfig.Config(
-                    self._lock, LEASE_SECONDS, RENEW_DEADLINE, RETRY_SECONDS, self._lead, self._stop_leading
-                )
+            config = electionconfig.Config(  # type: ignore[no-untyped-call]
+                self._lock, LEASE_SECONDS, RENEW_DEADLINE, RETRY_SECONDS, self._lead, self._stop_leading
             )
+            election = leaderelection.LeaderElection(config)  # type: ignore[no-untyped-call]
             try:
-                election.run()
+                election.run()  # type: ignore[no-untyped-call]
             except Exception as error:  # noqa: BLE001, it lets through whatever the connection raises
                 log.warning("the lease cannot be renewed: %s", error)
             self._stop_leading()

@@ -38,7 +38,11 @@ class Pods:
     """Asks the pods of all models in turns, and remembers what they said. Lives in the event loop."""
 
     def __init__(
-        self, seconds: float, targets: Callable[[], Iterator[Target]], leads: Callable[[], bool], changed: Callable[[Key], None]
+        self,
+        seconds: float,
+        targets: Callable[[], Iterator[Target]],
+        leads: Callable[[], bool],
+        changed: Callable[[Key], None],
     ) -> None:
         self._seconds, self._targets, self._leads, self._changed = seconds, targets, leads, changed
         self._answers: dict[Key, dict[str, Answer]] = {}
@@ -65,7 +69,7 @@ class Pods:
         url = f"http://{host}:{PORT}/v2/models/{quote(target.model)}/plan"
         try:
             async with turn, session.get(url) as response:
-                said = await response.json() if response.status == 200 else None  # noqa: PLR2004
+                said = await response.json() if response.status == 200 else None
             answer = answer_of(said) if said is not None else None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
             log.debug("pod %s gave no answer: %s", target.pod, error)
@@ -78,9 +82,9 @@ class Pods:
         before, place, now = mine.get(target.pod), (target.key, target.pod), time.monotonic()
         if before == answer:
             return
-        if before is not None and replace(before, latency_seconds=answer.latency_seconds) == answer:
-            if now - self._since[place] < LATENCY_SECONDS:
-                return
+        only_latency = before is not None and replace(before, latency_seconds=answer.latency_seconds) == answer
+        if only_latency and now - self._since[place] < LATENCY_SECONDS:
+            return
         mine[target.pod] = answer
         self._since[place] = now
         self._changed(target.key)
@@ -96,7 +100,7 @@ class Pods:
 
 
 def answer_of(said: Any) -> Answer:
-    """The answer in what `/v2/models/{model}/plan` says. Raises KeyError, TypeError or ValueError for something else."""
+    """The answer in what `/v2/models/{model}/plan` says. Raises KeyError, TypeError or ValueError for what is none."""
     buckets = said["buckets"]
     plans = [bucket["plan"] for bucket in buckets]
     percentile = float(said["slo"].get("percentile", 99))

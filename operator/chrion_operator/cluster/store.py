@@ -46,8 +46,11 @@ class Store:
         with self._lock:
             return self._remove(kind, key, thing)
 
-    def replace(self, kind: Kind, namespace: str, things: Iterable[Object]) -> set[Key]:
-        """Take in a whole list, of one namespace or ("") of all; returns the keys of the models to look at."""
+    def replace(self, kind: Kind, namespace: str, things: Iterable[Object], version: int) -> set[Key]:
+        """Take in a whole list, of one namespace or ("") of all, as it was at a resource version.
+
+        Returns the keys of the models to look at.
+        """
         changed, listed = set(), set()
         with self._lock:
             for thing in things:
@@ -55,7 +58,8 @@ class Store:
                     listed.add((key, thing["metadata"]["uid"]))
                     changed.add(self._put(kind, key, thing, None))
             for key, thing in self._all(kind, namespace):
-                if (key, thing["metadata"]["uid"]) not in listed:
+                # What came to be after the list is none of its business.
+                if (key, thing["metadata"]["uid"]) not in listed and version_of(thing) <= version:
                     changed.add(self._remove(kind, key, thing))
         return {key for key in changed if key is not None}
 
@@ -93,7 +97,7 @@ class Store:
         with self._lock:
             return tuple(self._nodes[name] for name in sorted(self._nodes))
 
-    def keys(self) -> tuple[Key, ...]:
+    def models(self) -> tuple[Key, ...]:
         """The keys of all models."""
         with self._lock:
             return tuple(self._models)
@@ -164,4 +168,3 @@ def key_of(kind: Kind, thing: Object) -> Key | None:
 def version_of(thing: Object) -> int:
     """The resource version. Servers have always counted them, and since 1.35 promise to."""
     return int(thing["metadata"]["resourceVersion"])
-

@@ -87,7 +87,7 @@ def _same_but_status(one: Object, other: Object) -> bool:
 
 
 def _substance(thing: Object) -> Object:
-    metadata = {name: value for name, value in thing["metadata"].items() if name not in ("resourceVersion", "generation")}
+    metadata = {
+        name: value for name, value in thing["metadata"].items() if name not in ("resourceVersion", "generation")
+    }
     return {**{name: value for name, value in thing.items() if name != "status"}, "metadata": metadata}
-
-

@@ -38,17 +38,21 @@ def unwanted(at: Situation, kinds: Sequence[str]) -> tuple[Delete, ...]:
 
 
 def _frontiers(at: Situation, plannings: Sequence[Planning]) -> list[Delete]:
-    needed = {(names.label_value(planning.cls.name), planning.revision) for planning in plannings} | _in_use(at.observed)
+    needed = {(names.label_value(planning.cls.name), planning.revision) for planning in plannings} | _in_use(
+        at.observed
+    )
     found = sorted(
         (seen.object for seen in at.observed.of_kind("ConfigMap", "frontier")),
-        key=lambda frontier: (_class(frontier) or "", frontier["metadata"].get("creationTimestamp", ""), _name(frontier)),
+        key=lambda frontier: (
+            _class(frontier) or "",
+            frontier["metadata"].get("creationTimestamp", ""),
+            _name(frontier),
+        ),
     )
     deleted: list[Delete] = []
     for cls, frontiers in groupby(found, key=_class):
         newest = [*frontiers][:-KEPT_FRONTIERS]
-        deleted += [
-            _delete("ConfigMap", frontier) for frontier in newest if (cls, _revision(frontier)) not in needed
-        ]
+        deleted += [_delete("ConfigMap", frontier) for frontier in newest if (cls, _revision(frontier)) not in needed]
     return deleted
 
 

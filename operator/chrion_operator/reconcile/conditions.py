@@ -26,7 +26,7 @@ def claims(
     """All conditions of a model whose spec can be used."""
     serving = _serving(plannings, servings)
     stalled = _stalled(plannings, refusals)
-    found = {
+    return {
         ConditionType.READY: _ready(plannings, servings, serving, stalled),
         ConditionType.RECONCILING: _reconciling(plannings, serving, stalled, refusals),
         ConditionType.STALLED: stalled,
@@ -36,7 +36,6 @@ def claims(
         ConditionType.SERVING: serving,
         ConditionType.SLO_MET: slo_met(spec, plannings, servings),
     }
-    return found
 
 
 def invalid(message: str, before: Claims, ready: int) -> Claims:
@@ -82,9 +81,7 @@ def _ready(plannings: Sequence[Planning], servings: Sequence[Serving], serving: 
     return Claim("False", serving.reason if serving.status == "False" else Reason.ROLLING_OUT, serving.message)
 
 
-def _reconciling(
-    plannings: Sequence[Planning], serving: Claim, stalled: Claim, refusals: Sequence[Refusal]
-) -> Claim:
+def _reconciling(plannings: Sequence[Planning], serving: Claim, stalled: Claim, refusals: Sequence[Refusal]) -> Claim:
     if stalled.status == "True":
         return Claim("False", stalled.reason, "waits for a change; see Stalled")
     if refusals:
@@ -177,5 +174,3 @@ def _said(planning: Planning, plannings: Sequence[Planning]) -> str:
 
 def _refused(refusal: Refusal) -> str:
     return f"{refusal.subject}: {refusal.message}"
-
-

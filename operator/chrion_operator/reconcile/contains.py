@@ -12,7 +12,7 @@ from chrion_operator.names import Object
 _KEYS = ("name", "mountPath", "containerPort", "port", "uid", "key", "topologyKey", "ip")
 """The fields by which lists of named things are merged, in the order in which they are tried."""
 
-_SUFFIXES = {
+_SUFFIXES: dict[str, int | Decimal] = {
     "": 1, "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "k": 10**3, "M": 10**6, "G": 10**9,
     "T": 10**12, "P": 10**15, "E": 10**18, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60,
 }  # fmt: skip

@@ -48,12 +48,12 @@ def _work(at: Situation) -> tuple[list[Planning], list[Serving], Decision]:
     replicas = split_replicas(at.spec.runtime.replicas, classes)
     plannings = [plan_class(at, cls) for cls in classes]
     servings = [serve_class(at, planning, replicas[planning.cls.name]) for planning in plannings]
-    budget = manifests.pod_disruption_budget(at.owner, at.spec, at.settings, at.server)
-    monitor = manifests.service_monitor(at.owner, at.spec, at.settings, at.server)
+    budget = manifests.pod_disruption_budget(at.owner, at.spec, at.server)
+    monitor = manifests.service_monitor(at.owner, at.settings, at.server)
     asked = {"PodDisruptionBudget": budget, "ServiceMonitor": monitor}
     wanted = (
-        manifests.slo_configmap(at.owner, at.spec, at.settings),
-        manifests.service(at.owner, at.spec, at.settings, at.server),
+        manifests.slo_configmap(at.owner, at.spec),
+        manifests.service(at.owner),
         *(made for made in asked.values() if made is not None),
         *(made for planning in plannings for made in planning.apply),
         *(made for serving in servings for made in serving.apply),

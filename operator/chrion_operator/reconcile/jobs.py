@@ -171,10 +171,7 @@ def _containers(pod: Object) -> list[Object]:
 
 
 def _state(pod: Object, container: str, state: str) -> bool:
-    return any(
-        status["name"] == container and state in (status.get("state") or {})
-        for status in _containers(pod)
-    )
+    return any(status["name"] == container and state in (status.get("state") or {}) for status in _containers(pod))
 
 
 def _time(condition: Object) -> datetime | None:

@@ -13,8 +13,8 @@ def slo_met(spec: ChrionModelSpec, plannings: Sequence[Planning], servings: Sequ
     budget = spec.slo.gpu_memory.bytes if spec.slo.gpu_memory is not None else None
     for planning in plannings:
         if budget is not None and planning.frontier is not None and planning.frontier.least_gpu_bytes > budget:
-            least = planning.frontier.least_gpu_bytes
-            text = f"spec.slo.gpuMemory: {spec.slo.gpu_memory} is less than any plan needs; the smallest takes {least} bytes"
+            least = f"the smallest takes {planning.frontier.least_gpu_bytes} bytes"
+            text = f"spec.slo.gpuMemory: {spec.slo.gpu_memory} is less than any plan needs; {least}"
             return Claim("False", Reason.INFEASIBLE_SLO, text)
     target = spec.slo.latency
     if target is None:

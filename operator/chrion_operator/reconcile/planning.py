@@ -116,7 +116,7 @@ def _by_job(at: Situation, cls: NodeClass, wanted: str, problem: str, accounts: 
     if _attempt(job.object) < attempts.count:
         said = JobReport(Phase.RUNNING, Reason.PLANNING, "starting the planner again")
         return Planning(cls, wanted, None, said, apply=applied, delete=(_deletion(job, "Job"),))
-    said = report(job.object, _pods_of(at, cls, wanted))
+    said = report(job.object, _pods_of(at, job))
     match said.phase:
         case Phase.SUCCEEDED:
             return _ended_without_plan(at, cls, attempts, job, said, problem, accounts)
@@ -132,7 +132,9 @@ def _by_job(at: Situation, cls: NodeClass, wanted: str, problem: str, accounts: 
             applied = (*accounts, _configmap(at, cls, failed))
             return Planning(cls, wanted, None, said, apply=applied, patch=end if said.unfinished else ())
         case _:
-            percent, doing = _progress(at, cls) if said.phase is Phase.RUNNING and said.container == PLAN else (None, "")
+            percent, doing = (
+                _progress(at, cls) if said.phase is Phase.RUNNING and said.container == PLAN else (None, "")
+            )
             said = _with_holders(at, cls, said)
             if doing:
                 said = JobReport(said.phase, said.reason, doing, said.container)
@@ -164,7 +166,8 @@ def _try_again(
 ) -> Planning:
     wanted = attempts.revision
     if attempts.last:
-        text = f"{said.message} (after {attempts.count} attempts; change the spec or the annotation {names.REPLAN_ANNOTATION})"
+        help_ = f"change the spec or the annotation {names.REPLAN_ANNOTATION} to try again"
+        text = f"{said.message} (after {attempts.count} attempts; {help_})"
         given_up = JobReport(Phase.REFUSED, said.reason, text, said.container)
         failed = attempts.failed(Failure(given_up.reason, given_up.message, given_up.container))
         return Planning(cls, wanted, None, given_up, apply=(*accounts, _configmap(at, cls, failed)))
@@ -202,9 +205,9 @@ def _intact(seen: Seen | None) -> PlanSummary | None:
 
 def _accounts(at: Situation, cls: NodeClass) -> tuple[Object, ...]:
     return (
-        manifests.service_account(at.owner, cls, at.settings),
-        manifests.role(at.owner, cls, at.settings),
-        manifests.role_binding(at.owner, cls, at.settings),
+        manifests.service_account(at.owner, cls),
+        manifests.role(at.owner, cls),
+        manifests.role_binding(at.owner, cls),
     )
 
 
@@ -214,7 +217,7 @@ def _attempts(at: Situation, cls: NodeClass, wanted: str) -> Attempts:
 
 
 def _configmap(at: Situation, cls: NodeClass, attempts: Attempts) -> Object:
-    made = manifests.plan_configmap(at.owner, cls, attempts.revision, at.settings)
+    made = manifests.plan_configmap(at.owner, cls, attempts.revision)
     made["metadata"].setdefault("annotations", {})[ATTEMPTS_ANNOTATION] = attempts.to_json()
     return made
 
@@ -230,13 +233,13 @@ def _attempt(job: Object) -> int:
     return int(text) if text.isdecimal() else 1
 
 
-def _pods_of(at: Situation, cls: NodeClass, wanted: str) -> list[Object]:
-    label = names.label_value(cls.name)
+def _pods_of(at: Situation, job: Seen) -> list[Object]:
+    """The Job's own pods: those of the attempt before, of the same name, may still be there."""
+    uid = job.object["metadata"]["uid"]
     return [
         seen.object
         for seen in at.observed.of_kind("Pod", "planner")
-        if seen.object["metadata"]["labels"].get(names.CLASS_LABEL) == label
-        and seen.object["metadata"]["labels"].get(names.REVISION_LABEL) == wanted
+        if any(owner["uid"] == uid for owner in seen.object["metadata"].get("ownerReferences", ()))
     ]
 
 
@@ -264,5 +267,3 @@ def _annotation(thing: Object, name: str) -> str:
 
 def _deletion(seen: Seen, kind: str) -> Delete:
     return Delete(kind, seen.object["metadata"]["name"], seen.object["metadata"]["uid"])
-
-

@@ -124,6 +124,10 @@ def _trouble(pod: Object) -> Trouble | None:
         if waiting.get("reason") == "CrashLoopBackOff":
             ended = (container.get("lastState") or {}).get("terminated") or {}
             said = str(ended.get("message") or "").strip() or f"exit code {ended.get('exitCode')}"
-            oom = "out of memory; raise spec.runtime.resources.limits.memory: " if ended.get("reason") == "OOMKilled" else ""
+            oom = (
+                "out of memory; raise spec.runtime.resources.limits.memory: "
+                if ended.get("reason") == "OOMKilled"
+                else ""
+            )
             return Trouble(Reason.POD_CRASHES, f"pod {name}: container {container['name']}: {oom}{said[:400]}")
     return None

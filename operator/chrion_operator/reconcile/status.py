@@ -28,7 +28,9 @@ _TOLD = (
 """The conditions whose changes are told as events; the others follow from them."""
 
 
-def conditions(claims: Claims, before: Sequence[Mapping[str, Any]], generation: int, now: datetime) -> tuple[Condition, ...]:
+def conditions(
+    claims: Claims, before: Sequence[Mapping[str, Any]], generation: int, now: datetime
+) -> tuple[Condition, ...]:
     """The claims with the moment at which each came to hold."""
     since = {one.get("type"): one["lastTransitionTime"] for one in before if _holds_on(one, claims)}
     return tuple(

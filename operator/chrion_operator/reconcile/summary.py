@@ -27,7 +27,11 @@ class PlanSummary:
 def summarise(configmap: Object, before: PlanSummary | None = None) -> PlanSummary | None:
     """The summary of a ConfigMap's plan; `before` again where nothing changed, None where it holds no plan."""
     written = next(
-        (value for field in ("data", "binaryData") if (value := (configmap.get(field) or {}).get(PLAN_KEY)) is not None),
+        (
+            value
+            for field in ("data", "binaryData")
+            if (value := (configmap.get(field) or {}).get(PLAN_KEY)) is not None
+        ),
         None,
     )
     if written is None:
