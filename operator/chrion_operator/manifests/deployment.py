@@ -94,7 +94,7 @@ def _arguments(model: str, spec: ChrionModelSpec) -> list[str]:
     args += ["--log-format", "json"]
     for entry in spec.inputs:
         if entry.value is not None:
-            args += ["--value", f"{entry.name}={float(entry.value):g}"]
+            args += ["--value", f"{entry.name}={+entry.value}"]
     for link in spec.state:
         args += ["--state", f"{link.output}={link.input}"]
     return args

@@ -24,6 +24,8 @@ def source(uri: str, server: Server) -> Source:
     Claims, ConfigMaps and OCI images are mounted, and the fetcher copies from there. Raises InvalidField.
     """
     scheme, _, rest = uri.partition("://")
+    if scheme == "file" and not rest.startswith("/"):
+        raise InvalidField("spec.model.uri", f'"{uri}": in a cluster file:// is an absolute path inside the image')
     if scheme not in ("pvc", "configmap", "oci"):
         return Source(uri)
     name, _, path = rest.partition("#" if scheme == "oci" else "/")
