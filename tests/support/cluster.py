@@ -13,7 +13,7 @@ import pytest
 import urllib3.exceptions
 import yaml
 from kubernetes.client.exceptions import ApiException
-from kubernetes.dynamic.exceptions import NotFoundError
+from kubernetes.dynamic.exceptions import ConflictError, NotFoundError
 
 from tests.support.waiting import wait_until
 
@@ -82,6 +82,15 @@ class Cluster:
                 self.wait_for(
                     "CustomResourceDefinition", name, None, lambda crd: condition(crd, "Established"), "known"
                 )
+
+    def _create_or_patch(self, manifest: Mapping[str, Any]) -> Object:
+        """As client-side `kubectl apply`: unlike server-side apply it drops fields that an old server does not know."""
+        kind, metadata = manifest["kind"], manifest["metadata"]
+        try:
+            created: Object = self._resource(kind).create(body=dict(manifest)).to_dict()
+        except ConflictError:
+            return self.patch(kind, metadata["name"], None, manifest)
+        return created
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """The object, or None where there is none."""
