@@ -38,7 +38,7 @@
   verbs: [get, list, watch, patch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create, get, patch]
 {{- end }}
 
 {{- /* What it may do in its own namespace: be elected. */ -}}
