@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow lint bench bench-serving soak pictures schema lock clean
+.PHONY: help setup demo test slow test-cluster test-e2e lint bench bench-serving soak pictures schema lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -20,6 +20,12 @@ test: $(STAMP) ## the tests, without the exhaustive ones (PYTEST_ARGS=…)
 
 slow: $(STAMP) ## the exhaustive tests
 	@$(BIN)/python -m pytest -m "slow and not cluster and not e2e" $(PYTEST_ARGS) || [ $$? -eq 5 ] # 5: there are none
+
+test-cluster: $(STAMP) ## the operator on a real Kubernetes control plane, built where KUBECONFIG names none
+	@tests/cluster/kubernetes/run.sh $(BIN)/python -m pytest -m cluster tests/cluster $(PYTEST_ARGS)
+
+test-e2e: $(STAMP) ## all of it on a Kubernetes node with real pods; needs root where KUBECONFIG names none
+	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m pytest -m e2e tests/e2e $(PYTEST_ARGS)
 
 lint: $(STAMP) ## style, formatting, types, and which package may import which
 	@$(BIN)/ruff check .
