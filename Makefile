@@ -50,8 +50,9 @@ soak: $(STAMP) ## serve all kinds of requests for minutes; nothing may grow (SOA
 pictures: $(STAMP) ## take the pictures of the page in docs/ anew; needs Chromium
 	@$(BIN)/python -m chrion_bench.pictures
 
-schema: $(STAMP) ## write docs/schema/ anew from the types
+schema: $(STAMP) ## write docs/schema/, the CRD and its reference anew from the types
 	@$(BIN)/python -m chrion_api.schema docs/schema
+	@$(BIN)/python -m chrion_operator.crd crds charts/chrion/files/crds docs/crd.md
 
 # No index and no host goes into the lock, so that it holds for any mirror.
 lock: $(STAMP) ## bring requirements.lock to the newest versions within pyproject.toml's bounds

@@ -128,6 +128,8 @@ class RuntimeSpec(PodOptions):
 
     replicas: int = Field(default=1, ge=0)
     """Replicas in all, over every node class."""
+    max_unavailable: int | None = Field(default=None, ge=1)
+    """How many replicas a drained node may take at once; where it is given, a PodDisruptionBudget holds to it."""
 
 
 class ChrionModelSpec(Document):

@@ -50,6 +50,8 @@ class Reason(StrEnum):
     """No GPU is free for the planner; the message says who holds it."""
     PLANNER_FAILED = "PlannerFailed"
     """The planner ended with an error; the message holds its sentence."""
+    PLAN_REFUSED = "PlanRefused"
+    """The plan that was handed in, or that `planRef` names, cannot be served; the message says why."""
     PLAN_STALE = "PlanStale"
     """Stages run more than 25 % off their profile, or the plan was made for another device."""
     INFEASIBLE_SLO = "InfeasibleSLO"
@@ -127,7 +129,13 @@ class Status(Document):
     """The model as it was fetched."""
     url: str | None = None
     """Where the model answers inside the cluster."""
+    latency: str | None = None
+    """The latency at the objective's percentile, of the slowest replica, such as 12ms: for people."""
+    gpu_memory: str | None = None
+    """The GPU memory of the replica that takes most, such as 180Mi: for people."""
     replicas: int | None = None
     """Replicas that exist."""
+    ready_replicas: int | None = None
+    """Replicas that answer requests."""
     selector: str | None = None
     """Label selector of the replicas, for the scale subresource."""
