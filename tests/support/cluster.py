@@ -20,6 +20,8 @@ Object = dict[str, Any]
 
 API_VERSIONS = {
     "ChrionModel": "chrion.dev/v1alpha1",
+    "ClusterRole": "rbac.authorization.k8s.io/v1",
+    "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "Deployment": "apps/v1",
     "Job": "batch/v1",
