@@ -57,6 +57,10 @@ class Settings:
     """How many ChrionModels are looked at at once."""
     scrape_seconds: float = 5.0
     """How often each ready pod is asked for the plan that it uses."""
+    health_port: int = 8080
+    """The port of /healthz; 0 for none."""
+    metrics_port: int = 8002
+    """The port of /metrics; 0 for none."""
     log_format: Literal["text", "json"] = "text"
     """Form of the log."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -123,6 +127,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise ValueError(f'"{text}" is not a port number')
+    return int(text)
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -176,6 +186,8 @@ _READ: dict[str, Any] = {
     "service_monitor_labels": _labels,
     "workers": _count,
     "scrape_seconds": _seconds,
+    "health_port": _port,
+    "metrics_port": _port,
     "log_format": _one_of(Literal["text", "json"]),
     "log_level": _one_of(Literal["debug", "info", "warning", "error"]),
 }

@@ -17,7 +17,6 @@ from chrion_operator.names import (
     slo_name,
 )
 from chrion_operator.nodes import NodeClass
-from chrion_operator.plans import Planned
 from chrion_operator.settings import Settings
 
 HTTP_PORT = 8000
@@ -37,12 +36,12 @@ def deployment(
     cls: NodeClass,
     revision: str,
     replicas: int,
-    plan: Planned,
+    model_digest: str,
     settings: Settings,
     server: Server,
     free: int | None = None,
 ) -> Object:
-    """The Deployment of a node class; its pods load the plan's model and no other.
+    """The Deployment of a node class; its pods load the model of this digest and no other.
 
     `free` says how many of the class's GPUs nobody holds, where that is known. Raises InvalidField for a pod template
     or a URI that cannot be used here.
@@ -81,7 +80,7 @@ def deployment(
                 server,
                 labels(model, "runtime", cls.name, revision),
                 serve,
-                plan.file.model,
+                model_digest,
                 [{"name": name, "configMap": {"name": configmap}} for name, configmap in volumes.items()],
                 {"terminationGracePeriodSeconds": LEAVING_SECONDS + DRAIN_SECONDS + 10},
             ),

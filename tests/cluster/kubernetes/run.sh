@@ -9,7 +9,7 @@
 set -euo pipefail
 HERE=$(dirname "$(realpath "$0")")
 CACHE=${CHRION_K8S_CACHE:-$HOME/.cache/chrion-k8s}
-export HERE CHRION_K8S_CACHE=$CACHE
+export HERE CHRION_K8S_CACHE=$CACHE PYTHON=${PYTHON:-$HERE/../../../.venv/bin/python}
 node=
 if [ "${1:-}" = --node ]; then
     node=1
@@ -42,7 +42,9 @@ need setpriv util-linux
 [ -z "$missing" ] || without "Kubernetes needs$missing" "$@"
 if [ -n "$node" ]; then
     [ "$(id -u)" = 0 ] || without "a Kubernetes node needs root" "$@"
-    unshare --net --mount --pid --fork true 2>/dev/null || without "a Kubernetes node needs namespaces, which are not permitted here" "$@"
+    unshare --net --mount --pid --fork true 2>/dev/null || without "a Kubernetes node needs namespaces, which are forbidden here" "$@"
+    exec 8>/tmp/chrion-k8s.lock # they would share cgroups
+    flock 8
 fi
 
 code=0
@@ -63,7 +65,7 @@ keep=${CHRION_K8S_STATE:-}
 export STATE=${keep:-/tmp/chrion-k8s.$$} ETCD_DATA=/dev/shm/chrion-k8s.$$ BIN=$CACHE/bin
 mkdir -p "$STATE" "$ETCD_DATA"
 clean_up() {
-    for supervisor in $(jobs -p); do kill "$supervisor" 2>/dev/null; done
+    for child in $(jobs -p); do kill "$child" 2>/dev/null; done
     wait
     rm -rf "$ETCD_DATA"
     [ -n "$keep" ] || rm -rf "$STATE"
@@ -71,6 +73,16 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
+
+code=0
+if [ -n "$node" ]; then
+    # When the first process of the namespaces dies, the kernel kills all others in them: pods, shims and daemons.
+    setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
+        "$HERE/node.sh" "$@" || code=$?
+    # v1 has a tree of groups for each controller, v2 has one for all
+    find /sys/fs/cgroup -depth -type d \( -path '*/kubepods*' -o -path '*/k8s.io*' \) -exec rmdir {} + 2>/dev/null || true
+    exit $code
+fi
 
 free_port() { # the first of three that nobody listens on
     local port
@@ -82,9 +94,9 @@ free_port() { # the first of three that nobody listens on
 }
 ADDRESS=127.0.0.1
 PORT=$(free_port)
+here=$PWD
 . "$HERE/control_plane.sh"
-cd "$OLDPWD"
+cd "$here"
 export KUBECONFIG=$STATE/admin.kubeconfig CHRION_K8S_STATE=$STATE PATH=$BIN:$PATH
-code=0
 "$@" || code=$?
 exit $code
