@@ -11,6 +11,7 @@ import kubernetes.config
 import kubernetes.dynamic
 import pytest
 import urllib3.exceptions
+import yaml
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic.exceptions import NotFoundError
 
@@ -33,6 +34,19 @@ API_VERSIONS = {
 """The API versions of kinds that are not in the core's v1."""
 
 FIELD_MANAGER = "tests"
+
+
+CRDS = Path(__file__).parents[2] / "crds"
+
+
+def condition(thing: Object, kind: str) -> bool:
+    """Whether a condition of an object is True."""
+    conditions = (thing.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == kind and one["status"] == "True" for one in conditions)
+
+
+def _established(crd: Object) -> bool:
+    return condition(crd, "Established")
 
 
 class Cluster:
@@ -61,6 +75,15 @@ class Cluster:
             .to_dict()
         )
         return made
+
+    def apply_crds(self) -> None:
+        """Apply the definitions in crds/, and wait until the server knows them."""
+        for path in sorted(CRDS.glob("*.yaml")):
+            for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+                name = self.apply(manifest)["metadata"]["name"]
+                self.wait_for(
+                    "CustomResourceDefinition", name, None, lambda crd: condition(crd, "Established"), "known"
+                )
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """The object, or None where there is none."""
