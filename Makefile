@@ -47,6 +47,7 @@ bench-serving: $(STAMP) ## measure the server beside others (BENCH_ARGS=…)
 
 bench-operator: $(STAMP) ## measure the operator on a real Kubernetes (BENCH_ARGS=…); needs root
 	@tests/cluster/kubernetes/run.sh $(BIN)/python -m chrion_bench.operator --only many $(BENCH_ARGS)
+	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m chrion_bench.operator --only answer --only objective $(BENCH_ARGS)
 
 soak: $(STAMP) ## serve all kinds of requests for minutes; nothing may grow (SOAK_ARGS=--seconds 60)
 	@$(BIN)/python -m chrion_bench.serving.soak $(SOAK_ARGS)
