@@ -11,8 +11,9 @@ import kubernetes.config
 import kubernetes.dynamic
 import pytest
 import urllib3.exceptions
+import yaml
 from kubernetes.client.exceptions import ApiException
-from kubernetes.dynamic.exceptions import NotFoundError
+from kubernetes.dynamic.exceptions import ConflictError, NotFoundError
 
 from tests.support.waiting import wait_until
 
@@ -20,6 +21,8 @@ Object = dict[str, Any]
 
 API_VERSIONS = {
     "ChrionModel": "chrion.dev/v1alpha1",
+    "ClusterRole": "rbac.authorization.k8s.io/v1",
+    "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "Deployment": "apps/v1",
     "Job": "batch/v1",
@@ -31,6 +34,19 @@ API_VERSIONS = {
 """The API versions of kinds that are not in the core's v1."""
 
 FIELD_MANAGER = "tests"
+
+
+CRDS = Path(__file__).parents[2] / "crds"
+
+
+def condition(thing: Object, kind: str) -> bool:
+    """Whether a condition of an object is True."""
+    conditions = (thing.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == kind and one["status"] == "True" for one in conditions)
+
+
+def _established(crd: Object) -> bool:
+    return condition(crd, "Established")
 
 
 class Cluster:
@@ -59,6 +75,24 @@ class Cluster:
             .to_dict()
         )
         return made
+
+    def apply_crds(self) -> None:
+        """Apply the definitions in crds/, and wait until the server knows them."""
+        for path in sorted(CRDS.glob("*.yaml")):
+            for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+                name = self._create_or_merge(manifest)
+                self.wait_for(
+                    "CustomResourceDefinition", name, None, lambda crd: condition(crd, "Established"), "known"
+                )
+
+    def _create_or_merge(self, manifest: Mapping[str, Any]) -> str:
+        """Not by server-side apply: there servers before 1.25 refuse rules in CEL, which they drop otherwise."""
+        resource, name = self._resource(manifest["kind"]), str(manifest["metadata"]["name"])
+        try:
+            resource.create(body=dict(manifest))
+        except ConflictError:
+            resource.patch(name=name, body=dict(manifest), content_type="application/merge-patch+json")
+        return name
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """The object, or None where there is none."""
