@@ -41,7 +41,7 @@ class Served:
 
     def apply(self) -> Object:
         """Apply it as its `spec` is now."""
-        return self.cluster.apply(
+        return self.cluster.create_or_merge(
             {
                 "apiVersion": "chrion.dev/v1alpha1",
                 "kind": "ChrionModel",

@@ -75,7 +75,7 @@ def main() -> None:
         }
         script.parts.append("# From apply to delete")
         script.say(
-            f"A real run on one node of Kubernetes {server_version()}, written by `make transcript`. The model lies on an "
+            f"A real run on one node of Kubernetes {server_version()}, written by `make transcript`. The model is on an "
             "HTTPS server on the node, and the operator runs and may fetch from there."
         )
         script.file("nsnet2.yaml", yaml.safe_dump(model, sort_keys=False, default_flow_style=None))
