@@ -65,7 +65,7 @@ class Cluster:
     def apply(self, manifest: Mapping[str, Any]) -> Object:
         """Create or change an object by server-side apply, as `kubectl apply --server-side` does."""
         made: Object = (
-            self._resource(manifest["kind"])
+            self._client.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
             .server_side_apply(
                 body=dict(manifest),
                 namespace=manifest["metadata"].get("namespace"),
