@@ -18,12 +18,12 @@ from chrion_operator.manifests import (
     service_account,
     slo_configmap,
 )
-from chrion_operator.names import FIELD_MANAGER
 from chrion_operator.nodes import NodeClass, node_classes
 from chrion_operator.plans import read_plan
 from chrion_operator.settings import Settings
 from tests.support import objects
 from tests.support.cluster import Cluster
+from tests.support.waiting import wait_until
 
 GPU_LABELS = {"nvidia.com_gpu.product": "Tesla-T4", "nvidia.com_gpu.memory": "15109", "kubernetes.io_arch": "amd64"}
 SETTINGS = Settings(
@@ -46,6 +46,16 @@ def server(control_plane: Cluster) -> Server:
     return Server(minor=minor, has_pdb_v1=minor >= 21)
 
 
+def model(namespace: str, name: str) -> dict[str, Any]:
+    """A ChrionModel to own what is made."""
+    return {
+        "apiVersion": "chrion.dev/v1alpha1",
+        "kind": "ChrionModel",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"model": {"uri": "pvc://models/nsnet2.onnx"}},
+    }
+
+
 def manifests(owner: dict[str, Any], cls: NodeClass, server: Server) -> list[dict[str, Any]]:
     plan = read_plan({"metadata": {"name": "p"}, "data": {"plan.json": objects.plan_file().to_json()}})
     budget = pod_disruption_budget(owner, SPEC, server)
@@ -58,41 +68,23 @@ def manifests(owner: dict[str, Any], cls: NodeClass, server: Server) -> list[dic
         frontier_configmap(owner, cls, REVISION, plan),
         slo_configmap(owner, SPEC),
         planner_job(owner, SPEC, cls, REVISION, SETTINGS, server),
-        deployment(owner, SPEC, cls, REVISION, 2, plan, SETTINGS, server),
+        deployment(owner, SPEC, cls, REVISION, 2, plan.file.model, SETTINGS, server),
         service(owner),
         budget,
     ]
-
-
-def apply(cluster: Cluster, manifest: dict[str, Any]) -> dict[str, Any]:
-    """As the operator does it."""
-    made: dict[str, Any] = cluster.dynamic.resources.get(
-        api_version=manifest["apiVersion"], kind=manifest["kind"]
-    ).server_side_apply(
-        body=manifest, namespace=manifest["metadata"]["namespace"], field_manager=FIELD_MANAGER, force_conflicts=True
-    ).to_dict()
-    return made
 
 
 @pytest.mark.parametrize("gpus", [0, 2])
 def test_every_manifest_is_taken_and_taken_again(
     control_plane: Cluster, namespace: str, server: Server, gpus: int
 ) -> None:
-    document = {"model": {"uri": "pvc://models/nsnet2.onnx"}}
-    owner = control_plane.apply(
-        {
-            "apiVersion": "chrion.dev/v1alpha1",
-            "kind": "ChrionModel",
-            "metadata": {"name": "silero.vad-16k", "namespace": namespace},
-            "spec": document,
-        }
-    )
+    owner = control_plane.apply(model(namespace, "silero.vad-16k"))
     node = objects.node("n", {"nvidia.com/gpu": str(gpus)} if gpus else None, **GPU_LABELS)
     (cls,) = node_classes(SPEC, [node], SETTINGS)
     assert cls.gpu == bool(gpus)
     for manifest in manifests(owner, cls, server):
-        made = apply(control_plane, manifest)
-        again = apply(control_plane, manifest)
+        made = control_plane.apply(manifest)
+        again = control_plane.apply(manifest)
         assert made["metadata"]["uid"] == again["metadata"]["uid"]
         assert made["metadata"].get("generation") == again["metadata"].get("generation")
         if "spec" in manifest:
@@ -100,16 +92,10 @@ def test_every_manifest_is_taken_and_taken_again(
 
 
 def test_what_is_owned_goes_with_its_model(control_plane: Cluster, namespace: str, server: Server) -> None:
-    owner = control_plane.apply(
-        {
-            "apiVersion": "chrion.dev/v1alpha1",
-            "kind": "ChrionModel",
-            "metadata": {"name": "nsnet2", "namespace": namespace},
-            "spec": {"model": {"uri": "pvc://models/nsnet2.onnx"}},
-        }
-    )
+    owner = control_plane.apply(model(namespace, "nsnet2"))
     (cls,) = node_classes(SPEC, None, SETTINGS)
-    made = [apply(control_plane, manifest) for manifest in manifests(owner, cls, server)]
+    made = [control_plane.apply(manifest) for manifest in manifests(owner, cls, server)]
     control_plane.delete("ChrionModel", "nsnet2", namespace)
     for manifest in made:
-        control_plane.wait_gone(manifest["kind"], manifest["metadata"]["name"], namespace)
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        wait_until(lambda kind=kind, name=name: not control_plane.get(kind, name, namespace), f"{kind} {name} going")

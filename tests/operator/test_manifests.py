@@ -1,6 +1,7 @@
 """Manifests: what belongs together is named alike, and what depends on the server or the settings does."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,11 +20,13 @@ from chrion_operator.manifests import (
     slo_configmap,
     slo_digest,
 )
+from chrion_operator.plans import read_plan
 from chrion_operator.settings import Settings
-from tests.operator.test_pods import CPU, GPU, PLAN, REVISION, containers, job, named, served
-from tests.support.objects import owner, spec
+from tests.operator.test_pods import CPU, GPU, REVISION, containers, job, named, served
+from tests.support.objects import owner, plan_file, spec
 
 NEW, OLD = Server(minor=33, has_service_monitor=True), Server(minor=20, has_pdb_v1=False)
+PLAN = read_plan({"metadata": {"name": "p"}, "data": {"plan.json": plan_file().to_json()}})
 ASKED = Settings(service_monitor=True, service_monitor_labels={"release": "prometheus"})
 
 
@@ -123,13 +126,19 @@ def test_a_changed_objective_leaves_the_pods_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cls", "replicas", "free", "surge"),
-    [(CPU, 5, None, 1), (CPU, 5, 0, 1), (GPU, 1, None, 0), (GPU, 1, 0, 0), (GPU, 1, 1, 1)],
+    ("cls", "replicas", "stuck", "surge"),
+    [
+        (CPU, 5, False, 1),
+        (CPU, 5, True, 1),
+        (GPU, 1, False, 0),
+        (replace(GPU, slots=2), 1, False, 1),
+        (replace(GPU, slots=2), 1, True, 0),
+    ],
 )
 def test_a_rollout_takes_a_gpu_before_it_asks_for_one_where_none_is_free(
-    cls: Any, replicas: int, free: int | None, surge: int
+    cls: Any, replicas: int, stuck: bool, surge: int
 ) -> None:
-    strategy = served(cls=cls, replicas=replicas, free=free)["spec"]["strategy"]["rollingUpdate"]
+    strategy = served(cls=cls, replicas=replicas, stuck=stuck)["spec"]["strategy"]["rollingUpdate"]
     assert strategy == {"maxSurge": surge, "maxUnavailable": 1 - surge}
 
 

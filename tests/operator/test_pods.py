@@ -7,15 +7,13 @@ import pytest
 from chrion_api import InvalidField
 from chrion_operator.manifests import Server, deployment, planner_job
 from chrion_operator.nodes import NodeClass, node_classes
-from chrion_operator.plans import Planned, read_plan
 from chrion_operator.settings import Settings
-from tests.support.objects import MODEL_DIGEST, node, owner, plan_file, spec
+from tests.support.objects import MODEL_DIGEST, node, owner, spec
 
 CPU = NodeClass("cpu-amd64", gpu=False, nodes=2, slots=2)
 GPU = NodeClass("tesla-t4-15g", gpu=True, nodes=1, slots=1)
 REVISION = "0123456789"
 SERVER = Server(minor=33)
-PLAN: Planned = read_plan({"metadata": {"name": "p"}, "data": {"plan.json": plan_file().to_json()}})
 
 
 def job(cls: NodeClass = CPU, settings: Settings | None = None, server: Server = SERVER, **fields: Any) -> Any:
@@ -27,10 +25,12 @@ def served(
     settings: Settings | None = None,
     server: Server = SERVER,
     replicas: int = 1,
-    free: int | None = None,
+    stuck: bool = False,
     **fields: Any,
 ) -> Any:
-    return deployment(owner(), spec(**fields), cls, REVISION, replicas, PLAN, settings or Settings(), server, free)
+    return deployment(
+        owner(), spec(**fields), cls, REVISION, replicas, MODEL_DIGEST, settings or Settings(), server, stuck
+    )
 
 
 def pods(**fields: Any) -> list[Any]:

@@ -39,12 +39,12 @@ def deployment(
     model_digest: str,
     settings: Settings,
     server: Server,
-    free: int | None = None,
+    stuck: bool = False,
 ) -> Object:
     """The Deployment of a node class; its pods load the model of this digest and no other.
 
-    `free` says how many of the class's GPUs nobody holds, where that is known. Raises InvalidField for a pod template
-    or a URI that cannot be used here.
+    `stuck` says that a replica waits for a node: then a rollout over GPUs takes one from an old replica first. Raises
+    InvalidField for a pod template or a URI that cannot be used here.
     """
     model = model_name(owner)
     resources = runtime_resources(spec, cls)
@@ -71,7 +71,7 @@ def deployment(
             "revisionHistoryLimit": 2,
             "progressDeadlineSeconds": LOADING_SECONDS + 300,
             "selector": {"matchLabels": selector(model, "runtime", cls.name)},
-            "strategy": _strategy(cls, replicas, free),
+            "strategy": _strategy(cls, replicas, stuck),
             "template": pod_template(
                 "runtime",
                 spec,
@@ -100,11 +100,9 @@ def _arguments(model: str, spec: ChrionModelSpec) -> list[str]:
     return args
 
 
-def _strategy(cls: NodeClass, replicas: int, free: int | None) -> Object:
+def _strategy(cls: NodeClass, replicas: int, stuck: bool) -> Object:
     """A new pod before an old one goes; but where every GPU is taken, an old one first, or both would wait forever."""
-    if free is None:
-        free = cls.slots - replicas
-    surge = not cls.gpu or free > 0
+    surge = not cls.gpu or (cls.slots > replicas and not stuck)
     return {
         "type": "RollingUpdate",
         "rollingUpdate": {"maxSurge": 1 if surge else 0, "maxUnavailable": 0 if surge else 1},

@@ -46,12 +46,22 @@ def serve_class(at: Situation, planning: Planning, replicas: int) -> Serving:
     cls = planning.cls
     name = names.deployment_name(at.model, cls.name)
     seen = at.observed.get("Deployment", name)
+    pods = _pods(at, cls.name)
+    trouble = next(filter(None, map(_trouble, pods)), None)
     apply: tuple[Object, ...] = ()
     patch: tuple[Patch, ...] = ()
     current = False
     if planning.frontier is not None:
         wanted = manifests.deployment(
-            at.owner, at.spec, cls, planning.revision, replicas, planning.frontier.model, at.settings, at.server
+            at.owner,
+            at.spec,
+            cls,
+            planning.revision,
+            replicas,
+            planning.frontier.model,
+            at.settings,
+            at.server,
+            stuck=trouble is not None and trouble.reason is Reason.UNSCHEDULABLE,
         )
         apply = (wanted,)
         current = seen is not None and is_current(at.observed, wanted)
@@ -61,14 +71,13 @@ def serve_class(at: Situation, planning: Planning, replicas: int) -> Serving:
     status = seen.object.get("status", {}) if seen is not None else {}
     observed = seen is not None and status.get("observedGeneration") == seen.object["metadata"].get("generation")
     ready, updated, existing = (status.get(what, 0) for what in ("readyReplicas", "updatedReplicas", "replicas"))
-    pods = _pods(at, cls.name)
     return Serving(
         wanted=replicas,
         current=current and observed and replicas == ready == updated == existing,
         ready=ready,
         updated=updated,
         existing=existing,
-        trouble=next(filter(None, map(_trouble, pods)), None),
+        trouble=trouble,
         answers=tuple(
             (pod["metadata"]["name"], at.observed.answers[pod["metadata"]["name"]])
             for pod in pods
