@@ -66,11 +66,16 @@ def manifests(owner: dict[str, Any], cls: NodeClass, server: Server) -> list[dic
 
 def apply(cluster: Cluster, manifest: dict[str, Any]) -> dict[str, Any]:
     """As the operator does it."""
-    made: dict[str, Any] = cluster.dynamic.resources.get(
-        api_version=manifest["apiVersion"], kind=manifest["kind"]
-    ).server_side_apply(
-        body=manifest, namespace=manifest["metadata"]["namespace"], field_manager=FIELD_MANAGER, force_conflicts=True
-    ).to_dict()
+    made: dict[str, Any] = (
+        cluster.dynamic.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
+        .server_side_apply(
+            body=manifest,
+            namespace=manifest["metadata"]["namespace"],
+            field_manager=FIELD_MANAGER,
+            force_conflicts=True,
+        )
+        .to_dict()
+    )
     return made
 
 
