@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow test-cluster test-e2e lint bench bench-serving bench-operator soak pictures schema lock clean
+.PHONY: help setup demo test slow test-cluster test-e2e lint bench bench-serving bench-operator soak pictures transcript schema lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -47,12 +47,16 @@ bench-serving: $(STAMP) ## measure the server beside others (BENCH_ARGS=…)
 
 bench-operator: $(STAMP) ## measure the operator on a real Kubernetes (BENCH_ARGS=…); needs root
 	@tests/cluster/kubernetes/run.sh $(BIN)/python -m chrion_bench.operator --only many $(BENCH_ARGS)
+	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m chrion_bench.operator --only answer --only objective $(BENCH_ARGS)
 
 soak: $(STAMP) ## serve all kinds of requests for minutes; nothing may grow (SOAK_ARGS=--seconds 60)
 	@$(BIN)/python -m chrion_bench.serving.soak $(SOAK_ARGS)
 
 pictures: $(STAMP) ## take the pictures of the page in docs/ anew; needs Chromium
 	@$(BIN)/python -m chrion_bench.pictures
+
+transcript: $(STAMP) ## write docs/end-to-end.md from a real run; needs root
+	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m chrion_bench.operator.transcript
 
 schema: $(STAMP) ## write docs/schema/, the CRD and its reference anew from the types
 	@$(BIN)/python -m chrion_api.schema docs/schema

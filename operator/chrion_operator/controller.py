@@ -243,6 +243,7 @@ class Controller:
         except (NotFound, Unavailable):
             raise
         except ApiError as error:
+            log.warning("%s is refused: %s", subject, error)
             refused.append(Refusal(subject, error.code, str(error)))
 
     def _is_ours(self, kind: Kind, manifest: Object, model: Object) -> bool:

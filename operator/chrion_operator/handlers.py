@@ -18,6 +18,10 @@ def register(operator: Operator) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
     tasks: list[asyncio.Task[None]] = []
 
+    @kopf.on.login(registry=registry)
+    def login(**known: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_via_client(**known)
+
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.posting.enabled = False
@@ -38,7 +42,7 @@ def register(operator: Operator) -> kopf.OperatorRegistry:
     async def look(event: Any, **_: Any) -> None:
         operator.controller.happened(MODEL, event["type"] or "ADDED", event["object"])
 
-    @kopf.on.probe(registry=registry)
+    @kopf.on.probe(id="leading", registry=registry)
     def leading(**_: Any) -> bool:
         return operator.leads
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from chrion_bench import machine
+from chrion_bench.operator.answer import answer
 from chrion_bench.operator.many import many
+from chrion_bench.operator.objective import objective
 from chrion_bench.operator.place import server_version
 from chrion_bench.operator.summary import aims, page
 from chrion_bench.workplace import workplace
@@ -22,6 +24,7 @@ from chrion_graph.files import write_aside
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 FORMAT = 1
 MODELS, QUICK_MODELS = 500, 20
+EDITS, QUICK_EDITS = 10, 2
 
 Say = Callable[[str], None]
 
@@ -31,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     output: Path = options.output or RESULTS / f"operator-{machine.file_stem()}.json"
     report = _begun(output)
-    with workplace() as folder:
-        for name in options.only:
+    for name in options.only:
+        with workplace() as folder:
             report[name] = _SCENARIOS[name](folder, options.quick)
             if not options.quick:
                 write_aside(output, json.dumps(report, indent=1) + "\n")
@@ -46,7 +49,15 @@ def _many(folder: Path, quick: bool) -> Any:
     return many(folder, QUICK_MODELS if quick else MODELS, _say)
 
 
-_SCENARIOS: dict[str, Callable[[Path, bool], Any]] = {"many": _many}
+def _answer(folder: Path, _quick: bool) -> Any:
+    return answer(folder, _say)
+
+
+def _objective(folder: Path, quick: bool) -> Any:
+    return objective(folder, QUICK_EDITS if quick else EDITS, _say)
+
+
+_SCENARIOS: dict[str, Callable[[Path, bool], Any]] = {"many": _many, "answer": _answer, "objective": _objective}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -69,8 +69,8 @@ def _reconcile(where: Cluster, count: int, say: Say) -> tuple[float, float, dict
     reconciled: dict[str, float] = {}
     all_there = threading.Event()
 
-    def seen(kind: str, model: Object) -> None:
-        if kind != "DELETED" and condition(model, "Planned").get("status") == "True":
+    def seen(model: Object) -> None:
+        if condition(model, "Planned").get("status") == "True":
             reconciled.setdefault(model["metadata"]["name"], time.monotonic())
             if len(reconciled) == count:
                 all_there.set()

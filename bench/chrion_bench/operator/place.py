@@ -58,15 +58,15 @@ def namespace(where: Cluster, name: str) -> Iterator[str]:
 
 
 @contextmanager
-def watched(where: Cluster, kind: str, in_namespace: str, seen: Callable[[str, Object], None]) -> Iterator[None]:
-    """Calls `seen(event type, object)` for what is there and whatever comes, from a thread, until the context ends."""
+def watched(where: Cluster, kind: str, in_namespace: str, seen: Callable[[Object], None]) -> Iterator[None]:
+    """Calls `seen(object)` for what is there and whatever changes, from a thread, until the context ends."""
     ended = threading.Event()
 
     def watch() -> None:
         for event in where.events(kind, in_namespace):
             if ended.is_set():
                 return
-            seen(event["type"], event["raw_object"])
+            seen(event["raw_object"])
 
     threading.Thread(target=watch, daemon=True).start()
     try:

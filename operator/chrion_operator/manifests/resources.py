@@ -45,7 +45,11 @@ def lanes(spec: ChrionModelSpec, cls: NodeClass) -> Object:
 
 
 def _parts(resources: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {part: dict(resources.get(part) or {}) for part in ("limits", "requests")}
+    # As text: Kubernetes 1.20 applies no quantity that is a number.
+    return {
+        part: {name: str(amount) for name, amount in (resources.get(part) or {}).items()}
+        for part in ("limits", "requests")
+    }
 
 
 def _complete(parts: dict[str, dict[str, Any]], spec: ChrionModelSpec, cls: NodeClass) -> Object:
@@ -55,7 +59,7 @@ def _complete(parts: dict[str, dict[str, Any]], spec: ChrionModelSpec, cls: Node
     if "memory" not in limits:
         requests.setdefault("memory", DEFAULT_MEMORY)
     gpu = spec.devices.gpu_resource
-    asked = requests.pop(gpu, 1)
+    asked = requests.pop(gpu, "1")
     if cls.gpu:
         limits.setdefault(gpu, asked)
     else:

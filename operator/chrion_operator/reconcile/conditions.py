@@ -16,8 +16,8 @@ from chrion_operator.reconcile.serving import Serving, Trouble
 
 Claims = Mapping[ConditionType, Claim]
 
-DONE = Claim("False", Reason.SUCCEEDED)
-"""Of Reconciling and Stalled where all is well."""
+RECONCILED = Claim("False", Reason.SUCCEEDED, "all is as the spec says")
+NOT_STALLED = Claim("False", Reason.SUCCEEDED, "nothing waits for a change of the spec")
 
 
 def claims(
@@ -58,7 +58,7 @@ def paused(before: Claims, ready: int) -> Claims:
         **{kind: before.get(kind, unknown) for kind in ConditionType},
         ConditionType.READY: _answers(ready) if ready else Claim("False", Reason.PAUSED, "spec.paused is true"),
         ConditionType.RECONCILING: Claim("False", Reason.PAUSED, "spec.paused is true"),
-        ConditionType.STALLED: DONE,
+        ConditionType.STALLED: NOT_STALLED,
     }
 
 
@@ -91,7 +91,7 @@ def _reconciling(plannings: Sequence[Planning], serving: Claim, stalled: Claim, 
         return Claim("True", worst.report.reason, _said(worst, plannings))
     if serving.status != "True":
         return Claim("True", serving.reason, serving.message)
-    return DONE
+    return RECONCILED
 
 
 def _stalled(plannings: Sequence[Planning], refusals: Sequence[Refusal]) -> Claim:
@@ -103,7 +103,7 @@ def _stalled(plannings: Sequence[Planning], refusals: Sequence[Refusal]) -> Clai
             return Claim("True", Reason.INVALID_SPEC, _refused(refusal))
         if refusal.code == 409:
             return Claim("True", Reason.NAME_TAKEN, _refused(refusal))
-    return DONE
+    return NOT_STALLED
 
 
 def _model_resolved(plannings: Sequence[Planning]) -> Claim:
@@ -127,7 +127,7 @@ def _profiled(plannings: Sequence[Planning], servings: Sequence[Serving]) -> Cla
         for pod, answer in serving.answers:
             if answer.stale:
                 return Claim("False", Reason.PLAN_STALE, f"pod {pod}: {answer.stale}")
-    return Claim("True", Reason.SUCCEEDED, "")
+    return Claim("True", Reason.SUCCEEDED, "profiled on every node class")
 
 
 def _planned(plannings: Sequence[Planning]) -> Claim:
@@ -137,7 +137,7 @@ def _planned(plannings: Sequence[Planning]) -> Claim:
     for planning in plannings:
         if planning.refused:
             return Claim("True", Reason.PLAN_REFUSED, f"{planning.refused}; the plan that was checked before serves")
-    return Claim("True", Reason.SUCCEEDED, "")
+    return Claim("True", Reason.SUCCEEDED, "planned for every node class")
 
 
 def _serving(plannings: Sequence[Planning], servings: Sequence[Serving]) -> Claim:

@@ -38,7 +38,8 @@ def conditions(
             type=kind,
             status=claim.status,
             reason=claim.reason,
-            message=claim.message[:1024],
+            # Kubernetes 1.20 takes an empty message for none at all, and refuses the condition.
+            message=claim.message[:1024] or claim.reason.value,
             last_transition_time=since.get(kind, now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")),
             observed_generation=generation,
         )
