@@ -34,7 +34,6 @@ class Served:
         self.cluster, self.namespace, self.name = cluster, namespace, name
         self.spec: Object = {
             "model": {"uri": uri},
-            "devices": {"gpuResource": ""},
             "runtime": {"resources": ONE_LANE},
             **spec,
         }

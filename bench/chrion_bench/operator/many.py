@@ -75,7 +75,7 @@ def _reconcile(where: Cluster, count: int, say: Say) -> tuple[float, float, dict
             if len(reconciled) == count:
                 all_there.set()
 
-    spec = {"model": {"uri": "https://models.example.com/model.onnx"}, "devices": {"gpuResource": ""}}
+    spec = {"model": {"uri": "https://models.example.com/model.onnx"}}
     assert not where.list("ChrionModel", NAMESPACE)
     with watched(where, "ChrionModel", NAMESPACE, seen):
         began = time.monotonic()
