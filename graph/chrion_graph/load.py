@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -44,15 +45,23 @@ def digest(path: Path, limits: Limits | None = None) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def external_names(path: Path, limits: Limits | None = None) -> tuple[str, ...]:
-    """The external data files that a model names, relative to its folder; they need not be there yet.
+@dataclass(frozen=True)
+class Contents:
+    """What a model's file alone says of the model."""
 
-    Raises UnsafeModel where one lies outside the folder.
-    """
+    external: tuple[str, ...]
+    """The external data files that it names, relative to its folder; they need not be there yet."""
+    sha256: str | None
+    """The model's digest, as `digest` has it; None where it depends on external data."""
+
+
+def look_into(path: Path, limits: Limits | None = None) -> Contents:
+    """What to fetch beside a model's file. Raises InvalidModel, UnsafeModel where data lies outside its folder."""
     model = _parse(path, limits or Limits())
     folder = path.parent.resolve()
     found = {_location(tensor, path) for tensor in _tensors(model) if _is_external(tensor)}
-    return tuple(sorted(str(data.relative_to(folder)) for data in found))
+    names = tuple(sorted(str(data.relative_to(folder)) for data in found))
+    return Contents(names, None if names else _file_digest(path))
 
 
 def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:

@@ -48,7 +48,9 @@ def test_every_condition_is_explained() -> None:
 
 
 def test_reasons_that_are_told_of_exist() -> None:
-    named = {name for page in PAGES for name in re.findall(r"(?:=False|=True), (\w+)`", page.read_text(encoding="utf-8"))}
+    named = {
+        name for page in PAGES for name in re.findall(r"(?:=False|=True), (\w+)`", page.read_text(encoding="utf-8"))
+    }
     assert named <= {reason.value for reason in Reason}
 
 

@@ -12,7 +12,7 @@ from kubernetes.dynamic.exceptions import ForbiddenError
 
 from tests.support.chart import CHART, Object
 from tests.support.cluster import Cluster
-from tests.support.helm import DEFINITION, Release, adopted_definition
+from tests.support.helm import DEFINITION, Release, without_definition
 from tests.support.operator import OperatorProcess
 from tests.support.waiting import wait_until
 
@@ -88,7 +88,7 @@ def may(
 
 
 def test_installed_upgraded_and_uninstalled(control_plane: Cluster, release: Release) -> None:
-    with adopted_definition(control_plane, release):
+    with without_definition(control_plane):
         release.install({})
         made = {(each["kind"], each["metadata"]["name"]) for each in release.objects()}
         assert {("Deployment", account(release)), ("ServiceAccount", account(release))} <= made
@@ -118,7 +118,7 @@ def test_the_definition_is_upgraded(control_plane: Cluster, release: Release, tm
         version: Object = found["spec"]["versions"][0]
         return version
 
-    with adopted_definition(control_plane, release):
+    with without_definition(control_plane):
         release.install({}, chart=older)
         release.upgrade({})
         assert [column["name"] for column in there()["additionalPrinterColumns"]] == [each["name"] for each in columns]
@@ -192,7 +192,7 @@ MODEL: Object = {
     "apiVersion": "chrion.dev/v1alpha1",
     "kind": "ChrionModel",
     "metadata": {"name": "m"},
-    "spec": {"model": {"uri": "configmap://m/model.onnx"}, "devices": {"gpuResource": ""}},
+    "spec": {"model": {"uri": "configmap://m/model.onnx"}},
 }
 
 
@@ -205,11 +205,9 @@ def test_the_operator_works_with_the_chart_s_account(
     release.install({**values, "rbac": {"readNodes": not namespaced}})
     container = release_container(control_plane, release)
     environment = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
-    environment |= {
-        "CHRION_OPERATOR_NAMESPACE": release.namespace,
-        "CHRION_HEALTH_PORT": "0",
-        "CHRION_METRICS_PORT": "0",
-    }
+    # Those are the test's own.
+    del environment["CHRION_HEALTH_PORT"], environment["CHRION_METRICS_PORT"]
+    environment["CHRION_OPERATOR_NAMESPACE"] = release.namespace
     operator = OperatorProcess(as_operator(), tmp_path / "operator.log", environment)
     try:
         control_plane.apply({**MODEL, "metadata": {"name": "m", "namespace": release.namespace}})
@@ -222,7 +220,7 @@ def test_the_operator_works_with_the_chart_s_account(
         wait_until(lambda: control_plane.get("Lease", "chrion-operator", release.namespace), "the lease's being taken")
         assert "orbidden" not in operator.words()
     finally:
-        if operator.running():
+        if operator.running:
             operator.kill()
 
 

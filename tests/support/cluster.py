@@ -80,19 +80,25 @@ class Cluster:
         """Apply the definitions in crds/, and wait until the server knows them."""
         for path in sorted(CRDS.glob("*.yaml")):
             for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-                name = self._create_or_merge(manifest)
+                name = self.create_or_merge(manifest)["metadata"]["name"]
                 self.wait_for(
                     "CustomResourceDefinition", name, None, lambda crd: condition(crd, "Established"), "known"
                 )
 
-    def _create_or_merge(self, manifest: Mapping[str, Any]) -> str:
-        """Not by server-side apply: there servers before 1.25 refuse rules in CEL, which they drop otherwise."""
-        resource, name = self._resource(manifest["kind"]), str(manifest["metadata"]["name"])
+    def create_or_merge(self, manifest: Mapping[str, Any]) -> Object:
+        """Create or change an object as client-side `kubectl apply` does.
+
+        Server-side apply refuses rules in CEL where the server is older than 1.25, which drops them otherwise, and
+        Kubernetes 1.20 takes an empty string for null there.
+        """
+        kind, metadata = manifest["kind"], manifest["metadata"]
         try:
-            resource.create(body=dict(manifest))
+            made: Object = (
+                self._resource(kind).create(body=dict(manifest), namespace=metadata.get("namespace")).to_dict()
+            )
         except ConflictError:
-            resource.patch(name=name, body=dict(manifest), content_type="application/merge-patch+json")
-        return name
+            return self.patch(kind, metadata["name"], metadata.get("namespace"), manifest)
+        return made
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
         """The object, or None where there is none."""

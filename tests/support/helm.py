@@ -9,11 +9,21 @@ from helm_python import Config
 
 from tests.support.chart import CHART, Object
 from tests.support.cluster import Cluster
+from tests.support.waiting import wait_until
 
 DEFINITION = "chrionmodels.chrion.dev"
 
-KINDS_OF_A_NAMESPACE = ("ConfigMap", "Deployment", "Role", "RoleBinding", "Service", "ServiceAccount")
-KINDS_OF_THE_CLUSTER = ("ClusterRole", "ClusterRoleBinding")
+KINDS = (
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "Deployment",
+    "Role",
+    "RoleBinding",
+    "Service",
+    "ServiceAccount",
+)
+"""The kinds of objects that a release may have."""
 
 
 class Release:
@@ -43,12 +53,7 @@ class Release:
     def objects(self) -> list[Object]:
         """What there is of it in the cluster, beside the CustomResourceDefinition."""
         mine = f"app.kubernetes.io/instance={self.name}"
-        return [
-            each
-            for kinds, namespace in ((KINDS_OF_A_NAMESPACE, None), (KINDS_OF_THE_CLUSTER, None))
-            for kind in kinds
-            for each in self._cluster.list(kind, namespace, mine)
-        ]
+        return [each for kind in KINDS for each in self._cluster.list(kind, selector=mine)]
 
     def close(self) -> None:
         """Uninstall it and let go of the connection."""
@@ -57,19 +62,16 @@ class Release:
 
 
 @contextmanager
-def adopted_definition(cluster: Cluster, release: Release) -> Iterator[None]:
-    """The CustomResourceDefinition that the tests' cluster has, as if this release had installed it."""
-    owned: Object = {
-        "labels": {"app.kubernetes.io/managed-by": "Helm"},
-        "annotations": {
-            "meta.helm.sh/release-name": release.name,
-            "meta.helm.sh/release-namespace": release.namespace,
-        },
-    }
-    cluster.patch("CustomResourceDefinition", DEFINITION, None, {"metadata": owned})
+def without_definition(cluster: Cluster) -> Iterator[None]:
+    """The CustomResourceDefinition is not there, so that a release can bring its own; afterwards it is as it was."""
+    _remove_definition(cluster)
     try:
         yield
     finally:
-        free = {group: dict.fromkeys(entries) for group, entries in owned.items()}
-        if cluster.get("CustomResourceDefinition", DEFINITION):
-            cluster.patch("CustomResourceDefinition", DEFINITION, None, {"metadata": free})
+        _remove_definition(cluster)
+        cluster.apply_crds()
+
+
+def _remove_definition(cluster: Cluster) -> None:
+    cluster.delete("CustomResourceDefinition", DEFINITION)
+    wait_until(lambda: cluster.get("CustomResourceDefinition", DEFINITION) is None, "the definition's going")

@@ -75,12 +75,13 @@ def _reconcile(where: Cluster, count: int, say: Say) -> tuple[float, float, dict
             if len(reconciled) == count:
                 all_there.set()
 
-    spec = {"model": {"uri": "https://models.example.com/model.onnx"}, "devices": {"gpuResource": ""}}
+    spec = {"model": {"uri": "https://models.example.com/model.onnx"}}
+    assert not where.list("ChrionModel", NAMESPACE)
     with watched(where, "ChrionModel", NAMESPACE, seen):
         began = time.monotonic()
         with ThreadPoolExecutor(APPLYING) as pool:
             names = (f"model-{number:04}" for number in range(count))
-            for _ in pool.map(lambda name: where.apply(chrion_model(name, NAMESPACE, spec)), names):
+            for _ in pool.map(lambda name: where.create_or_merge(chrion_model(name, NAMESPACE, spec)), names):
                 pass
         applied = time.monotonic()
         say(f"{count} applied in {applied - began:.1f} s")

@@ -75,8 +75,8 @@ def main() -> None:
         }
         script.parts.append("# From apply to delete")
         script.say(
-            f"A real run on one node of Kubernetes {server_version()}, written by `make transcript`. The model lies on an "
-            "HTTPS server on the node, and the operator runs and may fetch from there."
+            f"A real run on one node of Kubernetes {server_version()}, written by `make transcript`. The model is on "
+            "an HTTPS server on the node, and the operator runs and may fetch from there."
         )
         script.file("nsnet2.yaml", yaml.safe_dump(model, sort_keys=False, default_flow_style=None))
         script.run("kubectl apply -f nsnet2.yaml")
@@ -102,9 +102,8 @@ def main() -> None:
         here.model.wait_for("Serving")
         script.run("kubectl get chm nsnet2")
         script.run("kubectl get pod -l chrion.dev/model=nsnet2,app.kubernetes.io/component=runtime")
-        script.run(
-            "kubectl get events --field-selector involvedObject.name=nsnet2 -o custom-columns=REASON:.reason,MESSAGE:.message"
-        )
+        events = "kubectl get events --field-selector involvedObject.name=nsnet2"
+        script.run(f"{events} -o custom-columns=REASON:.reason,MESSAGE:.message")
         script.say("With the ChrionModel goes all that was made for it.")
         script.run("kubectl delete chm nsnet2")
         wait_until(lambda: not here.model.owned(), "the going of all that it had")

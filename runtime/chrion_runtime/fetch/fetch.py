@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver
 from chrion_graph.errors import ModelError, UnsafeModel
 from chrion_graph.files import WriteFailed
 from chrion_graph.limits import GIB, Limits
-from chrion_graph.load import digest, external_names
+from chrion_graph.load import digest, look_into
 from chrion_graph.worker import isolated
 from chrion_runtime.fetch.addresses import Allowed
 from chrion_runtime.fetch.download import Patience, download
@@ -90,17 +90,17 @@ async def fetch(wanted: Wanted, environment: Mapping[str, str], resolver: Abstra
 
 async def _fetch(source: Source, wanted: Wanted, target: Path, limits: Limits) -> Fetched:
     size = await download(source, target, wanted.most_bytes, wanted.patience)
-    files = await _inspect(external_names, target, limits, source)
-    if target.name in files:
+    contents = await _inspect(look_into, target, limits, source)
+    if target.name in contents.external:
         raise UnsafeModel(f'{source}: keeps data in "{target.name}", the name that it is to have here itself')
-    for name in files:
+    for name in contents.external:
         data = target.parent / name
         data.parent.mkdir(parents=True, exist_ok=True)
         size += await download(source.sibling(name), data, wanted.most_bytes - size, wanted.patience)
-    sha256 = await _inspect(digest, target, limits, source)
+    sha256 = contents.sha256 or await _inspect(digest, target, limits, source)
     if wanted.sha256 not in (None, sha256):
         raise DigestMismatch(f"{source}: has the digest {sha256}, not {wanted.sha256}; correct the URI or the sha256")
-    return Fetched(sha256, size, files)
+    return Fetched(sha256, size, contents.external)
 
 
 async def _inspect(function: Callable[[Path, Limits], T], model: Path, limits: Limits, source: Source) -> T:
@@ -120,7 +120,7 @@ def _already(wanted: Wanted, limits: Limits) -> Fetched | None:
     try:
         if digest(wanted.output, limits) != wanted.sha256:
             return None
-        files = external_names(wanted.output, limits)
+        files = look_into(wanted.output, limits).external
     except ModelError:
         return None
     size = sum((wanted.output.parent / name).stat().st_size for name in (wanted.output.name, *files))
