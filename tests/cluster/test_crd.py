@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from kubernetes.client import CustomObjectsApi
 from kubernetes.dynamic.exceptions import DynamicApiError
 
 from chrion_api import ChrionModel
@@ -10,6 +11,7 @@ from chrion_operator.crd import definition
 from tests.support.cluster import Cluster
 
 CRD = definition()["metadata"]["name"]
+MODELS = {"group": "chrion.dev", "version": "v1alpha1", "plural": "chrionmodels"}
 
 
 def model(namespace: str, **spec: Any) -> dict[str, Any]:
@@ -70,14 +72,8 @@ def test_an_input_stands_once(control_plane: Cluster, namespace: str) -> None:
 
 def test_scaling_sets_the_replicas(control_plane: Cluster, namespace: str) -> None:
     control_plane.apply(model(namespace))
-    path = f"/apis/chrion.dev/v1alpha1/namespaces/{namespace}/chrionmodels/nsnet2/scale"
-    control_plane.api_client.call_api(
-        path,
-        "PATCH",
-        header_params={"Content-Type": "application/merge-patch+json"},
-        body={"spec": {"replicas": 3}},
-        auth_settings=["BearerToken"],
-        _preload_content=False,
+    CustomObjectsApi(control_plane.api_client).patch_namespaced_custom_object_scale(
+        **MODELS, name="nsnet2", namespace=namespace, body={"spec": {"replicas": 3}}
     )
     stored = control_plane.get("ChrionModel", "nsnet2", namespace)
     assert stored is not None
@@ -101,13 +97,8 @@ def test_columns_are_shown(control_plane: Cluster, namespace: str) -> None:
     ]
     status = {"conditions": conditions, "latency": "12ms", "gpuMemory": "180Mi", "url": "http://nsnet2.audio.svc"}
     control_plane.patch("ChrionModel", "nsnet2", namespace, {"status": status}, status=True)
-    table = control_plane.api_client.call_api(
-        f"/apis/chrion.dev/v1alpha1/namespaces/{namespace}/chrionmodels",
-        "GET",
-        header_params={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"},
-        auth_settings=["BearerToken"],
-        response_type="object",
-        _return_http_data_only=True,
+    table = CustomObjectsApi(control_plane.api_client).list_namespaced_custom_object(
+        **MODELS, namespace=namespace, _headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
     )
     names = [column["name"] for column in table["columnDefinitions"]]
     (row,) = table["rows"]

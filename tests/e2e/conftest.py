@@ -10,7 +10,7 @@ import pytest
 
 from chrion_bench.families import find
 from tests.e2e import images
-from tests.e2e.model_server import ModelServer
+from tests.e2e.model_server import NODE_ADDRESS, ModelServer
 from tests.e2e.served import Served
 from tests.support.cluster import Cluster
 from tests.support.cluster_fixtures import control_plane
@@ -20,9 +20,6 @@ from tests.support.waiting import wait_until
 __all__ = ["control_plane"]
 
 OPERATOR_NAMESPACE = "chrion-system"
-
-NODE_ADDRESS = "10.99.0.1"
-"""The node's, in the cluster that `make test-e2e` makes: pods reach what the tests serve there."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

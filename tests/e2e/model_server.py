@@ -9,6 +9,9 @@ from pathlib import Path
 from socketserver import ThreadingTCPServer
 from typing import Any
 
+NODE_ADDRESS = "10.99.0.1"
+"""The node's, in the cluster that `make test-e2e` makes: pods reach what is served there."""
+
 METADATA_SERVICE = "https://169.254.169.254/latest/meta-data"
 
 

@@ -34,14 +34,13 @@ class Served:
         self.cluster, self.namespace, self.name = cluster, namespace, name
         self.spec: Object = {
             "model": {"uri": uri},
-            "devices": {"gpuResource": ""},
             "runtime": {"resources": ONE_LANE},
             **spec,
         }
 
     def apply(self) -> Object:
         """Apply it as its `spec` is now."""
-        return self.cluster.apply(
+        return self.cluster.create_or_merge(
             {
                 "apiVersion": "chrion.dev/v1alpha1",
                 "kind": "ChrionModel",

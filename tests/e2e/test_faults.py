@@ -50,3 +50,11 @@ def test_a_model_that_cannot_be_had_stalls(broken: Mapping[str, Served], name: s
     ready = broken[name].condition("Ready")
     assert (ready["status"], ready["reason"]) == ("False", reason)
     assert broken[name].pods() == []
+
+
+def test_a_planner_without_memory_says_so(broken: Mapping[str, Served]) -> None:
+    broken["no-memory"].wait_for("Ready", "False", words="memory")
+
+
+def test_a_planner_without_time_says_so(broken: Mapping[str, Served]) -> None:
+    broken["no-time"].wait_for("Ready", "False", "PlannerFailed", "timeout")

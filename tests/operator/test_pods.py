@@ -163,7 +163,7 @@ def test_pods_go_to_their_class_whatever_affinity_the_template_has() -> None:
 def test_gpu_pods_ask_for_the_resource_and_others_never_do() -> None:
     for pod in pods(cls=GPU):
         main, fetch = pod["containers"][0], pod["initContainers"][0]
-        assert main["resources"]["limits"]["nvidia.com/gpu"] == 1
+        assert main["resources"]["limits"]["nvidia.com/gpu"] == "1"
         assert "nvidia.com/gpu" not in fetch["resources"]["limits"]
         assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in pod["tolerations"]
         assert "-cuda:" in main["image"]

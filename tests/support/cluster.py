@@ -11,8 +11,9 @@ import kubernetes.config
 import kubernetes.dynamic
 import pytest
 import urllib3.exceptions
+import yaml
 from kubernetes.client.exceptions import ApiException
-from kubernetes.dynamic.exceptions import NotFoundError
+from kubernetes.dynamic.exceptions import ConflictError, NotFoundError
 
 from tests.support.waiting import wait_until
 
@@ -20,6 +21,8 @@ Object = dict[str, Any]
 
 API_VERSIONS = {
     "ChrionModel": "chrion.dev/v1alpha1",
+    "ClusterRole": "rbac.authorization.k8s.io/v1",
+    "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "Deployment": "apps/v1",
     "Job": "batch/v1",
@@ -31,6 +34,19 @@ API_VERSIONS = {
 """The API versions of kinds that are not in the core's v1."""
 
 FIELD_MANAGER = "tests"
+
+
+CRDS = Path(__file__).parents[2] / "crds"
+
+
+def condition(thing: Object, kind: str) -> bool:
+    """Whether a condition of an object is True."""
+    conditions = (thing.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == kind and one["status"] == "True" for one in conditions)
+
+
+def _established(crd: Object) -> bool:
+    return condition(crd, "Established")
 
 
 class Cluster:
@@ -49,7 +65,7 @@ class Cluster:
     def apply(self, manifest: Mapping[str, Any]) -> Object:
         """Create or change an object by server-side apply, as `kubectl apply --server-side` does."""
         made: Object = (
-            self._resource(manifest["kind"])
+            self._client.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
             .server_side_apply(
                 body=dict(manifest),
                 namespace=manifest["metadata"].get("namespace"),
@@ -58,6 +74,30 @@ class Cluster:
             )
             .to_dict()
         )
+        return made
+
+    def apply_crds(self) -> None:
+        """Apply the definitions in crds/, and wait until the server knows them."""
+        for path in sorted(CRDS.glob("*.yaml")):
+            for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+                name = self.create_or_merge(manifest)["metadata"]["name"]
+                self.wait_for(
+                    "CustomResourceDefinition", name, None, lambda crd: condition(crd, "Established"), "known"
+                )
+
+    def create_or_merge(self, manifest: Mapping[str, Any]) -> Object:
+        """Create or change an object as client-side `kubectl apply` does.
+
+        Server-side apply refuses rules in CEL where the server is older than 1.25, which drops them otherwise, and
+        Kubernetes 1.20 takes an empty string for null there.
+        """
+        kind, metadata = manifest["kind"], manifest["metadata"]
+        try:
+            made: Object = (
+                self._resource(kind).create(body=dict(manifest), namespace=metadata.get("namespace")).to_dict()
+            )
+        except ConflictError:
+            return self.patch(kind, metadata["name"], metadata.get("namespace"), manifest)
         return made
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object | None:

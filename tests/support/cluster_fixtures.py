@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.support.cluster import Cluster, Object
+from tests.support.cluster import Cluster
 from tests.support.operator import OperatorProcess
-
-CRDS = Path(__file__).parents[2] / "crds"
 
 
 @pytest.fixture(scope="session")
@@ -22,18 +19,8 @@ def control_plane() -> Cluster:
         pytest.skip(os.environ.get("CHRION_NO_CLUSTER", "needs a Kubernetes: see `make test-cluster` and `test-e2e`"))
     state = os.environ.get("CHRION_K8S_STATE")
     cluster = Cluster(Path(kubeconfig), Path(state) / "pid" if state else None)
-    for path in sorted(CRDS.glob("*.yaml")):
-        for manifest in yaml.safe_load_all(path.read_text()):
-            cluster.apply(manifest)
-            cluster.wait_for(
-                "CustomResourceDefinition", manifest["metadata"]["name"], None, _established, "established"
-            )
+    cluster.apply_crds()
     return cluster
-
-
-def _established(crd: Object) -> bool:
-    conditions = crd.get("status", {}).get("conditions") or ()
-    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
 
 
 @pytest.fixture

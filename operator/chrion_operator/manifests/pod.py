@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from chrion_api import ChrionModelSpec, InvalidField
-from chrion_operator.manifests.resources import without_gpu
+from chrion_operator.manifests.resources import as_text, without_gpu
 from chrion_operator.manifests.server import Server
 from chrion_operator.manifests.source import FOLDER, VOLUME, source
 from chrion_operator.manifests.template import merge
@@ -68,7 +68,7 @@ def pod_template(
     template = merge(generated, _for_pod(settings.pod_template, generated), "CHRION_POD_TEMPLATE")
     at = f"spec.{component}.podTemplate"
     template = merge(template, options.pod_template, at)
-    _check(template, at)
+    _finish(template["spec"], at)
     template["metadata"]["labels"] = {**template["metadata"].get("labels", {}), **labels}
     template["spec"] = _in_class(template["spec"], cls)
     return template
@@ -139,12 +139,14 @@ def _for_pod(template: Mapping[str, Any], generated: Object) -> Mapping[str, Any
     return {**template, "spec": kept}
 
 
-def _check(template: Object, at: str) -> None:
+def _finish(pod: Object, at: str) -> None:
+    """Check that every container can run, and write its resources as Kubernetes does. Raises InvalidField."""
     for kind in ("initContainers", "containers"):
-        for entry in template["spec"].get(kind, ()):
+        for entry in pod.get(kind, ()):
             if "image" not in entry:
-                known = ", ".join(other["name"] for other in template["spec"][kind] if "image" in other)
+                known = ", ".join(other["name"] for other in pod[kind] if "image" in other)
                 raise InvalidField(f"{at}.spec.{kind}", f'"{entry["name"]}" needs an image, for it is none of: {known}')
+            entry["resources"] = as_text(entry.get("resources", {}))
 
 
 def _in_class(pod: Object, cls: NodeClass) -> Object:

@@ -38,6 +38,14 @@ def without_gpu(resources: Object, spec: ChrionModelSpec) -> Object:
     }
 
 
+def as_text(resources: Mapping[str, Any]) -> Object:
+    """The same with every amount as text: server-side apply refuses numbers before Kubernetes 1.21."""
+    return {
+        part: {name: str(amount) for name, amount in amounts.items()} if part in ("limits", "requests") else amounts
+        for part, amounts in resources.items()
+    }
+
+
 def lanes(spec: ChrionModelSpec, cls: NodeClass) -> Object:
     """What of a planner's resources decides which lanes it plans for."""
     limits = planner_resources(spec, cls)["limits"]

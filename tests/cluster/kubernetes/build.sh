@@ -72,12 +72,14 @@ rm -rf "$CACHE/node/usr/share/doc" "$CACHE/node/usr/share/man"
 dpkg-source --no-check -x source/kubernetes_*.dsc tree >/dev/null 2>&1
 say "packages and source unpacked"
 
-# Two repairs: reflect2 1.0.1 crashes with Go 1.18 and later (Debian has 1.0.2), and the source package lacks the
-# generated OpenAPI file.
+# Three repairs. reflect2 1.0.1 crashes with Go 1.18 and later; Debian has 1.0.2. With such a Go, validation takes an empty
+# string for null. And the source package lacks the generated OpenAPI file.
 reflect2=tree/vendor/github.com/modern-go/reflect2
 rm -f $reflect2/*.go $reflect2/*.s
 cp go/usr/share/gocode/src/github.com/modern-go/reflect2/*.{go,s} $reflect2/
 rm -f $reflect2/*_test.go
+sed -i 's/if data == nil || reflect\.DeepEqual(reflect\.Zero(reflect\.TypeOf(data)), reflect\.ValueOf(data)) {/if data == nil {/' \
+    tree/vendor/{github.com/go-openapi,k8s.io/kube-openapi/pkg/validation}/validate/type.go
 export GOROOT=$work/go/usr/lib/go-1.19 GOPATH=$work/gopath GOCACHE=$work/gocache GOTMPDIR=$work GO111MODULE=off GOFLAGS=
 export CGO_ENABLED=0 PATH=$work/go/usr/lib/go-1.19/bin:$PATH
 mkdir -p "$GOPATH/src/k8s.io" "$GOPATH/bin"
