@@ -8,10 +8,9 @@ from enum import Enum, auto
 from typing import Any
 
 from chrion_api import Reason
+from chrion_api.handover import PERMANENT
 from chrion_operator.names import Object
 
-PERMANENT_EXIT = 42
-"""The exit code of a planner's container whose failure will not go away by itself."""
 FETCH, PLAN = "fetch", "plan"
 """The containers of a planner's pod."""
 
@@ -113,7 +112,7 @@ def _last_words(pods: Iterable[Object]) -> _Words | None:
 
 
 def _words(terminated: Object, container: str) -> _Words:
-    permanent = terminated["exitCode"] == PERMANENT_EXIT
+    permanent = terminated["exitCode"] == PERMANENT
     if terminated.get("reason") == "OOMKilled":
         message = f"the {container} container ran out of memory; raise spec.planner.resources.limits.memory"
         return _Words(Reason.PLANNER_FAILED, message, False, container, recurs=True)
