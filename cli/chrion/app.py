@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from chrion.commands import bench, explain, plan, profile, run, serve
+from chrion.commands import bench, explain, fetch, plan, plan_job, profile, run, serve
 from chrion.version import __version__
 
 app = typer.Typer(
@@ -14,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, plan, serve, bench, explain, profile):
+for command in (run, plan, serve, bench, explain, profile, fetch, plan_job):
     app.command(name=command.NAME)(command.command)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chrion import cache
 from chrion.errors import UsageError
-from chrion_api import InputSpec, InvalidDocument, PlanFile, Profile
+from chrion_api import ChrionModelSpec, InputSpec, InvalidDocument, PlanFile, Profile
 from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.files import write_aside
 from chrion_graph.limits import Limits
@@ -34,6 +34,26 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     progress: Progress = _ignore
     warn: Callable[[str], None] = _ignore
+
+    @classmethod
+    def of(
+        cls,
+        spec: ChrionModelSpec,
+        model: Path,
+        devices: tuple[str, ...] = (),
+        progress: Progress = _ignore,
+        warn: Callable[[str], None] = _ignore,
+    ) -> "Job":
+        """What a ChrionModel asks for; `devices` in place of those that its `spec.devices` stands for."""
+        return cls(
+            model=model,
+            inputs=spec.inputs,
+            devices=devices or (() if spec.devices.gpu_resource else ("cpu",)),
+            cpu_lanes=spec.devices.cpu_lanes,
+            timeout_seconds=spec.planner.timeout.seconds,
+            progress=progress,
+            warn=warn,
+        )
 
     def settings(self) -> Settings:
         """What the planner may use; raises DeviceUnavailable."""

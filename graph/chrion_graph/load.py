@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -42,6 +43,25 @@ def digest(path: Path, limits: Limits | None = None) -> str:
         return own
     lines = [own, *(f"{_file_digest(data)} {data.name}" for data in external)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a model's file alone says of the model."""
+
+    external: tuple[str, ...]
+    """The external data files that it names, relative to its folder; they need not be there yet."""
+    sha256: str | None
+    """The model's digest, as `digest` has it; None where it depends on external data."""
+
+
+def look_into(path: Path, limits: Limits | None = None) -> Contents:
+    """What to fetch beside a model's file. Raises InvalidModel, UnsafeModel where data lies outside its folder."""
+    model = _parse(path, limits or Limits())
+    folder = path.parent.resolve()
+    found = {_location(tensor, path) for tensor in _tensors(model) if _is_external(tensor)}
+    names = tuple(sorted(str(data.relative_to(folder)) for data in found))
+    return Contents(names, None if names else _file_digest(path))
 
 
 def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
@@ -106,19 +126,12 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 
 def _external_files(model: onnx.ModelProto, path: Path) -> set[Path]:
     """The external data files of a model; each is a plain file inside the model's folder, long enough."""
-    folder = path.parent.resolve()
     files: set[Path] = set()
     for tensor in _tensors(model):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        if not _is_external(tensor):
             continue
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        location = entries.get("location", "")
-        data = folder / location
-        if not location or Path(location).is_absolute() or data.resolve() != data or not data.is_relative_to(folder):
-            raise UnsafeModel(
-                f'{path}: tensor "{tensor.name}" keeps its data at "{location}", which is not a plain path inside '
-                "the model's folder; no absolute path, .. or link is followed"
-            )
+        data = _location(tensor, path)
+        entries = _entries(tensor)
         if not data.is_file():
             raise InvalidModel(f'{path}: tensor "{tensor.name}" needs the external data file {data}, which is missing')
         try:
@@ -132,6 +145,28 @@ def _external_files(model: onnx.ModelProto, path: Path) -> set[Path]:
             raise InvalidModel(f'{path}: tensor "{tensor.name}" ends at byte {end:,}, past the end of {data}')
         files.add(data)
     return files
+
+
+def _is_external(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_location == onnx.TensorProto.EXTERNAL
+
+
+def _entries(tensor: onnx.TensorProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
+
+
+def _location(tensor: onnx.TensorProto, path: Path) -> Path:
+    """Where a tensor keeps its data, there or not: a plain path inside the model's folder."""
+    folder = path.parent.resolve()
+    location = _entries(tensor).get("location", "")
+    if location and "\0" not in location and not Path(location).is_absolute():
+        data = folder / location
+        if data != folder and data.resolve() == data and data.is_relative_to(folder):
+            return data
+    raise UnsafeModel(
+        f'{path}: tensor "{tensor.name}" keeps its data at "{location}", which is not a plain path inside '
+        "the model's folder; no absolute path, .. or link is followed"
+    )
 
 
 def _file_digest(path: Path) -> str:

@@ -21,16 +21,21 @@ def read_plan_file(path: Path) -> PlanFile:
 
     Raises Unreadable, InvalidDocument.
     """
-    data = _read(path, MOST_BYTES)
-    if data.startswith(_GZIP):
-        try:
-            with gzip.open(io.BytesIO(data)) as file:
-                data = file.read(MOST_BYTES + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise Unreadable(f"{path}: cannot be read: damaged gzip: {error}") from None
-        if len(data) > MOST_BYTES:
-            raise Unreadable(f"{path}: cannot be read: it inflates to more than {MOST_BYTES >> 20} MiB")
-    return PlanFile.from_json(data, str(path))
+    return PlanFile.from_json(inflated(_read(path, MOST_BYTES), str(path)), str(path))
+
+
+def inflated(data: bytes, source: str) -> bytes:
+    """Bytes as they are, or inflated where they are compressed with gzip; `source` names them. Raises Unreadable."""
+    if not data.startswith(_GZIP):
+        return data
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Unreadable(f"{source}: cannot be read: damaged gzip: {error}") from None
+    if len(data) > MOST_BYTES:
+        raise Unreadable(f"{source}: cannot be read: it inflates to more than {MOST_BYTES >> 20} MiB")
+    return data
 
 
 def read_objective(path: Path) -> Objective:

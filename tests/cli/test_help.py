@@ -9,8 +9,8 @@ from chrion.version import __version__
 COMMANDS = typer.main.get_command(app).commands
 
 
-def test_six_commands():
-    assert list(COMMANDS) == ["run", "plan", "serve", "bench", "explain", "profile"]
+def test_commands():
+    assert list(COMMANDS) == ["run", "plan", "serve", "bench", "explain", "profile", "fetch", "plan-job"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -149,15 +149,7 @@ def _check_names(chosen: Sequence[_Chosen]) -> None:
 
 def _plan(one: _Chosen, devices: str, anew: bool, display: Display) -> PlanFile:
     with about(one.file):
-        job = Job(
-            model=one.path,
-            inputs=one.spec.inputs,
-            devices=parse_devices(devices) or (() if one.spec.devices.gpu_resource else ("cpu",)),
-            cpu_lanes=one.spec.devices.cpu_lanes,
-            timeout_seconds=one.spec.planner.timeout.seconds,
-            progress=display.progress,
-            warn=display.warn,
-        )
+        job = Job.of(one.spec, one.path, parse_devices(devices), display.progress, display.warn)
         plan_file, cached = planning.cached_plan(job, anew=anew)
     display.say(f"{one.name}: {'planned before' if cached else 'planned'}: {one.path}")
     return plan_file

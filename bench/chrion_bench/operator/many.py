@@ -1,0 +1,115 @@
+"""Many ChrionModels at once, on a control plane alone: how long until all are reconciled, and what that takes."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from chrion_bench.families import find
+from chrion_bench.operator.place import (
+    CHECKOUT,
+    chrion_model,
+    cluster,
+    condition,
+    counted,
+    cpu_seconds,
+    memory,
+    namespace,
+    operator,
+    watched,
+)
+from tests.support.cluster import Cluster, Object
+from tests.support.operator import OperatorProcess
+
+CASE = "lstm-forward-l2-h256-s32-b8"
+"""A model of which a profile is kept, so that its plan needs no measuring."""
+INPUT = "input=32x8x256"
+NAMESPACE = "many"
+SETTLE_SECONDS, IDLE_SECONDS, MOST_SECONDS = 15.0, 60.0, 600.0
+APPLYING = 8
+"""Connections over which they are applied."""
+REQUESTS = "chrion_operator_api_requests_total"
+
+Say = Callable[[str], None]
+
+
+def many(folder: Path, count: int, say: Say) -> dict[str, Any]:
+    """Apply `count` models, wait for all, then watch what the operator does when there is nothing to do."""
+    plan = _plan(folder)
+    where = cluster()
+    with namespace(where, NAMESPACE), operator(where, {}) as process:
+        at_first = memory(process)[0]
+        stand_in = subprocess.Popen([sys.executable, "-m", "chrion_bench.operator.planner_stand_in", plan, NAMESPACE])
+        try:
+            began, applied, reconciled = _reconcile(where, count, say)
+            busy = {"cpuSeconds": cpu_seconds(process), "requests": counted(process.metrics(), REQUESTS)}
+            time.sleep(SETTLE_SECONDS)
+            idle = _idle(process)
+        finally:
+            stand_in.kill()
+        now, most = memory(process)
+        made = {kind: len(where.list(kind, NAMESPACE)) for kind in ("Deployment", "Service", "Job", "ConfigMap")}
+    times = sorted(at - began for at in reconciled.values())
+    return {
+        "models": count,
+        "made": made,
+        "appliedSeconds": applied - began,
+        "reconciledSeconds": {"half": times[len(times) // 2], "all": times[-1]},
+        "operator": {"memoryBefore": at_first, "memoryAfter": now, "memoryPeak": most, **busy},
+        "idle": idle,
+    }
+
+
+def _reconcile(where: Cluster, count: int, say: Say) -> tuple[float, float, dict[str, float]]:
+    """When the first was applied, when the last, and when each was seen to be reconciled."""
+    reconciled: dict[str, float] = {}
+    all_there = threading.Event()
+
+    def seen(model: Object) -> None:
+        if condition(model, "Planned").get("status") == "True":
+            reconciled.setdefault(model["metadata"]["name"], time.monotonic())
+            if len(reconciled) == count:
+                all_there.set()
+
+    spec = {"model": {"uri": "https://models.example.com/model.onnx"}}
+    assert not where.list("ChrionModel", NAMESPACE)
+    with watched(where, "ChrionModel", NAMESPACE, seen):
+        began = time.monotonic()
+        with ThreadPoolExecutor(APPLYING) as pool:
+            names = (f"model-{number:04}" for number in range(count))
+            for _ in pool.map(lambda name: where.create_or_merge(chrion_model(name, NAMESPACE, spec)), names):
+                pass
+        applied = time.monotonic()
+        say(f"{count} applied in {applied - began:.1f} s")
+        if not all_there.wait(MOST_SECONDS):
+            raise TimeoutError(f"only {len(reconciled)} of {count} models were reconciled in {MOST_SECONDS:.0f} s")
+    say(f"all reconciled after {max(reconciled.values()) - began:.1f} s")
+    return began, applied, reconciled
+
+
+def _idle(process: OperatorProcess) -> dict[str, Any]:
+    before, cpu = counted(process.metrics(), REQUESTS), cpu_seconds(process)
+    time.sleep(IDLE_SECONDS)
+    after = counted(process.metrics(), REQUESTS)
+    by_verb = {labels: after[labels] - before.get(labels, 0) for labels in after}
+    return {
+        "seconds": IDLE_SECONDS,
+        "requestsPerSecond": sum(by_verb.values()) / IDLE_SECONDS,
+        "requests": {labels: count for labels, count in by_verb.items() if count},
+        "cpuSeconds": cpu_seconds(process) - cpu,
+    }
+
+
+def _plan(folder: Path) -> Path:
+    """A real plan, from a kept profile."""
+    model, plan = folder / "model.onnx", folder / "plan.json"
+    model.write_bytes(find(CASE).build().SerializeToString())
+    profile = CHECKOUT / "bench" / "profiles" / f"{CASE}.cpu.json"
+    chrion = Path(sys.executable).with_name("chrion")
+    command = [chrion, "plan", model, "-o", plan, "--input", INPUT, "--profile", profile, "--quiet"]
+    subprocess.run(command, check=True)
+    return plan

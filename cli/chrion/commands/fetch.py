@@ -1,0 +1,71 @@
+"""`chrion fetch`: bring a model to this machine, as the init containers of the planner and the runtime do."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chrion.errors import UsageError
+from chrion.options import parse_seconds
+from chrion.pod.termination import last_words, terminating
+from chrion_api import Quantity, Reason
+from chrion_api.handover import Termination
+from chrion_runtime.fetch import Allowed, Patience, Wanted, fetch
+
+NAME = "fetch"
+
+
+def command(
+    uri: Annotated[
+        str,
+        typer.Argument(metavar="URI", help="https://, s3://, gs:// or file:// and the ONNX file.", show_default=False),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.onnx", help="Where to write the model.")],
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", metavar="HEX", help="The digest that the model must have.")
+    ] = None,
+    max_bytes: Annotated[
+        str, typer.Option("--max-bytes", metavar="8Gi", help="Refuse more, external data included.")
+    ] = "8Gi",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="HOST|CIDR", help="Fetch from there although it is private, or plain http."),
+    ] = None,
+    retries: Annotated[int, typer.Option("--retries", min=0, help="How often what may pass is tried again.")] = 6,
+    timeout: Annotated[str, typer.Option("--timeout", metavar="1h", help="What all of it may take.")] = "1h",
+) -> None:
+    """Fetch a model with its external data, from where models may be fetched from, and check its digest.
+
+    Addresses that are not public are refused unless allowed, link-local ones always. Credentials are read from the
+    environment. The exit code is 42 where another try would end alike, and 1 where it might not.
+    """
+    with terminating(Reason.FETCH_FAILED):
+        wanted = Wanted(
+            uri=uri,
+            output=output,
+            sha256=_digest(sha256),
+            most_bytes=_bytes(max_bytes),
+            allowed=Allowed.of(allow or ()),
+            patience=Patience(retries),
+            seconds=parse_seconds("--timeout", timeout),
+        )
+        fetched = asyncio.run(fetch(wanted, os.environ))
+        files = f" and {len(fetched.files)} files of external data" if fetched.files else ""
+        text = f"{output}{files}: {fetched.size:,} bytes, sha256 {fetched.sha256}"
+        typer.echo(f"{'was there already' if fetched.kept else 'fetched'}: {text}")
+        last_words(Termination(reason=Reason.SUCCEEDED, message=text, sha256=fetched.sha256))
+
+
+def _digest(text: str | None) -> str | None:
+    if text is not None and (len(text) != 64 or set(text) - set("0123456789abcdef")):
+        raise UsageError(f'--sha256: "{text}" is not 64 hexadecimal digits in lower case')
+    return text
+
+
+def _bytes(text: str) -> int:
+    try:
+        return Quantity(text).bytes
+    except ValueError as error:
+        raise UsageError(f"--max-bytes: {error}") from None

@@ -1,0 +1,29 @@
+"""Fetch models over the network, from volumes and from the image, trusting neither where they are nor what they are."""
+
+from chrion_runtime.fetch.addresses import Allowed
+from chrion_runtime.fetch.download import Patience
+from chrion_runtime.fetch.errors import (
+    AccessDenied,
+    DigestMismatch,
+    FetchError,
+    FetchRefused,
+    ModelNotFound,
+    TooLarge,
+    Unreachable,
+)
+from chrion_runtime.fetch.fetch import Fetched, Wanted, fetch
+
+__all__ = [
+    "AccessDenied",
+    "Allowed",
+    "DigestMismatch",
+    "FetchError",
+    "FetchRefused",
+    "Fetched",
+    "ModelNotFound",
+    "Patience",
+    "TooLarge",
+    "Unreachable",
+    "Wanted",
+    "fetch",
+]

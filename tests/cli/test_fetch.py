@@ -1,0 +1,105 @@
+"""`chrion fetch` as an init container runs it: exit codes, and the last words that the operator reads."""
+
+import hashlib
+import json
+import signal
+
+import pytest
+
+from chrion_api.handover import TERMINATION_BYTES, Termination
+from tests.support.file_server import FileServer, silent, status
+
+
+@pytest.fixture
+def server(model):
+    with FileServer({"/model.onnx": model.read_bytes()}) as running:
+        yield running
+
+
+@pytest.fixture
+def log(tmp_path):
+    """The termination log; it is there before the container starts."""
+    path = tmp_path / "termination-log"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def fetch(quick, tmp_path, log):
+    def run(*arguments, **environment):
+        arguments = ("fetch", *arguments, "--output", tmp_path / "model.onnx", "--retries", "0")
+        return quick(*arguments, CHRION_TERMINATION_LOG=str(log), **environment)
+
+    return run
+
+
+def test_a_model_is_fetched(fetch, server, model, tmp_path, log):
+    sha256 = hashlib.sha256(model.read_bytes()).hexdigest()
+    done = fetch(server.url("/model.onnx"), "--allow", "127.0.0.1", "--sha256", sha256)
+    assert done.returncode == 0, done.stderr
+    assert sha256 in done.stdout
+    assert (tmp_path / "model.onnx").read_bytes() == model.read_bytes()
+    last = Termination.from_json(log.read_text())
+    assert (last.reason, last.sha256) == ("Succeeded", sha256)
+    assert fetch(server.url("/model.onnx"), "--sha256", sha256).stdout.startswith("was there already")
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "reason", "permanent"),
+    [
+        ("/missing.onnx", (), "ModelNotFound", True),
+        ("/model.onnx", ("--sha256", "0" * 64), "DigestMismatch", True),
+        ("/model.onnx", ("--max-bytes", "1k"), "ModelTooLarge", True),
+        ("/link-local.onnx", (), "FetchRefused", True),
+        ("/denied.onnx", (), "AccessDenied", True),
+        ("/busy.onnx", (), "ModelUnreachable", False),
+        ("/text.onnx", (), "InvalidModel", True),
+        ("/model.onnx", ("--sha256", "abc"), "InvalidSpec", True),
+        ("/model.onnx", ("--max-bytes", "lots"), "InvalidSpec", True),
+        ("/model.onnx", ("--allow", "no host"), "FetchRefused", True),
+    ],
+)
+def test_what_fails_says_why_and_whether_to_try_again(fetch, server, log, path, options, reason, permanent):
+    server.files["/text.onnx"] = b"no model"
+    server.faults = {
+        "/link-local.onnx": [status(302, Location="https://169.254.169.254/latest/meta-data")],
+        "/denied.onnx": [status(403)],
+        "/busy.onnx": [status(503)],
+    }
+    done = fetch(server.url(path), "--allow", "127.0.0.1", *options)
+    last = json.loads(log.read_text())
+    assert (last["reason"], last["permanent"]) == (reason, permanent)
+    assert done.returncode == (42 if permanent else 1)
+    assert done.stderr == f"chrion: {last['message']}\n"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_cannot_be_written(quick, model, tmp_path, log):
+    (tmp_path / "file").touch()
+    output = tmp_path / "file" / "model.onnx"
+    done = quick("fetch", f"file://{model}", "--output", output, CHRION_TERMINATION_LOG=str(log))
+    assert (done.returncode, json.loads(log.read_text())["reason"]) == (1, "FetchFailed")
+    assert "cannot be written" in done.stderr
+
+
+def test_sigterm_ends_it_soon(chrion, server, log, tmp_path):
+    server.faults["/model.onnx"] = [silent]
+    chrion.environment["CHRION_TERMINATION_LOG"] = str(log)
+    try:
+        process = chrion.start(
+            "fetch", server.url("/model.onnx"), "--allow", "127.0.0.1", "-o", tmp_path / "model.onnx"
+        )
+    finally:
+        del chrion.environment["CHRION_TERMINATION_LOG"]
+    while not server.requests:
+        assert process.popen.poll() is None, process.err
+    process.signal(signal.SIGTERM)
+    assert process.end() == 1
+    assert json.loads(log.read_text())["reason"] == "Interrupted"
+    assert [path.name for path in tmp_path.iterdir()] == [log.name]
+
+
+def test_last_words_fit_and_stand_on_one_line():
+    last = Termination(reason="InvalidModel", message='nasty\x1b[31m\n"name"' + "ä" * 9000)
+    assert len(last.to_json().encode()) <= TERMINATION_BYTES
+    assert last.message.isprintable()
