@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,10 @@ class Cluster:
         """All objects of a kind, of one namespace or of all, with the labels that `selector` names."""
         found = self._resource(kind).get(namespace=namespace, label_selector=selector)
         return list(found.to_dict()["items"])
+
+    def events(self, kind: str, namespace: str, selector: str = "") -> Iterator[Object]:
+        """What there is of a kind, and then whatever happens to it, for ever: `type`, and the object as `raw_object`."""
+        yield from self._resource(kind).watch(namespace=namespace, label_selector=selector)
 
     def patch(
         self, kind: str, name: str, namespace: str | None, body: Mapping[str, Any], status: bool = False
