@@ -114,7 +114,7 @@ class Cluster:
         return list(found.to_dict()["items"])
 
     def events(self, kind: str, namespace: str, selector: str = "") -> Iterator[Object]:
-        """What there is of a kind, and then whatever happens to it, for ever: `type`, and the object as `raw_object`."""
+        """What there is of a kind, and then what happens to it, for ever: `type`, and the object as `raw_object`."""
         yield from self._resource(kind).watch(namespace=namespace, label_selector=selector)
 
     def patch(
