@@ -7,7 +7,7 @@ import pytest
 
 from chrion_bench.families import find
 from tests.e2e.model_server import METADATA_SERVICE, ModelServer
-from tests.e2e.served import Served
+from tests.e2e.served import SMALL_INPUTS, Served
 from tests.support.cluster import Cluster
 from tests.support.operator import OperatorProcess
 
@@ -28,7 +28,7 @@ def broken(
         "no-memory": {"uri": good, "planner": little},
         "no-time": {"uri": good, "planner": {"timeout": "1ms"}},
     }
-    made = {name: Served(node, namespace, name, **spec) for name, spec in specs.items()}
+    made = {name: Served(node, namespace, name, **{"inputs": SMALL_INPUTS, **spec}) for name, spec in specs.items()}
     for served in made.values():
         served.apply()
     yield made
