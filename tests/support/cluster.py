@@ -163,5 +163,9 @@ class Cluster:
         self.kill("kube-apiserver")
         wait_until(self._ready, "the API server's being ready", ignore=(ApiException, urllib3.exceptions.HTTPError))
 
+    def metrics(self) -> str:
+        """The API server's own metrics, as Prometheus reads them."""
+        return str(self._client.request("get", "/metrics"))
+
     def _ready(self) -> bool:
         return bool(self._client.request("get", "/readyz") == "ok")
