@@ -72,7 +72,7 @@ def test_schema_knows_every_value_and_no_other() -> None:
 
 def test_readme_is_in_sync() -> None:
     assert (CHART / "README.md").read_text(encoding="utf-8") == script("readme").generated(), (
-        "run `python charts/readme.py`"
+        "run `make schema`"
     )
 
 
