@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from chrion_api import InvalidField
+from chrion_api.handover import FETCH_CREDENTIALS
 from chrion_operator.manifests import Server, deployment, planner_job
 from chrion_operator.nodes import NodeClass, node_classes
 from chrion_operator.settings import Settings
@@ -77,7 +78,10 @@ def test_the_credentials_are_in_the_fetcher_alone() -> None:
     model = {"uri": "s3://models/nsnet2.onnx", "secretRef": {"name": "s3"}}
     for pod in pods(model=model):
         for name, container in containers(pod).items():
-            assert container.get("envFrom") == ([{"secretRef": {"name": "s3"}}] if name == "fetch" else None)
+            given = {entry["name"]: entry["valueFrom"] for entry in container["env"] if "valueFrom" in entry}
+            assert set(given) == (set(FETCH_CREDENTIALS) if name == "fetch" else set())
+            assert all(value["secretKeyRef"]["name"] == "s3" for value in given.values())
+            assert "envFrom" not in container
 
 
 def test_every_mount_has_its_volume() -> None:
