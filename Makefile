@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow lint bench bench-serving soak pictures schema lock clean
+.PHONY: help setup demo test slow test-cluster test-e2e lint bench bench-serving bench-operator soak pictures transcript schema lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -20,6 +20,13 @@ test: $(STAMP) ## the tests, without the exhaustive ones (PYTEST_ARGS=…)
 
 slow: $(STAMP) ## the exhaustive tests
 	@$(BIN)/python -m pytest -m "slow and not cluster and not e2e" $(PYTEST_ARGS) || [ $$? -eq 5 ] # 5: there are none
+
+test-cluster: $(STAMP) ## the operator on a real Kubernetes control plane, built where KUBECONFIG names none
+	@tests/cluster/kubernetes/run.sh $(BIN)/python -m pytest -m cluster tests/cluster $(PYTEST_ARGS)
+
+test-e2e: $(STAMP) ## all of it on a Kubernetes node with real pods; needs root where KUBECONFIG names none
+	@$(BIN)/python -m chrion_bench.real >/dev/null # there is no network where the node is
+	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m pytest -m e2e tests/e2e $(PYTEST_ARGS)
 
 lint: $(STAMP) ## style, formatting, types, and which package may import which
 	@$(BIN)/ruff check .
@@ -38,14 +45,23 @@ bench: $(STAMP) ## measure plans against what people use instead (BENCH_ARGS=…
 bench-serving: $(STAMP) ## measure the server beside others (BENCH_ARGS=…)
 	@$(BIN)/python -m chrion_bench.serving $(BENCH_ARGS)
 
+bench-operator: $(STAMP) ## measure the operator on a real Kubernetes (BENCH_ARGS=…); needs root
+	@tests/cluster/kubernetes/run.sh $(BIN)/python -m chrion_bench.operator --only many $(BENCH_ARGS)
+	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m chrion_bench.operator --only answer --only objective $(BENCH_ARGS)
+
 soak: $(STAMP) ## serve all kinds of requests for minutes; nothing may grow (SOAK_ARGS=--seconds 60)
 	@$(BIN)/python -m chrion_bench.serving.soak $(SOAK_ARGS)
 
 pictures: $(STAMP) ## take the pictures of the page in docs/ anew; needs Chromium
 	@$(BIN)/python -m chrion_bench.pictures
 
-schema: $(STAMP) ## write docs/schema/ anew from the types
+transcript: $(STAMP) ## write docs/end-to-end.md from a real run; needs root
+	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m chrion_bench.operator.transcript
+
+schema: $(STAMP) ## write docs/schema/, the CRD and its reference, and the chart's table of values anew
 	@$(BIN)/python -m chrion_api.schema docs/schema
+	@$(BIN)/python -m chrion_operator.crd crds charts/chrion/files/crds docs/crd.md
+	@$(BIN)/python charts/readme.py
 
 # No index and no host goes into the lock, so that it holds for any mirror.
 lock: $(STAMP) ## bring requirements.lock to the newest versions within pyproject.toml's bounds

@@ -58,8 +58,18 @@ class Reason(StrEnum):
     """A planner is at work."""
     WAITING_FOR_GPU = "WaitingForGPU"
     """No GPU is free for the planner; the message says who holds it."""
+    UNSCHEDULABLE = "Unschedulable"
+    """No node has room for a pod; the message is the scheduler's."""
+    POD_BLOCKED = "PodBlocked"
+    """A container cannot start: its image, a Secret or a volume is not there; the message says which."""
+    POD_CRASHES = "PodCrashes"
+    """A replica ends again and again; the message holds its last words."""
     PLANNER_FAILED = "PlannerFailed"
     """The planner ended with an error; the message holds its sentence."""
+    PLAN_REFUSED = "PlanRefused"
+    """The plan that was handed in, or that `planRef` names, cannot be served; the message says why."""
+    PLAN_NOT_FOUND = "PlanNotFound"
+    """There is no ConfigMap of the name that spec.planRef gives, or none with a plan in it."""
     DEVICE_UNAVAILABLE = "DeviceUnavailable"
     """The planner's container lacks a device or the lanes that the spec asks for."""
     SUPERSEDED = "Superseded"
@@ -74,6 +84,12 @@ class Reason(StrEnum):
     """Replicas are being replaced."""
     SLO_MISSED = "SLOMissed"
     """The measured latency is above the objective."""
+    SCALED_TO_ZERO = "ScaledToZero"
+    """spec.runtime.replicas is 0."""
+    NAME_TAKEN = "NameTaken"
+    """Somebody else's object has the name of one that is to be made; the message names it."""
+    REFUSED_BY_SERVER = "RefusedByServer"
+    """The API server refused an object, such as for want of quota; the message is its sentence."""
     PAUSED = "Paused"
     """spec.paused is true."""
 
@@ -143,7 +159,13 @@ class Status(Document):
     """The model as it was fetched."""
     url: str | None = None
     """Where the model answers inside the cluster."""
+    latency: str | None = None
+    """The latency at the objective's percentile, of the slowest replica, such as 12ms: for people."""
+    gpu_memory: str | None = None
+    """The GPU memory of the replica that takes most, such as 180Mi: for people."""
     replicas: int | None = None
     """Replicas that exist."""
+    ready_replicas: int | None = None
+    """Replicas that answer requests."""
     selector: str | None = None
     """Label selector of the replicas, for the scale subresource."""

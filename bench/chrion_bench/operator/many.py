@@ -1,0 +1,109 @@
+"""Many ChrionModels at once, on a control plane alone: how long until all are reconciled, and what that takes."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from chrion_bench.operator.place import (
+    CHECKOUT,
+    chrion_model,
+    cluster,
+    condition,
+    counted,
+    cpu_seconds,
+    memory,
+    namespace,
+    operator,
+    watched,
+)
+from tests.support.cluster import Cluster, Object
+from tests.support.operator import OperatorProcess
+
+PLAN = CHECKOUT / "tests" / "support" / "data" / "nsnet2.plan.json"
+"""A real plan, which every planner hands in."""
+NAMESPACE = "many"
+SETTLE_SECONDS, IDLE_SECONDS, MOST_SECONDS = 10.0, 40.0, 600.0
+APPLYING = 8
+"""Connections over which they are applied."""
+REQUESTS = "chrion_operator_api_requests_total"
+SERVED = "apiserver_request_total"
+
+Say = Callable[[str], None]
+
+
+def many(count: int, say: Say) -> dict[str, Any]:
+    """Apply `count` models, wait for all, then watch what the operator does when there is nothing to do."""
+    where = cluster()
+    with namespace(where, NAMESPACE), operator(where, {}) as process:
+        at_first = memory(process)[0]
+        stand_in = subprocess.Popen([sys.executable, "-m", "chrion_bench.operator.planner_stand_in", PLAN, NAMESPACE])
+        try:
+            began, applied, reconciled = _reconcile(where, count, say)
+            busy = {"cpuSeconds": cpu_seconds(process), "requests": counted(process.metrics(), REQUESTS)}
+            time.sleep(SETTLE_SECONDS)
+            now, most = memory(process)
+            idle = _idle(where, process)
+        finally:
+            stand_in.kill()
+        made = {kind: len(where.list(kind, NAMESPACE)) for kind in ("Deployment", "Service", "Job", "ConfigMap")}
+    times = sorted(at - began for at in reconciled.values())
+    return {
+        "models": count,
+        "made": made,
+        "appliedSeconds": applied - began,
+        "reconciledSeconds": {"half": times[len(times) // 2], "all": times[-1]},
+        "operator": {"memoryBefore": at_first, "memoryAfter": now, "memoryPeak": most, **busy},
+        "idle": idle,
+    }
+
+
+def _reconcile(where: Cluster, count: int, say: Say) -> tuple[float, float, dict[str, float]]:
+    """When the first was applied, when the last, and when each was seen to be reconciled."""
+    reconciled: dict[str, float] = {}
+    all_there = threading.Event()
+
+    def seen(model: Object) -> None:
+        if condition(model, "Planned").get("status") == "True":
+            reconciled.setdefault(model["metadata"]["name"], time.monotonic())
+            if len(reconciled) == count:
+                all_there.set()
+
+    spec = {"model": {"uri": "https://models.example.com/model.onnx"}}
+    assert not where.list("ChrionModel", NAMESPACE)
+    with watched(where, "ChrionModel", NAMESPACE, seen):
+        began = time.monotonic()
+        with ThreadPoolExecutor(APPLYING) as pool:
+            names = (f"model-{number:04}" for number in range(count))
+            for _ in pool.map(lambda name: where.create_or_merge(chrion_model(name, NAMESPACE, spec)), names):
+                pass
+        applied = time.monotonic()
+        say(f"{count} applied in {applied - began:.1f} s")
+        if not all_there.wait(MOST_SECONDS):
+            raise TimeoutError(f"only {len(reconciled)} of {count} models were reconciled in {MOST_SECONDS:.0f} s")
+    say(f"all reconciled after {max(reconciled.values()) - began:.1f} s")
+    return began, applied, reconciled
+
+
+def _idle(where: Cluster, process: OperatorProcess) -> dict[str, Any]:
+    """What the API server is asked while there is nothing to do, with the operator and without it."""
+    cpu = cpu_seconds(process)
+    together = _rate(where)
+    cpu = cpu_seconds(process) - cpu
+    process.kill()
+    others = _rate(where)
+    return {
+        "seconds": IDLE_SECONDS,
+        "requestsPerSecond": together - others,
+        "othersPerSecond": others,
+        "cpuSeconds": cpu,
+    }
+
+
+def _rate(where: Cluster) -> float:
+    before = sum(counted(where.metrics(), SERVED).values())
+    time.sleep(IDLE_SECONDS)
+    return (sum(counted(where.metrics(), SERVED).values()) - before) / IDLE_SECONDS

@@ -1,0 +1,95 @@
+"""What the operator bench's results say: whether the aims are met, and tables as a Markdown page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chrion_bench.report import Aim, table
+
+Data = Mapping[str, Any]
+
+ALL_SECONDS, RSS_BYTES, IDLE_RATE = 120.0, 250 << 20, 1.0
+ANSWER_SECONDS, OWN_SECONDS, OBJECTIVE_SECONDS = 60.0, 2.0, 10.0
+
+
+def aims(report: Data) -> list[Aim]:
+    """What the operator is held to, and what was reached; of what was measured."""
+    found: list[Aim] = []
+    if answer := report.get("answer"):
+        total, own = answer["firstAnswerSeconds"], answer["operatorSeconds"]
+        found += [
+            Aim(f"apply to first answer: at most {ANSWER_SECONDS:g} s", f"{total:.1f} s", total <= ANSWER_SECONDS),
+            Aim(f"of which the operator's: at most {OWN_SECONDS:g} s", f"{own:.2f} s", own <= OWN_SECONDS),
+        ]
+    if many := report.get("many"):
+        seconds, most, rate = many["reconciledSeconds"]["all"], many["operator"]["memoryPeak"], many["idle"]
+        found += [
+            Aim(
+                f"{many['models']} models at once: all reconciled within {ALL_SECONDS:g} s",
+                f"{seconds:.1f} s",
+                seconds <= ALL_SECONDS,
+            ),
+            Aim(f"operator's memory: at most {RSS_BYTES >> 20} MiB", f"{most / 2**20:.0f} MiB", most <= RSS_BYTES),
+            Aim(
+                f"idle: at most {IDLE_RATE:g} request to the API server a second",
+                f"{rate['requestsPerSecond']:.2f}",
+                rate["requestsPerSecond"] <= IDLE_RATE,
+            ),
+        ]
+    if objective := report.get("objective"):
+        slowest, failed = max(objective["seconds"]), len(objective["failures"])
+        found += [
+            Aim(
+                f"objective edited to plan in use in the pod: at most {OBJECTIVE_SECONDS:g} s",
+                f"{slowest:.1f} s",
+                slowest <= OBJECTIVE_SECONDS,
+            ),
+            Aim("requests that fail meanwhile: 0", f"{failed} of {objective['answers'] + failed}", not failed),
+        ]
+    return found
+
+
+def page(report: Data) -> str:
+    """The whole as Markdown."""
+    about = report["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items() if number)
+    parts = [
+        f"# The operator, {about['cpu']}, {about['cores']} cores",
+        f"Measured on {report['date']} at commit {report['commit'][:12]}, on Kubernetes {report['kubernetes']}: "
+        f"{versions}. How to read it: [docs/benchmarks.md](../../docs/benchmarks.md#the-operator).",
+        "## Aims",
+        table(("aim", "reached", ""), ((aim.text, aim.value, aim.verdict) for aim in aims(report))),
+    ]
+    if answer := report.get("answer"):
+        rows = [(step["what"], step["whose"], f"{step['seconds']:.2f}") for step in answer["steps"]]
+        parts += [f"## From apply to the first answer: {answer['model']}", table(("step", "whose", "seconds"), rows)]
+    if many := report.get("many"):
+        parts += [f"## {many['models']} models at once", _many(many)]
+    if objective := report.get("objective"):
+        seconds = ", ".join(f"{taken:.1f}" for taken in objective["seconds"])
+        text = (
+            f"{len(objective['seconds'])} edits under {objective['rate']:g} requests a second, in seconds: {seconds}."
+        )
+        parts += ["## An objective edited while it serves", text]
+    return "\n\n".join(parts) + "\n"
+
+
+def _many(many: Data) -> str:
+    operator, idle = many["operator"], many["idle"]
+    rows = [
+        ("applied", f"{many['appliedSeconds']:.1f} s"),
+        ("half of them reconciled", f"{many['reconciledSeconds']['half']:.1f} s"),
+        ("all reconciled", f"{many['reconciledSeconds']['all']:.1f} s"),
+        ("operator's CPU until then", f"{operator['cpuSeconds']:.1f} s"),
+        ("operator's requests until then", f"{sum(operator['requests'].values()):,.0f}"),
+        ("operator's memory before, after, at most", " / ".join(_mib(operator[name]) for name in _MEMORY)),
+        (f"idle, over {idle['seconds']:.0f} s: requests a second", f"{idle['requestsPerSecond']:.2f}"),
+        ("idle: CPU", f"{idle['cpuSeconds'] / idle['seconds']:.1%} of a core"),
+    ]
+    return table(("", ""), rows)
+
+
+_MEMORY = ("memoryBefore", "memoryAfter", "memoryPeak")
+
+
+def _mib(size: float) -> str:
+    return f"{size / 2**20:.0f} MiB"

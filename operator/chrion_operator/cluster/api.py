@@ -1,0 +1,192 @@
+"""The API server, spoken to in plain dicts: get, list, watch, apply, patch, delete.
+
+Raises ApiError with the server's own sentence; NotFound, Conflict and Gone where callers tell them apart, Unavailable
+where the server cannot be reached.
+"""
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import urllib3
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+
+from chrion_operator.cluster.errors import ApiError, Conflict, Gone, NotFound, Unavailable
+from chrion_operator.cluster.kinds import EVENT, Kind, kind_of
+from chrion_operator.cluster.metrics import API_REQUESTS
+from chrion_operator.names import FIELD_MANAGER, Object
+
+PAGE = 500
+CONNECT_SECONDS, READ_SECONDS = 5, 30
+
+_ERRORS = {HTTPStatus.NOT_FOUND: NotFound, HTTPStatus.CONFLICT: Conflict, HTTPStatus.GONE: Gone}
+
+
+def connect() -> ApiClient:
+    """A client for the cluster that this process runs in, or else that of the kubeconfig."""
+    configuration = Configuration()
+    try:
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except ConfigException:
+        load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    configuration.keep_alive = True
+    configuration.connection_pool_maxsize = 64
+    return ApiClient(configuration)
+
+
+class Api:
+    """One API server. May be used by any number of threads."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object:
+        """One object. Raises NotFound."""
+        return self._json("GET", kind.path(namespace, name))
+
+    def read(self, path: str) -> Object:
+        """Whatever is at a path, such as /version. Raises NotFound."""
+        return self._json("GET", path)
+
+    def list(self, kind: Kind, namespace: str = "", labels: str = "", fields: str = "") -> tuple[list[Object], str]:
+        """All objects that match the selectors, and the resource version of the list, to watch from."""
+        query = {"limit": str(PAGE), "labelSelector": labels, "fieldSelector": fields}
+        found: list[Object] = []
+        while True:
+            page = self._json("GET", kind.path(namespace), query)
+            found += page["items"]
+            version, more = page["metadata"]["resourceVersion"], page["metadata"].get("continue")
+            if not more:
+                return found, version
+            query["continue"] = more
+
+    def watch(
+        self, kind: Kind, namespace: str, labels: str, version: str, seconds: int
+    ) -> Iterator[tuple[str, Object]]:
+        """What happens after `version`, as (ADDED | MODIFIED | DELETED | BOOKMARK, object), for at most `seconds`.
+
+        Raises Gone where `version` is too old to go on from.
+        """
+        query = {
+            "watch": "1",
+            "resourceVersion": version,
+            "labelSelector": labels,
+            "timeoutSeconds": str(seconds),
+            "allowWatchBookmarks": "true",
+        }
+        response = self._request("GET", kind.path(namespace), query, read_seconds=seconds + READ_SECONDS)
+        try:
+            for line in _lines(response):
+                event = orjson.loads(line)
+                if event["type"] == "ERROR":
+                    raise _error(int(event["object"].get("code", 500)), event["object"])
+                yield event["type"], event["object"]
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"the watch of {kind.plural} broke off: {error}") from error
+        finally:
+            response.close()
+
+    def apply(self, manifest: Mapping[str, Any], *, force: bool) -> Object:
+        """Server-side apply: create the object, or make it hold what the manifest says; returns it as it is then.
+
+        Without `force`, raises Conflict where another manager has set one of the manifest's fields to another value.
+        """
+        metadata = manifest["metadata"]
+        return self._json(
+            "PATCH",
+            kind_of(dict(manifest)).path(metadata.get("namespace", ""), metadata["name"]),
+            {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"},
+            manifest,
+            "application/apply-patch+yaml",
+        )
+
+    def patch(self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any], subresource: str = "") -> Object:
+        """JSON merge patch. Raises NotFound, and Conflict where `body` names another resource version."""
+        query = {"fieldManager": FIELD_MANAGER}
+        path = kind.path(namespace, name, subresource)
+        return self._json("PATCH", path, query, body, "application/merge-patch+json")
+
+    def create_event(self, event: Mapping[str, Any]) -> Object:
+        """Create an Event. Raises Conflict where there is one of that name."""
+        path = EVENT.path(event["metadata"]["namespace"])
+        return self._json("POST", path, {"fieldManager": FIELD_MANAGER}, event, "application/json")
+
+    def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> Object | None:
+        """Delete an object and, in the background, what it owns; one that is not there, or has another uid, is well.
+
+        Returns the object where it stays until its finalizers are done; None where it is gone.
+        """
+        body: Object = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            left = self._json("DELETE", kind.path(namespace, name), {}, body, "application/json")
+        except (NotFound, Conflict):
+            return None
+        return left if left.get("metadata", {}).get("finalizers") else None
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "",
+    ) -> Object:
+        response = self._request(method, path, query, body, content_type)
+        try:
+            answer: Object = orjson.loads(response.data)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"the API server broke off its answer: {error}") from error
+        return answer
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "",
+        read_seconds: float = READ_SECONDS,
+    ) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content_type else {})
+        call = self._client.param_serialize(
+            method,
+            path,
+            query_params=[(name, value) for name, value in (query or {}).items() if value],
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        API_REQUESTS.labels(verb=method).inc()
+        try:
+            answer = self._client.call_api(*call, _request_timeout=(CONNECT_SECONDS, read_seconds)).response
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                raise _error(answer.status, _status(answer.data))
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"the API server cannot be reached: {error}") from error
+        response: urllib3.BaseHTTPResponse = answer
+        return response
+
+
+def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    pending: list[bytes] = []
+    for chunk in response.stream(1 << 16, decode_content=False):
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            yield b"".join([*pending, line])
+            pending.clear()
+        if rest:
+            pending.append(rest)
+
+
+def _status(data: bytes) -> Object:
+    try:
+        status = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        status = None
+    return status if isinstance(status, dict) else {"message": data.decode(errors="replace")[:500]}
+
+
+def _error(code: int, status: Object) -> ApiError:
+    return _ERRORS.get(HTTPStatus(code), ApiError)(str(status.get("message") or status.get("reason") or code), code)

@@ -1,0 +1,31 @@
+"""The operator's errors.
+
+ChrionError
+└── OperatorError           anything that goes wrong in the operator
+    ├── InvalidSetting      an environment variable that cannot be used; the operator does not start
+    └── PlanRefused         a ConfigMap whose plan cannot be served; carries the reason for the condition
+
+A spec that cannot be used on this cluster is an `InvalidField` of the vocabulary: it names the field.
+"""
+
+from chrion_api import ChrionError, Reason
+
+
+class OperatorError(ChrionError):
+    """Anything that goes wrong in the operator and that a user can act on."""
+
+
+class InvalidSetting(OperatorError):
+    """An environment variable of the operator whose value cannot be used."""
+
+
+class PlanRefused(OperatorError):
+    """A plan that cannot be served, with the reason that the condition gives."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+    def __reduce__(self) -> tuple[type["PlanRefused"], tuple[Reason, str]]:
+        return type(self), (self.reason, self.message)
