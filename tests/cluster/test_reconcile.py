@@ -170,11 +170,11 @@ def test_paused_means_hands_off(operator: OperatorProcess, model: Model) -> None
 
 
 def test_a_spec_that_the_schema_lets_through_names_its_field(operator: OperatorProcess, model: Model) -> None:
-    twice = [{"name": "input", "shape": [1]}, {"name": "input", "shape": [2]}]
-    model.apply(inputs=twice)
+    one, other = {"name": "a", "shapes": [[1], [2]]}, {"name": "b", "shapes": [[1], [2], [3]]}
+    model.apply(inputs=[one, other])
     assert "spec.inputs" in model.wait_for("Stalled", "True", "InvalidSpec")["message"]
     assert not model.owned("Job")
-    model.apply(inputs=twice[:1])
+    model.apply(inputs=[one])
     model.planner.wait()
 
 

@@ -16,7 +16,7 @@ class Model:
     def __init__(self, cluster: Cluster, namespace: str, name: str = "nsnet2") -> None:
         self.cluster, self.namespace, self.name = cluster, namespace, name
         self.planner = PlannerJob(cluster, namespace, name)
-        self._spec: Object = {"model": {"uri": "https://models.example/a.onnx"}, "devices": {"gpuResource": ""}}
+        self._spec: Object = {"model": {"uri": "https://models.example/a.onnx"}}
 
     def apply(self, **spec: Any) -> None:
         """Write it, with these fields beside those that were written before."""

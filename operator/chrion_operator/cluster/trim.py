@@ -18,7 +18,7 @@ def trim(kind: Kind, thing: Object, before: Seen | None = None) -> Seen:
     """
     kept = without_managers(thing)
     plan = None
-    if kind is CONFIG_MAP and kept["metadata"]["labels"].get(COMPONENT_LABEL) in ("plan", "frontier"):
+    if kind is CONFIG_MAP and kept["metadata"].get("labels", {}).get(COMPONENT_LABEL) in ("plan", "frontier"):
         plan = summarise(kept, before.plan if before is not None else None)
         kept = {name: value for name, value in kept.items() if name not in ("data", "binaryData")}
     elif kind is POD:

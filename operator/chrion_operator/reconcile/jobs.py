@@ -138,7 +138,7 @@ def _sentence(text: str) -> str:
 
 def _waits_for(pod: Object) -> JobReport | None:
     status = pod.get("status", {})
-    if status.get("phase") in ("Succeeded", "Failed"):
+    if status.get("phase") != "Pending":
         return None
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
