@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from chrion_api.document import Document
+from chrion_api.podtemplate import AnyPodTemplate, AnyResources
 from chrion_api.slo import SLO, Mode
 from chrion_api.status import Status
 from chrion_api.units import Duration
@@ -108,14 +109,14 @@ class Devices(Document):
 class PodOptions(Document):
     """What the planner's and the runtime's pods have in common."""
 
-    resources: dict[str, Any] = {}
+    resources: AnyResources = {}
     """Container resources, as in a Pod. The CPU limit is how many lanes there are: it is the request where only that
     is given, else cpuLanes, else 1. One GPU is asked for where the node class has any."""
     node_selector: dict[str, str] = {}
     """Labels that a node needs."""
     tolerations: tuple[dict[str, Any], ...] = ()
     """Tolerations, as in a Pod; pods on GPUs tolerate the taint of their resource's name anyway."""
-    pod_template: dict[str, Any] = {}
+    pod_template: AnyPodTemplate = {}
     """A pod template merged over the generated one: containers, volumes and variables by their names, other lists as
     a whole; null removes a field."""
 

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chrion_bench.families import find
 from tests.e2e import images
 from tests.e2e.model_server import NODE_ADDRESS, ModelServer
-from tests.e2e.served import Served
 from tests.support.cluster import Cluster
 from tests.support.cluster_fixtures import control_plane
 from tests.support.operator import OperatorProcess
@@ -77,21 +75,3 @@ def namespace(node: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     wait_until(lambda: node.get("ServiceAccount", "default", name), "the namespace's account")
     yield name
     node.delete("Namespace", name)
-
-
-@pytest.fixture(scope="session")
-def tiny_model() -> bytes:
-    """A bidirectional LSTM of 44 kB with the input `input` [8, 2, 16]."""
-    return bytes(find("lstm-bidirectional-l2-h16-s8-b2").build().SerializeToString())
-
-
-@pytest.fixture(scope="module")
-def tiny(
-    node: Cluster, operator: OperatorProcess, models: ModelServer, namespace: str, tiny_model: bytes
-) -> Iterator[Served]:
-    """The tiny model, served on one lane until the test module ends."""
-    served = Served(node, namespace, "tiny", models.add("tiny.onnx", tiny_model))
-    served.apply()
-    served.wait_for("Ready")
-    yield served
-    served.delete()

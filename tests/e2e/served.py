@@ -20,6 +20,10 @@ OWNED_KINDS = (
     "ServiceAccount",
 )
 
+SMALL_SHAPE = (8, 2, 16)
+SMALL_INPUTS = [{"name": "input", "shape": [*SMALL_SHAPE]}]
+"""Of the small models that tests generate."""
+
 ONE_LANE = {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "100m", "memory": "128Mi"}}
 """One lane to each pod, and room for several of them on a small machine."""
 

@@ -7,7 +7,7 @@ import pytest
 from chrion_bench.families import find
 from tests.e2e import images
 from tests.e2e.model_server import ModelServer
-from tests.e2e.served import ONE_LANE, Served
+from tests.e2e.served import SMALL_INPUTS, Served
 from tests.support.cluster import Cluster
 from tests.support.operator import OperatorProcess
 from tests.support.waiting import wait_until
@@ -59,7 +59,7 @@ def test_a_model_waits_for_a_gpu_and_says_who_holds_it(
     gpu: Cluster, operator: OperatorProcess, models: ModelServer, namespace: str, holder: str
 ) -> None:
     uri = models.add("for-gpu.onnx", find("lstm-bidirectional-l2-h16-s8-b2").build().SerializeToString())
-    served = Served(gpu, namespace, "on-gpu", uri, devices={}, runtime={"resources": ONE_LANE})
+    served = Served(gpu, namespace, "on-gpu", uri, inputs=SMALL_INPUTS)
     served.apply()
     served.wait_for("Profiled", "False", "WaitingForGPU", f"{namespace}/{holder}")
     gpu.delete("Pod", holder, namespace)

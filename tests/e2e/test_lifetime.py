@@ -12,12 +12,10 @@ import pytest
 from chrion_bench.families import find
 from tests.e2e.load import Array, SteadyLoad
 from tests.e2e.model_server import ModelServer
-from tests.e2e.served import Served, ask
+from tests.e2e.served import SMALL_INPUTS, SMALL_SHAPE, Served, ask
 from tests.support.cluster import Cluster
 from tests.support.operator import OperatorProcess
 from tests.support.waiting import wait_until
-
-SHAPE = (8, 2, 16)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +39,7 @@ def second(first: onnx.ModelProto) -> onnx.ModelProto:
 @pytest.fixture(scope="module")
 def value() -> Array:
     """An input of both."""
-    return np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
+    return np.random.default_rng(0).standard_normal(SMALL_SHAPE).astype(np.float32)
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def served(
     node: Cluster, operator: OperatorProcess, models: ModelServer, namespace: str, first: onnx.ModelProto
 ) -> Iterator[Served]:
     """The first model, served by two replicas."""
-    served = Served(node, namespace, "small", models.add("first.onnx", first.SerializeToString()))
+    served = Served(node, namespace, "small", models.add("first.onnx", first.SerializeToString()), inputs=SMALL_INPUTS)
     served.spec["runtime"] = {**served.spec["runtime"], "replicas": 2}
     served.apply()
     served.wait_for("Serving")
@@ -108,7 +106,7 @@ def test_a_small_model_comes_from_a_configmap_and_goes_without_a_trace(
     content = base64.b64encode(first.SerializeToString()).decode()
     metadata = {"name": "weights", "namespace": namespace}
     node.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": {"model.onnx": content}})
-    served = Served(node, namespace, "tiny", "configmap://weights/model.onnx")
+    served = Served(node, namespace, "tiny", "configmap://weights/model.onnx", inputs=SMALL_INPUTS)
     served.apply()
     served.wait_for("Ready")
     assert ask(served.service_ip(), "/v2/models/tiny")["name"] == "tiny"
@@ -155,7 +153,7 @@ def test_a_model_comes_from_a_volume_claim(
             },
         }
     )
-    served = Served(node, namespace, "from-a-claim", "pvc://models/models/small.onnx")
+    served = Served(node, namespace, "from-a-claim", "pvc://models/models/small.onnx", inputs=SMALL_INPUTS)
     served.apply()
     served.wait_for("Ready")
     served.delete()

@@ -252,6 +252,14 @@ def test_pod_templates_are_merged_the_operators_below_the_specs() -> None:
     assert named(pod["initContainers"][0]["env"])["PROXY"]["value"] == "a"
 
 
+def test_tolerations_of_a_template_are_added() -> None:
+    toleration = {"key": "a", "operator": "Exists"}
+    template = {"spec": {"tolerations": [toleration]}}
+    for pod in pods(cls=GPU, runtime={"podTemplate": template}, planner={"podTemplate": template}):
+        assert toleration in pod["tolerations"]
+        assert len(pod["tolerations"]) == 2
+
+
 def test_a_template_that_names_no_container_of_the_pod_is_refused() -> None:
     with pytest.raises(InvalidField, match=r'^spec\.runtime\.podTemplate\.spec\.containers: "server" needs an image'):
         served(runtime={"podTemplate": {"spec": {"containers": [{"name": "server", "tty": True}]}}})

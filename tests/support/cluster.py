@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,10 @@ class Cluster:
         found = self._resource(kind).get(namespace=namespace, label_selector=selector)
         return list(found.to_dict()["items"])
 
+    def events(self, kind: str, namespace: str, selector: str = "") -> Iterator[Object]:
+        """What there is of a kind, and then what happens to it, for ever: `type`, and the object as `raw_object`."""
+        yield from self._resource(kind).watch(namespace=namespace, label_selector=selector)
+
     def patch(
         self, kind: str, name: str, namespace: str | None, body: Mapping[str, Any], status: bool = False
     ) -> Object:
@@ -158,6 +162,10 @@ class Cluster:
         """Kill the API server and wait until a new one is ready."""
         self.kill("kube-apiserver")
         wait_until(self._ready, "the API server's being ready", ignore=(ApiException, urllib3.exceptions.HTTPError))
+
+    def metrics(self) -> str:
+        """The API server's own metrics, as Prometheus reads them."""
+        return str(self._client.request("get", "/metrics"))
 
     def _ready(self) -> bool:
         return bool(self._client.request("get", "/readyz") == "ok")

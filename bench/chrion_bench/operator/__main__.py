@@ -45,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _many(folder: Path, quick: bool) -> Any:
-    return many(folder, QUICK_MODELS if quick else MODELS, _say)
+def _many(_folder: Path, quick: bool) -> Any:
+    return many(QUICK_MODELS if quick else MODELS, _say)
 
 
 def _answer(folder: Path, _quick: bool) -> Any:

@@ -99,5 +99,5 @@ export KUBECONFIG=$STATE/admin.kubeconfig CHRION_K8S_STATE=$STATE PATH=$BIN:$PAT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 code=0
-"$@" || code=$?
+setpriv --pdeathsig TERM "$@" || code=$?
 exit $code

@@ -98,5 +98,5 @@ here=$PWD
 . "$HERE/control_plane.sh"
 cd "$here"
 export KUBECONFIG=$STATE/admin.kubeconfig CHRION_K8S_STATE=$STATE PATH=$BIN:$PATH
-"$@" || code=$?
+setpriv --pdeathsig TERM "$@" || code=$?
 exit $code
