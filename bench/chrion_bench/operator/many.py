@@ -44,7 +44,7 @@ def many(count: int, say: Say) -> dict[str, Any]:
         try:
             began, applied, reconciled = _reconcile(where, count, say)
             busy = {"cpuSeconds": cpu_seconds(process), "requests": counted(process.metrics(), REQUESTS)}
-            time.sleep(SETTLE_SECONDS)
+            settled = _settle(process) - began
             now, most = memory(process)
             idle = _idle(where, process)
         finally:
@@ -56,6 +56,7 @@ def many(count: int, say: Say) -> dict[str, Any]:
         "made": made,
         "appliedSeconds": applied - began,
         "reconciledSeconds": {"half": times[len(times) // 2], "all": times[-1]},
+        "settledSeconds": settled,
         "operator": {"memoryBefore": at_first, "memoryAfter": now, "memoryPeak": most, **busy},
         "idle": idle,
     }
@@ -86,6 +87,18 @@ def _reconcile(where: Cluster, count: int, say: Say) -> tuple[float, float, dict
             raise TimeoutError(f"only {len(reconciled)} of {count} models were reconciled in {MOST_SECONDS:.0f} s")
     say(f"all reconciled after {max(reconciled.values()) - began:.1f} s")
     return began, applied, reconciled
+
+
+def _settle(process: OperatorProcess) -> float:
+    """When the operator had nothing more to ask: Deployments and pods still come, and it tells of them."""
+    asked, since = -1.0, time.monotonic()
+    ends = since + MOST_SECONDS
+    while time.monotonic() < min(since + SETTLE_SECONDS, ends):
+        time.sleep(0.5)
+        now = sum(counted(process.metrics(), REQUESTS).values())
+        if now != asked:
+            asked, since = now, time.monotonic()
+    return since
 
 
 def _idle(where: Cluster, process: OperatorProcess) -> dict[str, Any]:
