@@ -38,15 +38,15 @@ def test_an_operator_killed_at_any_moment_leads_to_the_same_end(
         operator = start_operator()
         model.apply(slo={"latency": f"{number + 2}ms"}, model={"uri": f"https://models.example/{number % 3}.onnx"})
         if number % 2:
-            model.planner.hand_in(PLAN.replace(PLAN_MODEL, f"{number % 3}" * 64))
-        time.sleep(chance.uniform(0, 0.5))
+            model.hand_in(PLAN.replace(PLAN_MODEL, f"{number % 3}" * 64))
+        time.sleep(chance.uniform(0, 0.3))
         operator.kill()
     last = {"model": {"uri": "https://models.example/last.onnx"}, "slo": {"latency": "20ms"}}
     control_plane.delete("Lease", LEASE, model.namespace)
     operator = start_operator(CHRION_NAMESPACES=f"{model.namespace},{undisturbed.namespace}")
     for one in (model, undisturbed):
         one.apply(**last)
-        one.planner.hand_in()
+        one.hand_in()
         one.wait_for("Planned", "True", "Succeeded")
     for one in (model, undisturbed):
         wait_until(lambda one=one: one.owned("Deployment"), "the Deployment")
@@ -62,10 +62,10 @@ def test_two_operators_at_once_do_no_harm(
     operators = [start_operator(), start_operator(CHRION_OPERATOR_NAMESPACE=make_namespace())]
     assert all(operator.health()["leading"] for operator in operators)
     model.apply()
-    model.planner.hand_in()
+    model.hand_in()
     model.wait_for("Planned", "True", "Succeeded")
     model.apply(model={"uri": "https://models.example/b.onnx"}, runtime={"replicas": 2})
-    model.planner.hand_in(PLAN.replace(PLAN_MODEL, "c" * 64))
+    model.hand_in(PLAN.replace(PLAN_MODEL, "c" * 64))
     model.wait_for("Planned", "True", "Succeeded")
     wait_until(lambda: model.deployment()["spec"]["replicas"] == 2, "two replicas")
     assert "c" * 64 in str(model.deployment()["spec"]["template"])
@@ -100,7 +100,7 @@ def test_an_api_server_that_is_restarted_is_watched_on(
 ) -> None:
     operator = start_operator()
     model.apply()
-    model.planner.hand_in()
+    model.hand_in()
     model.wait_for("Planned", "True")
     control_plane.restart_api_server()
     # What its watch cache no longer holds is not to be had.

@@ -27,7 +27,7 @@ def operator(start_operator: StartOperator) -> OperatorProcess:
 def planned(model: Model, **spec: object) -> Model:
     """A model with a plan and a Deployment."""
     model.apply(**spec)
-    model.planner.hand_in()
+    model.hand_in()
     model.wait_for("Planned", "True")
     return model
 
@@ -45,7 +45,7 @@ def test_from_the_first_look_to_nothing_left(operator: OperatorProcess, model: M
     model.apply(runtime={"replicas": 2}, slo={"latency": "20ms"})
     model.wait_for("Ready", "False")
     assert model.read()["status"]["url"] == f"http://nsnet2.{model.namespace}.svc"
-    model.planner.hand_in()
+    model.hand_in()
     model.wait_for("Planned", "True", "Succeeded")
     assert model.read()["status"]["model"]["sha256"] == PLAN_MODEL
     assert model.deployment()["spec"]["replicas"] == 2
@@ -142,7 +142,7 @@ def test_another_model_replaces_the_old_one_only_when_it_is_planned(operator: Op
     model.apply(model={"uri": "https://models.example/b.onnx"})
     model.wait_for("Planned", "False", None)
     assert model.deployment()["spec"]["template"] == before
-    model.planner.hand_in(PLAN.replace(PLAN_MODEL, "c" * 64))
+    model.hand_in(PLAN.replace(PLAN_MODEL, "c" * 64))
     model.wait_for("Planned", "True")
     assert "c" * 64 in json.dumps(model.deployment()["spec"]["template"])
 

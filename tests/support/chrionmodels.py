@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.support.cluster import Cluster, Object
-from tests.support.planner_job import PlannerJob, now
+from tests.support.planner_job import PLAN, PlannerJob, now
 
 OWNED = ("ConfigMap", "Deployment", "Job", "Role", "RoleBinding", "Service", "ServiceAccount")
 """The kinds of objects that a model without a node consists of."""
@@ -32,6 +32,16 @@ class Model:
     def annotate(self, **annotations: str) -> None:
         body = {"metadata": {"annotations": {f"chrion.dev/{name}": value for name, value in annotations.items()}}}
         self.cluster.patch("ChrionModel", self.name, self.namespace, body)
+
+    def hand_in(self, plan: str = PLAN) -> str:
+        """Play the planner of the spec as it is now; returns the revision."""
+
+        def seen(model: Object) -> bool:
+            observed = model.get("status", {}).get("observedGeneration")
+            return bool(observed == model["metadata"]["generation"])
+
+        self.cluster.wait_for("ChrionModel", self.name, self.namespace, seen, "being seen as it is now")
+        return self.planner.hand_in(plan)
 
     def delete(self) -> None:
         self.cluster.delete("ChrionModel", self.name, self.namespace)
