@@ -1,14 +1,12 @@
 """`chrion plan-job` against an API server: progress, the plans handed in, and how it ends."""
 
 import base64
+import copy
 import gzip
 import json
 import signal
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from chrion.pod.advance import Advance
 from chrion.pod.config_map import ClusterError, ConfigMap, ConfigMapGone, Conflict, Persistence
@@ -17,6 +15,7 @@ from chrion_api import PlanFile
 from chrion_api.handover import Termination
 from chrion_graph.load import digest
 from tests.support.fake_api import FakeApi, touch
+from tests.support.tiny_model import TINY_SPEC, tiny_model
 
 KEY = ("team", "tiny-plan-cpu")
 REFERENCE = "/".join(KEY)
@@ -36,25 +35,14 @@ def log(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A model that is planned as fast as any."""
-    path = tmp_path_factory.mktemp("models") / "tiny.onnx"
-    x, z = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 8]) for name in "xz")
-    weights = numpy_helper.from_array(np.eye(8, dtype=np.float32), "weights")
-    nodes = [helper.make_node("MatMul", ["x", "weights"], ["y"]), helper.make_node("Relu", ["y"], ["z"])]
-    graph = helper.make_graph(nodes, "tiny", [x], [z], [weights])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
-    return path
+def tiny(tmp_path_factory):
+    return tiny_model(tmp_path_factory.mktemp("models") / "tiny.onnx")
 
 
 @pytest.fixture
 def spec():
     """ChrionModel.spec as the operator passes it."""
-    return {
-        "model": {"uri": "https://models/tiny.onnx"},
-        "inputs": [{"name": "x", "shape": [1, 8]}],
-        "devices": {"gpuResource": "", "cpuLanes": 1},
-    }
+    return copy.deepcopy(TINY_SPEC)
 
 
 @pytest.fixture
@@ -67,20 +55,20 @@ def environment(api, spec, log, tmp_path):
 
 
 @pytest.fixture
-def plan_job(quick, model, environment):
-    def run(*, model=model, revision="rev1", config_map=REFERENCE, **changed):
+def plan_job(quick, tiny, environment):
+    def run(*, model=tiny, revision="rev1", config_map=REFERENCE, **changed):
         options = ("--spec-env", "CHRION_SPEC", "--config-map", config_map, "--revision", revision)
         return quick("plan-job", "--model", model, *options, **{**environment, **changed})
 
     return run
 
 
-def test_plans_are_handed_in_and_found_again(plan_job, api, log, model):
+def test_plans_are_handed_in_and_found_again(plan_job, api, log, tiny):
     done = plan_job()
     assert done.returncode == 0, done.stderr
     found = api.objects[KEY]
     plan = PlanFile.from_json(found["data"]["plan.json"])
-    assert plan.model == digest(model)
+    assert plan.model == digest(tiny)
     assert plan.devices["cpu"].product
     assert all(stage.lanes == ("cpu/0",) for stage in plan.buckets[0].plans[0].stages)
     assert api.annotations(*KEY)["chrion.dev/planned"] == "rev1"
@@ -135,13 +123,13 @@ def test_bad_models_and_inputs(plan_job, log, bad_models, spec, tmp_path):
     assert (done.returncode, json.loads(log.read_text())["reason"]) == (1, "DeviceUnavailable"), done.stderr
 
 
-def test_sigterm_ends_it_soon(chrion, model, environment, api, log):
+def test_sigterm_ends_it_soon(chrion, tiny, environment, api, log):
     chrion.environment.update(environment, CHRION_CACHE=str(log.parent / "cache"))
     try:
         process = chrion.start(
             "plan-job",
             "--model",
-            model,
+            tiny,
             "--spec-env",
             "CHRION_SPEC",
             "--config-map",

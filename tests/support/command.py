@@ -53,7 +53,7 @@ class Chrion:
         with (
             tempfile.TemporaryDirectory() as folder,
             subprocess.Popen(
-                [sys.executable, Path(__file__).with_name("forking.py")],
+                [sys.executable, "-P", Path(__file__).with_name("forking.py")],  # -P: operator.py is beside it
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
