@@ -58,9 +58,10 @@ pictures: $(STAMP) ## take the pictures of the page in docs/ anew; needs Chromiu
 transcript: $(STAMP) ## write docs/end-to-end.md from a real run; needs root
 	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m chrion_bench.operator.transcript
 
-schema: $(STAMP) ## write docs/schema/, the CRD and its reference anew from the types
+schema: $(STAMP) ## write docs/schema/, the CRD and its reference, and the chart's table of values anew
 	@$(BIN)/python -m chrion_api.schema docs/schema
 	@$(BIN)/python -m chrion_operator.crd crds charts/chrion/files/crds docs/crd.md
+	@$(BIN)/python charts/readme.py
 
 # No index and no host goes into the lock, so that it holds for any mirror.
 lock: $(STAMP) ## bring requirements.lock to the newest versions within pyproject.toml's bounds

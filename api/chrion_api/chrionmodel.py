@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from chrion_api.document import Document
+from chrion_api.podtemplate import AnyPodTemplate, AnyResources
 from chrion_api.slo import SLO, Mode
 from chrion_api.status import Status
 from chrion_api.units import Duration
@@ -31,11 +32,13 @@ class ModelRef(Document):
     """Where the model's file is."""
 
     uri: str = Field(json_schema_extra={"pattern": f"^({'|'.join(URI_SCHEMES)})://."})
-    """https://, s3://, gs://, pvc://, oci://, configmap:// or file:// and the path of one ONNX file."""
+    """Where the ONNX file is: https://HOST/PATH, s3://BUCKET/KEY, gs://BUCKET/KEY, pvc://CLAIM/PATH,
+    configmap://NAME/KEY, oci://IMAGE#PATH (Kubernetes 1.31) or file:///PATH, inside the image in a cluster."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """The digest the file must have; a mismatch is a failure."""
+    """The SHA-256 that the file must have; a mismatch is a failure."""
     secret_ref: NamedRef | None = None
-    """The Secret of this namespace that holds the credentials for `uri`."""
+    """The Secret of this namespace with the credentials for `uri`, such as AWS_ACCESS_KEY_ID; the fetcher alone gets
+    them."""
 
     @field_validator("uri")
     @classmethod
@@ -96,26 +99,30 @@ class Devices(Document):
     """The devices that a replica may use."""
 
     gpu_resource: str = "nvidia.com/gpu"
-    """The extended resource a pod asks for: nvidia.com/gpu, .shared, a MIG resource, or "" for CPU only."""
+    """The extended resource a pod asks for: nvidia.com/gpu, .shared, a MIG resource, or "" for CPU only. Where no node
+    has the default, CPUs serve; any other is waited for."""
     cpu_lanes: int = Field(default=0, ge=0)
-    """CPU lanes; 0 for as many as the container may use."""
+    """CPU lanes; 0 for as many as the container may use. In a cluster also the cores of a container whose resources
+    name none."""
 
 
 class PodOptions(Document):
     """What the planner's and the runtime's pods have in common."""
 
-    resources: dict[str, Any] = {}
-    """Container resources, as in a Pod."""
+    resources: AnyResources = {}
+    """Container resources, as in a Pod. The CPU limit is how many lanes there are: it is the request where only that
+    is given, else cpuLanes, else 1. One GPU is asked for where the node class has any."""
     node_selector: dict[str, str] = {}
-    """Node labels that the pod needs."""
+    """Labels that a node needs."""
     tolerations: tuple[dict[str, Any], ...] = ()
-    """Tolerations, as in a Pod."""
-    pod_template: dict[str, Any] = {}
-    """A pod template merged over the generated one."""
+    """Tolerations, as in a Pod; pods on GPUs tolerate the taint of their resource's name anyway."""
+    pod_template: AnyPodTemplate = {}
+    """A pod template merged over the generated one: containers, volumes and variables by their names, other lists as
+    a whole; null removes a field."""
 
 
 class PlannerSpec(PodOptions):
-    """How planning runs."""
+    """How planning runs. Resources, node selector and tolerations are the runtime's, with what is given here on top."""
 
     timeout: Duration = Duration("10m")
     """What profiling and measuring may take; the best plan so far is kept."""

@@ -30,18 +30,11 @@ MANAGED = f"{MANAGED_BY_LABEL}=chrion"
 
 REPLAN_ANNOTATION = f"{GROUP}/replan"
 """On a ChrionModel: plan anew whenever its value changes."""
-REVISION_ANNOTATION = f"{GROUP}/revision"
-"""On a plan ConfigMap: the revision that is wanted."""
-PLANNED_ANNOTATION = f"{GROUP}/planned"
-"""On a plan ConfigMap: the revision that its data is for, in the planner's own patch."""
-PROGRESS_ANNOTATION = f"{GROUP}/progress"
-"""On a plan ConfigMap: how far the planner is."""
 DIGEST_ANNOTATION = f"{GROUP}/digest"
 """On a frontier ConfigMap: SHA-256 of its plan file, as `Planned.digest`."""
 SLO_ANNOTATION = f"{GROUP}/slo"
 """On the SLO ConfigMap and on pods: the digest of the objective."""
 
-PLAN_KEY = "plan.json"
 SLO_KEY = "slo.json"
 
 LABEL_LIMIT = 63

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from chrion_api import InvalidDocument, PlanFile, Reason
+from chrion_api.handover import PLAN_KEY
 from chrion_operator.errors import PlanRefused
-from chrion_operator.names import PLAN_KEY
 
 MAX_PLAN_BYTES = 64 * 1024**2
 """What a plan file may come to when it is decompressed; one of 10,000 nodes has a few MB."""

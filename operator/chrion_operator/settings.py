@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal, get_args
 
-from chrion_api import Quantity
+from chrion_api import InvalidField, Quantity
+from chrion_api.podtemplate import PodTemplate
 from chrion_operator.errors import InvalidSetting
 
 VERSION = version("chrion")
@@ -153,6 +154,15 @@ def _object(text: str) -> dict[str, Any]:
     return value
 
 
+def _pod_template(text: str) -> dict[str, Any]:
+    template = _object(text)
+    try:
+        PodTemplate.parse(template)
+    except InvalidField as error:
+        raise ValueError(str(error)) from None
+    return template
+
+
 def _labels(text: str) -> dict[str, str]:
     labels = _object(text)
     if not all(isinstance(value, str) for value in labels.values()):
@@ -178,7 +188,7 @@ _READ: dict[str, Any] = {
     "planner_gpu_image": _text,
     "runtime_gpu_image": _text,
     "image_pull_policy": _one_of(PullPolicy),
-    "pod_template": _object,
+    "pod_template": _pod_template,
     "read_nodes": _flag,
     "fetch_allow": _hosts,
     "max_model_bytes": _bytes,

@@ -4,7 +4,7 @@ import heapq
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from itertools import count
 from operator import attrgetter
 from typing import Any
@@ -49,6 +49,7 @@ class Lanes:
         plans need only some gets those that the fewest others use."""
         self._shift: int | None = None
         self._rights: dict[str, Right] = {}
+        self._together: dict[tuple[str, ...], _Together] = {}
         self._inboxes: dict[str, Inbox] = {}
         self._workers: list[threading.Thread] = []
         self._guard = threading.Lock()
@@ -88,13 +89,12 @@ class Lanes:
         """Use some lanes alone; every stage takes its lanes in one order, so none waits for another in a ring."""
         if len(names) == 1 and not self._shared.shared:
             return self._rights[names[0]].alone
+        if not self._shared.shared and (together := self._together.get(tuple(names))) is not None:
+            return together
         rights = sorted((self._rights[name] for name in names), key=attrgetter("name"))
         if self._shared.shared:
             return held(rights, self)
-        locks = ExitStack()
-        for right in rights:
-            locks.enter_context(right.alone)
-        return locks
+        return self._together.setdefault(tuple(names), _Together([right.alone for right in rights]))
 
     def close(self) -> None:
         """End the workers when their queues are empty."""
@@ -106,6 +106,21 @@ class Lanes:
         for worker in workers:
             worker.join(timeout=5)
         self._shared.leave(self)
+
+
+class _Together:
+    """Several lanes held at once; in short runs an ExitStack made anew each time would show."""
+
+    def __init__(self, locks: Sequence[threading.Lock]) -> None:
+        self._locks = locks
+
+    def __enter__(self) -> None:
+        for lock in self._locks:
+            lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        for lock in self._locks:
+            lock.release()
 
 
 def _work(inbox: Inbox) -> None:

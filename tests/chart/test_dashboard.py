@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from helm_python import Chart
+from prometheus_client import REGISTRY
 
+from chrion_operator.cluster import metrics
 from tests.chart.value_sets import VALUE_SETS
 from tests.support.chart import CHART, render
 
@@ -33,6 +35,20 @@ def test_metrics_are_documented(dashboard: dict[str, Any]) -> None:
         documented |= set(METRIC.findall(page.read_text(encoding="utf-8")))
     asked = {SERIES.sub("", name) for query in queries(dashboard) for name in METRIC.findall(query)}
     assert asked <= documented
+
+
+def test_operator_s_metrics_exist(dashboard: dict[str, Any]) -> None:
+    exist = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in REGISTRY.collect()
+        if family.name.startswith("chrion_operator_")
+    }
+    assert metrics.LEADING
+    page = (ROOT / "docs" / "operator" / "operations.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `(chrion_operator_\w+)` \|", page, re.MULTILINE))
+    assert told == exist
+    asked = {SERIES.sub("", name) for query in queries(dashboard) for name in re.findall(r"chrion_operator_\w+", query)}
+    assert asked <= exist
 
 
 def test_panels_fit_on_the_grid(dashboard: dict[str, Any]) -> None:

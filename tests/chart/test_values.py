@@ -71,9 +71,7 @@ def test_schema_knows_every_value_and_no_other() -> None:
 
 
 def test_readme_is_in_sync() -> None:
-    assert (CHART / "README.md").read_text(encoding="utf-8") == script("readme").generated(), (
-        "run `python charts/readme.py`"
-    )
+    assert (CHART / "README.md").read_text(encoding="utf-8") == script("readme").generated(), "run `make schema`"
 
 
 def test_value_without_a_comment_is_found() -> None:

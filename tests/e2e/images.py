@@ -6,6 +6,7 @@ What runs is what an image of a release runs, the same entry points as the same 
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,19 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 ACCOUNTS = b"root:x:0:0::/root:/sbin/nologin\nnonroot:x:65532:65532::/tmp:/sbin/nologin\n"
 
 
-def import_image(folder: Path) -> str:
+def import_image(folder: Path, name: str = IMAGE, entrypoint: Sequence[str] = ()) -> str:
     """Make the image and hand it to the node; its name."""
     archive = folder / "chrion.tar"
     write_image(
         archive,
-        IMAGE,
+        name,
         files={"/etc/passwd": ACCOUNTS},
         links={f"/{name}": f"usr/{name}" for name in ("bin", "lib", "lib64", "sbin")},
+        entrypoint=entrypoint,
         environment={"PATH": f"{sys.prefix}/bin:/usr/bin:/bin"},
     )
     subprocess.run(["ctr", "-n", "k8s.io", "images", "import", archive], check=True, stdout=subprocess.DEVNULL)
-    return IMAGE
+    return name
 
 
 def pod_template(certificate: Path) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from jsonschema import Draft4Validator
 from chrion_api import ChrionModel, ConditionType, InvalidField, Reason
 from chrion_operator.crd import FILE, definition, text
 from chrion_operator.crd.reference import reference
+from chrion_operator.manifests import Server
+from chrion_operator.manifests.source import source
 from tests.api.test_chrionmodel import EVERY_FIELD, with_spec
 from tests.api.test_status import STATUS
 
@@ -131,6 +133,33 @@ def test_what_the_types_refuse_is_refused(spec: dict[str, Any]) -> None:
     with pytest.raises(InvalidField):
         ChrionModel.parse(with_spec(**spec))
     assert not VALIDATOR.is_valid(with_spec(**spec))
+
+
+def broken(uri: str) -> dict[str, Any]:
+    return {"model": {"uri": uri}}
+
+
+AGAINST_RULES: dict[str, dict[str, Any]] = {
+    "pvc:// is written pvc://CLAIM/PATH": broken("pvc://claim"),
+    "configmap:// is written configmap://NAME/KEY": broken("configmap://name"),
+    "oci:// is written oci://IMAGE#PATH": broken("oci://image"),
+    "file:// is written file:///PATH, a path inside the image": broken("file://model.onnx"),
+    "every input has as many shapes as there are buckets, or one": {
+        "inputs": [{"name": "x", "shapes": [[1], [2]]}, {"name": "y", "shapes": [[1], [2], [3]]}]
+    },
+    "give shape or shapes, not both": {"inputs": [{"name": "x", "shape": [1], "shapes": [[1]]}]},
+    "give concurrency or requestsPerSecond, not both": {"slo": {"load": {"concurrency": 1, "requestsPerSecond": 2}}},
+    "must be longer than zero": {"slo": {"latency": "0s"}},
+}
+"""A spec against each rule in CEL."""
+
+
+def test_what_rules_refuse_the_operator_refuses_where_a_server_has_no_rules() -> None:
+    rules = {rule["message"] for _, field in fields(SCHEMA) for rule in field.get("x-kubernetes-validations", ())}
+    assert rules == set(AGAINST_RULES)
+    for spec in AGAINST_RULES.values():
+        with pytest.raises(InvalidField):
+            source(ChrionModel.parse(with_spec(**spec)).spec.model.uri, Server(minor=33))
 
 
 def test_defaults_are_those_of_the_types() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from chrion_api import InvalidField
+from chrion_api.handover import FETCH_CREDENTIALS
 from chrion_operator.manifests import Server, deployment, planner_job
 from chrion_operator.nodes import NodeClass, node_classes
 from chrion_operator.settings import Settings
@@ -77,7 +78,10 @@ def test_the_credentials_are_in_the_fetcher_alone() -> None:
     model = {"uri": "s3://models/nsnet2.onnx", "secretRef": {"name": "s3"}}
     for pod in pods(model=model):
         for name, container in containers(pod).items():
-            assert container.get("envFrom") == ([{"secretRef": {"name": "s3"}}] if name == "fetch" else None)
+            given = {entry["name"]: entry["valueFrom"] for entry in container["env"] if "valueFrom" in entry}
+            assert set(given) == (set(FETCH_CREDENTIALS) if name == "fetch" else set())
+            assert all(value["secretKeyRef"]["name"] == "s3" for value in given.values())
+            assert "envFrom" not in container
 
 
 def test_every_mount_has_its_volume() -> None:
@@ -246,6 +250,14 @@ def test_pod_templates_are_merged_the_operators_below_the_specs() -> None:
     assert [container["name"] for container in pod["containers"]] == ["serve", "proxy"]
     assert named(pod["containers"][0]["env"])["PROXY"]["value"] == "b"
     assert named(pod["initContainers"][0]["env"])["PROXY"]["value"] == "a"
+
+
+def test_tolerations_of_a_template_are_added() -> None:
+    toleration = {"key": "a", "operator": "Exists"}
+    template = {"spec": {"tolerations": [toleration]}}
+    for pod in pods(cls=GPU, runtime={"podTemplate": template}, planner={"podTemplate": template}):
+        assert toleration in pod["tolerations"]
+        assert len(pod["tolerations"]) == 2
 
 
 def test_a_template_that_names_no_container_of_the_pod_is_refused() -> None:

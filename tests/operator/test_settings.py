@@ -46,6 +46,7 @@ def test_a_variable_sets_its_field(name: str, text: str, field: str, value: Any)
         ("IMAGE_PULL_POLICY", "Sometimes"),
         ("POD_TEMPLATE", "{"),
         ("POD_TEMPLATE", "[]"),
+        ("POD_TEMPLATE", '{"spec": []}'),
         ("READ_NODES", "perhaps"),
         ("FETCH_ALLOW", "10.0.0.0/99"),
         ("MAX_MODEL_BYTES", "much"),

@@ -53,12 +53,13 @@ def test_a_gain_must_show_in_nearly_every_round():
     assert not faster([], base)
 
 
-def test_a_gain_must_show_in_most_processes():
+def test_a_gain_must_show_in_the_typical_process_and_none_may_lose():
     base = [rounds(*[1.0] * 10)] * 3
-    quick, slow = rounds(*[0.8] * 10), rounds(*[1.02] * 10)
+    quick, little, slow = rounds(*[0.8] * 10), rounds(*[0.99] * 10), rounds(*[1.02] * 10)
     assert faster([quick, quick, quick], base)
-    assert faster([quick, slow, quick], base)
-    assert not faster([quick, slow, slow], base)
+    assert faster([quick, little, quick], base)
+    assert not faster([quick, little, little], base)
+    assert not faster([quick, slow, quick], base)
     assert faster([quick], base), "only processes that both had are compared"
 
 

@@ -46,6 +46,10 @@ class Release:
         """As `helm uninstall` does it, where the release is still there."""
         self._config.uninstall(self.name, ignore_not_found=True)
 
+    def test(self) -> str:
+        """As `helm test --logs` does it; what the test's pods said. Raises HelmError where one fails."""
+        return str(self._config.test(self.name, timeout=300, logs=True)["logs"])
+
     def revisions(self) -> int:
         """How often it was installed or upgraded."""
         return len(self._config.history(self.name))

@@ -67,7 +67,8 @@ class OperatorProcess:
         def ready() -> bool:
             if not self.running:
                 pytest.fail(f"the operator ended with {self._process.returncode}:\n{self.words()}")
-            return standby or self.health().get("leading") is True
+            leading = self.health().get("leading")
+            return standby or leading is True
 
         wait_until(ready, "the operator's being ready", ignore=(OSError, KeyError))
 

@@ -157,10 +157,13 @@ class Store:
 
 
 def key_of(kind: Kind, thing: Object) -> Key | None:
-    """The model that an object is or belongs to; None for what bears none of our labels."""
+    """The model that an object is, is owned by or, of what others made for it, bears the label of; else None."""
     metadata = thing["metadata"]
     if kind is MODEL:
         return Key(metadata["namespace"], label_value(metadata["name"]))
+    for owner in metadata.get("ownerReferences", ()):
+        if owner["kind"] == MODEL.name:
+            return Key(metadata["namespace"], label_value(owner["name"]))
     label = metadata.get("labels", {}).get(MODEL_LABEL)
     return Key(metadata["namespace"], label) if label else None
 

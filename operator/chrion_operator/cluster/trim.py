@@ -18,7 +18,7 @@ def trim(kind: Kind, thing: Object, before: Seen | None = None) -> Seen:
     """
     kept = without_managers(thing)
     plan = None
-    if kind is CONFIG_MAP and kept["metadata"]["labels"].get(COMPONENT_LABEL) in ("plan", "frontier"):
+    if kind is CONFIG_MAP and kept["metadata"].get("labels", {}).get(COMPONENT_LABEL) in ("plan", "frontier"):
         plan = summarise(kept, before.plan if before is not None else None)
         kept = {name: value for name, value in kept.items() if name not in ("data", "binaryData")}
     elif kind is POD:
@@ -32,7 +32,7 @@ def trim(kind: Kind, thing: Object, before: Seen | None = None) -> Seen:
 
 
 def trim_node(node: Object) -> Object:
-    """What tells a node's class and how many replicas it holds; heartbeats and images change none of it."""
+    """What tells a node's class and how many replicas it holds; heartbeats, images and health change none of it."""
     status = node.get("status", {})
     metadata = node["metadata"]
     return {
@@ -41,12 +41,6 @@ def trim_node(node: Object) -> Object:
         "status": {
             "allocatable": _only_devices(status.get("allocatable", {})),
             "capacity": _only_devices(status.get("capacity", {})),
-            "conditions": [
-                _only(condition, "type", "status")
-                for condition in status.get("conditions", ())
-                if condition["type"] == "Ready"
-            ],
-            "nodeInfo": _only(status.get("nodeInfo", {}), "architecture", "operatingSystem"),
         },
     }
 

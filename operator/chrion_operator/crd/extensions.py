@@ -22,7 +22,7 @@ def _form(scheme: str, pattern: str, form: str) -> dict[str, str]:
 
 _POSITIVE = {**LONGEST_DURATION, **_rule("duration(self) > duration('0s')", "must be longer than zero")}
 
-_BUCKETS = "self.map(i, has(i.shapes) && size(i.shapes) > 1, size(i.shapes))"
+_FEW = "!has({0}.shapes) || size({0}.shapes) < 2"
 
 EXTENSIONS: dict[str, dict[str, Any]] = {
     "spec.model.uri": {
@@ -39,7 +39,7 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["name"],
         **_rule(
-            f"size({_BUCKETS}) == 0 || {_BUCKETS}.min() == {_BUCKETS}.max()",
+            f"self.all(a, {_FEW.format('a')} || self.all(b, {_FEW.format('b')} || size(a.shapes) == size(b.shapes)))",
             "every input has as many shapes as there are buckets, or one",
         ),
     },

@@ -53,7 +53,7 @@ def _fields(schema: dict[str, Any], path: str) -> Iterator[Row]:
         where = f"{path}.{name}"
         required = name in schema.get("required", ())
         default = "required" if required else _default(field)
-        yield f"`{where}`", _type(field), default, " ".join(field.get("description", "").split())
+        yield f"`{where}`", _type(field), default, field.get("description", "")
         yield from _fields(field, where)
         yield from _fields(field.get("items", {}), f"{where}[]")
 

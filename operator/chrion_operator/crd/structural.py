@@ -51,6 +51,8 @@ def _schema(node: Schema, defs: Mapping[str, Schema]) -> Schema:
     if len(choices) == 1:
         return _schema({**{key: value for key, value in resolved.items() if key != "anyOf"}, **choices[0]}, defs)
     schema = {key: resolved[key] for key in KEPT if key in resolved}
+    if "description" in schema:
+        schema["description"] = " ".join(schema["description"].split())
     if "const" in resolved:
         schema["enum"] = [resolved["const"]]
     if choices:

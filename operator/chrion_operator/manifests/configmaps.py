@@ -1,11 +1,11 @@
 """ConfigMaps: where a planner hands in its plan, the plans that pods serve by, and the objective."""
 
 from chrion_api import ChrionModelSpec, Objective
+from chrion_api.handover import REVISION_ANNOTATION
 from chrion_operator.canonical import digest
 from chrion_operator.manifests.meta import metadata
 from chrion_operator.names import (
     DIGEST_ANNOTATION,
-    REVISION_ANNOTATION,
     SLO_ANNOTATION,
     SLO_KEY,
     Object,

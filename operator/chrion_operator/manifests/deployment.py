@@ -1,12 +1,12 @@
 """Deployment: the replicas of a model on one node class."""
 
 from chrion_api import ChrionModelSpec
+from chrion_api.handover import PLAN_KEY
 from chrion_operator.manifests.meta import metadata
 from chrion_operator.manifests.pod import MODEL_FILE, container, pod_template
 from chrion_operator.manifests.resources import runtime_resources
 from chrion_operator.manifests.server import Server
 from chrion_operator.names import (
-    PLAN_KEY,
     SLO_KEY,
     Object,
     deployment_name,

@@ -2,6 +2,7 @@
 
 from chrion_api import ChrionModelSpec
 from chrion_api.chrionmodel import RuntimeSpec
+from chrion_api.handover import PERMANENT
 from chrion_operator.canonical import compact
 from chrion_operator.manifests.meta import metadata
 from chrion_operator.manifests.pod import MODEL_FILE, container, pod_template
@@ -19,9 +20,6 @@ from chrion_operator.names import (
 )
 from chrion_operator.nodes import NodeClass
 from chrion_operator.settings import Settings
-
-PERMANENT = 42
-"""The exit code of fetcher and planner where trying again cannot help."""
 
 BACKOFF_LIMIT = 2
 GRACE_SECONDS = 600

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from chrion_api import ChrionModelSpec, InvalidField
+from chrion_api.handover import FETCH_CREDENTIALS
 from chrion_operator.manifests.resources import as_text, without_gpu
 from chrion_operator.manifests.server import Server
 from chrion_operator.manifests.source import FOLDER, VOLUME, source
@@ -106,10 +107,15 @@ def _fetch(
         args += ["--allow", host]
     fetch = container("fetch", args, main["image"], settings, without_gpu(main["resources"], spec))
     if spec.model.secret_ref is not None:
-        fetch["envFrom"] = [{"secretRef": {"name": spec.model.secret_ref.name}}]
+        fetch["env"] += [_from_secret(key, spec.model.secret_ref.name) for key in FETCH_CREDENTIALS]
     if mounted:
         fetch["volumeMounts"].append({"name": VOLUME, "mountPath": FOLDER, "readOnly": True})
     return fetch
+
+
+def _from_secret(key: str, secret: str) -> Object:
+    """One key of a Secret, if it has it; with all its keys as they are a Secret could set LD_PRELOAD, say."""
+    return {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
 
 
 def _limits(name: str, settings: Settings) -> Object:

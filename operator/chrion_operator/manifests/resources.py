@@ -53,9 +53,8 @@ def lanes(spec: ChrionModelSpec, cls: NodeClass) -> Object:
 
 
 def _parts(resources: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    # As text: Kubernetes 1.20 applies no quantity that is a number.
     return {
-        part: {name: str(amount) for name, amount in (resources.get(part) or {}).items()}
+        part: {name: amount for name, amount in (resources.get(part) or {}).items() if amount is not None}
         for part in ("limits", "requests")
     }
 

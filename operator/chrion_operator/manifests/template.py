@@ -1,7 +1,8 @@
 """Template: one pod template merged over another, lists of named things by their names.
 
 As kubectl's strategic merge: fields are merged, null removes one, containers, volumes, environment variables and the
-like are matched by name (mounts by path, ports by number), and any other list replaces the one below it.
+like are matched by name (mounts by path, ports by number), and any other list replaces the one below it. Tolerations
+alone are added, so that a template never takes the one away that a GPU node's taint needs.
 """
 
 from collections.abc import Mapping
@@ -34,10 +35,12 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any], at: str) -> Object
             merged.pop(key, None)
         elif key in LIST_KEYS:
             merged[key] = _merge_list(merged.get(key) or [], value, LIST_KEYS[key], path)
+        elif key == "tolerations" and isinstance(value, list):
+            merged[key] = [*merged.get(key, ()), *value]
+        elif isinstance(value, dict):
+            merged[key] = merge(merged[key] if isinstance(merged.get(key), dict) else {}, value, path)
         elif isinstance(merged.get(key), dict):
-            if not isinstance(value, dict):
-                raise InvalidField(path, "expected named fields, as in a Pod")
-            merged[key] = merge(merged[key], value, path)
+            raise InvalidField(path, "expected named fields, as in a Pod")
         else:
             merged[key] = value
     return merged

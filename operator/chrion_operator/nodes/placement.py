@@ -26,13 +26,15 @@ class Placement:
 
     @classmethod
     def of(cls, spec: ChrionModelSpec, settings: Settings) -> "Placement":
-        """What the runtime's options, its pod template and the operator's one add up to."""
-        templates = [_pod(template) for template in (settings.pod_template, spec.runtime.pod_template)]
-        selector = {**_mapping(templates[0], "nodeSelector"), **spec.runtime.node_selector}
+        """What the runtime's options, the operator's pod template and its own add up to, as in a pod."""
+        templates = [template.get("spec") or {} for template in (settings.pod_template, spec.runtime.pod_template)]
         resource = spec.devices.gpu_resource
+        selector: dict[str, str | None] = dict(spec.runtime.node_selector)
+        for template in templates:
+            selector |= template.get("nodeSelector") or {}
         asked = [spec.runtime.resources.get(part) or {} for part in ("limits", "requests")]
         return cls(
-            selector={**selector, **_mapping(templates[1], "nodeSelector")},
+            selector={label: value for label, value in selector.items() if value is not None},
             tolerations=[
                 *gpu_tolerations(resource),
                 *spec.runtime.tolerations,
@@ -69,12 +71,3 @@ def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
         return False
     exists = toleration.get("operator") == "Exists"
     return exists or (bool(toleration.get("key")) and toleration.get("value", "") == taint.get("value", ""))
-
-
-def _pod(template: Mapping[str, Any]) -> Mapping[str, Any]:
-    return _mapping(template, "spec")
-
-
-def _mapping(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = value.get(key)
-    return found if isinstance(found, dict) else {}

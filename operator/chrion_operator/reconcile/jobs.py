@@ -8,10 +8,9 @@ from enum import Enum, auto
 from typing import Any
 
 from chrion_api import Reason
+from chrion_api.handover import PERMANENT
 from chrion_operator.names import Object
 
-PERMANENT_EXIT = 42
-"""The exit code of a planner's container whose failure will not go away by itself."""
 FETCH, PLAN = "fetch", "plan"
 """The containers of a planner's pod."""
 
@@ -60,13 +59,7 @@ def report(job: Object, pods: Sequence[Object]) -> JobReport:
         ended = _time(failed) if failed is not None else None
         return JobReport(Phase.REFUSED, words.reason, words.message, words.container, ended, unfinished=failed is None)
     if failed is not None:
-        if failed.get("reason") == "DeadlineExceeded":
-            text = "the planner took longer than spec.planner.timeout allows; give it more time or a smaller model"
-            return JobReport(Phase.FAILED, Reason.PLANNER_FAILED, text, PLAN, _time(failed))
-        message = words.message if words is not None else failed.get("message") or "the Job failed"
-        reason = words.reason if words is not None else Reason.PLANNER_FAILED
-        container = words.container if words is not None else PLAN
-        return JobReport(Phase.FAILED, reason, message, container, _time(failed))
+        return _failure(failed, words)
     if job.get("spec", {}).get("suspend"):
         return JobReport(Phase.WAITING, Reason.PENDING, "the Job is suspended: it waits for its queue to admit it")
     waiting = next(filter(None, map(_waits_for, pods)), None)
@@ -87,6 +80,19 @@ class _Words:
     message: str
     permanent: bool
     container: str
+    recurs: bool = False
+    """Whether it is of no use to try further Jobs after this one's pods."""
+
+
+def _failure(failed: Object, words: _Words | None) -> JobReport:
+    if failed.get("reason") == "DeadlineExceeded":
+        text = "the planner took longer than spec.planner.timeout allows; give it more time or a smaller model"
+        return JobReport(Phase.FAILED, Reason.PLANNER_FAILED, text, PLAN, _time(failed))
+    if words is None:
+        text = failed.get("message") or "the Job failed"
+        return JobReport(Phase.FAILED, Reason.PLANNER_FAILED, text, PLAN, _time(failed))
+    phase = Phase.REFUSED if words.recurs else Phase.FAILED
+    return JobReport(phase, words.reason, words.message, words.container, _time(failed))
 
 
 def _last_words(pods: Iterable[Object]) -> _Words | None:
@@ -106,10 +112,10 @@ def _last_words(pods: Iterable[Object]) -> _Words | None:
 
 
 def _words(terminated: Object, container: str) -> _Words:
-    permanent = terminated["exitCode"] == PERMANENT_EXIT
+    permanent = terminated["exitCode"] == PERMANENT
     if terminated.get("reason") == "OOMKilled":
         message = f"the {container} container ran out of memory; raise spec.planner.resources.limits.memory"
-        return _Words(Reason.PLANNER_FAILED, message, False, container)
+        return _Words(Reason.PLANNER_FAILED, message, False, container, recurs=True)
     text = str(terminated.get("message") or "").strip()
     try:
         said: Any = json.loads(text)
@@ -132,7 +138,7 @@ def _sentence(text: str) -> str:
 
 def _waits_for(pod: Object) -> JobReport | None:
     status = pod.get("status", {})
-    if status.get("phase") in ("Succeeded", "Failed"):
+    if status.get("phase") != "Pending":
         return None
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":

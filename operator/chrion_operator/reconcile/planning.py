@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from chrion_api import ChrionModelSpec, Reason
+from chrion_api.handover import PLAN_KEY, PLANNED_ANNOTATION, PROGRESS_ANNOTATION
 from chrion_operator import manifests, names
 from chrion_operator.manifests import Server
 from chrion_operator.names import Object
@@ -96,7 +97,7 @@ def _referenced(at: Situation, cls: NodeClass, wanted: str, problem: str) -> Pla
     if problem:
         said = JobReport(Phase.REFUSED, Reason.PLAN_REFUSED, problem)
     else:
-        text = f"spec.planRef: there is no ConfigMap {at.spec.plan_ref.name} with a key {names.PLAN_KEY} here"
+        text = f"spec.planRef: there is no ConfigMap {at.spec.plan_ref.name} with a key {PLAN_KEY} here"
         said = JobReport(Phase.WAITING, Reason.PLAN_NOT_FOUND, text)
     return Planning(cls, wanted, None, said)
 
@@ -191,7 +192,7 @@ def _source(at: Situation, cls: NodeClass, wanted: str) -> tuple[str, PlanSummar
         return at.spec.plan_ref.name, at.observed.reference
     name = names.plan_name(at.model, cls.name)
     seen = at.observed.get("ConfigMap", name)
-    if seen is None or _annotation(seen.object, names.PLANNED_ANNOTATION) != wanted:
+    if seen is None or _annotation(seen.object, PLANNED_ANNOTATION) != wanted:
         return name, None
     return name, seen.plan
 
@@ -246,7 +247,7 @@ def _pods_of(at: Situation, job: Seen) -> list[Object]:
 def _progress(at: Situation, cls: NodeClass) -> tuple[int | None, str]:
     seen = at.observed.get("ConfigMap", names.plan_name(at.model, cls.name))
     try:
-        said = json.loads(_annotation(seen.object, names.PROGRESS_ANNOTATION) if seen is not None else "")
+        said = json.loads(_annotation(seen.object, PROGRESS_ANNOTATION) if seen is not None else "")
         return max(0, min(100, int(said["percent"]))), str(said["doing"])[:300]
     except (ValueError, KeyError, TypeError):
         return None, ""

@@ -59,8 +59,8 @@ def earlier_claims(before: Sequence[Mapping[str, Any]]) -> Claims:
 
 
 def events(claims: Claims, before: Claims) -> tuple[Event, ...]:
-    """What changed, for people; the same sentence once."""
-    found: dict[tuple[str, str], Event] = {}
+    """What changed, for people; one reason is told once, though several conditions have it."""
+    found: dict[str, Event] = {}
     for kind in _TOLD:
         claim, earlier = claims[kind], before.get(kind)
         changed = earlier is None or (claim.status, claim.reason) != (earlier.status, earlier.reason)
@@ -69,7 +69,7 @@ def events(claims: Claims, before: Claims) -> tuple[Event, ...]:
             continue
         calm = claim.reason in (Reason.SUCCEEDED, *_QUIET) and (well or claim.reason in _QUIET)
         reason = kind.value if well and claim.reason is Reason.SUCCEEDED else claim.reason.value
-        found.setdefault((reason, claim.message), Event("Normal" if calm else "Warning", reason, claim.message))
+        found.setdefault(reason, Event("Normal" if calm else "Warning", reason, claim.message))
     return tuple(found.values())
 
 

@@ -3,8 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 
+from chrion_api.handover import PLAN_KEY
 from chrion_operator.errors import PlanRefused
-from chrion_operator.names import PLAN_KEY, Object
+from chrion_operator.names import Object
 from chrion_operator.plans import read_plan
 
 

@@ -1,0 +1,422 @@
+"""What is decided for a ChrionModel, from its first sight to its replacement."""
+
+import pytest
+
+from chrion_api import Reason
+from chrion_operator.manifests import Server
+from chrion_operator.reconcile import Answer, Refusal
+from tests.support.objects import node, plan_file
+from tests.support.world import World
+
+
+def revision(world: World) -> str:
+    return str(world.one("Deployment")["metadata"]["labels"]["chrion.dev/revision"])
+
+
+def serving(**spec: object) -> World:
+    """A world in which the model serves."""
+    world = World(**spec)
+    world.settle()
+    world.hand_in()
+    world.serve()
+    assert world.condition("Ready") == ("True", "Succeeded")
+    return world
+
+
+def test_the_first_look_starts_a_planner_and_makes_all_but_the_replicas() -> None:
+    world = World()
+    world.settle()
+    kinds = sorted(kind for kind, _ in world.objects)
+    assert kinds == ["ConfigMap", "ConfigMap", "Job", "Role", "RoleBinding", "Service", "ServiceAccount"]
+    assert world.condition("Ready") == ("False", "Planning")
+    assert world.condition("Reconciling") == ("True", "Planning")
+    assert world.owner["status"]["observedGeneration"] == 1
+
+
+def test_a_plan_is_checked_and_copied_and_served() -> None:
+    world = World(runtime={"replicas": 2})
+    world.settle()
+    world.hand_in()
+    frontier = world.one("ConfigMap", "frontier")
+    assert frontier["data"]["plan.json"] == plan_file().to_json()
+    deployment = world.one("Deployment")
+    assert deployment["spec"]["replicas"] == 2
+    assert world.condition("Planned") == ("True", "Succeeded")
+    assert world.condition("Serving") == ("False", "RollingOut")
+    world.serve()
+    assert world.condition("Serving") == world.condition("Ready") == ("True", "Succeeded")
+    assert world.condition("Reconciling") == ("False", "Succeeded")
+    assert world.owner["status"]["model"]["sha256"] == plan_file().model
+    assert world.owner["status"]["url"] == "http://nsnet2.audio.svc"
+
+
+def test_progress_shows_while_the_planner_runs() -> None:
+    world = World()
+    world.settle()
+    world.planner_pod(containerStatuses=[{"name": "plan", "state": {"running": {}}}])
+    world.progress(42, "measuring cpu-2-lanes")
+    world.settle()
+    assert world.condition("Profiled") == ("False", "Planning")
+    assert world.message("Profiled") == "42 %: measuring cpu-2-lanes"
+
+
+def test_a_permanent_error_stalls_with_the_planners_sentence_and_no_further_job() -> None:
+    world = World()
+    world.settle()
+    said = {
+        "reason": "ModelNotFound",
+        "message": "https://models.example/nsnet2.onnx: 404 Not Found",
+        "permanent": True,
+    }
+    world.planner_fails(42, "fetch", message=said)
+    world.settle()
+    assert world.condition("Stalled") == ("True", "ModelNotFound")
+    assert world.message("ModelResolved") == said["message"]
+    assert world.one("Job")["spec"]["activeDeadlineSeconds"] == 1
+    world.end_job("Failed", "DeadlineExceeded")
+    world.settle()
+    world.remove("Job", world.one("Job")["metadata"]["name"])
+    world.wait(10 * 86400)
+    assert not world.all("Job")
+    assert world.condition("Stalled") == ("True", "ModelNotFound")
+    world.edit(model={"uri": "https://models.example/other.onnx"})
+    assert world.one("Job")
+    assert world.condition("Stalled")[0] == "False"
+
+
+def test_a_transient_error_is_tried_again_a_few_times_and_later_each_time() -> None:
+    world = World()
+    world.settle()
+    jobs, waits = set(), []
+    while world.condition("Stalled")[0] == "False":
+        job = world.one("Job")
+        jobs.add(job["metadata"]["uid"])
+        world.planner_fails(1, message={"reason": "PlannerFailed", "message": "the node was lost", "permanent": False})
+        world.end_job("Failed", "BackoffLimitExceeded")
+        world.settle()
+        assert "the node was lost" in world.message("Profiled")
+        if world.again_after is not None:
+            waits.append(world.again_after)
+            world.wait(world.again_after / 2)
+            assert world.one("Job")["metadata"]["uid"] == job["metadata"]["uid"]
+            world.wait(world.again_after or 0)
+    assert len(jobs) == 4
+    assert waits == sorted(waits)
+    assert world.condition("Profiled") == ("False", "PlannerFailed")
+
+
+def test_a_planner_without_enough_memory_stalls_and_says_what_to_raise() -> None:
+    world = World()
+    world.settle()
+    world.planner_fails(137, reason="OOMKilled")
+    world.end_job("Failed", "BackoffLimitExceeded")
+    world.settle()
+    assert world.condition("Stalled") == ("True", "PlannerFailed")
+    assert "spec.planner.resources.limits.memory" in world.message("Stalled")
+
+
+def test_a_job_that_only_waited_for_a_node_is_replaced_without_end() -> None:
+    world = World()
+    world.settle()
+    for _ in range(10):
+        unscheduled = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
+        world.planner_pod(phase="Pending", conditions=[unscheduled])
+        world.settle()
+        assert world.condition("Profiled") == ("False", "Unschedulable")
+        before = world.one("Job")["metadata"]["uid"]
+        world.end_job("Failed", "DeadlineExceeded")
+        for pod in world.all("Pod"):
+            world.remove("Pod", pod["metadata"]["name"])
+        world.settle()
+        assert world.one("Job")["metadata"]["uid"] != before
+        assert world.condition("Stalled")[0] == "False"
+
+
+def test_waiting_for_a_gpu_says_who_holds_it() -> None:
+    world = World(devices={"gpuResource": "nvidia.com/gpu"})
+    world.nodes = (node("gpu-1", gpus={"nvidia.com/gpu": "1"}),)
+    world.settle()
+    message = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+    world.planner_pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "False", "message": message}])
+    world.holders = ("audio/other-0 (1)",)
+    world.settle()
+    assert world.condition("Profiled") == ("False", "WaitingForGPU")
+    assert "audio/other-0 (1)" in world.message("Profiled")
+
+
+def test_a_new_model_is_planned_while_the_old_one_serves() -> None:
+    world = serving()
+    old = world.one("Deployment")
+    kept, before = dict(old["spec"]["template"]), revision(world)
+    world.edit(model={"uri": "https://models.example/other.onnx"})
+    assert world.one("Deployment")["spec"]["template"] == kept
+    assert len(world.all("ConfigMap", "frontier")) == 1
+    assert world.condition("Ready") == ("True", "Succeeded")
+    assert world.condition("Serving") == ("False", "Planning")
+    world.hand_in(plan_file("c" * 64).to_json())
+    assert revision(world) != before
+    assert "c" * 64 in str(world.one("Deployment")["spec"]["template"])
+    assert world.condition("Ready") == ("True", "Succeeded")
+
+
+def test_replicas_follow_while_another_model_is_planned() -> None:
+    world = serving()
+    world.edit(model={"uri": "https://models.example/other.onnx"}, runtime={"replicas": 3})
+    assert world.one("Deployment")["spec"]["replicas"] == 3
+
+
+def test_going_back_to_an_earlier_spec_needs_no_job() -> None:
+    world = serving()
+    first, before = dict(world.owner["spec"]), revision(world)
+    world.edit(model={"uri": "https://models.example/other.onnx"})
+    world.hand_in(plan_file("c" * 64).to_json())
+    world.serve()
+    world.edit(**first)
+    assert revision(world) == before
+    assert not world.all("Job")
+
+
+def test_frontiers_out_of_use_go_but_for_the_last_two() -> None:
+    world = serving()
+    for number in range(5):
+        world.wait(60)
+        world.edit(model={"uri": f"https://models.example/{number}.onnx"})
+        world.hand_in(plan_file(f"{number}" * 64).to_json())
+        world.serve()
+    assert len(world.all("ConfigMap", "frontier")) == 2
+
+
+def test_an_objective_reaches_configmap_and_running_pods_and_never_the_template() -> None:
+    world = serving(slo={"latency": "20ms"})
+    template = dict(world.one("Deployment")["spec"]["template"])
+    world.edit(slo={"latency": "5ms"})
+    slo = world.one("ConfigMap", "slo")
+    assert '"5ms"' in slo["data"]["slo.json"]
+    assert world.one("Deployment")["spec"]["template"] == template
+    pod = world.one("Pod", "runtime")
+    assert pod["metadata"]["annotations"]["chrion.dev/slo"] == slo["metadata"]["annotations"]["chrion.dev/slo"]
+    assert world.condition("Serving") == ("True", "Succeeded")
+    assert not world.all("Pod", "planner")
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Deployment", "Role", "RoleBinding", "Service", "ServiceAccount"])
+def test_what_is_deleted_by_hand_comes_back(kind: str) -> None:
+    world = serving()
+    names = {place for place in world.objects if place[0] == kind}
+    for place in names:
+        world.remove(*place)
+    world.settle()
+    if kind == "ConfigMap":  # the plan was in both, and is made anew
+        assert world.condition("Ready") == ("True", "Succeeded")
+        job = world.one("Job")
+        assert job["metadata"]["annotations"]["chrion.dev/attempt"] == "1"
+        world.hand_in()
+    assert {place for place in world.objects if place[0] == kind} == names
+
+
+def test_a_deployment_that_was_scaled_by_hand_goes_back() -> None:
+    world = serving(runtime={"replicas": 2})
+    world.one("Deployment")["spec"]["replicas"] = 7
+    world.settle()
+    assert world.one("Deployment")["spec"]["replicas"] == 2
+
+
+def test_a_frontier_edited_by_hand_is_repaired() -> None:
+    world = serving()
+    world.one("ConfigMap", "frontier")["data"]["plan.json"] = "nonsense"
+    world.settle()
+    assert world.one("ConfigMap", "frontier")["data"]["plan.json"] == plan_file().to_json()
+    assert not world.all("Job") or len(world.all("Job")) == 1
+
+
+def test_a_frontier_spoilt_with_its_source_is_planned_anew_while_the_old_one_serves() -> None:
+    world = serving()
+    world.one("ConfigMap", "frontier")["data"]["plan.json"] = "nonsense"
+    world.write_plan("nonsense")
+    before = world.one("Job")["metadata"]["uid"]
+    world.settle()
+    world.wait(60)
+    assert world.one("Job")["metadata"]["uid"] != before
+    assert world.condition("Ready") == ("True", "Succeeded")
+    world.hand_in()
+    assert world.one("ConfigMap", "frontier")["data"]["plan.json"] == plan_file().to_json()
+
+
+def test_a_plan_spoilt_by_hand_is_reported_and_the_checked_one_serves_on() -> None:
+    world = serving()
+    world.write_plan("nonsense")
+    world.settle()
+    assert world.condition("Planned") == ("True", "PlanRefused")
+    assert "PlanRefused" in [event.reason for event in world.events]
+    assert world.one("ConfigMap", "frontier")["data"]["plan.json"] == plan_file().to_json()
+
+
+def test_a_planner_that_hands_in_nonsense_is_tried_again() -> None:
+    world = World()
+    world.settle()
+    before = world.one("Job")["metadata"]["uid"]
+    world.hand_in("nonsense")
+    assert not world.all("Deployment")
+    assert world.condition("Planned") == ("False", "PlanRefused")
+    world.wait(60)
+    assert world.one("Job")["metadata"]["uid"] != before
+
+
+def test_a_committed_plan_is_served_without_a_job() -> None:
+    world = World(planRef={"name": "mine"})
+    world.settle()
+    assert world.condition("Planned") == ("False", "PlanNotFound")
+    world.others["mine"] = {"metadata": {"name": "mine"}, "data": {"plan.json": plan_file().to_json()}}
+    world.settle()
+    assert world.one("Deployment")
+    assert not world.all("Job")
+    assert not world.all("Role")
+    world.others["mine"]["data"]["plan.json"] = plan_file("d" * 64).to_json()
+    world.settle()
+    assert "d" * 64 in str(world.one("Deployment")["spec"]["template"])
+
+
+def test_a_committed_plan_that_is_none_stalls() -> None:
+    world = World(planRef={"name": "mine"})
+    world.others["mine"] = {"metadata": {"name": "mine"}, "data": {"plan.json": "{}"}}
+    world.settle()
+    assert world.condition("Stalled") == ("True", "PlanRefused")
+
+
+def test_paused_leaves_all_as_it_is() -> None:
+    world = serving()
+    world.edit(paused=True)
+    objects = {place: dict(thing) for place, thing in world.objects.items()}
+    world.one("Deployment")["spec"]["replicas"] = 7
+    world.edit(model={"uri": "https://models.example/other.onnx"}, paused=True)
+    assert world.objects.keys() == objects.keys()
+    assert world.one("Deployment")["spec"]["replicas"] == 7
+    assert world.condition("Reconciling") == ("False", "Paused")
+    assert world.condition("Ready") == ("True", "Succeeded")
+    world.edit(paused=False)
+    assert world.one("Deployment")["spec"]["replicas"] == 1
+    assert world.condition("Reconciling")[0] == "True"
+
+
+def test_an_invalid_spec_stalls_names_the_field_and_touches_nothing() -> None:
+    world = serving()
+    objects = {place: dict(thing) for place, thing in world.objects.items()}
+    world.edit(slo={"latency": "20 bananas"})
+    assert world.condition("Stalled") == ("True", "InvalidSpec")
+    assert "spec.slo.latency" in world.message("Stalled")
+    assert world.condition("Ready") == ("True", "Succeeded")
+    assert {place: dict(thing) for place, thing in world.objects.items()} == objects
+    assert world.owner["status"]["observedGeneration"] == world.owner["metadata"]["generation"]
+    world.edit(slo={"latency": "20ms"})
+    assert world.condition("Stalled")[0] == "False"
+
+
+def test_the_replan_annotation_plans_anew() -> None:
+    world = serving()
+    before = revision(world)
+    world.owner["metadata"]["annotations"]["chrion.dev/replan"] = "2026-01-02"
+    world.settle()
+    assert world.one("Job")["metadata"]["labels"]["chrion.dev/revision"] != before
+    assert revision(world) == before
+
+
+def test_a_node_class_that_is_gone_goes_once_the_others_serve() -> None:
+    world = World(runtime={"replicas": 2})
+    amd, arm = node("a", kubernetes_io_arch="x"), node("b")
+    amd["metadata"]["labels"]["kubernetes.io/arch"] = "amd64"
+    arm["metadata"]["labels"]["kubernetes.io/arch"] = "arm64"
+    world.nodes = (amd, arm)
+    world.settle()
+    assert len(world.all("Job")) == 2
+    world.hand_in()
+    world.serve()
+    assert sum(deployment["spec"]["replicas"] for deployment in world.all("Deployment")) == 2
+    world.nodes = (amd,)
+    world.settle()
+    assert len(world.all("Deployment")) == 2
+    world.serve()
+    assert len(world.all("Deployment")) == len(world.all("ServiceAccount")) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer("cpu-all", True, True, 0.01), ("True", "Succeeded")),
+        (Answer("cpu-all", True, None), ("True", "Succeeded")),
+        (Answer("cpu-all", True, False, 0.05), ("False", "SLOMissed")),
+        (Answer("cpu-all", False, None), ("False", "InfeasibleSLO")),
+        (Answer("cpu-all", False, True, 0.01), ("True", "Succeeded")),
+    ],
+)
+def test_the_objective_is_met_or_not_by_what_replicas_say(answer: Answer, expected: tuple[str, str]) -> None:
+    world = serving(slo={"latency": "20ms"})
+    assert world.condition("SLOMet") == ("Unknown", "Pending")
+    world.answers[world.one("Pod", "runtime")["metadata"]["name"]] = answer
+    world.settle()
+    assert world.condition("SLOMet") == expected
+    assert world.condition("Ready") == ("True", "Succeeded")
+    (cls,) = world.owner["status"]["classes"]
+    assert cls["replicas"][0]["plan"] == "cpu-all"
+
+
+def test_a_stale_plan_shows() -> None:
+    world = serving()
+    stale = Answer("cpu-all", True, stale="stage 0 takes 2.1 times what it was measured to")
+    world.answers[world.one("Pod", "runtime")["metadata"]["name"]] = stale
+    world.settle()
+    assert world.condition("Profiled") == ("False", "PlanStale")
+
+
+def test_a_transition_time_moves_only_with_the_status() -> None:
+    world = World()
+    world.settle()
+    first = world.since("Ready")
+    world.wait(60)
+    world.hand_in()
+    assert world.since("Ready") == first
+    assert world.condition("Ready") == ("False", "RollingOut")
+    world.serve()
+    assert world.since("Ready") != first
+
+
+def test_events_tell_what_changed_once() -> None:
+    world = serving()
+    reasons = [event.reason for event in world.events]
+    assert reasons.count("Planned") == reasons.count("Serving") == reasons.count("ModelResolved") == 1
+    world.settle()
+    assert [event.reason for event in world.events] == reasons
+
+
+def test_no_replicas_are_no_fault() -> None:
+    world = serving()
+    world.edit(runtime={"replicas": 0})
+    world.serve()
+    assert world.condition("Ready") == ("False", "ScaledToZero")
+    assert world.condition("Reconciling") == ("False", "Succeeded")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "expected"),
+    [
+        (422, "Stalled", ("True", "InvalidSpec")),
+        (409, "Stalled", ("True", "NameTaken")),
+        (403, "Reconciling", ("True", "RefusedByServer")),
+    ],
+)
+def test_what_the_server_refuses_shows(code: int, kind: str, expected: tuple[str, str]) -> None:
+    world = World()
+    world.settle()
+    world.refusals = (Refusal("Service nsnet2", code, "no such thing"),)
+    world.settle()
+    assert world.condition(kind) == expected
+    assert "Service nsnet2: no such thing" in world.message(kind)
+
+
+def test_a_suspended_job_waits_for_its_queue() -> None:
+    world = World(Server(minor=33), planner={"queueName": "team"})
+    world.settle()
+    assert world.one("Job")["spec"]["suspend"] is True
+    assert world.condition("Profiled") == ("False", Reason.PENDING.value)
+    world.one("Job")["spec"]["suspend"] = False
+    world.settle()
+    assert world.one("Job")["spec"]["suspend"] is False
