@@ -24,7 +24,9 @@ def gpu(node: Cluster) -> Iterator[Cluster]:
     node.wait_for("Node", NODE, None, lambda it: it["status"]["allocatable"].get("nvidia.com/gpu") == "1", "a GPU")
     yield node
     node.patch("Node", NODE, None, {"metadata": {"labels": dict.fromkeys(LABELS)}})
-    node.patch("Node", NODE, None, {"status": {"capacity": {"nvidia.com/gpu": None}}}, status=True)
+    none = {"nvidia.com/gpu": None}
+    node.patch("Node", NODE, None, {"status": {"capacity": none, "allocatable": none}}, status=True)
+    node.wait_for("Node", NODE, None, lambda it: "nvidia.com/gpu" not in it["status"]["allocatable"], "no GPU")
 
 
 @pytest.fixture
@@ -46,6 +48,7 @@ def holder(gpu: Cluster, namespace: str) -> Iterator[str]:
             "spec": {
                 "containers": [container],
                 "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": False,
                 "volumes": [{"name": "usr", "hostPath": {"path": "/usr"}}],
             },
         }

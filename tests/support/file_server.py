@@ -104,5 +104,6 @@ async def silent(request: web.Request, content: bytes) -> web.StreamResponse:
     response.content_length = len(content)
     await response.prepare(request)
     await response.write(content[: len(content) // 2])
-    await asyncio.Event().wait()
+    while request.transport is not None and not request.transport.is_closing():
+        await asyncio.sleep(0.05)
     return response

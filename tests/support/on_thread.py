@@ -17,7 +17,7 @@ def served(
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    runner = web.AppRunner(app, shutdown_timeout=0, access_log=None)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
 
     async def start() -> int:
         await runner.setup()

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from chrion_api.handover import PLANNED_ANNOTATION
 from chrion_bench.operator.place import watched
 from chrion_bench.operator.served_here import NAME, SHAPE, infer, nsnet2
-from chrion_operator.names import PLANNED_ANNOTATION
 from tests.support.cluster import Object, condition
 
 NAMESPACE = "answer"

@@ -8,7 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from chrion_operator.names import PLAN_KEY, PLANNED_ANNOTATION, REVISION_ANNOTATION
+from chrion_api.handover import PLAN_KEY, PLANNED_ANNOTATION, REVISION_ANNOTATION
 from tests.support.cluster import Cluster
 
 AT_ONCE = 4

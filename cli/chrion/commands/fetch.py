@@ -9,7 +9,7 @@ import typer
 
 from chrion.errors import UsageError
 from chrion.options import parse_seconds
-from chrion.pod.termination import last_words, terminating
+from chrion.pod.termination import cancelled_by_sigterm, last_words, terminating
 from chrion_api import Quantity, Reason
 from chrion_api.handover import Termination
 from chrion_runtime.fetch import Allowed, Patience, Wanted, fetch
@@ -51,7 +51,7 @@ def command(
             patience=Patience(retries),
             seconds=parse_seconds("--timeout", timeout),
         )
-        fetched = asyncio.run(fetch(wanted, os.environ))
+        fetched = asyncio.run(cancelled_by_sigterm(fetch(wanted, os.environ)))
         files = f" and {len(fetched.files)} files of external data" if fetched.files else ""
         text = f"{output}{files}: {fetched.size:,} bytes, sha256 {fetched.sha256}"
         typer.echo(f"{'was there already' if fetched.kept else 'fetched'}: {text}")

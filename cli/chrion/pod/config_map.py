@@ -116,9 +116,12 @@ def _api() -> Any:
     except ImportError:
         raise UsageError("the Kubernetes client is not installed; install chrion[cluster]") from None
     configuration = client.Configuration()
-    load: Any = config.load_kube_config if os.environ.get("KUBECONFIG") else config.load_incluster_config
+    loaders: Any = config
     try:
-        load(client_configuration=configuration)
+        if named := os.environ.get("KUBECONFIG"):
+            loaders.load_kube_config(named, client_configuration=configuration)
+        else:
+            loaders.load_incluster_config(client_configuration=configuration)
     except config.ConfigException as error:
         raise UsageError(f"no cluster to hand the plan in to: {error}; set KUBECONFIG, or run in a pod") from None
     configuration.retries = False  # we do that

@@ -3,15 +3,16 @@
 Kubernetes keeps what a container writes to its termination log; see `chrion_api.handover.Termination`.
 """
 
+import asyncio
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from chrion.errors import UsageError
 from chrion.pod.config_map import ConfigMapGone
@@ -22,7 +23,10 @@ from chrion_graph.errors import InputMismatch, InvalidModel, LimitExceeded, Unsa
 from chrion_runtime import fetch
 from chrion_runtime.errors import DeviceUnavailable
 
+T = TypeVar("T")
+
 _DEFAULT_LOG = Path("/dev/termination-log")
+_INTERRUPTED = Termination(reason=Reason.INTERRUPTED, message="was told to end before it was done")
 
 
 class Superseded(ChrionError):
@@ -50,10 +54,6 @@ REASONS: dict[type[ChrionError], tuple[Reason, bool]] = {
 """The reason of each error, and whether it is permanent; an error of another class may pass."""
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM; no `except Exception` on the way holds it up."""
-
-
 @contextmanager
 def terminating(otherwise: Reason) -> Iterator[None]:
     """Run a pod's work; leaves the process with exit code 42 for what is permanent and 1 for what may pass.
@@ -68,11 +68,18 @@ def terminating(otherwise: Reason) -> Iterator[None]:
             (known for kind in type(error).__mro__ if (known := REASONS.get(kind))), (otherwise, False)
         )
         _leave(Termination(reason=reason, message=str(error), permanent=permanent))
-    except KeyboardInterrupt:
-        _leave(Termination(reason=Reason.INTERRUPTED, message="was told to end before it was done"))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _leave(_INTERRUPTED)
     except Exception as error:  # noqa: BLE001, the operator must hear of anything
         traceback.print_exc()
         _leave(Termination(reason=otherwise, message=f"a defect of Chrion: {type(error).__name__}: {error}"))
+
+
+async def cancelled_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
+    """Run what `asyncio.run` is given; SIGTERM cancels it, so that nothing half-done is left."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 def last_words(termination: Termination) -> None:
@@ -89,8 +96,11 @@ def last_words(termination: Termination) -> None:
 
 
 def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    """End at once: worker processes die with this one, and an exception could get lost on its way up."""
     del signum, frame
-    raise Terminated
+    last_words(_INTERRUPTED)
+    print(f"chrion: {_INTERRUPTED.message}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _leave(termination: Termination) -> NoReturn:

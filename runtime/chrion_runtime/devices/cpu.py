@@ -15,6 +15,9 @@ from chrion_runtime.devices.device import HOST, Device, options
 from chrion_runtime.errors import DeviceUnavailable
 from chrion_runtime.servable import Array
 
+CGROUP = Path("/sys/fs/cgroup")
+"""This process's own cgroup, as a container sees it."""
+
 
 class Cpu(Device):
     """CPU cores; lanes are not pinned, their sessions have as many threads as lanes."""
@@ -73,7 +76,7 @@ def usable_cores() -> int:
 def _quota() -> float | None:
     def read(name: str) -> str:
         try:
-            return (Path("/sys/fs/cgroup") / name).read_text(encoding="ascii").strip()
+            return (CGROUP / name).read_text(encoding="ascii").strip()
         except OSError:
             return ""
 

@@ -4,6 +4,7 @@ A model's URI comes from whoever may write a ChrionModel, and is followed by a p
 lead to what only the pod can reach: the cloud's metadata, the node, the cluster's own services.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -35,7 +36,7 @@ class Allowed:
                 networks.append(ip_network(entry))
                 continue
             except ValueError:
-                if not entry or "/" in entry or ":" in entry or entry != entry.strip():
+                if not re.fullmatch(r"[A-Za-z0-9_][-A-Za-z0-9_.]*", entry):
                     raise FetchRefused(
                         f'--allow: "{entry}" is no host name, address or CIDR such as minio.models.svc or 10.0.0.0/8'
                     ) from None

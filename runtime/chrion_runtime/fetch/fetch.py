@@ -97,7 +97,9 @@ async def _fetch(source: Source, wanted: Wanted, target: Path, limits: Limits) -
         data = target.parent / name
         data.parent.mkdir(parents=True, exist_ok=True)
         size += await download(source.sibling(name), data, wanted.most_bytes - size, wanted.patience)
-    sha256 = contents.sha256 or await _inspect(digest, target, limits, source)
+    sha256 = contents.sha256
+    if sha256 is None:
+        sha256 = await _inspect(digest, target, limits, source)
     if wanted.sha256 not in (None, sha256):
         raise DigestMismatch(f"{source}: has the digest {sha256}, not {wanted.sha256}; correct the URI or the sha256")
     return Fetched(sha256, size, contents.external)

@@ -6,6 +6,7 @@ name that resolves to something else the next time. This one stands where socket
 
 import errno
 import socket
+import ssl
 from collections import defaultdict
 from typing import Any
 
@@ -31,7 +32,11 @@ class Guard(AbstractResolver):
     def connector(self) -> aiohttp.TCPConnector:
         """For an aiohttp session; without happy eyeballs, which tries addresses side by side."""
         return aiohttp.TCPConnector(
-            resolver=self, use_dns_cache=False, socket_factory=self.socket, happy_eyeballs_delay=None
+            resolver=self,
+            use_dns_cache=False,
+            socket_factory=self.socket,
+            happy_eyeballs_delay=None,
+            ssl=ssl.create_default_context(),  # by SSL_CERT_FILE, where that is set
         )
 
     def check(self, url: URL) -> None:
@@ -72,4 +77,5 @@ class Guard(AbstractResolver):
 
 def shown(url: URL) -> str:
     """A URL without what may be secret: credentials and the query, which signs it in some stores."""
-    return str(url.with_user(None).with_query(None).with_fragment(None))
+    bare = url.with_query(None).with_fragment(None)
+    return str(bare if bare.user is None and bare.password is None else bare.with_user(None))

@@ -87,6 +87,7 @@ wait_for 90 "the API server's being ready" "${kubectl[@]}" get --raw /readyz
 daemon kube-controller-manager "$BIN/kube-controller-manager" --kubeconfig=controller-manager.kubeconfig \
     --service-account-private-key-file=pki/sa.key --root-ca-file=pki/ca.crt --use-service-account-credentials=true \
     --cluster-signing-cert-file=pki/ca.crt --cluster-signing-key-file=pki/ca.key --leader-elect=false \
-    --allocate-node-cidrs=false --flex-volume-plugin-dir="$STATE/flex" --secure-port=0 --port=0
+    --allocate-node-cidrs=false --flex-volume-plugin-dir="$STATE/flex" --secure-port=0 --port=0 \
+    --kube-api-qps=200 --kube-api-burst=400
 daemon kube-scheduler "$BIN/kube-scheduler" --kubeconfig=scheduler.kubeconfig --leader-elect=false --secure-port=0 --port=0
 wait_for 90 "the default service account's appearing" "${kubectl[@]}" get serviceaccount default
