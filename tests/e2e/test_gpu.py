@@ -48,6 +48,7 @@ def holder(gpu: Cluster, namespace: str) -> Iterator[str]:
             "spec": {
                 "containers": [container],
                 "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": False,
                 "volumes": [{"name": "usr", "hostPath": {"path": "/usr"}}],
             },
         }

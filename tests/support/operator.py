@@ -24,7 +24,8 @@ class OperatorProcess:
         self._health, self._metrics = _free_ports(2)
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "chrion_operator"],
+                # It ends with us, even where we are killed.
+                ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "chrion_operator"],
                 env={
                     "PATH": os.environ["PATH"],
                     "HOME": os.environ.get("HOME", "/"),

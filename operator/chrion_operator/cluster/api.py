@@ -28,9 +28,9 @@ def connect() -> ApiClient:
     """A client for the cluster that this process runs in, or else that of the kubeconfig."""
     configuration = Configuration()
     try:
-        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        load_incluster_config(client_configuration=configuration)
     except ConfigException:
-        load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        load_kube_config(client_configuration=configuration)
     configuration.keep_alive = True
     configuration.connection_pool_maxsize = 64
     return ApiClient(configuration)

@@ -24,7 +24,7 @@ class Leader:
     """
 
     def __init__(self, client: ApiClient, namespace: str, identity: str) -> None:
-        self._lock = LeaseLock(LEASE_NAME, namespace, identity)  # type: ignore[no-untyped-call]
+        self._lock = LeaseLock(LEASE_NAME, namespace, identity)
         self._lock.api_instance = CoordinationV1Api(client)
         self._leading = threading.Event()
         self._stopped = threading.Event()
@@ -61,12 +61,12 @@ class Leader:
 
     def _stand(self) -> None:
         while not self._stopped.is_set():
-            config = electionconfig.Config(  # type: ignore[no-untyped-call]
+            config = electionconfig.Config(
                 self._lock, LEASE_SECONDS, RENEW_DEADLINE, RETRY_SECONDS, self._lead, self._stop_leading
             )
-            election = leaderelection.LeaderElection(config)  # type: ignore[no-untyped-call]
+            election = leaderelection.LeaderElection(config)
             try:
-                election.run()  # type: ignore[no-untyped-call]
+                election.run()
             except Exception as error:  # noqa: BLE001, it lets through whatever the connection raises
                 log.warning("the lease cannot be renewed: %s", error)
             self._stop_leading()

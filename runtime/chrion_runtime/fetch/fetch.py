@@ -97,8 +97,9 @@ async def _fetch(source: Source, wanted: Wanted, target: Path, limits: Limits) -
         data = target.parent / name
         data.parent.mkdir(parents=True, exist_ok=True)
         size += await download(source.sibling(name), data, wanted.most_bytes - size, wanted.patience)
-    known = contents.sha256
-    sha256 = known if known is not None else await _inspect(digest, target, limits, source)
+    sha256 = contents.sha256
+    if sha256 is None:
+        sha256 = await _inspect(digest, target, limits, source)
     if wanted.sha256 not in (None, sha256):
         raise DigestMismatch(f"{source}: has the digest {sha256}, not {wanted.sha256}; correct the URI or the sha256")
     return Fetched(sha256, size, contents.external)
@@ -119,14 +120,13 @@ async def _inspect(function: Callable[[Path, Limits], T], model: Path, limits: L
 def _already(wanted: Wanted, limits: Limits) -> Fetched | None:
     """The model as an earlier try left it, if it is the one that is wanted."""
     try:
-        found = digest(wanted.output, limits)
-        if found != wanted.sha256:
+        if digest(wanted.output, limits) != wanted.sha256:
             return None
         files = look_into(wanted.output, limits).external
     except ModelError:
         return None
     size = sum((wanted.output.parent / name).stat().st_size for name in (wanted.output.name, *files))
-    return Fetched(found, size, files, kept=True)
+    return Fetched(wanted.sha256, size, files, kept=True)
 
 
 @asynccontextmanager
