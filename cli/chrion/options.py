@@ -85,6 +85,12 @@ MaxSequencesOption = Annotated[
 SequenceIdleOption = Annotated[
     str, typer.Option("--sequence-idle", metavar="5m", help="How long a sequence may be idle and keep its state.")
 ]
+LeaveOption = Annotated[
+    str,
+    typer.Option(
+        "--leave", metavar="5s", help="How long connections are taken after SIGTERM, each closed once answered."
+    ),
+]
 RepositoryOption = Annotated[
     Path | None,
     typer.Option(

@@ -49,12 +49,15 @@ def operator(where: Cluster, environment: Mapping[str, str]) -> Iterator[Operato
 
 @contextmanager
 def namespace(where: Cluster, name: str) -> Iterator[str]:
-    """A namespace, deleted at the end."""
-    where.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    """A namespace, made where it is not there, and then deleted at the end."""
+    ours = where.get("Namespace", name) is None
+    if ours:
+        where.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     try:
         yield name
     finally:
-        where.delete("Namespace", name)
+        if ours:
+            where.delete("Namespace", name)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from chrion.options import (
     GpuMemoryOption,
     HostOption,
     LatencyOption,
+    LeaveOption,
     LogFormatOption,
     LogLevelOption,
     MaxSequencesOption,
@@ -69,6 +70,7 @@ def command(
     slo: SloOption = None,
     repository: RepositoryOption = None,
     any_device: AnyDeviceOption = False,
+    leave: LeaveOption = "0s",
     log_format: LogFormatOption = LogFormat.TEXT,
     log_level: LogLevelOption = LogLevel.INFO,
     otlp_endpoint: OtlpOption = None,
@@ -85,7 +87,7 @@ def command(
     names = [one.name for one in wanted]
     values, states = by_model("--value", value, names), by_model("--state", state, names)
     machine = Machine() if repository is not None or len(wanted) > 1 else None
-    idle = parse_seconds("--sequence-idle", sequence_idle)
+    idle, leave_seconds = parse_seconds("--sequence-idle", sequence_idle), parse_seconds("--leave", leave)
     lives = [Live.of(one.plan, slo) for one in wanted]  # before they are read
     objective = read_slo(slo, latency, gpu_memory, mode)
     sessions = open_all(
@@ -114,4 +116,4 @@ def command(
     def load(entry: Entry) -> Session:
         return load_entry(entry, machine or Machine(), SequenceStore(max_sequences, idle), any_device)
 
-    serve_sessions(sessions, host, port, metrics_port, telling, repository, load, batch)
+    serve_sessions(sessions, host, port, metrics_port, telling, repository, load, batch, leave_seconds)

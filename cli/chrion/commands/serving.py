@@ -59,6 +59,7 @@ def serve_sessions(
     repository: Path | None = None,
     load: Callable[[Entry], Session] | None = None,
     batch: int = 0,
+    leave_seconds: float = 0.0,
 ) -> None:
     """Serve until SIGTERM or SIGINT; with a `repository`, whatever clients have `load` load from it too.
 
@@ -84,6 +85,7 @@ def serve_sessions(
         metrics_port=None if metrics_port < 0 else metrics_port,
         batch=batch,
         otlp_endpoint=telling.otlp_endpoint,
+        leave_seconds=leave_seconds,
     )
     if folder is None or load is None:
         serve(sessions, options, ready)

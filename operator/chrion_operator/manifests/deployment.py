@@ -57,7 +57,6 @@ def deployment(
         "startupProbe": _probe("ready", period=1, failures=LOADING_SECONDS),
         "readinessProbe": _probe("ready", period=5, failures=2),
         "livenessProbe": _probe("live", period=10, failures=6),
-        "lifecycle": {"preStop": _leave(server)},
     }
     volumes = {"plan": frontier_name(model, cls.name, revision), "slo": slo_name(model)}
     # Whole, without subPath: the kubelet keeps only whole ConfigMaps up to date.
@@ -91,7 +90,7 @@ def deployment(
 def _arguments(model: str, spec: ChrionModelSpec) -> list[str]:
     args = ["serve", MODEL_FILE, "--plan", f"/plan/{PLAN_KEY}", "--slo", f"/slo/{SLO_KEY}", "--name", model]
     args += ["--host", "0.0.0.0", "--port", str(HTTP_PORT), "--metrics-port", str(METRICS_PORT)]  # noqa: S104
-    args += ["--log-format", "json"]
+    args += ["--leave", f"{LEAVING_SECONDS}s", "--log-format", "json"]
     for entry in spec.inputs:
         if entry.value is not None:
             args += ["--value", f"{entry.name}={+entry.value}"]
@@ -116,9 +115,3 @@ def _probe(path: str, period: int, failures: int) -> Object:
         "failureThreshold": failures,
         "timeoutSeconds": 5,
     }
-
-
-def _leave(server: Server) -> Object:
-    if server.has_sleep_action:
-        return {"sleep": {"seconds": LEAVING_SECONDS}}
-    return {"exec": {"command": ["sleep", str(LEAVING_SECONDS)]}}

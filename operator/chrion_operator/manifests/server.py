@@ -25,11 +25,6 @@ class Server:
         return self.minor >= 26
 
     @property
-    def has_sleep_action(self) -> bool:
-        """Whether a container's preStop may be a sleep without a command."""
-        return self.minor >= 30
-
-    @property
     def has_image_volumes(self) -> bool:
         """Whether a volume may be an OCI image."""
         return self.minor >= 31

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -76,10 +76,11 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; called on the main thread.
 
-    On the signal no more connections are taken, readiness turns 503, requests in flight are answered within
-    `options.drain_seconds` (a second signal ends the wait), and the servables are closed; they are closed too when
-    serving cannot begin. `on_listening` is called once, with the ports that were really taken. `repository` makes what
-    loads and unloads models meanwhile; without it nobody can.
+    On the signal readiness turns 503 and answers close their connections; after `options.leave_seconds` no more
+    connections are taken, requests in flight are answered within `options.drain_seconds` (a second signal ends both
+    waits), and the servables are closed; they are closed too when serving cannot begin. `on_listening` is called once,
+    with the ports that were really taken. `repository` makes what loads and unloads models meanwhile; without it
+    nobody can.
 
     Raises CannotListen when an address is taken or not this machine's, and RuntimeFailure when the models cannot be
     served together.
@@ -115,6 +116,9 @@ async def _until_signal(
         if on_listening is not None:
             on_listening(where)
         await stop.wait()
+        front.draining = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(hurry.wait(), front.options.leave_seconds)
         deadline = monotonic() + front.options.drain_seconds
     return CLOSE_SECONDS if hurry.is_set() else max(CLOSE_SECONDS, deadline - monotonic())
 

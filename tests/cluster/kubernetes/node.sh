@@ -98,6 +98,7 @@ cd "$here"
 export KUBECONFIG=$STATE/admin.kubeconfig CHRION_K8S_STATE=$STATE PATH=$BIN:$PATH
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
+touch "$STATE/started"
 code=0
 setpriv --pdeathsig TERM "$@" || code=$?
 exit $code

@@ -48,13 +48,15 @@ if [ -n "$node" ]; then
 fi
 
 code=0
-"$HERE/build.sh" 2> >(tee "/tmp/chrion-k8s-build.$$" >&2) || code=$?
-reason=$(tail -n 1 "/tmp/chrion-k8s-build.$$")
-rm -f "/tmp/chrion-k8s-build.$$"
+words=$(mktemp)
+"$HERE/build.sh" 2>"$words" || code=$?
+cat "$words" >&2
+reason=$(tail -n 1 "$words")
+rm -f "$words"
 case $code in
 0) ;;
 69) without "$reason" "$@" ;;
-*) exit "$code" ;;
+*) without "Kubernetes could not be built; what was wrong stands above" "$@" ;;
 esac
 
 # What a run leaves behind that was killed with no chance to clean up goes when the next one starts.
@@ -65,12 +67,22 @@ keep=${CHRION_K8S_STATE:-}
 export STATE=${keep:-/tmp/chrion-k8s.$$} ETCD_DATA=/dev/shm/chrion-k8s.$$ BIN=$CACHE/bin
 mkdir -p "$STATE" "$ETCD_DATA"
 clean_up() {
-    for child in $(jobs -p); do kill "$child" 2>/dev/null; done
-    wait
+    for child in $(jobs -p); do kill "$child" 2>/dev/null || true; done
+    wait || true
     rm -rf "$ETCD_DATA"
     [ -n "$keep" ] || rm -rf "$STATE"
 }
-trap clean_up EXIT
+started=
+here=$PWD
+command=("$@")
+end() {
+    local code=$?
+    cd "$here"
+    clean_up
+    [ -n "$started" ] || [ "$code" -ge 128 ] || without "Kubernetes did not start; its last words stand above" "${command[@]}"
+    exit "$code"
+}
+trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
@@ -79,6 +91,7 @@ if [ -n "$node" ]; then
     # When the first process of the namespaces dies, the kernel kills all others in them: pods, shims and daemons.
     setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
         "$HERE/node.sh" "$@" || code=$?
+    [ ! -e "$STATE/started" ] || started=1
     # v1 has a tree of groups for each controller, v2 has one for all
     find /sys/fs/cgroup -depth -type d \( -path '*/kubepods*' -o -path '*/k8s.io*' \) -exec rmdir {} + 2>/dev/null || true
     exit $code
@@ -94,9 +107,9 @@ free_port() { # the first of three that nobody listens on
 }
 ADDRESS=127.0.0.1
 PORT=$(free_port)
-here=$PWD
 . "$HERE/control_plane.sh"
 cd "$here"
 export KUBECONFIG=$STATE/admin.kubeconfig CHRION_K8S_STATE=$STATE PATH=$BIN:$PATH
+started=1
 setpriv --pdeathsig TERM "$@" || code=$?
 exit $code

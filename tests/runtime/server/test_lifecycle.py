@@ -56,7 +56,8 @@ class Slow:
 def on_listening(where):
     say("listening", where.port, where.metrics_port, where.url, where.metrics_url)
 
-serve([Slow()], ServerOptions(port=0, metrics_port=0, drain_seconds=float(sys.argv[1])), on_listening)
+drain, leave = map(float, sys.argv[1:])
+serve([Slow()], ServerOptions(port=0, metrics_port=0, drain_seconds=drain, leave_seconds=leave), on_listening)
 say("switch interval", round(sys.getswitchinterval(), 9))
 """
 
@@ -72,10 +73,10 @@ BODY = orjson.dumps({"inputs": [{"name": "x", "datatype": "INT64", "shape": [1],
 
 
 @contextmanager
-def process(drain=3600):
+def process(drain=3600, leave=0):
     """The script as a process, and the ports it listens on."""
     child = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(drain)],
+        [sys.executable, "-c", SCRIPT, str(drain), str(leave)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -137,6 +138,36 @@ def test_a_signal_to_an_idle_server_with_an_open_connection():
         assert idle.recv(65536).startswith(b"HTTP/1.1 200 OK")
         child.send_signal(signal.SIGTERM)
         assert idle.recv(65536) == b""
+        out, _ = child.communicate(timeout=60)
+        assert (child.returncode, out.splitlines()[0]) == (0, "closed")
+
+
+def test_connections_are_taken_for_a_while_and_closed_with_their_answers():
+    get = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    def answer(connection):
+        found = b""
+        while part := connection.recv(65536):
+            found += part
+        return found
+
+    with process(leave=3600) as (child, port, metrics_port):
+        kept = socket.create_connection(("127.0.0.1", port))
+        kept.sendall(get)
+        assert b"Connection: close" not in kept.recv(65536)
+        child.send_signal(signal.SIGTERM)
+        while True:
+            with socket.create_connection(("127.0.0.1", metrics_port)) as probe:
+                probe.sendall(get.replace(b"live", b"ready").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+                if answer(probe).startswith(b"HTTP/1.1 503"):
+                    break
+        for connection in (kept, socket.create_connection(("127.0.0.1", port))):
+            with connection:
+                connection.sendall(get)
+                found = answer(connection)
+                assert found.startswith(b"HTTP/1.1 200 OK")
+                assert b"Connection: close" in found
+        child.send_signal(signal.SIGTERM)
         out, _ = child.communicate(timeout=60)
         assert (child.returncode, out.splitlines()[0]) == (0, "closed")
 
