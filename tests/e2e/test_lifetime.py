@@ -55,14 +55,6 @@ def served(
     served.delete()
 
 
-@pytest.fixture
-def volume(tmp_path: Path) -> Path:
-    """A folder on the node that pods may read."""
-    folder = tmp_path / "volume"
-    folder.mkdir(mode=0o755)
-    return folder
-
-
 def answers(model: onnx.ModelProto, value: Array) -> dict[str, Array]:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
@@ -95,7 +87,10 @@ def test_two_replicas_on_one_node_keep_to_their_own_cores(served: Served) -> Non
     assert len({pod["spec"]["nodeName"] for pod in pods}) == 1
     for pod in pods:
         lanes = {
-            lane for bucket in served.plan_of(pod)["buckets"] for stage in bucket["stages"] for lane in stage["lanes"]
+            lane
+            for bucket in served.plan_of(pod)["buckets"]
+            for stage in bucket["plan"]["stages"]
+            for lane in stage["lanes"]
         }
         assert lanes == {"cpu/0"}
 
@@ -136,7 +131,7 @@ def test_a_model_comes_from_a_volume_claim(
                 "capacity": size,
                 "accessModes": ["ReadOnlyMany"],
                 "storageClassName": "by-hand",
-                "hostPath": {"path": str(volume)},
+                "hostPath": {"path": str(folder)},
             },
         }
     )
