@@ -86,7 +86,7 @@ SequenceIdleOption = Annotated[
     str, typer.Option("--sequence-idle", metavar="5m", help="How long a sequence may be idle and keep its state.")
 ]
 LeaveOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--leave", metavar="5s", help="How long connections are taken after SIGTERM, each closed once answered."
     ),

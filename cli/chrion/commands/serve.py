@@ -70,7 +70,7 @@ def command(
     slo: SloOption = None,
     repository: RepositoryOption = None,
     any_device: AnyDeviceOption = False,
-    leave: LeaveOption = "0s",
+    leave: LeaveOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
     log_level: LogLevelOption = LogLevel.INFO,
     otlp_endpoint: OtlpOption = None,
@@ -87,7 +87,8 @@ def command(
     names = [one.name for one in wanted]
     values, states = by_model("--value", value, names), by_model("--state", state, names)
     machine = Machine() if repository is not None or len(wanted) > 1 else None
-    idle, leave_seconds = parse_seconds("--sequence-idle", sequence_idle), parse_seconds("--leave", leave)
+    idle = parse_seconds("--sequence-idle", sequence_idle)
+    leave_seconds = 0.0 if leave is None else parse_seconds("--leave", leave)
     lives = [Live.of(one.plan, slo) for one in wanted]  # before they are read
     objective = read_slo(slo, latency, gpu_memory, mode)
     sessions = open_all(
