@@ -22,7 +22,7 @@ slow: $(STAMP) ## the exhaustive tests
 	@$(BIN)/python -m pytest -m "slow and not cluster and not e2e" $(PYTEST_ARGS) || [ $$? -eq 5 ] # 5: there are none
 
 test-cluster: $(STAMP) ## the operator on a real Kubernetes control plane, built where KUBECONFIG names none
-	@tests/cluster/kubernetes/run.sh $(BIN)/python -m pytest -m cluster tests/cluster $(PYTEST_ARGS)
+	@tests/cluster/kubernetes/run.sh $(BIN)/python -m pytest -m "cluster and not slow" tests/cluster $(PYTEST_ARGS)
 
 test-e2e: $(STAMP) ## all of it on a Kubernetes node with real pods; needs root where KUBECONFIG names none
 	@$(BIN)/python -m chrion_bench.real >/dev/null # there is no network where the node is
