@@ -23,6 +23,7 @@ NAMESPACE = "default"
 
 CLIENT = """\
 import sys, numpy, tritonclient.http as triton
+
 tensor = triton.InferInput("input", [1, 50, 161], "FP32")
 tensor.set_data_from_numpy(numpy.zeros((1, 50, 161), numpy.float32))
 print(triton.InferenceServerClient(sys.argv[1]).infer("nsnet2", [tensor]).as_numpy("output").shape)
