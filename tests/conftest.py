@@ -1,6 +1,7 @@
 """What tests of every part use: real models, bad models and inputs for generated ones."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from chrion_bench.inputs import random_inputs
 from tests.support.bad_models import write_bad_models
 
 CaseInputs = Callable[..., dict[str, npt.NDArray[Any]]]
+
+# A shell's background job ignores Ctrl-C, and so would every process that the tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
