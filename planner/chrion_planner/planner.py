@@ -9,7 +9,7 @@ from chrion_graph.equality import difference
 from chrion_graph.limits import Limits
 from chrion_planner.candidates import Candidates, candidates
 from chrion_planner.errors import PlanningError, ProfileMismatch
-from chrion_planner.frontier import pareto
+from chrion_planner.frontier import is_narrower, lanes_held, pareto
 from chrion_planner.measuring import (
     Arrays,
     Contender,
@@ -35,10 +35,10 @@ _FINALISTS = 1.15
 """Plans within this of the fastest one's time are measured again, in new processes, to tell them apart."""
 _FINALS, _FINAL_ROUNDS = 2, 8
 _TURN_SECONDS = 0.06
-_CLEARLY, _JUST = 0.05, 0.02
+_CLEARLY, _JUST, _ALIKE = 0.05, 0.02, 0.01
 """Gains that count for plans with rewrites or several stages; for the model as it is on other lanes, and for what
-tuning makes of a plan. Without optimisation a single device is measured only where the profile says that it gains
-clearly."""
+tuning makes of a plan; and what a plan on fewer lanes may lose. Without optimisation a single device is measured only
+where the profile says that it gains clearly."""
 
 
 def silent(what: str, done: float) -> None:
@@ -100,7 +100,7 @@ def predicted_plans(prepared: Prepared, profile: Profile, budget: Budget) -> Pla
     frontiers = [
         Frontier(
             inputs=dict(bucket.variants[0].bucket.inputs),
-            plans=pareto(options.plans, lambda one, other: one.predicted_seconds < other.predicted_seconds),
+            plans=pareto(options.plans, _predicted_to_beat),
         )
         for bucket, options in zip(prepared.buckets, found, strict=True)
     ]
@@ -142,7 +142,7 @@ def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
         other = singles.get(place)
         if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - _CLEARLY):
             singles[place] = plan
-    frontier = pareto(plans, lambda one, other: one.predicted_seconds < other.predicted_seconds)
+    frontier = pareto(plans, _predicted_to_beat)
     bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites]
     wanted = [
         *(plan for plan in bare if plan.stages[0].optimization is Optimization.ALL),
@@ -151,6 +151,10 @@ def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
         *sorted([*singles.values(), *(plan for plan in plans if len(plan.stages) > 1)], key=_predicted),
     ]
     return list({plan.name: plan for plan in wanted}.values())[:MEASURED_PLANS]
+
+
+def _predicted_to_beat(one: Plan, other: Plan) -> bool:
+    return (one.predicted_seconds, lanes_held(one)) < (other.predicted_seconds, lanes_held(other))
 
 
 def _predicted(plan: Plan) -> tuple[float, str]:
@@ -191,7 +195,7 @@ def _measure(
         inputs=dict(bucket.variants[0].bucket.inputs),
         plans=pareto(
             [trial.plan for trial in kept.values()],
-            lambda one, other: kept[one.name].beats(kept[other.name], _margin(one)),
+            lambda one, other: kept[one.name].beats(kept[other.name], _margin(one, other)),
         ),
         baselines=tuple(
             Baseline(name=result.name, measured=latency(result.rounds)) for result in of_baselines if result.rounds
@@ -209,9 +213,14 @@ def _add(trial: Trial, result: Result, expected: Arrays, settings: Settings) -> 
         settings.warn(f"plan {trial.plan.name} is dropped: {trial.problem}")
 
 
-def _margin(plan: Plan) -> float:
-    """How much faster a plan must be than a simpler one: of many candidates, some look a little faster by chance."""
-    return _CLEARLY if plan.rewrites or len(plan.stages) > 1 else _JUST
+def _margin(one: Plan, other: Plan) -> float:
+    """How much faster a plan must be than a simpler one: of many candidates, some look a little faster by chance.
+
+    On fewer lanes it need only be as fast, but that must be certain.
+    """
+    if is_narrower(one, other):
+        return -_ALIKE
+    return _CLEARLY if one.rewrites or len(one.stages) > 1 else _JUST
 
 
 def _tune(trials: Sequence[Trial], race: Race, settings: Settings) -> tuple[Trial, Trial] | None:

@@ -7,17 +7,19 @@ import pytest
 
 from chrion_api import GpuBytes, Plan, Stage
 from chrion_graph.equality import difference
-from chrion_planner.frontier import pareto
+from chrion_planner.frontier import is_narrower, pareto
 from chrion_planner.measuring import faster, latency
 
 
-def plan(name: str, seconds: float, nbytes: int = 0, stages: int = 1) -> Plan:
+def plan(name: str, seconds: float, nbytes: int = 0, stages: int = 1, lanes: int = 1) -> Plan:
     return Plan(
         name=name,
         graph="g",
         predicted_seconds=seconds,
         gpu_bytes=GpuBytes(weights=nbytes),
-        stages=tuple(Stage(nodes=(index,), lanes=("cpu/0",)) for index in range(stages)),
+        stages=tuple(
+            Stage(nodes=(index,), lanes=tuple(f"cpu/{lane}" for lane in range(lanes))) for index in range(stages)
+        ),
     )
 
 
@@ -33,6 +35,15 @@ def test_only_plans_that_nothing_beats_in_both_are_kept():
 def test_of_plans_that_cannot_be_told_apart_the_simpler_is_kept():
     assert [item.name for item in pareto([plan("cut", 1.0, stages=5), plan("whole", 1.01)], certainly)] == ["whole"]
     assert [item.name for item in pareto([plan("cut", 0.5, stages=5), plan("whole", 1.01)], certainly)] == ["cut"]
+
+
+def test_of_lanes_all_are_kept_unless_fewer_are_shown_to_do_as_well():
+    all_lanes, one = plan("all", 1.0, lanes=2), plan("one", 1.001)
+    assert is_narrower(one, all_lanes)
+    assert not is_narrower(all_lanes, one)
+    assert not is_narrower(plan("cut", 1.0, stages=2), all_lanes)
+    assert [item.name for item in pareto([one, all_lanes], certainly)] == ["all"]
+    assert [item.name for item in pareto([one, all_lanes], lambda one, other: is_narrower(one, other))] == ["one"]
 
 
 def test_memory_is_paid_only_for_a_certain_gain():
@@ -51,6 +62,13 @@ def test_a_gain_must_show_in_nearly_every_round():
     assert not faster([rounds(*[0.995] * 12)], base)
     assert not faster([rounds(0.5, 0.5, 0.5)], [rounds(1, 1, 1)]), "three rounds prove nothing"
     assert not faster([], base)
+
+
+def test_it_can_be_certain_that_nothing_is_lost():
+    base = [rounds(*[1.0] * 12)] * 3
+    assert faster([rounds(*[1.002] * 12)] * 3, base, by=-0.01)
+    assert not faster([rounds(*[1.02] * 12)] * 3, base, by=-0.01)
+    assert not faster([rounds(*[0.8, 1.25] * 6)] * 3, base, by=-0.01), "too noisy to say"
 
 
 def test_a_gain_must_show_in_the_typical_process_and_none_may_lose():

@@ -27,7 +27,7 @@ def ratio(one: Rounds, other: Rounds) -> float:
 
 
 def faster(one: Sequence[Rounds], other: Sequence[Rounds], by: float = 0.02) -> bool:
-    """Whether `one` beats `other` by at least the part `by`, beyond noise.
+    """Whether `one` beats `other` by at least the part `by`, beyond noise; below 0, whether it loses less than that.
 
     Both hold rounds by process, the n-th of both measured in turn, and without rounds where one had no part: the same
     program differs from one process to the next by where its memory lies, so the gain must show in the typical
@@ -37,7 +37,7 @@ def faster(one: Sequence[Rounds], other: Sequence[Rounds], by: float = 0.02) -> 
     """
     shared = [(fast, slow) for fast, slow in zip(one, other, strict=False) if fast and slow]
     ratios = [ratio(fast, slow) for fast, slow in shared]
-    if not ratios or median(ratios) > 1 - by or max(ratios) > 1:
+    if not ratios or median(ratios) > 1 - by or max(ratios) > max(1, 1 - by):
         return False
     gains = [
         log((1 - by) * median(slow) / median(fast))
