@@ -70,6 +70,8 @@ class Stage(Document):
     """The lanes it holds, such as cpu/0; several of one device are its intra-op threads."""
     optimization: Optimization = Optimization.NONE
     """How far ONNX Runtime may optimise inside it."""
+    cuda_graph: bool = False
+    """Whether its kernels are captured once as a CUDA graph and replayed; for CUDA stages with fixed shapes only."""
     operators: dict[str, int] = {}
     """Its nodes counted by operator, for people."""
     start_seconds: float = Field(default=0, ge=0)
