@@ -46,6 +46,8 @@ class PlanProgress(Document):
     """From 0 to 100; never less than before."""
     doing: str
     """What it is at."""
+    revision: str = ""
+    """What it plans: news of an earlier one are no news."""
 
 
 class Termination(Document):

@@ -160,9 +160,12 @@ class Status(Document):
     url: str | None = None
     """Where the model answers inside the cluster."""
     latency: str | None = None
-    """The latency at the objective's percentile, of the slowest replica, such as 12ms: for people."""
+    """The latency at the objective's percentile, of the slowest replica, such as 12ms; that of its plan before there
+    were requests. For people."""
     gpu_memory: str | None = None
     """The GPU memory of the replica that takes most, such as 180Mi: for people."""
+    runs_on: str | None = None
+    """The devices that the plans in use hold, such as `cpu, cuda:0`: for people."""
     replicas: int | None = None
     """Replicas that exist."""
     ready_replicas: int | None = None

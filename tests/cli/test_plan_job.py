@@ -73,8 +73,9 @@ def test_plans_are_handed_in_and_found_again(plan_job, api, log, tiny):
     assert all(stage.lanes == ("cpu/0",) for stage in plan.buckets[0].plans[0].stages)
     assert api.annotations(*KEY)["chrion.dev/planned"] == "rev1"
     told = [json.loads(patch["metadata"]["annotations"]["chrion.dev/progress"]) for patch in api.patches]
-    assert told[-1] == {"percent": 100, "doing": "planned"}
+    assert told[-1] == {"percent": 100, "doing": "planned", "revision": "rev1"}
     percents = [progress["percent"] for progress in told]
+    assert {progress["revision"] for progress in told} == {"rev1"}
     assert percents == sorted(percents)
     assert Termination.from_json(log.read_text()).sha256 == plan.model
 

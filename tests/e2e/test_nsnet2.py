@@ -1,6 +1,7 @@
 """A real model from `kubectl apply` to its answers, and through what happens to it while it serves."""
 
 import hashlib
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,11 +61,16 @@ def test_kubectl_tells_at_a_glance(nsnet2: Served, tmp_path: Path) -> None:
     # It keeps for ten minutes what kinds there are, and may have looked before ours was there.
     kubectl = ["kubectl", f"--cache-dir={tmp_path}", "-n", nsnet2.namespace]
     nsnet2.wait_for("Serving")
+    wait_until(lambda: nsnet2.object()["status"].get("latency"), "the pod's word on its latency")
     subprocess.run([*kubectl, "wait", "--for=condition=Ready", "chm/nsnet2", "--timeout=60s"], check=True)
     table = subprocess.run([*kubectl, "get", "chm"], check=True, capture_output=True, text=True).stdout
     head, row = table.splitlines()
     assert head.split()[:2] == ["NAME", "MODE"]
     assert {"READY", "REASON", "URL", "AGE"} <= set(head.split())
+    cells = dict(zip(re.split(r" {2,}", head.strip()), re.split(r" {2,}", row.strip()), strict=False))
+    assert cells["RUNS ON"] == "cpu"
+    assert re.fullmatch(r"[0-9.]+m?s", cells["LATENCY"])
+    assert cells["GPU MEMORY"] == "0"
     assert f"http://nsnet2.{nsnet2.namespace}.svc" in row
 
 

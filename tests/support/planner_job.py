@@ -54,7 +54,8 @@ class PlannerJob:
 
     def progress(self, percent: int, doing: str) -> None:
         """Say how far it is."""
-        text = json.dumps({"percent": percent, "doing": doing})
+        revision = self.configmap()["metadata"]["annotations"]["chrion.dev/revision"]
+        text = json.dumps({"percent": percent, "doing": doing, "revision": revision})
         self._patch_configmap({"metadata": {"annotations": {"chrion.dev/progress": text}}})
 
     def end(self, job: Object, condition: str, reason: str = "", message: str = "") -> None:

@@ -172,8 +172,9 @@ class World:
             annotations["chrion.dev/planned"] = annotations["chrion.dev/revision"]
 
     def progress(self, percent: int, doing: str) -> None:
-        text = json.dumps({"percent": percent, "doing": doing})
-        self.one("ConfigMap", "plan")["metadata"]["annotations"]["chrion.dev/progress"] = text
+        annotations = self.one("ConfigMap", "plan")["metadata"]["annotations"]
+        said = {"percent": percent, "doing": doing, "revision": annotations["chrion.dev/revision"]}
+        annotations["chrion.dev/progress"] = json.dumps(said)
 
     def end_job(self, condition: str, reason: str = "") -> None:
         for job in self.all("Job"):

@@ -48,7 +48,7 @@ def command(
         _check_wanted(found, revision)
         plan = plan_of(found, revision)
         if plan is None or plan.model != digest(model):
-            plan = _plan(spec, model, hand)
+            plan = _plan(spec, model, hand, revision)
             _hand_in(hand, plan, revision)
             text = f"planned: {len(plan.buckets)} buckets"
         else:
@@ -64,9 +64,10 @@ def _spec(variable: str) -> ChrionModelSpec:
     return ChrionModelSpec.from_json(text, "spec")
 
 
-def _plan(spec: ChrionModelSpec, model: Path, hand: ConfigMap) -> PlanFile:
+def _plan(spec: ChrionModelSpec, model: Path, hand: ConfigMap, revision: str) -> PlanFile:
     with Display() as display:
-        teller = _Teller(hand, Advance(max((len(one.buckets) for one in spec.inputs), default=1)), display)
+        advance = Advance(max((len(one.buckets) for one in spec.inputs), default=1))
+        teller = _Teller(hand, revision, advance, display)
         job = Job.of(spec, model, progress=teller.progress, warn=display.warn)
         return planning.cached_plan(job)[0]
 
@@ -91,8 +92,9 @@ def _check_wanted(config_map: dict[str, object], revision: str) -> None:
 class _Teller:
     """Writes progress to the log and, now and then, to the ConfigMap."""
 
-    def __init__(self, hand: ConfigMap, advance: Advance, display: Display) -> None:
+    def __init__(self, hand: ConfigMap, revision: str, advance: Advance, display: Display) -> None:
         self._hand = hand
+        self._revision = revision
         self._advance = advance
         self._display = display
         self._pause = _PATCH_SECONDS
@@ -104,6 +106,6 @@ class _Teller:
         self._display.progress(what, done)
         if time.monotonic() < self._next:
             return
-        told = self._hand.try_patch(progress_patch(PlanProgress(percent=percent, doing=what)))
+        told = self._hand.try_patch(progress_patch(PlanProgress(percent=percent, doing=what, revision=self._revision)))
         self._pause = _PATCH_SECONDS if told else min(2 * self._pause, _LONGEST_SECONDS)
         self._next = time.monotonic() + self._pause

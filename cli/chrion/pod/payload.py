@@ -37,7 +37,7 @@ def plan_patch(plan: PlanFile, revision: str, version: str) -> dict[str, Any]:
                 "plan for fewer shapes"
             )
         data, binary = {PLAN_KEY: None}, {PLAN_KEY: base64.b64encode(packed).decode()}
-    done = PlanProgress(percent=100, doing="planned")
+    done = PlanProgress(percent=100, doing="planned", revision=revision)
     return {
         "metadata": {
             "resourceVersion": version,

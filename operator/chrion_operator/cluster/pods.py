@@ -115,7 +115,12 @@ def answer_of(said: Any) -> Answer:
         predicted_seconds=max((float(plan["predictedSeconds"]) for plan in plans), default=None),
         measured_seconds=max(measured, default=None),
         gpu_bytes=max((sum((plan.get("gpuBytes") or {}).values()) for plan in plans), default=None),
+        devices=tuple(sorted({_device(stage) for plan in plans for stage in plan.get("stages", ())})),
     )
+
+
+def _device(stage: Any) -> str:
+    return str(stage["lanes"][0]).rpartition("/")[0]
 
 
 def two_digits(seconds: float | None) -> float | None:

@@ -27,7 +27,8 @@ WIDE = {"priority": 1}
 
 COLUMNS: tuple[tuple[str, str, str, Object], ...] = (
     ("Mode", ".spec.mode", "What is minimised", {}),
-    ("Latency", ".status.latency", "Latency of the slowest replica at the objective's percentile", {}),
+    ("Runs On", ".status.runsOn", "The devices that the plans in use hold", {}),
+    ("Latency", ".status.latency", "Latency of the slowest replica, as planned before there were requests", {}),
     ("GPU Memory", ".status.gpuMemory", "GPU memory of the replica that takes most", {}),
     ("Ready", _condition("Ready", "status"), "Whether a replica answers requests", {}),
     ("Reason", _condition("Ready", "reason"), "Why", {}),

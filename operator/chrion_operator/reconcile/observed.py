@@ -47,6 +47,8 @@ class Answer:
     """The latency that was measured for it when it was planned."""
     gpu_bytes: int | None = None
     """The GPU memory that it takes."""
+    devices: tuple[str, ...] = ()
+    """The devices that it runs on."""
 
 
 @dataclass(frozen=True, slots=True)

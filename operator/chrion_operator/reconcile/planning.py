@@ -134,7 +134,7 @@ def _by_job(at: Situation, cls: NodeClass, wanted: str, problem: str, accounts: 
             return Planning(cls, wanted, None, said, apply=applied, patch=end if said.unfinished else ())
         case _:
             percent, doing = (
-                _progress(at, cls) if said.phase is Phase.RUNNING and said.container == PLAN else (None, "")
+                _progress(at, cls, wanted) if said.phase is Phase.RUNNING and said.container == PLAN else (None, "")
             )
             said = _with_holders(at, cls, said)
             if doing:
@@ -244,12 +244,14 @@ def _pods_of(at: Situation, job: Seen) -> list[Object]:
     ]
 
 
-def _progress(at: Situation, cls: NodeClass) -> tuple[int | None, str]:
+def _progress(at: Situation, cls: NodeClass, wanted: str) -> tuple[int | None, str]:
     seen = at.observed.get("ConfigMap", names.plan_name(at.model, cls.name))
     try:
         said = json.loads(_annotation(seen.object, PROGRESS_ANNOTATION) if seen is not None else "")
+        if said.get("revision") != wanted:
+            return None, ""
         return max(0, min(100, int(said["percent"]))), str(said["doing"])[:300]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None, ""
 
 

@@ -10,6 +10,7 @@ from chrion_operator import names
 from chrion_operator.names import Object
 from chrion_operator.reconcile.claim import Claim
 from chrion_operator.reconcile.conditions import Claims
+from chrion_operator.reconcile.glance import gpu_memory, latency, runs_on
 from chrion_operator.reconcile.observed import Event
 from chrion_operator.reconcile.planning import Planning
 from chrion_operator.reconcile.serving import Serving
@@ -79,13 +80,18 @@ def status(
     """The whole status."""
     before = owner.get("status") or {}
     generation = owner["metadata"].get("generation", 0)
+    answers = [answer for serving in servings for _, answer in serving.answers]
     return Status(
         observed_generation=generation,
         conditions=conditions(claims, before.get("conditions") or (), generation, now),
         classes=tuple(_class(*both) for both in zip(plannings, servings, strict=True)),
         model=_model(plannings) or _earlier_model(before),
         url=names.url(owner),
+        latency=latency(answers),
+        gpu_memory=gpu_memory(answers),
+        runs_on=runs_on(answers),
         replicas=sum(serving.existing for serving in servings),
+        ready_replicas=sum(serving.ready for serving in servings),
         selector=names.selector_text(names.model_name(owner)),
     ).to_data()
 

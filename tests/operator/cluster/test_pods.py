@@ -12,6 +12,7 @@ SAID = {
             "plan": {
                 "name": "heft",
                 "predictedSeconds": 0.009,
+                "stages": [{"lanes": ["cuda:0/1"]}, {"lanes": ["cpu/0", "cpu/1"]}],
                 "measured": {"p50": 0.01, "p90": 0.012, "p99": 0.02, "repetitions": 100},
                 "gpuBytes": {"weights": 1000, "activations": 20, "workspace": 3, "context": 0},
             },
@@ -27,6 +28,7 @@ def test_the_plan_and_its_figures() -> None:
     assert (answer.plan, answer.meets_slo, answer.slo_met, answer.stale) == ("heft", True, True, "")
     assert (answer.latency_seconds, answer.predicted_seconds, answer.measured_seconds) == (0.012, 0.009, 0.012)
     assert answer.gpu_bytes == 1023
+    assert answer.devices == ("cpu", "cuda:0")
 
 
 def test_of_several_buckets_the_slowest_counts() -> None:

@@ -58,6 +58,11 @@ def test_progress_shows_while_the_planner_runs() -> None:
     world.settle()
     assert world.condition("Profiled") == ("False", "Planning")
     assert world.message("Profiled") == "42 %: measuring cpu-2-lanes"
+    world.edit(model={"uri": "https://models.example/other.onnx"})
+    world.settle()
+    world.planner_pod(containerStatuses=[{"name": "plan", "state": {"running": {}}}])
+    world.settle()
+    assert "42 %" not in world.message("Profiled"), "that was of the model before"
 
 
 def test_a_permanent_error_stalls_with_the_planners_sentence_and_no_further_job() -> None:
