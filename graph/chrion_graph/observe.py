@@ -13,30 +13,25 @@ from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
 from chrion_graph.ort import brief, session_options
-from chrion_graph.worker import isolated
+from chrion_graph.worker import Worker, isolated
 
 
 def observe(
-    graph: Graph, feeds: Mapping[str, NDArray[Any]], limits: Limits | None = None
+    graph: Graph, feeds: Mapping[str, NDArray[Any]], limits: Limits | None = None, worker: Worker | None = None
 ) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor when the graph runs on `feeds`.
 
-    Works in a child process with the limits' time and memory. Raises LimitExceeded where the run does not end or
+    Works in a child process, in `worker` where one is given, with the limits' time and memory. Raises LimitExceeded where the run does not end or
     needs too much memory, InvalidModel where it fails.
     """
     limits = limits or Limits()
     what = "one run of the model"
     if loops := sorted({node.op_type for node in graph.nodes} & {"Loop", "Scan"}):
         what += f" (it holds {' and '.join(loops)} nodes)"
-    return isolated(
-        _observe,
-        graph.model.SerializeToString(),
-        graph.folder,
-        dict(feeds),
-        memory_bytes=limits.memory,
-        seconds=limits.seconds,
-        what=what,
-    )
+    arguments = graph.model.SerializeToString(), graph.folder, dict(feeds)
+    if worker is not None:
+        return worker.call(_observe, *arguments, seconds=limits.seconds, what=what)
+    return isolated(_observe, *arguments, memory_bytes=limits.memory, seconds=limits.seconds, what=what)
 
 
 def _observe(model: bytes, folder: Path, feeds: dict[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:

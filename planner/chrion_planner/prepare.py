@@ -13,6 +13,7 @@ from chrion_graph.inputs import buckets, sample
 from chrion_graph.limits import Limits
 from chrion_graph.observe import observe
 from chrion_graph.rewrite import ways
+from chrion_graph.worker import Worker
 from chrion_planner.candidates import Rewritten
 from chrion_planner.costs import Bucket
 
@@ -42,10 +43,12 @@ def prepare(model: Path, digest: str, folder: Path, inputs: Sequence[InputSpec],
     values = {spec.name: spec.value for spec in inputs if spec.value is not None}
     rewritten = ways(graph)
     found = []
-    for shapes in shapes_of:
-        feeds = sample(graph.inputs, shapes, values)
-        variants = [
-            Rewritten(rewrites, Bucket(way, shapes, observe(way, feeds, limits))) for rewrites, way in rewritten
-        ]
-        found.append(PreparedBucket(tuple(variants), feeds))
+    with Worker(limits.memory) as worker:  # one for all: to start it takes longer than most runs
+        for shapes in shapes_of:
+            feeds = sample(graph.inputs, shapes, values)
+            variants = [
+                Rewritten(rewrites, Bucket(way, shapes, observe(way, feeds, limits, worker)))
+                for rewrites, way in rewritten
+            ]
+            found.append(PreparedBucket(tuple(variants), feeds))
     return Prepared(model, digest, folder, tuple(found))
