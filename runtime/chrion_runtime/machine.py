@@ -65,8 +65,9 @@ class Machine:
                     f"beside it {named}: lower a slo.gpuMemory, or serve them apart"
                 )
             need = max(own.total, budget or 0) - own.context
-            loaded = [plan for takes in self._names for plan in takes()]
-            _check_free(gpu, device, name, beside + need, _bytes_on(gpu, loaded).total)
+            loaded = [_bytes_on(gpu, takes()) for takes in self._names]
+            stated = max((one.context for one in loaded), default=0) + sum(one.rest for one in loaded)
+            _check_free(gpu, device, name, beside + need, stated)
 
 
 def _check_free(gpu: str, device: Device, name: str, wanted: int, stated: int) -> None:

@@ -56,7 +56,7 @@ class FixedBound(Bound):
 
     @property
     def captured(self) -> bool:
-        """Whether the first run is over, or under way."""
+        """Whether there was a first run, and it went well."""
         return self._owner is not None
 
     def input(self, name: str, value: ort.OrtValue) -> None:
@@ -68,11 +68,11 @@ class FixedBound(Bound):
         super().output(name, value)
 
     def run(self) -> None:
-        if self._owner is None:
-            self._owner = threading.get_ident()
-        elif self._owner != threading.get_ident():
+        here = threading.get_ident()
+        if self._owner not in (None, here):
             raise RuntimeError("a captured stage runs on the thread that captured it")
         self._launch()
+        self._owner = here
 
     def _refuse_rebinding(self) -> None:
         if self.captured:

@@ -59,10 +59,11 @@ class Cudart:
         would spoil a capture.
         """
         size = 1 << max(12, (prod(shape) * dtype.itemsize - 1).bit_length())  # 4096 bytes, a page, at least
-        blocks = self._free[size]
         with self._guard:
+            blocks = self._free[size]
             address = blocks.pop() if blocks else 0
         if not address:
+            self._call("cudaSetDevice", ctypes.c_int(self._index))
             found = ctypes.c_void_p()
             self._call("cudaHostAlloc", ctypes.byref(found), ctypes.c_size_t(size), ctypes.c_uint(_PORTABLE))
             address = int(found.value or 0)
