@@ -68,11 +68,16 @@ def test_libraries_have_the_major_version_that_is_needed() -> None:
 )
 def test_memory_that_ran_out_is_told_from_other_failures(text: str) -> None:
     assert is_out_of_memory(text)
-    assert "not even memory for a CUDA context" in first_use_problem(text)
+    assert "not even memory for a CUDA context" in first_use_problem(RuntimeError(text))
 
 
 def test_another_failure_is_passed_on_in_one_line() -> None:
-    assert first_use_problem("CUDA failure 700:\n an illegal access") == (
+    assert first_use_problem(RuntimeError("CUDA failure 700:\n an illegal access")) == (
         "CUDA cannot be used: CUDA failure 700: an illegal access"
     )
     assert not is_out_of_memory("CUDA failure 700: an illegal memory access was encountered")
+
+
+def test_a_library_that_does_not_load_points_to_the_log() -> None:
+    text = "CUDA Provider not available, can't get interface for it"
+    assert "what it wrote to the log says why" in first_use_problem(RuntimeError(text))

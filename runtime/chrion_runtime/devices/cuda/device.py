@@ -51,7 +51,7 @@ class Cuda(Device):
             self._first = self.allocate(np.dtype(np.float32), (1,))
             self._cudart = Cudart(cuda_major(), index)
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise DeviceUnavailable(f"{name}: {first_use_problem(str(error))}") from None
+            raise DeviceUnavailable(f"{name}: {first_use_problem(error)}") from None
         taken = memory.taken(index)
         self._context = taken[0] if taken else 0
         self._driver = Driver()

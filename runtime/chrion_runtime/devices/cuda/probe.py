@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import onnxruntime as ort
 
+from chrion_graph.ort import brief
 from chrion_runtime.devices.cuda.driver import Driver
 
 PROVIDER = "CUDAExecutionProvider"
@@ -109,11 +110,13 @@ def problem(facts: Facts, index: int) -> str:
     return ""
 
 
-def first_use_problem(text: str) -> str:
-    """What went wrong when the GPU was used for the first time, and what to do; `text` is ONNX Runtime's."""
-    said = " ".join(text.split())[:300]
+def first_use_problem(error: BaseException) -> str:
+    """What went wrong when the GPU was used for the first time, and what to do."""
+    said = brief(error)
     if is_out_of_memory(said):
         return "there is not even memory for a CUDA context; end what else runs on the GPU (nvidia-smi names it)"
+    if "provider not available" in said.lower():
+        return "ONNX Runtime cannot load its CUDA library; what it wrote to the log says why"
     return f"CUDA cannot be used: {said}"
 
 
