@@ -67,13 +67,23 @@ def expected(graph):
     return lambda x: reference(graph.folder / "model.onnx", {"x": x, **zeros(x.shape[1])})
 
 
+CAPTURED = ["whole on the device", "recurrent part on the device", "each node in turn"]
+
+
+def captured(plan):
+    """The plan with every stage on the device captured, so that nothing there may change its place."""
+    stages = tuple(stage.model_copy(update={"cuda_graph": stage.lanes == DEVICE}) for stage in plan.stages)
+    return plan.model_copy(update={"stages": stages})
+
+
 @pytest.fixture
 def stream(graph, devices):
     """`stream(name)`: the sequences of the model over a plan, warm for chunks of one."""
     with ExitStack() as stack:
 
-        def make(name, **options):
-            (executor,) = stack.enter_context(executors(graph, [plan_of(graph, CUTS[name](graph))], devices))
+        def make(name, change=lambda plan: plan, **options):
+            plan = change(plan_of(graph, CUTS[name](graph)))
+            (executor,) = stack.enter_context(executors(graph, [plan], devices))
             executor.warm({"x": speech(99, STEPS), **zeros()})
             return Stream(executor, devices, **options)
 
@@ -109,6 +119,19 @@ def test_many_sequences_at_once(stream, expected, name):
         answers = list(pool.map(sequences.talk, range(12), xs, timeout=60))
     for x, y in zip(xs, answers, strict=True):
         close(y, expected(x)["y"])
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_state_goes_through_captured_stages(stream, expected, name):
+    sequences = stream(name, captured)
+    xs = [speech(seed) for seed in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(sequences.talk, range(6), xs, timeout=60))
+    for x, y in zip(xs, answers, strict=True):
+        close(y, expected(x)["y"])
+    # And a sequence of another shape, which runs without the capture.
+    x = speech(9, batch=2)
+    close(sequences.talk("wide", x), expected(x)["y"])
 
 
 @pytest.mark.parametrize("name", CUTS)
