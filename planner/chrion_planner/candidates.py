@@ -94,9 +94,7 @@ class _Case:
         self.plans = [
             plan
             for one in found
-            for plan in plans_of(
-                f"{one.name}{self.name}", self.variant, self.profile, self.work, one.simulation.stages
-            )
+            for plan in plans_of(f"{one.name}{self.name}", self.variant, self.profile, self.work, one.simulation.stages)
         ]
         self.truncated = any(one.truncated for one in found)
         every_plan_counts = self.problem == replace(self.work.problem, kin=())

@@ -1,7 +1,7 @@
 """CUDA graphs: stages on a GPU that are captured once and replayed, which saves launching their kernels one by one.
 
-What is captured is replayed as it was: a length or a shape that the host read then stays what it was. So only stages are
-captured in which nothing that the host reads is computed while they run, of fixed shapes, and without control flow.
+What is captured is replayed as it was: a length or a shape that the host read then stays what it was. So only stages
+are captured in which nothing that the host reads is computed while they run, of fixed shapes, and without control flow.
 ONNX Runtime's documentation of the CUDA provider (`enable_cuda_graph`) names the same limits.
 """
 

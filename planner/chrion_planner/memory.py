@@ -37,9 +37,9 @@ def gpu_bytes(
 ) -> GpuBytes:
     """Bytes on every device but the host.
 
-    `node_bytes[device][node]` is what a node's weights take, `scratch[device][node]` what it takes while it runs besides
-    its values, `session_bytes[device]` what each session takes besides, `context` what a process takes before it loads
-    anything.
+    `node_bytes[device][node]` is what a node's weights take, `scratch[device][node]` what it takes while it runs
+    besides its values, `session_bytes[device]` what each session takes besides, `context` what a process takes before
+    it loads anything.
     """
     parts = [(stage, cut(graph, stage.nodes)) for stage in stages if stage.device != HOST]
     sessions = _sessions(parts)

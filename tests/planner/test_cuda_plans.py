@@ -1,4 +1,4 @@
-"""Plans for a machine with a GPU that is not here, from the modelled profiles with what a real one would tell beside it."""
+"""Plans for a GPU that is not here, from the modelled profiles with what a real one would tell beside it."""
 
 from pathlib import Path
 
@@ -57,10 +57,12 @@ def with_gpu(profile, crowded=None, nodes=None, **update):
     return profile.model_copy(update={"devices": (*others, gpu)})
 
 
-def fast(profile, factor=20.0):
+def fast(profile, factor=4.0):
     """The GPU that many times as fast, so that it is worth using alone."""
     gpu = profile.device(GPU)
-    nodes = {name: cost and cost.model_copy(update={"seconds": cost.seconds / factor}) for name, cost in gpu.nodes.items()}
+    nodes = {
+        name: cost and cost.model_copy(update={"seconds": cost.seconds / factor}) for name, cost in gpu.nodes.items()
+    }
     wholes = tuple(whole.model_copy(update={"seconds": whole.seconds / factor}) for whole in gpu.wholes)
     return with_gpu(profile, crowded=1.2, nodes=nodes, wholes=wholes)
 
@@ -81,7 +83,9 @@ def test_no_stage_holds_two_lanes_of_a_gpu(prepared, profile):
 
 
 def test_plans_over_the_lanes_of_a_gpu_alone(prepared, profile):
-    plans = candidates(prepared.buckets[0].variants, fast(with_gpu(profile, handoff_seconds=1e-6)), QUICK).plans
+    plans = candidates(
+        prepared.buckets[0].variants, fast(with_gpu(profile, hop_seconds=1e-6, handoff_seconds=1e-6)), QUICK
+    ).plans
     both = [plan for plan in plans if lanes(plan) == {f"{GPU}/0", f"{GPU}/1"}]
     assert both
     best = min(both, key=lambda plan: plan.predicted_seconds)
@@ -91,7 +95,7 @@ def test_plans_over_the_lanes_of_a_gpu_alone(prepared, profile):
 
 
 def test_streams_that_share_all_are_not_used_side_by_side(prepared, profile):
-    full = with_gpu(fast(with_gpu(profile, handoff_seconds=1e-6)), crowded=2.0)
+    full = with_gpu(fast(with_gpu(profile, hop_seconds=1e-6, handoff_seconds=1e-6)), crowded=2.0)
     plans = candidates(prepared.buckets[0].variants, full, QUICK).plans
     both = [plan.predicted_seconds for plan in plans if lanes(plan) == {f"{GPU}/0", f"{GPU}/1"}]
     one = min(plan.predicted_seconds for plan in plans if lanes(plan) == {f"{GPU}/0"})
@@ -121,7 +125,9 @@ def test_latency_and_memory_mode(prepared, profile):
 
 def test_cuda_graphs_are_predicted_by_what_the_whole_saves(prepared, profile):
     gpu = profile.device(GPU)
-    captured = tuple(whole.model_copy(update={"cuda_graph": True, "seconds": whole.seconds / 2}) for whole in gpu.wholes)
+    captured = tuple(
+        whole.model_copy(update={"cuda_graph": True, "seconds": whole.seconds / 2}) for whole in gpu.wholes
+    )
     quick = fast(with_gpu(profile, wholes=(*gpu.wholes, *captured)))
     plans = {plan.name: plan for plan in candidates(prepared.buckets[0].variants, quick, QUICK).plans}
     graphs = {name: plan for name, plan in plans.items() if has_graphs(plan)}
@@ -133,9 +139,9 @@ def test_cuda_graphs_are_predicted_by_what_the_whole_saves(prepared, profile):
         assert plan.predicted_seconds <= twin.predicted_seconds
     (frontier,) = predicted_plans(prepared, quick, QUICK).buckets
     assert has_graphs(frontier.plans[0])
-    assert not any(
-        has_graphs(plan) for plan in predicted_plans(prepared, fast(profile), QUICK).buckets[0].plans
-    ), "what is not known to gain is left to measuring"
+    assert not any(has_graphs(plan) for plan in predicted_plans(prepared, fast(profile), QUICK).buckets[0].plans), (
+        "what is not known to gain is left to measuring"
+    )
 
 
 def test_what_the_gpu_refuses_stays_on_the_host(prepared, profile):

@@ -31,7 +31,7 @@ def chain(tmp_path):
 
 
 def shapes():
-    return {name: (1, WIDTH) for name in "xabcy"}
+    return dict.fromkeys("xabcy", (1, WIDTH))
 
 
 def stages(*groups, lane=f"{GPU}/0"):

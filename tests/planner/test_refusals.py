@@ -36,9 +36,7 @@ class Picky(Emulated):
 def test_a_node_is_refused_where_the_device_cannot_load_it(tmp_path):
     device = Picky("emulated:0", 0)
     for linear, refused in ((0, True), (1, False)):
-        graph = normalised(
-            OneLayer("GRU", attributes={"linear_before_reset": linear}).model(), tmp_path / str(linear)
-        )
+        graph = normalised(OneLayer("GRU", attributes={"linear_before_reset": linear}).model(), tmp_path / str(linear))
         assert refuses(device, graph, 0) == refused
         assert not refuses(Emulated("emulated:0", 0), graph, 0)
         assert not list(graph.folder.glob("probe-*")), "nothing is left behind"
@@ -81,9 +79,7 @@ def test_a_profile_that_refuses_a_node_brings_its_cells_and_a_plan_that_is_all_o
     specs = [InputSpec(name="X", shape=(4, 3, 5))]
     plain = prepared_file(model, specs)
     assert [len(one.rewrites) for one in plain.buckets[0].variants] == [0]
-    everything = prepare(
-        model, plain.digest, plain.folder, specs, LIMITS, lambda feeds, graph, nodes: nodes
-    )
+    everything = prepare(model, plain.digest, plain.folder, specs, LIMITS, lambda feeds, graph, nodes: nodes)
     profile = refusing(made_up_profile(everything, cpu_lanes=1, accelerator="cuda:0"), "cuda:0", "GRU")
 
     prepared = prepare(model, plain.digest, plain.folder, specs, LIMITS, known(profile, LIMITS))
@@ -104,6 +100,8 @@ def test_the_provider_says_which_nodes_it_has_been_given(tmp_path):
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     session = ort.InferenceSession(graph.folder / "model.onnx", options, providers=["CPUExecutionProvider"])
     given = [
-        (part.ep_name, node.op_type) for part in session.get_provider_graph_assignment_info() for node in part.get_nodes()
+        (part.ep_name, node.op_type)
+        for part in session.get_provider_graph_assignment_info()
+        for node in part.get_nodes()
     ]
     assert given == [("CPUExecutionProvider", "GRU")]

@@ -75,7 +75,9 @@ class OneLayer:
             shape: list[int | str] = list(arrays[name].shape)
             for axis, symbol in self.open_axes.items() if name == "X" else ():
                 shape[axis] = symbol
-            inputs.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(arrays[name].dtype), shape))
+            inputs.append(
+                helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(arrays[name].dtype), shape)
+            )
         graph = helper.make_graph(
             [node],
             "layer",
@@ -84,5 +86,7 @@ class OneLayer:
             [numpy_helper.from_array(array, name) for name, array in arrays.items() if name not in self.feeds],
         )
         return helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=8 if element != TensorProto.DOUBLE else 9
+            graph,
+            opset_imports=[helper.make_opsetid("", self.opset)],
+            ir_version=8 if element != TensorProto.DOUBLE else 9,
         )

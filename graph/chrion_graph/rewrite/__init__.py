@@ -13,31 +13,30 @@ MOST_WAYS = 8
 """Ways to rewrite one graph that are looked at: each is profiled, planned and perhaps measured."""
 
 
-class Rewriter(Protocol):
-    """A module that holds one rewrite."""
+class Replayed(Protocol):
+    """A module that holds one rewrite, as far as replaying it from a plan goes."""
 
     NAME: str
-
-    def propose(self, graph: Graph) -> Iterator[Mapping[str, Any]]:
-        """Parameters with which the rewrite applies to this graph, the most promising first; none where it does not."""
 
     def apply(self, graph: Graph, parameters: Mapping[str, Any]) -> Graph:
         """The rewritten graph. Raises RewriteError where the parameters do not fit."""
 
 
-class Substitute(Protocol):
-    """A module that holds a rewrite for nodes that a device refuses; elsewhere it would gain nothing."""
+class Rewriter(Replayed, Protocol):
+    """A module that holds a rewrite which any graph may gain by."""
 
-    NAME: str
+    def propose(self, graph: Graph) -> Iterator[Mapping[str, Any]]:
+        """Parameters with which the rewrite applies to this graph, the most promising first; none where it does not."""
+
+
+class Substitute(Replayed, Protocol):
+    """A module that holds a rewrite for nodes that a device refuses; elsewhere it would gain nothing."""
 
     def candidates(self, graph: Graph) -> tuple[int, ...]:
         """The nodes for which the module has something to put in their place."""
 
     def propose(self, graph: Graph, nodes: Collection[int]) -> Iterator[Mapping[str, Any]]:
         """Parameters with which the rewrite applies to some of these nodes."""
-
-    def apply(self, graph: Graph, parameters: Mapping[str, Any]) -> Graph:
-        """The rewritten graph. Raises RewriteError where the parameters do not fit."""
 
 
 Refusals = Callable[[Graph, Sequence[int]], Collection[int]]
@@ -71,8 +70,8 @@ def ways(graph: Graph, refused: Refusals = none_refused) -> tuple[Way, ...]:
     and what can be one layer is not worth cutting up in other ways. Of the others, each is tried on what has been
     rewritten most first, in the order of REWRITES. None is applied whose result is not looked at.
 
-    `refused` is asked about nodes that could be replaced by others which more devices have. Where one is replaced by one
-    node all others go on from that; where it takes many, both ways are followed.
+    `refused` is asked about nodes that could be replaced by others which more devices have. Where one is replaced by
+    one node all others go on from that; where it takes many, both ways are followed.
     """
     return tuple(islice(_distinct(_ways(graph, refused)), MOST_WAYS))
 
@@ -126,7 +125,7 @@ def _distinct(found: Iterator[Way]) -> Iterator[Way]:
 
 def replay(graph: Graph, rewrites: Sequence[Rewrite]) -> Graph:
     """Apply rewrites in their order. Raises RewriteError for one that is unknown or does not fit."""
-    known = {**REWRITES, **SUBSTITUTES}
+    known: dict[str, Replayed] = {**REWRITES, **SUBSTITUTES}
     for rewrite in rewrites:
         module = known.get(rewrite.name)
         if module is None:

@@ -1,9 +1,9 @@
 """Reset after: a GRU whose reset gate multiplies the state becomes one whose reset gate multiplies the product with it.
 
-They are ONNX's `linear_before_reset` 0 and 1; GPUs have only the second. With r the reset gate, H the state, R and b the
-hidden gate's recurrence, (r * H) R + b and r * (H R + b) are the same where b is zero, which adding it to the input's
-bias makes it, and where R mixes no units (it is diagonal, as with one unit), or where H is zero: in the only step of a
-layer that begins with nothing.
+They are ONNX's `linear_before_reset` 0 and 1; cuDNN has only the second. With r the reset gate, H the state, R and b
+the hidden gate's recurrence, (r * H) R + b and r * (H R + b) are the same where b is zero, which adding it to the
+input's bias makes it, and where R mixes no units (it is diagonal, as with one unit), or where H is zero: in the only
+step of a layer that begins with nothing.
 """
 
 from collections.abc import Collection, Iterator, Mapping

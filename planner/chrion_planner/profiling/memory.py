@@ -64,7 +64,7 @@ def of_node(
 def _taken(
     model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path
 ) -> tuple[Taken, ort.InferenceSession]:
-    """What a session takes, without what it reads and writes; and the session, which holds it for as long as it lives."""
+    """What a session takes, without what it reads and writes; and the session, which holds it while it lives."""
     path = folder / "probe.onnx"
     onnx.save(model, path)
     values = [device.put(array) for array in arrays]

@@ -13,13 +13,13 @@ from chrion_graph.graph import Graph, Shapes
 from chrion_graph.limits import Limits
 from chrion_graph.signature import signatures
 from chrion_graph.worker import Worker
-from chrion_planner.profiling.memory import Taken, of_session
 from chrion_planner.profiling.cache import cache_points
 from chrion_planner.profiling.calibrate import handoff_seconds, launch_and_hop_seconds, transfers
 from chrion_planner.profiling.interference import Interference
+from chrion_planner.profiling.memory import Taken, of_session
 from chrion_planner.profiling.nodes import measure_nodes
 from chrion_planner.profiling.wholes import measure_wholes
-from chrion_runtime.devices import HOST, Device, open_devices
+from chrion_runtime.devices import HOST, open_devices
 
 ATTEMPTS = 2
 """Times that a device is profiled, at most, where other work runs on it."""

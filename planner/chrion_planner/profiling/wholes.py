@@ -63,7 +63,10 @@ def _captured(
 ) -> Iterator[Whole]:
     """The same as a CUDA graph, where it can be one: what the executor then takes less is taken off."""
     stage = Stage(
-        nodes=tuple(range(len(graph.nodes))), lanes=(device.lanes[0],), optimization=whole.optimization, finish_seconds=1
+        nodes=tuple(range(len(graph.nodes))),
+        lanes=(device.lanes[0],),
+        optimization=whole.optimization,
+        finish_seconds=1,
     )
     if not can_be_graphs(graph, (stage,)):
         return
@@ -78,9 +81,7 @@ def _captured(
     yield whole.model_copy(update={"cuda_graph": True, "seconds": seconds})
 
 
-def _run_seconds(
-    graph: Graph, stage: Stage, feeds: Mapping[str, NDArray[Any]], devices: Mapping[str, Device]
-) -> float:
+def _run_seconds(graph: Graph, stage: Stage, feeds: Mapping[str, NDArray[Any]], devices: Mapping[str, Device]) -> float:
     """Median seconds of a run of the whole graph as one stage, by the runtime's own executor."""
     plan = Plan(name="whole", graph=graph.digest, stages=(stage,), predicted_seconds=0)
     pool = Lanes()

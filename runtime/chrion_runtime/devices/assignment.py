@@ -1,9 +1,9 @@
 """Which provider ONNX Runtime gave each node of a session to, and whether it hid work on the CPU that way.
 
-`session.disable_cpu_ep_fallback` refuses a session with any node on the CPU (`InferenceSession::Initialize`). That is too
-much: ONNX Runtime itself keeps arithmetic with shapes there, though the provider has its kernels, since shapes are in the
-host's memory anyway (`GetCpuPreferredNodes` in core/framework/fallback_cpu_capability.cc). So what it did is recorded
-(`session.record_ep_graph_assignment_info`), and nothing but such arithmetic may have stayed.
+`session.disable_cpu_ep_fallback` refuses a session with any node on the CPU (`InferenceSession::Initialize`). That is
+too much: ONNX Runtime itself keeps arithmetic with shapes there, though the provider has its kernels, since shapes are
+in the host's memory anyway (`GetCpuPreferredNodes` in core/framework/fallback_cpu_capability.cc). So what it did is
+recorded (`session.record_ep_graph_assignment_info`), and nothing but such arithmetic may have stayed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -46,7 +46,7 @@ def hidden(model: onnx.ModelProto, given: Iterable[tuple[str, str]]) -> tuple[st
 
 
 def shape_arithmetic(model: onnx.ModelProto) -> Iterator[str]:
-    """The operators of all nodes that make shapes, or read nothing but shapes, small constants and inputs of integers."""
+    """The operators of nodes that make shapes, or read nothing but shapes, small constants and inputs of integers."""
     for graph in graphs(model):
         small = {tensor.name for tensor in graph.initializer if prod(tensor.dims) <= _SMALL}
         small |= {value.name for value in graph.input if value.type.tensor_type.elem_type in _WHOLE} | {""}

@@ -1,7 +1,7 @@
 """Unroll: take an LSTM, GRU or RNN apart into cells of small nodes that every device has.
 
-For recurrent nodes that a device refuses: cuDNN knows no GRU with `linear_before_reset=0`, no peepholes, no clipping and
-few activations. The products with the inputs of all steps are one; each step then takes about a dozen nodes. The
+For recurrent nodes that a device refuses: cuDNN knows no GRU with `linear_before_reset=0`, no peepholes, no clipping
+and few activations. The products with the inputs of all steps are one; each step then takes about a dozen nodes. The
 equations are those of ONNX's operators LSTM, GRU and RNN, in another order of additions.
 
 It costs a launch for each small node, so it may well lose to the layer on the CPU: measuring decides.

@@ -75,7 +75,7 @@ class Layer:
 
     @property
     def states(self) -> tuple[str, ...]:
-        """The first hidden state, and of an LSTM the first cell state, each [directions, batch, hidden]; "" for zero."""
+        """The first hidden state, and an LSTM's first cell state, each [directions, batch, hidden]; "" for zero."""
         return tuple(map(self.input, (_INITIAL_H, _INITIAL_C)[: 2 if self.node.op_type == "LSTM" else 1]))
 
 
@@ -115,7 +115,8 @@ def _activations(node: NodeProto, directions: int) -> tuple[tuple[Activation, ..
     attributes = {entry.name: entry for entry in node.attribute}
     default = _DEFAULTS[node.op_type]
     names = [name.decode() for name in attributes["activations"].strings] if "activations" in attributes else []
-    names = names or list(default * directions)
+    # The schema's default for an RNN has two, of which one direction uses the first.
+    names = (names or list(default * directions))[: len(default) * directions]
     alphas, betas = (
         iter(attributes[name].floats if name in attributes else ()) for name in ("activation_alpha", "activation_beta")
     )
