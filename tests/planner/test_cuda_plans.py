@@ -8,6 +8,7 @@ from chrion import planning
 from chrion_api import SLO, Mode, Optimization, Profile
 from chrion_bench.profiles import PROFILES
 from chrion_bench.suite import suite
+from chrion_planner import candidates as searching
 from chrion_planner.candidates import candidates
 from chrion_planner.graphs import has_graphs
 from chrion_planner.partition import Budget
@@ -41,6 +42,11 @@ def profile() -> Profile:
 @pytest.fixture(scope="module")
 def prepared(job, profile) -> Prepared:
     return job.prepare(profile)
+
+
+@pytest.fixture(autouse=True)
+def fewer_budgets(monkeypatch) -> None:
+    monkeypatch.setattr(searching, "MEMORY_STEPS", (0.75, 0.25))
 
 
 def with_gpu(profile, crowded=None, nodes=None, **update):
