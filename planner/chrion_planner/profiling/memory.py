@@ -14,7 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from chrion_api import Optimization
+from chrion_planner.profiling.bound import Bound, load
 from chrion_runtime.devices import Device
 
 GRAIN = 2 << 20
@@ -65,16 +65,13 @@ def _taken(
     model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path
 ) -> tuple[Taken, ort.InferenceSession]:
     """What a session takes, without what it reads and writes; and the session, which holds it while it lives."""
-    path = folder / "probe.onnx"
-    onnx.save(model, path)
-    values = [device.put(array) for array in arrays]
     before = _used(device)
-    session = device.session(path, 1, Optimization.NONE, spin=False)
+    session = load(model, device, folder)
     loaded = _used(device)
-    names = [[value.name for value in side] for side in (model.graph.input, model.graph.output)]
-    results = device.run(session, names[0], values, names[1])
-    written = sum(device.get(value).nbytes for value in results)
-    return Taken(loaded - before, _used(device) - loaded - written), session
+    # Bound, as plans run: what a run without bound values takes, a device may give back at once.
+    bound = Bound(session, model, arrays, device)
+    bound.run()
+    return Taken(loaded - before, _used(device) - loaded - bound.nbytes), session
 
 
 def _told(measured: int, predicted: int) -> int:

@@ -9,16 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from chrion_api import NodeCost, Optimization
+from chrion_api import NodeCost
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
-from chrion_graph.types import RECURRENT, STRING
+from chrion_graph.types import RECURRENT
+from chrion_planner.profiling.bound import Bound, load
 from chrion_planner.profiling.memory import Taken, of_node
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import HOST, Device
@@ -115,18 +114,18 @@ def _seconds(part: SubModel, arrays: Sequence[NDArray[Any]], device: Device, fol
 
 def _crowded_seconds(model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path) -> float:
     """Seconds of a run on one lane while a session of its own does the same on every other lane."""
-    own, *others = [_runner(model, arrays, device, folder) for _ in device.lanes]
+    own, *others = [Bound(load(model, device, folder), model, arrays, device) for _ in device.lanes]
     done = threading.Event()
 
-    def crowd(run: Callable[[], object]) -> None:
+    def crowd(other: Bound) -> None:
         while not done.is_set():
-            run()
+            other.run()
 
     threads = [threading.Thread(target=crowd, args=(other,)) for other in others]
     for thread in threads:
         thread.start()
     try:
-        return median_seconds(own)
+        return median_seconds(own.run)
     finally:
         done.set()
         for thread in threads:
@@ -141,43 +140,7 @@ def _time(
     lanes: int = 1,
     about: float = _STEADY,
 ) -> float:
-    return median_seconds(_runner(model, arrays, device, folder, lanes), about)
-
-
-def _runner(
-    model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path, lanes: int = 1
-) -> Callable[[], object]:
-    """Runs the model on these arrays; all that can be bound in advance is."""
-    path = folder / "probe.onnx"
-    onnx.save(model, path)
-    session = device.session(path, lanes, Optimization.NONE, spin=False)
-    inputs = [value.name for value in model.graph.input]
-    outputs = [value.name for value in model.graph.output]
-    values = [device.put(array) for array in arrays]
-    strings = any(value.type.tensor_type.elem_type == STRING for value in (*model.graph.input, *model.graph.output))
-    if strings:
-        return lambda: device.run(session, inputs, values, outputs)
-    binding = session.io_binding()
-    held: list[ort.OrtValue] = []
-    for name, array in zip(inputs, arrays, strict=True):
-        held.append(_resident(device, array))
-        binding.bind_ortvalue_input(name, held[-1])
-    for name, value in zip(outputs, device.run(session, inputs, values, outputs), strict=True):
-        example = device.get(value)
-        held.append(device.allocate(example.dtype, example.shape))
-        binding.bind_ortvalue_output(name, held[-1])
-
-    def run() -> None:
-        assert held  # a binding does not keep its values alive
-        session.run_with_iobinding(binding)
-
-    return run
-
-
-def _resident(device: Device, array: NDArray[Any]) -> ort.OrtValue:
-    value = device.allocate(array.dtype, array.shape)
-    value.update_inplace(np.ascontiguousarray(array))
-    return value
+    return median_seconds(Bound(load(model, device, folder, lanes), model, arrays, device).run, about)
 
 
 def copies(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
