@@ -17,14 +17,7 @@ from chrion_planner.profiling.wholes import measure_wholes
 from chrion_runtime.devices.emulated import Emulated
 from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
-
-
-class Streams(Emulated):
-    """Two lanes over one memory."""
-
-    def __init__(self) -> None:
-        super().__init__("emulated:0", 0)
-        self.lanes = ("emulated:0/0", "emulated:0/1")
+from tests.support.streams import Streams
 
 
 class Greedy(Streams):
