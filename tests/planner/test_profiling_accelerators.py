@@ -29,9 +29,9 @@ class Greedy(Streams):
         super().__init__()
         self.sessions = 0
 
-    def session(self, path, lanes, optimization, spin):
+    def session(self, path, lanes, optimization, spin, **more):
         self.sessions += 1
-        return super().session(path, lanes, optimization, spin)
+        return super().session(path, lanes, optimization, spin, **more)
 
     def used(self) -> GpuBytes:
         return super().used().model_copy(update={"workspace": self.sessions * self.EACH})
@@ -67,7 +67,7 @@ def test_lanes_of_an_accelerator_are_never_one_and_crowd_each_other(tmp_path):
 
 def test_a_node_that_the_device_cannot_load_has_no_cost(tmp_path):
     class Picky(Streams):
-        def session(self, path, lanes, optimization, spin):
+        def session(self, path, lanes, optimization, spin, **more):
             raise RuntimeError("no kernel")
 
     graph = normalised(OneLayer("GRU").model(), tmp_path)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import onnx
 import onnxruntime as ort
 import pytest
 
@@ -24,13 +25,11 @@ QUICK = Budget(search_work=20_000, tasks=0)
 class Picky(Emulated):
     """Takes no GRU whose reset gate comes before the product, as cuDNN does not."""
 
-    def session(self, path, lanes, optimization, spin):
-        import onnx
-
+    def session(self, path, lanes, optimization, spin, **more):
         for node in onnx.load(path, load_external_data=False).graph.node:
             if node.op_type == "GRU" and not integer(node, "linear_before_reset", 0):
                 raise RuntimeError("assigned to the default CPU EP")
-        return super().session(path, lanes, optimization, spin)
+        return super().session(path, lanes, optimization, spin, **more)
 
 
 def test_a_node_is_refused_where_the_device_cannot_load_it(tmp_path):
