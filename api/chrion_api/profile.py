@@ -46,10 +46,12 @@ class NodeCost(Document):
     wide_seconds: float | None = Field(default=None, gt=0)
     """The same on all lanes of the device at once; null where that was not worth measuring."""
     crowded_seconds: float | None = Field(default=None, gt=0)
-    """The same on one lane while every other lane runs such a node too: lanes share caches and memory; null where that
-    was not worth measuring."""
+    """The same on one lane while every other lane runs such a node too: cores share caches and memory, and the streams
+    of a GPU its multiprocessors; null where that was not worth measuring."""
     bytes: int = Field(default=0, ge=0)
     """Device memory that it takes for as long as it is loaded: its weights, and the device's own copies of them."""
+    scratch_bytes: int = Field(default=0, ge=0)
+    """Device memory that it takes while it runs, besides what it reads and writes: a library's workspace."""
 
 
 class Whole(Document):
@@ -63,6 +65,8 @@ class Whole(Document):
     """Lanes it held."""
     optimization: Optimization
     """How far ONNX Runtime optimised it."""
+    cuda_graph: bool = False
+    """Whether it was captured as a CUDA graph and replayed."""
     seconds: float = Field(gt=0)
     """Median seconds of a run."""
 
@@ -97,15 +101,25 @@ class DeviceProfile(Document):
     """What else went on while this was measured; empty where nothing did."""
     context_bytes: int = Field(default=0, ge=0)
     """Device memory that a process takes before it loads anything."""
+    session_bytes: int = Field(default=0, ge=0)
+    """Device memory that each session takes besides its weights and values: handles and workspace of the libraries."""
     nodes: dict[str, NodeCost | None] = {}
     """Cost by node signature; null for what the device cannot run."""
     wholes: tuple[Whole, ...] = ()
     """Runs of whole graphs."""
 
-    def whole(self, graph: str, inputs: Mapping[str, Shape], lanes: int, optimization: Optimization) -> float | None:
+    def whole(
+        self,
+        graph: str,
+        inputs: Mapping[str, Shape],
+        lanes: int,
+        optimization: Optimization,
+        cuda_graph: bool = False,
+    ) -> float | None:
         """Seconds of a whole graph; None where it was not measured so."""
+        wanted = (graph, inputs, lanes, optimization, cuda_graph)
         for entry in self.wholes:
-            if (entry.graph, entry.inputs, entry.lanes, entry.optimization) == (graph, inputs, lanes, optimization):
+            if (entry.graph, entry.inputs, entry.lanes, entry.optimization, entry.cuda_graph) == wanted:
                 return entry.seconds
         return None
 

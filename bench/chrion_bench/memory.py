@@ -25,9 +25,9 @@ from chrion_bench.report import table
 from chrion_bench.suite import Entry, interleaved, suite, traits
 from chrion_bench.workplace import workplace
 from chrion_graph.files import write_aside
-from chrion_planner.candidates import Rewritten
 from chrion_planner.partition import HOST, Budget
 from chrion_planner.planner import make_profile, predicted_plans
+from chrion_planner.plans import Rewritten
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 BUDGETS = 20

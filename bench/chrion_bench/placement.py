@@ -15,7 +15,7 @@ import networkx as nx
 
 from chrion_api import GpuBytes, Optimization, Profile, Stage
 from chrion_planner.costs import Bucket, Costs, costs
-from chrion_planner.memory import gpu_bytes, peak_bytes
+from chrion_planner.memory import gpu_bytes, inner_bytes, peak_bytes
 from chrion_planner.partition import HOST, Place, Problem, StagePlan, simulate
 from chrion_runtime.executor import SLOTS
 
@@ -90,12 +90,13 @@ def _bytes(bucket: Bucket, work: Costs, device: str, runs: Sequence[tuple[bool, 
     for task, nodes in enumerate(work.members):
         per_node[nodes[0]] = work.problem.memory[device][task]
     found = gpu_bytes(bucket.graph, bucket.shapes, stages, {device: per_node}, context=0)
-    return bytes_for_one(found, bucket, stages)
+    inner = inner_bytes(bucket.graph, bucket.shapes, stages)
+    # It is one session, in which one run after the other takes what the one before has given back.
+    most = max((peak_bytes(bucket.graph, bucket.shapes, stage.nodes) for stage in stages), default=0)
+    return bytes_for_one(found, bucket, stages) - inner + most
 
 
 def bytes_for_one(taken: GpuBytes, bucket: Bucket, stages: Sequence[Stage]) -> int:
     """GPU bytes with one request in flight, without the context: a plan binds values for SLOTS of them."""
-    inner = max(
-        (peak_bytes(bucket.graph, bucket.shapes, stage.nodes) for stage in stages if stage.device != HOST), default=0
-    )
+    inner = inner_bytes(bucket.graph, bucket.shapes, stages)
     return taken.weights + (taken.activations - inner) // SLOTS + inner if taken.total else 0

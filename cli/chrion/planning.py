@@ -14,6 +14,7 @@ from chrion_graph.limits import Limits
 from chrion_planner.partition import Budget
 from chrion_planner.planner import Progress, Settings, make_profile, measured_plans, predicted_plans
 from chrion_planner.prepare import Prepared, prepare
+from chrion_planner.refusals import asked, known
 from chrion_runtime.devices import default_devices, open_devices
 
 
@@ -67,12 +68,16 @@ class Job:
             warn=self.warn,
         )
 
-    def prepare(self) -> Prepared:
-        """The model normalised, its shapes known. Raises ModelError."""
+    def prepare(self, profile: Profile | None = None) -> Prepared:
+        """The model normalised, its shapes known, for the devices of a profile or else those of this machine.
+
+        Raises ModelError, DeviceUnavailable.
+        """
         model = cache.normalised(self.model, self.limits)
+        refusals = known(profile, self.limits) if profile else asked(self.settings().devices, self.limits)
         self.progress("running the model once for each bucket", 0.0)
         try:
-            return prepare(self.model, model.digest, model.folder, self.inputs, self.limits)
+            return prepare(self.model, model.digest, model.folder, self.inputs, self.limits, refusals)
         except (InvalidModel, LimitExceeded) as error:
             raise type(error)(f"{self.model}: {error}") from None
 
@@ -91,7 +96,7 @@ def plan_from_profile(job: Job, profile: Profile) -> PlanFile:
     """
     if job.devices or job.cpu_lanes:
         raise UsageError("devices and lanes are those of the profile: leave --devices and --lanes out")
-    return predicted_plans(job.prepare(), profile, Budget())
+    return predicted_plans(job.prepare(profile), profile, Budget())
 
 
 def profile(job: Job) -> Profile:

@@ -1,17 +1,14 @@
 """Candidate plans of one bucket: every single device, and what each algorithm makes of each rewritten graph."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import inf
 
-from chrion_api import Optimization, Plan, Profile, Rewrite, Stage
-from chrion_graph.graph import Graph
-from chrion_planner.costs import Bucket, Costs, costs
-from chrion_planner.memory import gpu_bytes
-from chrion_planner.partition import HOST, Budget, Problem, Simulation, lower_bound, partitions
-from chrion_planner.predict import predicted
+from chrion_api import Optimization, Plan, Profile
+from chrion_planner.costs import Costs, costs
+from chrion_planner.partition import HOST, Budget, Problem, lower_bound, partitions
+from chrion_planner.plans import Rewritten, most_on_devices, plans_of, single_devices
 
 MEMORY_STEPS = tuple(percent / 100 for percent in range(95, 0, -5))
 """Parts of what the whole model takes on a GPU, as budgets for the frontier's smaller plans (ε-constraint)."""
@@ -33,14 +30,6 @@ MOST = 3
 
 
 @dataclass(frozen=True)
-class Rewritten:
-    """A bucket of a graph that some rewrites were applied to."""
-
-    rewrites: tuple[Rewrite, ...]
-    bucket: Bucket
-
-
-@dataclass(frozen=True)
 class Candidates:
     """Plans with predicted latency and memory, in the order they were found; no two have the same name."""
 
@@ -59,8 +48,8 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
     bounds: dict[str, float] = {}
     quick = replace(budget, tasks=0, search_work=budget.search_work // _QUICK, stage_work=budget.stage_work // _QUICK)
     for variant in variants:
-        alone += _single_devices(variant, profile)
         work = costs(variant.bucket, profile, Optimization.ALL)
+        alone += [*single_devices(variant, profile), *most_on_devices(variant, profile, work)]
         bounds[variant.bucket.graph.digest] = lower_bound(work.problem)
         for name, step, problem in _problems(work.problem):
             cases.append(_Case(variant, profile, work, name, step, problem))
@@ -103,9 +92,9 @@ class _Case:
         most = MOST if self.step is None else 1
         found = list(islice(partitions(self.problem, budget), most))
         self.plans = [
-            _plan(f"{one.name}{self.name}", self.variant, self.profile, self.work, predicted(self.work, stages))
+            plan
             for one in found
-            for stages in (one.simulation.stages,)
+            for plan in plans_of(f"{one.name}{self.name}", self.variant, self.profile, self.work, one.simulation.stages)
         ]
         self.truncated = any(one.truncated for one in found)
         every_plan_counts = self.problem == replace(self.work.problem, kin=())
@@ -141,82 +130,6 @@ def _promising(cases: Sequence[_Case], fastest: float) -> list[_Case]:
     return [*(case for case in free if case.seconds <= _NEAR * fastest), *steps]
 
 
-def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulation: Simulation) -> Plan:
-    problem = work.problem
-    stages = tuple(
-        Stage(
-            nodes=tuple(sorted(node for task in stage.tasks for node in work.members[task])),
-            lanes=tuple(problem.lanes[lane].name for lane in problem.lanes_at(stage.place)),
-            optimization=Optimization.ALL,
-            operators=_operators(variant.bucket.graph, [node for task in stage.tasks for node in work.members[task]]),
-            start_seconds=stage.start,
-            finish_seconds=stage.finish,
-        )
-        for stage in simulation.stages
-    )
-    return _finished(name, variant, profile, work, stages, simulation.makespan)
-
-
-def _single_devices(variant: Rewritten, profile: Profile) -> Iterator[Plan]:
-    """Everything in one stage, on each device alone: on one lane and on all, with and without optimisation."""
-    graph = variant.bucket.graph
-    nodes = tuple(range(len(graph.nodes)))
-    for device in profile.devices:
-        for optimization in Optimization:
-            work = costs(variant.bucket, profile, optimization)
-            for count in sorted({1, device.lanes}):
-                seconds = device.whole(graph.digest, variant.bucket.inputs, count, optimization)
-                if seconds is None:
-                    continue
-                stage = Stage(
-                    nodes=nodes,
-                    lanes=tuple(f"{device.name}/{lane}" for lane in range(count)),
-                    optimization=optimization,
-                    operators=_operators(graph, nodes),
-                    finish_seconds=seconds,
-                )
-                lanes = f"{count}-lane{'s' if count > 1 else ''}"
-                name = f"{device.name}-{lanes}" + ("-plain" if optimization is Optimization.NONE else "")
-                yield _finished(name, variant, profile, work, (stage,), seconds)
-
-
-def _finished(
-    name: str, variant: Rewritten, profile: Profile, work: Costs, stages: tuple[Stage, ...], seconds: float
-) -> Plan:
-    bucket = variant.bucket
-    node_bytes = {
-        device: _per_node(len(bucket.graph.nodes), work, device) for device in work.problem.devices if device != HOST
-    }
-    used = {stage.device for stage in stages}
-    context = sum(device.context_bytes for device in profile.devices if device.name in used)
-    return Plan(
-        name="+".join((name, *map(_label, variant.rewrites))),
-        rewrites=variant.rewrites,
-        graph=bucket.graph.digest,
-        stages=stages,
-        predicted_seconds=seconds,
-        gpu_bytes=gpu_bytes(bucket.graph, bucket.shapes, stages, node_bytes, context),
-    )
-
-
-def _label(rewrite: Rewrite) -> str:
-    """The rewrite's name, with the numbers among its parameters: they tell its uses on one graph apart."""
-    numbers = [str(value) for _, value in sorted(rewrite.parameters.items()) if isinstance(value, int)]
-    return "-".join((rewrite.name, *numbers))
-
-
-def _operators(graph: Graph, nodes: Sequence[int]) -> dict[str, int]:
-    return dict(sorted(Counter(graph.nodes[node].op_type for node in nodes).items()))
-
-
-def _per_node(count: int, work: Costs, device: str) -> list[int]:
-    """What each node takes; a task of several nodes is counted at its first one."""
-    found = [0] * count
-    for task, nodes in enumerate(work.members):
-        found[nodes[0]] = work.problem.memory[device][task]
-    return found
-
-
 def _key(plan: Plan) -> object:
-    stages = tuple((stage.nodes, stage.lanes, stage.optimization) for stage in plan.stages)
+    stages = tuple((stage.nodes, stage.lanes, stage.optimization, stage.cuda_graph) for stage in plan.stages)
     return tuple(rewrite.to_json() for rewrite in plan.rewrites), stages

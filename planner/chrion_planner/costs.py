@@ -35,6 +35,8 @@ class Costs:
     """For each task what tells its weights from others', and their bytes."""
     crowding: tuple[float, ...]
     """For each task how many seconds longer it takes on one lane of the host while the others are busy too."""
+    names: tuple[str, ...]
+    """The signature of each node."""
 
     @property
     def launch(self) -> float:
@@ -52,19 +54,26 @@ def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs
     names = signatures(graph, bucket.shapes)
     seconds: dict[str, list[float]] = {}
     wide: dict[str, list[float]] = {}
+    crowded: dict[str, list[float]] = {}
     memory: dict[str, list[int]] = {}
     for device in profile.devices:
         _check(device, names, graph)
-        on_one = [cost.seconds if (cost := device.nodes[name]) else inf for name in names]
-        on_all = [cost.wide_seconds or cost.seconds if (cost := device.nodes[name]) else inf for name in names]
+        known = [device.nodes[name] for name in names]
+        on_one = [cost.seconds if cost else inf for cost in known]
         # Wide stages among others do not spin, as a whole graph on all lanes does, and is no measure for them.
         scale = _scale(on_one, bucket, device, optimization)
-        node_seconds, wide_seconds = [scale * one for one in on_one], [scale * one for one in on_all]
-        node_bytes = [cost.bytes if (cost := device.nodes[name]) else 0 for name in names]
-        seconds[device.name] = [sum(node_seconds[node] for node in nodes) for nodes in members]
-        if device.lanes > 1:
-            wide[device.name] = [sum(wide_seconds[node] for node in nodes) for nodes in members]
-        memory[device.name] = [sum(node_bytes[node] for node in nodes) for nodes in members]
+
+        def of_tasks(values: Sequence[float], scale: float = scale) -> list[float]:
+            return [sum(scale * values[node] for node in nodes) for nodes in members]
+
+        seconds[device.name] = of_tasks(on_one)
+        if device.lanes > 1 and device.name == HOST:
+            wide[device.name] = of_tasks([cost.wide_seconds or cost.seconds if cost else inf for cost in known])
+        elif device.lanes > 1:
+            # Lanes of an accelerator are no threads that one stage could hold; what they share is crowded instead.
+            busy = [max(cost.crowded_seconds or 0.0, cost.seconds) if cost else inf for cost in known]
+            crowded[device.name] = of_tasks(busy)
+        memory[device.name] = [sum(cost.bytes for node in nodes if (cost := known[node])) for nodes in members]
     problem = Problem(
         tasks=dag,
         seconds=seconds,
@@ -76,6 +85,7 @@ def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs
         links=_links(profile),
         memory=memory,
         wide=wide,
+        crowded=crowded,
         kin=_kin(graph, members),
     )
     host = profile.device(HOST)
@@ -89,6 +99,7 @@ def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs
         host,
         weights=tuple(_weights(graph, nodes) for nodes in members),
         crowding=tuple(sum(slower[node] for node in nodes) for nodes in members),
+        names=names,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from chrion_api import Plan
+from chrion_planner.graphs import has_graphs
 
 
 def pareto(plans: Sequence[Plan], beats: Callable[[Plan, Plan], bool]) -> tuple[Plan, ...]:
@@ -10,7 +11,7 @@ def pareto(plans: Sequence[Plan], beats: Callable[[Plan, Plan], bool]) -> tuple[
 
     `beats` says whether one plan is to be taken instead of another: for certain faster, or as fast on fewer lanes. Of
     plans of which neither beats the other, and that take the same memory, the one that people would use without Chrion
-    is kept: fewer stages, then no rewrites, then all lanes.
+    is kept: fewer stages, then no CUDA graphs, then no rewrites, then all lanes.
     """
     kept: list[Plan] = []
     for plan in sorted(plans, key=lambda plan: (plan.gpu_bytes.total, _strangeness(plan), plan.seconds)):
@@ -32,5 +33,5 @@ def is_narrower(one: Plan, other: Plan) -> bool:
     return alike and one.gpu_bytes.total == other.gpu_bytes.total and lanes_held(one) < lanes_held(other)
 
 
-def _strangeness(plan: Plan) -> tuple[int, int, int, str]:
-    return len(plan.stages), len(plan.rewrites), -lanes_held(plan), plan.name
+def _strangeness(plan: Plan) -> tuple[int, bool, int, int, str]:
+    return len(plan.stages), has_graphs(plan), len(plan.rewrites), -lanes_held(plan), plan.name

@@ -1,7 +1,7 @@
 """Plan a model: profile it, partition it, measure the best candidates, keep the frontier."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chrion_api import Baseline, Frontier, Optimization, Plan, PlanFile, Profile
@@ -10,6 +10,7 @@ from chrion_graph.limits import Limits
 from chrion_planner.candidates import Candidates, candidates
 from chrion_planner.errors import PlanningError, ProfileMismatch
 from chrion_planner.frontier import is_narrower, lanes_held, pareto
+from chrion_planner.graphs import has_graphs, without_graphs
 from chrion_planner.measuring import (
     Arrays,
     Contender,
@@ -134,23 +135,38 @@ def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
     """The model as it is on each single device, whatever is predicted of it; then the best predicted of all others.
 
     With every optimisation a single device is what people would use instead, so it is always measured; without, only
-    where that is predicted to gain clearly.
+    where that is predicted to gain clearly. Where there are plans with CUDA graphs, the best of them are measured too.
     """
     singles: dict[tuple[str, ...], Plan] = {}
-    for plan in (plan for plan in plans if len(plan.stages) == 1):
+    for plan in (plan for plan in plans if len(plan.stages) == 1 and not has_graphs(plan)):
         place = (*plan.stages[0].lanes, *(rewrite.to_json() for rewrite in plan.rewrites))
         other = singles.get(place)
         if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - _CLEARLY):
             singles[place] = plan
     frontier = pareto(plans, _predicted_to_beat)
-    bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites]
+    bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites and not has_graphs(plan)]
     wanted = [
         *(plan for plan in bare if plan.stages[0].optimization is Optimization.ALL),
         *(plan for plan in singles.values() if not plan.rewrites),
+        *_pairs(plans),
         *(plan for plan in frontier if plan.gpu_bytes.total),
         *sorted([*singles.values(), *(plan for plan in plans if len(plan.stages) > 1)], key=_predicted),
     ]
     return list({plan.name: plan for plan in wanted}.values())[:MEASURED_PLANS]
+
+
+def _pairs(plans: Sequence[Plan]) -> Iterator[Plan]:
+    """The best predicted plans with CUDA graphs, one of a single stage and one of several; and each without them.
+
+    What a CUDA graph saves is seldom known beforehand, so the two are measured in the same rounds.
+    """
+    named = {plan.name: plan for plan in plans}
+    captured = sorted(filter(has_graphs, plans), key=_predicted)
+    for several in (False, True):
+        best = next((plan for plan in captured if (len(plan.stages) > 1) == several), None)
+        if best is not None:
+            yield best
+            yield from (named[name] for name in (without_graphs(best),) if name in named)
 
 
 def _predicted_to_beat(one: Plan, other: Plan) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from chrion_graph.limits import Limits
 from chrion_graph.observe import observe
 from chrion_graph.rewrite import ways
 from chrion_graph.worker import Worker
-from chrion_planner.candidates import Rewritten
 from chrion_planner.costs import Bucket
+from chrion_planner.plans import Rewritten
+from chrion_planner.refusals import Refusals, nobody
 
 
 @dataclass(frozen=True)
@@ -36,16 +38,21 @@ class Prepared:
     buckets: tuple[PreparedBucket, ...]
 
 
-def prepare(model: Path, digest: str, folder: Path, inputs: Sequence[InputSpec], limits: Limits) -> Prepared:
-    """Run a model that is normalised in `folder` once for each bucket and rewrite. Raises ModelError."""
+def prepare(
+    model: Path, digest: str, folder: Path, inputs: Sequence[InputSpec], limits: Limits, refusals: Refusals = nobody
+) -> Prepared:
+    """Run a model that is normalised in `folder` once for each bucket and rewrite.
+
+    `refusals` says which nodes a device refuses: only then are they rewritten into others. Raises ModelError.
+    """
     graph = Graph.load(folder)
     shapes_of = buckets(graph, inputs)
     values = {spec.name: spec.value for spec in inputs if spec.value is not None}
-    rewritten = ways(graph)
+    feeds_of = [sample(graph.inputs, shapes, values) for shapes in shapes_of]
+    rewritten = ways(graph, partial(refusals, feeds_of[0]))
     found = []
     with Worker(limits.memory) as worker:  # one for all: to start it takes longer than most runs
-        for shapes in shapes_of:
-            feeds = sample(graph.inputs, shapes, values)
+        for shapes, feeds in zip(shapes_of, feeds_of, strict=True):
             variants = [
                 Rewritten(rewrites, Bucket(way, shapes, observe(way, feeds, limits, worker)))
                 for rewrites, way in rewritten

@@ -15,8 +15,8 @@ from chrion_planner.partition.pipeline import Found, best_stages, partitions
 from chrion_planner.partition.problem import HOST, Algorithm, Budget, Lane, Link, Place, Problem, Schedule, StagePlan
 from chrion_planner.partition.search import search
 from chrion_planner.partition.simulate import Simulation, simulate
-from chrion_planner.partition.single import each_device, on_device, single
-from chrion_planner.partition.stages import group
+from chrion_planner.partition.single import each_device, most_on, on_device, single
+from chrion_planner.partition.stages import first_stages, group
 from chrion_planner.partition.validate import validate_schedule, validate_stages
 
 ALGORITHMS: dict[str, Algorithm] = {
@@ -49,10 +49,12 @@ __all__ = [
     "cpop",
     "each_device",
     "exact",
+    "first_stages",
     "group",
     "heft",
     "lower_bound",
     "milp",
+    "most_on",
     "on_device",
     "partitions",
     "peft",

@@ -197,5 +197,8 @@ def _contract(problem: Problem, members: list[list[int]]) -> Coarse:
             device: [sum(values[t] for t in tasks) for tasks in members] for device, values in problem.memory.items()
         },
         wide={device: [sum(values[t] for t in tasks) for tasks in members] for device, values in problem.wide.items()},
+        crowded={
+            device: [sum(values[t] for t in tasks) for tasks in members] for device, values in problem.crowded.items()
+        },
     )
     return Coarse(small, tuple(tuple(tasks) for tasks in members))

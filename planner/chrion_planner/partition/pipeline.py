@@ -78,6 +78,37 @@ def grain(problem: Problem) -> Coarse:
 def schedules(problem: Problem, budget: Budget) -> Iterator[tuple[str, Schedule]]:
     """Every start, what local search makes of them, and the exact solver's, by name.
 
+    None of these knows that lanes slow each other. Where they do, half of the search goes to the problem that has one
+    lane of each such device: the simulator then judges both.
+    """
+    if not problem.contended:
+        yield from _schedules(problem, budget)
+        return
+    half = replace(budget, search_work=budget.search_work // 2)
+    seen = set()
+    for name, schedule in _schedules(problem, half):
+        seen.add((schedule.places, schedule.start))
+        yield name, schedule
+    fewer, lanes = _with_one_lane(problem)
+    for name, schedule in _schedules(fewer, half):
+        same = replace(schedule, lane=tuple(lanes[at] for at in schedule.lane), optimal=False, bound=0.0)
+        if (same.places, same.start) not in seen:
+            yield f"{name}-one-lane", same
+
+
+def _with_one_lane(problem: Problem) -> tuple[Problem, list[int]]:
+    """The problem with one lane of each device whose lanes slow each other, and the numbers that its lanes had."""
+    kept = [
+        index
+        for index, lane in enumerate(problem.lanes)
+        if lane.device not in problem.contended or index == problem.lanes_of(lane.device)[0]
+    ]
+    return replace(problem, lanes=tuple(problem.lanes[index] for index in kept)), kept
+
+
+def _schedules(problem: Problem, budget: Budget) -> Iterator[tuple[str, Schedule]]:
+    """Of one problem: every start, what local search makes of them, and the exact solver's.
+
     What a hop costs is known only once there are stages. So one half of the search counts none, as if all that
     follows on a lane were one stage, and the other a hop for each task: its times are those of the problem with hops.
     """

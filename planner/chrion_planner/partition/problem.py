@@ -63,6 +63,9 @@ class Problem:
     that a value can pass between.
     `wide[device][task]`: run time when the task holds all lanes of the device at once; inf where that is not offered,
     as it must be where the device cannot run the task. A device that is not named or has one lane offers none.
+    `crowded[device][task]`: run time on one lane while every other lane of the device is busy, no less than that alone;
+    with some of them busy it lies evenly between. The simulator knows it, schedules of tasks do not. A device that is
+    not named has lanes that do not slow each other.
     `kin[task]`: tasks of one number read the same weights. They run at one place and each is a stage of its own, so
     that all of them are one session; None, or an empty `kin`, leaves a task free.
     Raises ValueError when the numbering, the lane names, the lengths or the wide times are not as said here.
@@ -79,6 +82,7 @@ class Problem:
     memory: Mapping[str, Sequence[int]] = field(default_factory=dict)
     budget: Mapping[str, int] = field(default_factory=dict)
     wide: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    crowded: Mapping[str, Sequence[float]] = field(default_factory=dict)
     kin: Sequence[int | None] = ()
 
     def __post_init__(self) -> None:
@@ -89,7 +93,7 @@ class Problem:
             raise ValueError("every edge must lead from a lower to a higher task number")
         if len({lane.name for lane in self.lanes}) != len(self.lanes):
             raise ValueError("lane names must differ")
-        per_task = [self.host_in, self.host_out, *self.memory.values(), *self.wide.values()]
+        per_task = [self.host_in, self.host_out, *self.memory.values(), *self.wide.values(), *self.crowded.values()]
         per_task += [self.seconds[device] for device in self.devices]
         if any(len(values) != tasks for values in per_task) or len(self.kin) not in (0, tasks):
             raise ValueError(f"every list of costs must have one entry for each of the {tasks} tasks")
@@ -118,6 +122,11 @@ class Problem:
     def devices(self) -> tuple[str, ...]:
         """The devices of the lanes, in the lanes' order."""
         return tuple(dict.fromkeys(lane.device for lane in self.lanes))
+
+    @cached_property
+    def contended(self) -> tuple[str, ...]:
+        """The devices with several lanes that slow each other."""
+        return tuple(device for device in self.crowded if len(self.lanes_of(device)) > 1)
 
     @cached_property
     def times(self) -> Mapping[Place, Sequence[float]]:
@@ -169,6 +178,13 @@ class Problem:
         """Run time of the tasks at the place, one after the other; inf where one of them cannot run there."""
         times = self.times.get(place)
         return inf if times is None else sum(times[task] for task in tasks)
+
+    def crowded_seconds_at(self, place: Place, tasks: Iterable[int]) -> float:
+        """Run time of the tasks at the place while every other lane of its device is busy."""
+        device = self.device_at(place)
+        if place.wide or device not in self.contended:
+            return self.seconds_at(place, tasks)
+        return sum(self.crowded[device][task] for task in tasks)
 
     def can_run(self, task: int, device: str) -> bool:
         """Whether the device can run the task at all."""

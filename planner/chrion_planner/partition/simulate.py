@@ -6,6 +6,7 @@ from math import isfinite
 from typing import Self
 
 from chrion_planner.errors import ScheduleError
+from chrion_planner.partition import contention
 from chrion_planner.partition.problem import HOST, Place, Problem, StagePlan
 
 
@@ -21,7 +22,8 @@ class Simulation:
 def simulate(problem: Problem, stages: Sequence[StagePlan]) -> Simulation:
     """The times of the stages; each lane runs its stages in the order given, each as early as it can.
 
-    A stage takes its device's hop and the seconds of its tasks at its place. It starts when every lane it holds is
+    A stage takes its device's hop and the seconds of its tasks at its place; longer for as long as other lanes of the
+    device are busy, where `problem.crowded` says so. It starts when every lane it holds is
     free, its part of the request has arrived, and every value it reads has: a value can leave when the whole stage
     that makes it has ended, and the values that one stage reads from another travel together. The times in `stages`
     are not looked at. Raises ScheduleError where stages wait for one another in a circle, or one cannot run where it
@@ -57,6 +59,8 @@ class _Node:
     held: tuple[int, ...]
     """The lanes that it holds, the leading one first."""
     seconds: float
+    crowded: float
+    """Seconds while all other lanes of the device are busy."""
     request: float
     """Seconds until its part of the request has arrived."""
     answer: float
@@ -82,6 +86,7 @@ class StageGraph:
         self.reads_of = reads_of
         """For each stage the stages it reads from, with the bytes."""
         self.start: dict[int, float] = {}
+        self.finish: dict[int, float] = {}
         self.cause: dict[int, int | None] = {}
         """For each stage the one that it started right after: its lane's last, or the last it waited for."""
         self.makespan = self._time()
@@ -105,7 +110,7 @@ class StageGraph:
         if self.makespan is None:
             return None
         timed = [
-            StagePlan(node.tasks, node.place.lane, self.start[index], self.start[index] + node.seconds, node.place.wide)
+            StagePlan(node.tasks, node.place.lane, self.start[index], self.finish[index], node.place.wide)
             for index, node in self.nodes.items()
         ]
         timed.sort(key=lambda stage: (stage.start, stage.finish, stage.lane, stage.tasks))
@@ -154,9 +159,7 @@ class StageGraph:
 
     def critical(self) -> list[int]:
         """The chain of stages that makes the makespan what it is, from its end to its beginning."""
-        stage: int | None = max(
-            self.nodes, key=lambda s: (self.start[s] + self.nodes[s].seconds + self.nodes[s].answer, s), default=None
-        )
+        stage: int | None = max(self.nodes, key=lambda s: (self.finish[s] + self.nodes[s].answer, s), default=None)
         chain = []
         while stage is not None:
             chain.append(stage)
@@ -165,7 +168,9 @@ class StageGraph:
 
     def _time(self) -> float | None:
         """Times every stage; the makespan, or None where lanes wait for one another in a circle."""
-        finish: dict[int, float] = {}
+        if self.problem.contended:
+            return self._time_contended()
+        finish = self.finish
         makespan = 0.0
         waiting = [iter(order) for order in self.orders]
         heads = [next(stages, None) for stages in waiting]
@@ -181,12 +186,37 @@ class StageGraph:
                     advanced = True
         return makespan if len(finish) == len(self.nodes) else None
 
+    def _time_contended(self) -> float | None:
+        problem = self.problem
+        jobs = {
+            stage: contention.Job(
+                node.held,
+                problem.device_at(node.place),
+                node.seconds,
+                node.crowded,
+                node.request,
+                tuple((other, self._arrival(other, node, nbytes)) for other, nbytes in self.reads_of[stage].items()),
+            )
+            for stage, node in self.nodes.items()
+        }
+        times = contention.run(jobs, self.orders, {name: len(problem.lanes_of(name)) for name in problem.devices})
+        if times is None:
+            return None
+        self.start, self.finish, self.cause = times.start, times.finish, times.cause
+        return max((end + self.nodes[stage].answer for stage, end in times.finish.items()), default=0.0)
+
+    def _arrival(self, producer: int, node: _Node, nbytes: int) -> float:
+        """Seconds from a producer's end until the node can use what it made."""
+        source, lanes = self.nodes[producer].place.lane, self.problem.lanes
+        if source == node.place.lane:
+            return 0.0
+        return self.problem.arrival_seconds(lanes[source], lanes[node.place.lane], nbytes)
+
     def _time_one(
         self, stage: int, heads: Sequence[int | None], last: Sequence[int | None], finish: dict[int, float]
     ) -> bool:
         """Times one stage; False where a lane has others to run first or something that it reads has no time yet."""
-        node, problem = self.nodes[stage], self.problem
-        lane = problem.lanes[node.place.lane]
+        node = self.nodes[stage]
         start, cause = node.request, None
         for held in node.held:
             if heads[held] != stage:
@@ -198,9 +228,7 @@ class StageGraph:
             end = finish.get(producer)
             if end is None:
                 return False
-            source = self.nodes[producer].place.lane
-            if source != node.place.lane:
-                end += problem.arrival_seconds(problem.lanes[source], lane, nbytes)
+            end += self._arrival(producer, node, nbytes)
             if end > start:
                 start, cause = end, producer
         self.start[stage], self.cause[stage], finish[stage] = start, cause, start + node.seconds
@@ -218,6 +246,7 @@ def _node(problem: Problem, tasks: tuple[int, ...], place: Place) -> _Node:
         place,
         problem.lanes_at(place),
         seconds,
+        problem.hop[device] + problem.crowded_seconds_at(place, tasks),
         problem.copy_seconds(HOST, device, sum(problem.host_in[task] for task in tasks)),
         problem.copy_seconds(device, HOST, sum(problem.host_out[task] for task in tasks)),
     )

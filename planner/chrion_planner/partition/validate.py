@@ -60,7 +60,9 @@ def validate_stages(problem: Problem, stages: Sequence[StagePlan], makespan: flo
     for index, stage in enumerate(stages):
         device, name = problem.lanes[stage.lane].device, f"stage {index}"
         work = problem.hop[device] + problem.seconds_at(stage.place, stage.tasks)
-        _duration(name, stage.start, stage.finish, work)
+        crowded = problem.hop[device] + problem.crowded_seconds_at(stage.place, stage.tasks)
+        _duration(name, stage.start, min(stage.finish, stage.start + work), work)
+        _duration(name, stage.start, max(stage.finish, stage.start + crowded), crowded)
         request = sum(problem.host_in[task] for task in stage.tasks)
         _not_before(name, stage.start, "request", problem.copy_seconds(HOST, device, request))
         for producer, nbytes in reads(problem, stage.tasks, stage_of, index).items():

@@ -9,16 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from chrion_api import NodeCost, Optimization
+from chrion_api import NodeCost
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
-from chrion_graph.types import RECURRENT, STRING
+from chrion_graph.types import RECURRENT
+from chrion_planner.profiling.bound import Bound, load
+from chrion_planner.profiling.memory import Taken, of_node
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import HOST, Device
 
@@ -37,10 +37,12 @@ def measure_nodes(
     device: Device,
     report: Callable[[str], None],
     deadline: float,
+    session: Taken,
 ) -> dict[str, NodeCost | None]:
     """The cost of each wanted signature, given by one node that has it; None where the device cannot run it.
 
-    After `deadline` (of `time.monotonic`) a few runs must do, on one lane.
+    `session` is the device memory that any session takes, which is not the nodes'. After `deadline` (of
+    `time.monotonic`) a few runs must do, on one lane.
     """
     names = {name for index in wanted.values() for name in graph.reads[index] if name not in graph.constants}
     values = {**feeds, **evaluate(graph, feeds, names - feeds.keys())}
@@ -50,24 +52,56 @@ def measure_nodes(
         part = cut(graph, [index])
         arrays = [values[name] for name in part.inputs]
         try:
-            in_time = time.monotonic() < deadline
-            seconds = _seconds(part, arrays, device, graph.folder, _STEADY if in_time else 0.0)
+            found[signature] = _cost(graph, index, part, arrays, device, deadline, session)
         except Exception:
             if device.memory == HOST:
                 raise
             found[signature] = None
-            continue
-        wide = crowded = None
-        if in_time and len(device.lanes) > 1 and seconds > _LARGE_SECONDS:
-            wide = _time(part.model, arrays, device, graph.folder, len(device.lanes))
-            crowded = _crowded_seconds(part.model, arrays, device, graph.folder)
-        found[signature] = NodeCost(
-            seconds=max(seconds, _LEAST_SECONDS),
-            wide_seconds=wide,
-            crowded_seconds=crowded,
-            bytes=_bytes(graph, index, device),
-        )
     return found
+
+
+def _cost(
+    graph: Graph,
+    index: int,
+    part: SubModel,
+    arrays: Sequence[NDArray[Any]],
+    device: Device,
+    deadline: float,
+    session: Taken,
+) -> NodeCost:
+    in_time = time.monotonic() < deadline
+    seconds = _seconds(part, arrays, device, graph.folder, _STEADY if in_time else 0.0)
+    wide = crowded = None
+    if in_time and len(device.lanes) > 1:
+        wide, crowded = _on_many_lanes(part.model, arrays, device, graph.folder, seconds)
+    taken = Taken()
+    if device.memory != HOST:
+        predicted = Taken(_weight_bytes(graph, index, device))
+        taken = of_node(part.model, arrays, device, graph.folder, session, predicted)
+    return NodeCost(
+        seconds=max(seconds, _LEAST_SECONDS),
+        wide_seconds=wide,
+        crowded_seconds=crowded,
+        bytes=taken.loaded,
+        scratch_bytes=taken.running,
+    )
+
+
+def _on_many_lanes(
+    model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path, seconds: float
+) -> tuple[float | None, float | None]:
+    """The seconds of a node on all lanes at once, and on one while the others are busy; None where not worth it.
+
+    Small nodes keep out of each other's way in the caches of a CPU. On an accelerator, whose lanes share everything,
+    even they do not: what many in one session lose is what each does.
+    """
+    if device.memory == HOST:
+        if seconds <= _LARGE_SECONDS:
+            return None, None
+        return _time(model, arrays, device, folder, len(device.lanes)), _crowded_seconds(model, arrays, device, folder)
+    several = model if seconds > _LARGE_SECONDS else copies(model, _COPIES)
+    alone = _time(several, arrays, device, folder)
+    return None, max(seconds, _LEAST_SECONDS) * max(1.0, _crowded_seconds(several, arrays, device, folder) / alone)
 
 
 def _seconds(part: SubModel, arrays: Sequence[NDArray[Any]], device: Device, folder: Path, about: float) -> float:
@@ -80,18 +114,18 @@ def _seconds(part: SubModel, arrays: Sequence[NDArray[Any]], device: Device, fol
 
 def _crowded_seconds(model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path) -> float:
     """Seconds of a run on one lane while a session of its own does the same on every other lane."""
-    own, *others = [_runner(model, arrays, device, folder) for _ in device.lanes]
+    own, *others = [Bound(load(model, device, folder), model, arrays, device) for _ in device.lanes]
     done = threading.Event()
 
-    def crowd(run: Callable[[], object]) -> None:
+    def crowd(other: Bound) -> None:
         while not done.is_set():
-            run()
+            other.run()
 
     threads = [threading.Thread(target=crowd, args=(other,)) for other in others]
     for thread in threads:
         thread.start()
     try:
-        return median_seconds(own)
+        return median_seconds(own.run)
     finally:
         done.set()
         for thread in threads:
@@ -106,43 +140,7 @@ def _time(
     lanes: int = 1,
     about: float = _STEADY,
 ) -> float:
-    return median_seconds(_runner(model, arrays, device, folder, lanes), about)
-
-
-def _runner(
-    model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path, lanes: int = 1
-) -> Callable[[], object]:
-    """Runs the model on these arrays; all that can be bound in advance is."""
-    path = folder / "probe.onnx"
-    onnx.save(model, path)
-    session = device.session(path, lanes, Optimization.NONE, spin=False)
-    inputs = [value.name for value in model.graph.input]
-    outputs = [value.name for value in model.graph.output]
-    values = [device.put(array) for array in arrays]
-    strings = any(value.type.tensor_type.elem_type == STRING for value in (*model.graph.input, *model.graph.output))
-    if strings:
-        return lambda: device.run(session, inputs, values, outputs)
-    binding = session.io_binding()
-    held: list[ort.OrtValue] = []
-    for name, array in zip(inputs, arrays, strict=True):
-        held.append(_resident(device, array))
-        binding.bind_ortvalue_input(name, held[-1])
-    for name, value in zip(outputs, device.run(session, inputs, values, outputs), strict=True):
-        example = device.get(value)
-        held.append(device.allocate(example.dtype, example.shape))
-        binding.bind_ortvalue_output(name, held[-1])
-
-    def run() -> None:
-        assert held  # a binding does not keep its values alive
-        session.run_with_iobinding(binding)
-
-    return run
-
-
-def _resident(device: Device, array: NDArray[Any]) -> ort.OrtValue:
-    value = device.allocate(array.dtype, array.shape)
-    value.update_inplace(np.ascontiguousarray(array))
-    return value
+    return median_seconds(Bound(load(model, device, folder, lanes), model, arrays, device).run, about)
 
 
 def copies(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
@@ -161,9 +159,7 @@ def copies(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
     return found
 
 
-def _bytes(graph: Graph, index: int, device: Device) -> int:
+def _weight_bytes(graph: Graph, index: int, device: Device) -> int:
     """Weights on a device with a memory of its own; cuDNN keeps a second, packed copy of recurrent ones."""
-    if device.memory == HOST:
-        return 0
     twice = device.name.startswith("cuda") and graph.nodes[index].op_type in RECURRENT
     return graph.constant_bytes(index) * (2 if twice else 1)

@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import DeviceProfile, NodeCost, Optimization, Profile, Shape, Transfer, Whole
+from chrion_api import DeviceProfile, NodeCost, Profile, Shape, Transfer, Whole
 from chrion_graph.files import write_aside
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.limits import Limits
@@ -17,9 +16,10 @@ from chrion_graph.worker import Worker
 from chrion_planner.profiling.cache import cache_points
 from chrion_planner.profiling.calibrate import handoff_seconds, launch_and_hop_seconds, transfers
 from chrion_planner.profiling.interference import Interference
+from chrion_planner.profiling.memory import Taken, of_session
 from chrion_planner.profiling.nodes import measure_nodes
-from chrion_planner.stopwatch import median_seconds
-from chrion_runtime.devices import HOST, Device, open_devices
+from chrion_planner.profiling.wholes import measure_wholes
+from chrion_runtime.devices import HOST, open_devices
 
 ATTEMPTS = 2
 """Times that a device is profiled, at most, where other work runs on it."""
@@ -120,6 +120,7 @@ def _profile_device(
     launch, hop = launch_and_hop_seconds(device, devices, folder)
     handoff = handoff_seconds(device, devices, folder)
     cache = cache_points(device, folder) if device.memory == HOST else ()
+    empty = of_session(device, folder) if device.memory != HOST else Taken()
     graphs = {pack.file: Graph.load(pack.folder, pack.file) for pack in packed}
     nodes: dict[str, NodeCost | None] = {}
     wholes: list[Whole] = []
@@ -137,9 +138,11 @@ def _profile_device(
             left -= 1
             report((op_type, start + (1 - left / max(count, 1)) * 0.9 / len(packed)))
 
-        nodes |= measure_nodes(graph, wanted, pack.feeds, device, node_report, deadline)
+        nodes |= measure_nodes(graph, wanted, pack.feeds, device, node_report, deadline, empty)
         report(("whole graphs", (position + 0.95) / len(packed)))
-        wholes += _wholes(graph, pack, device)
+        # Of what a device refuses ONNX Runtime would run a part elsewhere.
+        if all(nodes[signature] for signature in signatures(graph, pack.shapes)):
+            wholes += measure_wholes(graph, pack.file, pack.inputs, pack.feeds, devices, device)
     entry = DeviceProfile(
         name=name,
         key=device.key,
@@ -150,34 +153,8 @@ def _profile_device(
         cache=cache,
         tainted=watch.verdict(),
         context_bytes=device.context_bytes,
+        session_bytes=sum(empty),
         nodes=dict(sorted(nodes.items())),
         wholes=tuple(wholes),
     )
     return entry, transfers(device) if device.memory != HOST else ()
-
-
-def _wholes(graph: Graph, pack: _Packed, device: Device) -> list[Whole]:
-    found = []
-    for lanes in sorted({1, len(device.lanes)}):
-        for optimization in Optimization:
-            try:
-                session = device.session(graph.folder / pack.file, lanes, optimization, spin=True)
-                values = [device.put(pack.feeds[name]) for name in graph.inputs]
-                run = partial(device.run, session, list(graph.inputs), values, list(graph.outputs))
-                seconds = median_seconds(run, about_seconds=0.2)
-            except Exception:
-                if device.memory == HOST:
-                    raise
-                continue  # one of its nodes does not run there
-            found.append(
-                Whole(
-                    graph=graph.digest,
-                    inputs=dict(pack.inputs),
-                    lanes=lanes,
-                    optimization=optimization,
-                    seconds=seconds,
-                )
-            )
-            del run, session
-            time.sleep(0.02)  # let its idle threads stop
-    return found

@@ -1,6 +1,6 @@
 """The ways in which a graph is rewritten: which come first, how many, and none for nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,8 @@ from chrion_bench.families.unrolled import unrolled
 from chrion_graph import rewrite
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite import REWRITES, replay, split_directions, wavefront, ways
+from chrion_graph.rewrite.reroll.reading import integer
+from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
 
 
@@ -60,3 +62,32 @@ def test_the_same_graph_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.Mo
     again = SimpleNamespace(NAME="again", propose=split_directions.propose, apply=split_directions.apply)
     monkeypatch.setitem(REWRITES, "again", again)
     assert names(graph) == ["", "split-directions"]
+
+
+def test_nodes_that_a_device_refuses_get_others_in_their_place(tmp_path: Path) -> None:
+    graph = normalised(OneLayer("GRU").model(), tmp_path)
+    asked: list[tuple[int, ...]] = []
+
+    def refused(_: Graph, nodes: Sequence[int]) -> Sequence[int]:
+        asked.append(tuple(nodes))
+        return nodes
+
+    assert names(graph) == [""]
+    found = ways(graph, refused)
+    assert [[each.name for each in rewrites] for rewrites, _ in found] == [[], ["unroll"]]
+    assert asked == [(0,)], "nothing can take the node's place alone"
+    assert replay(graph, found[1][0]).digest == found[1][1].digest
+
+
+def test_where_one_node_can_take_the_place_of_another_all_goes_on_from_it(tmp_path: Path) -> None:
+    layer = OneLayer("GRU", "bidirectional", steps=1)
+
+    def refused(graph: Graph, nodes: Sequence[int]) -> list[int]:
+        return [index for index in nodes if not integer(graph.nodes[index], "linear_before_reset", 0)]
+
+    found = ways(normalised(layer.model(), tmp_path), refused)
+    assert [" ".join(each.name for each in rewrites) for rewrites, _ in found] == [
+        "",
+        "reset-after",
+        "reset-after split-directions",
+    ]

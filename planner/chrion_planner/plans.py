@@ -1,0 +1,143 @@
+"""From stages to plans: what each is called, what it is predicted to take, and every device alone."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from chrion_api import DeviceProfile, Optimization, Plan, Profile, Rewrite, Stage
+from chrion_graph.graph import Graph
+from chrion_planner.costs import Bucket, Costs, costs
+from chrion_planner.graphs import CUDA, can_be_graphs, graphed
+from chrion_planner.memory import gpu_bytes
+from chrion_planner.partition import HOST, Simulation, StagePlan, first_stages, most_on
+from chrion_planner.predict import predicted
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A bucket of a graph that some rewrites were applied to."""
+
+    rewrites: tuple[Rewrite, ...]
+    bucket: Bucket
+
+
+def single_devices(variant: Rewritten, profile: Profile) -> Iterator[Plan]:
+    """Everything in one stage, on each device alone: on one lane and on all, with and without optimisation.
+
+    Lanes of a device that is not the host are queues, not threads that one stage could hold together.
+    """
+    graph = variant.bucket.graph
+    nodes = tuple(range(len(graph.nodes)))
+    for device in profile.devices:
+        for optimization in Optimization:
+            work = costs(variant.bucket, profile, optimization)
+            for count in sorted({1, device.lanes if device.name == HOST else 1}):
+                seconds = device.whole(graph.digest, variant.bucket.inputs, count, optimization)
+                if seconds is None:
+                    continue
+                stage = Stage(
+                    nodes=nodes,
+                    lanes=tuple(f"{device.name}/{lane}" for lane in range(count)),
+                    optimization=optimization,
+                    operators=_operators(graph, nodes),
+                    finish_seconds=seconds,
+                )
+                lanes = f"{count}-lane{'s' if count > 1 else ''}"
+                name = f"{device.name}-{lanes}" + ("-plain" if optimization is Optimization.NONE else "")
+                plan = _finished(name, variant, profile, work, (stage,), seconds)
+                yield plan
+                if can_be_graphs(graph, plan.stages):
+                    yield graphed(plan, seconds * _graph_ratio(device, variant, optimization))
+
+
+def most_on_devices(variant: Rewritten, profile: Profile, work: Costs) -> Iterator[Plan]:
+    """For each device that refuses some nodes all others on it, and those that it refuses on the host."""
+    for device in profile.devices:
+        schedule = most_on(work.problem, device.name) if device.name != HOST else None
+        if schedule is not None:
+            stages = first_stages(work.problem, schedule).stages
+            yield from plans_of(f"{device.name}-most", variant, profile, work, stages)
+
+
+def plans_of(
+    name: str, variant: Rewritten, profile: Profile, work: Costs, stages: Sequence[StagePlan]
+) -> Iterator[Plan]:
+    """The plan of these stages; then the same with CUDA graphs, where its stages can be some."""
+    plan = _plan(name, variant, profile, work, predicted(work, stages))
+    yield plan
+    if can_be_graphs(variant.bucket.graph, plan.stages):
+        faster = _with_graphs(work, variant, profile)
+        yield graphed(_plan(name, variant, profile, faster, predicted(faster, stages)))
+
+
+def _with_graphs(work: Costs, variant: Rewritten, profile: Profile) -> Costs:
+    """The costs where the nodes of GPUs take what they do in a CUDA graph."""
+    ratios = {
+        device.name: _graph_ratio(device, variant, Optimization.ALL)
+        for device in profile.devices
+        if device.name.startswith(CUDA)
+    }
+
+    def scaled(seconds: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+        return {name: [one * ratios.get(name, 1.0) for one in each] for name, each in seconds.items()}
+
+    problem = work.problem
+    return replace(work, problem=replace(problem, seconds=scaled(problem.seconds), crowded=scaled(problem.crowded)))
+
+
+def _graph_ratio(device: DeviceProfile, variant: Rewritten, optimization: Optimization) -> float:
+    """What the whole takes as a CUDA graph over what it takes without; 1 where that was not measured."""
+    of = variant.bucket.graph.digest, variant.bucket.inputs, 1, optimization
+    plain, captured = device.whole(*of), device.whole(*of, cuda_graph=True)
+    return min(1.0, captured / plain) if plain and captured else 1.0
+
+
+def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulation: Simulation) -> Plan:
+    problem = work.problem
+    stages = tuple(
+        Stage(
+            nodes=tuple(sorted(node for task in stage.tasks for node in work.members[task])),
+            lanes=tuple(problem.lanes[lane].name for lane in problem.lanes_at(stage.place)),
+            optimization=Optimization.ALL,
+            operators=_operators(variant.bucket.graph, [node for task in stage.tasks for node in work.members[task]]),
+            start_seconds=stage.start,
+            finish_seconds=stage.finish,
+        )
+        for stage in simulation.stages
+    )
+    return _finished(name, variant, profile, work, stages, simulation.makespan)
+
+
+def _finished(
+    name: str, variant: Rewritten, profile: Profile, work: Costs, stages: tuple[Stage, ...], seconds: float
+) -> Plan:
+    bucket = variant.bucket
+    used = {stage.device for stage in stages} - {HOST}
+    devices = [device for device in profile.devices if device.name in used]
+    costs_of = {device.name: [device.nodes[name] for name in work.names] for device in devices}
+    return Plan(
+        name="+".join((name, *map(_label, variant.rewrites))),
+        rewrites=variant.rewrites,
+        graph=bucket.graph.digest,
+        stages=stages,
+        predicted_seconds=seconds,
+        gpu_bytes=gpu_bytes(
+            bucket.graph,
+            bucket.shapes,
+            stages,
+            {name: [cost.bytes if cost else 0 for cost in each] for name, each in costs_of.items()},
+            sum(device.context_bytes for device in devices),
+            {name: [cost.scratch_bytes if cost else 0 for cost in each] for name, each in costs_of.items()},
+            {device.name: device.session_bytes for device in devices},
+        ),
+    )
+
+
+def _label(rewrite: Rewrite) -> str:
+    """The rewrite's name, with the numbers among its parameters: they tell its uses on one graph apart."""
+    numbers = [str(value) for _, value in sorted(rewrite.parameters.items()) if isinstance(value, int)]
+    return "-".join((rewrite.name, *numbers))
+
+
+def _operators(graph: Graph, nodes: Sequence[int]) -> dict[str, int]:
+    return dict(sorted(Counter(graph.nodes[node].op_type for node in nodes).items()))

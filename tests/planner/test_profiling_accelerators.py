@@ -1,0 +1,116 @@
+"""What is measured of devices with a memory of their own: lanes that share it, and what sessions and nodes take."""
+
+from math import inf
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from chrion_api import GpuBytes, Optimization
+from chrion_graph.cut import cut
+from chrion_graph.graph import Graph
+from chrion_graph.inputs import sample
+from chrion_planner.profiling.memory import GRAIN, Taken, of_node, of_session
+from chrion_planner.profiling.nodes import measure_nodes
+from chrion_planner.profiling.wholes import measure_wholes
+from chrion_runtime.devices.emulated import Emulated
+from tests.support.one_layer import OneLayer
+from tests.support.partition import normalised
+from tests.support.streams import Streams
+
+
+class Greedy(Streams):
+    """Each session takes as much as a library's handle would."""
+
+    EACH = 8 << 20
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sessions = 0
+
+    def session(self, path, lanes, optimization, spin, **more):
+        self.sessions += 1
+        return super().session(path, lanes, optimization, spin, **more)
+
+    def used(self) -> GpuBytes:
+        return super().used().model_copy(update={"workspace": self.sessions * self.EACH})
+
+
+class Silent(Streams):
+    """Cannot tell what it takes."""
+
+    def used(self) -> None:
+        return None
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Graph:
+    """A product with 4 MiB of weights."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1024])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1024])],
+        [numpy_helper.from_array(np.ones((1024, 1024), np.float32), "w")],
+    )
+    return Graph(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path)
+
+
+def test_lanes_of_an_accelerator_are_never_one_and_crowd_each_other(tmp_path):
+    graph = normalised(OneLayer("GRU").model(), tmp_path)
+    feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
+    (cost,) = measure_nodes(graph, {"GRU": 0}, feeds, Streams(), lambda _: None, inf, Taken()).values()
+    assert cost.wide_seconds is None
+    assert cost.crowded_seconds >= cost.seconds, "small nodes too"
+
+
+def test_a_node_that_the_device_cannot_load_has_no_cost(tmp_path):
+    class Picky(Streams):
+        def session(self, path, lanes, optimization, spin, **more):
+            raise RuntimeError("no kernel")
+
+    graph = normalised(OneLayer("GRU").model(), tmp_path)
+    feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
+    assert measure_nodes(graph, {"GRU": 0}, feeds, Picky(), lambda _: None, inf, Taken()) == {"GRU": None}
+
+
+def test_wholes_are_on_one_lane(tmp_path):
+    graph = normalised(OneLayer("GRU").model(), tmp_path)
+    feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
+    device = Streams()
+    found = list(measure_wholes(graph, "model.onnx", {"X": (7, 3, 5)}, feeds, {device.name: device}, device))
+    assert [(whole.lanes, whole.optimization, whole.cuda_graph) for whole in found] == [
+        (1, level, False) for level in Optimization
+    ]
+
+
+def test_what_each_session_takes_is_told_from_what_all_share(tmp_path):
+    assert sum(of_session(Greedy(), tmp_path)) == Greedy.EACH
+    assert sum(of_session(Streams(), tmp_path)) == 0
+    assert of_session(Silent(), tmp_path) == Taken()
+
+
+def taken(graph: Graph, device: Emulated, predicted: Taken, session: Taken = Taken()) -> Taken:  # noqa: B008
+    part = cut(graph, [0])
+    return of_node(part.model, [np.ones((1, 1024), np.float32)], device, graph.folder, session, predicted)
+
+
+def test_a_node_takes_its_weights_and_what_the_device_takes_besides(product):
+    assert taken(product, Streams(), Taken()) == Taken(4 << 20)
+    per_session = Taken(Greedy.EACH)
+    assert taken(product, Greedy(), Taken(), per_session) == Taken(4 << 20)
+    assert taken(product, Greedy(), Taken()) == Taken((4 << 20) + Greedy.EACH)
+
+
+def test_a_small_difference_says_nothing(product):
+    near = Taken((4 << 20) - GRAIN + 1)
+    assert taken(product, Streams(), near) == near
+    assert taken(product, Silent(), near) == near
+
+
+def test_the_model_of_a_probe_is_not_left_in_memory(product):
+    device = Streams()
+    before = device.used()
+    taken(product, device, Taken())
+    assert device.used() == before
