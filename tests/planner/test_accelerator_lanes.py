@@ -12,7 +12,7 @@ from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
 from chrion_runtime.sessions import SessionStore
 from tests.support.partition import reference
-from tests.support.streams import Streams
+from chrion_runtime.devices.emulated import Emulated
 
 QUICK = Budget(search_work=50_000, stage_work=20_000, tasks=0)
 BOTH = {"emulated:0/0", "emulated:0/1"}
@@ -40,7 +40,7 @@ def test_they_answer_as_the_model_does(model, prepared_case, made_up_profile):
     for plan in sorted(found, key=lambda plan: plan.predicted_seconds)[:3]:
         pool = Lanes()
         try:
-            devices = {**open_devices([], 1), "emulated:0": Streams()}
+            devices = {**open_devices([], 1), "emulated:0": Emulated("emulated:0", 0)}
             executor = Executor(Program(draw(graph, plan), devices, SessionStore()), pool)
             executor.warm(feeds)
             for _ in range(3):

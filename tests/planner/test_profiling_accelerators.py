@@ -17,7 +17,7 @@ from chrion_planner.profiling.wholes import measure_wholes
 from chrion_runtime.devices.emulated import Emulated
 from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
-from tests.support.streams import Streams
+from chrion_runtime.devices.emulated import Emulated
 
 
 class Greedy(Streams):
@@ -60,7 +60,7 @@ def product(tmp_path: Path) -> Graph:
 def test_lanes_of_an_accelerator_are_never_one_and_crowd_each_other(tmp_path):
     graph = normalised(OneLayer("GRU").model(), tmp_path)
     feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
-    (cost,) = measure_nodes(graph, {"GRU": 0}, feeds, Streams(), lambda _: None, inf, Taken()).values()
+    (cost,) = measure_nodes(graph, {"GRU": 0}, feeds, Emulated("emulated:0", 0), lambda _: None, inf, Taken()).values()
     assert cost.wide_seconds is None
     assert cost.crowded_seconds >= cost.seconds, "small nodes too"
 
@@ -78,7 +78,7 @@ def test_a_node_that_the_device_cannot_load_has_no_cost(tmp_path):
 def test_wholes_are_on_one_lane(tmp_path):
     graph = normalised(OneLayer("GRU").model(), tmp_path)
     feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
-    device = Streams()
+    device = Emulated("emulated:0", 0)
     found = list(measure_wholes(graph, "model.onnx", {"X": (7, 3, 5)}, feeds, {device.name: device}, device))
     assert [(whole.lanes, whole.optimization, whole.cuda_graph) for whole in found] == [
         (1, level, False) for level in Optimization
@@ -87,7 +87,7 @@ def test_wholes_are_on_one_lane(tmp_path):
 
 def test_what_each_session_takes_is_told_from_what_all_share(tmp_path):
     assert sum(of_session(Greedy(), tmp_path)) == Greedy.EACH
-    assert sum(of_session(Streams(), tmp_path)) == 0
+    assert sum(of_session(Emulated("emulated:0", 0), tmp_path)) == 0
     assert of_session(Silent(), tmp_path) == Taken()
 
 
@@ -97,7 +97,7 @@ def taken(graph: Graph, device: Emulated, predicted: Taken, session: Taken = Tak
 
 
 def test_a_node_takes_its_weights_and_what_the_device_takes_besides(product):
-    assert taken(product, Streams(), Taken()) == Taken(4 << 20)
+    assert taken(product, Emulated("emulated:0", 0), Taken()) == Taken(4 << 20)
     per_session = Taken(Greedy.EACH)
     assert taken(product, Greedy(), Taken(), per_session) == Taken(4 << 20)
     assert taken(product, Greedy(), Taken()) == Taken((4 << 20) + Greedy.EACH)
@@ -105,12 +105,12 @@ def test_a_node_takes_its_weights_and_what_the_device_takes_besides(product):
 
 def test_a_small_difference_says_nothing(product):
     near = Taken((4 << 20) - GRAIN + 1)
-    assert taken(product, Streams(), near) == near
+    assert taken(product, Emulated("emulated:0", 0), near) == near
     assert taken(product, Silent(), near) == near
 
 
 def test_the_model_of_a_probe_is_not_left_in_memory(product):
-    device = Streams()
+    device = Emulated("emulated:0", 0)
     before = device.used()
     taken(product, device, Taken())
     assert device.used() == before

@@ -12,6 +12,7 @@ from onnx.helper import tensor_dtype_to_np_dtype
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from chrion_api import DeviceKey, GpuBytes, GpuBytesFrom, Optimization
+from chrion_runtime.devices.assignment import RECORD, fallen_back
 from chrion_runtime.devices.cuda import memory
 from chrion_runtime.devices.cuda.bound import NO_GRAPH, CudaBound, GraphBound
 from chrion_runtime.devices.cuda.cudart import Cudart
@@ -86,13 +87,15 @@ class Cuda(Device):
         limit: int | None = None,
     ) -> ort.InferenceSession:
         found = options(lanes, optimization, spin)
-        # A node that CUDA does not take must be an error here, not a hidden copy to the CPU.
-        found.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        found.add_session_config_entry(RECORD, "1")
         provider = stage_provider(self._index, graph, None if limit is None else limit - self.context_bytes)
         with GATE.use():
             session = ort.InferenceSession(path, found, providers=[provider], enable_fallback=0)
         if session.get_providers()[0] != PROVIDER:
             raise DeviceUnavailable(f"{self.name}: ONNX Runtime fell back to {session.get_providers()[0]}")
+        # A node that CUDA does not take must be an error here, not a hidden copy to the CPU.
+        if left := fallen_back(session, path):
+            raise DeviceUnavailable(f"{self.name}: ONNX Runtime leaves {', '.join(left)} to the CPU")
         if graph:
             self._of_graphs.add(session)
         return session
@@ -126,7 +129,14 @@ class Cuda(Device):
         # free in the arena between two of its runs.
         shrink = session not in self._of_graphs
         with GATE.use():
-            session.run_with_iobinding(binding, self._shrinking if shrink else self._loose)
+            try:
+                session.run_with_iobinding(binding, self._shrinking if shrink else self._loose)
+            except Exception as error:
+                # Which allocators can shrink, and what they are called, is checked before the run begins.
+                if not shrink or "shrink" not in str(error):
+                    raise
+                self._shrinking = self._loose
+                session.run_with_iobinding(binding, self._loose)
         found: list[ort.OrtValue] = binding.get_outputs()
         return found
 
