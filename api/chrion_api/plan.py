@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -126,6 +127,17 @@ class GpuBytes(Document):
         return self.weights + self.activations + self.workspace + self.context
 
 
+class GpuBytesFrom(StrEnum):
+    """How GPU memory is known."""
+
+    PREDICTED = "Predicted"
+    """From the model and the profile; nothing was measured."""
+    PROCESS = "Process"
+    """Measured, as what the driver says that the process takes."""
+    DEVICE = "Device"
+    """Measured, as the difference of what is taken of the whole GPU: containers hide which process takes what."""
+
+
 class Plan(Document):
     """One way to run a model: rewrites, then stages on lanes."""
 
@@ -145,6 +157,8 @@ class Plan(Document):
     """Measured latency; null for a plan that was never run."""
     gpu_bytes: GpuBytes = GpuBytes()
     """GPU memory it takes."""
+    gpu_bytes_from: GpuBytesFrom = GpuBytesFrom.PREDICTED
+    """How that is known."""
 
     @property
     def seconds(self) -> float:

@@ -5,6 +5,7 @@ ChrionError
     ├── DeviceUnavailable   a device was asked for that this process cannot use
     ├── PlanRefused         a plan that does not fit the model, the graph or this machine
     ├── RunError            the model failed on the values of one request
+    │   ├── OutOfMemory     for a GPU has no memory left
     │   └── UnfitValues     and it is the values that are at fault
     ├── StateRefused        state that the model cannot carry from an output to an input
     └── Unreadable          a file of plans or of an objective that cannot be read
@@ -30,6 +31,10 @@ class RunError(RuntimeFailure):
 
     request_id: str | None = None
     """The `id` that the client gave the request, where that is known."""
+
+
+class OutOfMemory(RunError):
+    """A GPU has no memory left for a request; the next one may find some."""
 
 
 class UnfitValues(RunError):

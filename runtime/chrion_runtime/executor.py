@@ -9,7 +9,7 @@ from functools import partial
 from chrion_graph.types import STRING
 from chrion_runtime.carry import Carry, shapes_of
 from chrion_runtime.devices import HOST
-from chrion_runtime.errors import RunError
+from chrion_runtime.errors import OutOfMemory, RunError
 from chrion_runtime.failure import run_error
 from chrion_runtime.lanes import Inbox, Lanes
 from chrion_runtime.program import Program, StageProgram
@@ -24,6 +24,7 @@ class Executor:
     """Runs one program; many threads may call `run` at once.
 
     The caller's own thread runs the stages of the plan's home lane, so that a plan over one lane costs no hand-off.
+    Only stages that are captured and replayed (`cudaGraph`) always run on their lane's worker.
     """
 
     def __init__(self, program: Program, lanes: Lanes, slots: int = SLOTS) -> None:
@@ -36,22 +37,31 @@ class Executor:
         # Without copies and hand-overs there is nothing to keep account of.
         self._whole = len(program.stages) == 1 and first.device.memory == HOST and not program.passed_through
         self._fed = tuple(zip(first.input_names, first.inputs, strict=True))
-        lanes.open(program.lanes, workers=len(program.stages) > 1)
+        self._alone = len(program.stages) == 1 and not first.graph
+        lanes.open(program.lanes, workers=not self._alone)
 
     def observe(self, observer: StageObserver) -> None:
         """Have `observer` called after each stage."""
         self._observers += (observer,)
 
     def warm(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run once and bind slots for these shapes; returns the answer. Raises RunError."""
+        """Run once and bind slots for these shapes; returns the answer. Raises RunError.
+
+        On devices with a memory of their own each slot runs once, too: what it needs is there then, and its stages that
+        are to be captured are.
+        """
         example = LooseValues(self.program)
         answer = self._fly(example, feeds, None, self._observers)
         kinds = [self.program.blueprint.types[name] for name in self.program.memories]
-        # One stage allocates its own results, and strings cannot be bound.
-        if len(self.program.stages) > 1 and all(kind.element != STRING for kind in kinds):
+        # One stage on the host allocates its own results, and strings cannot be bound.
+        bindable = len(self.program.stages) > 1 or bool(self.program.crossing)
+        if bindable and all(kind.element != STRING for kind in kinds):
             slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
             for _ in range(self._slot_count):
-                slots.put(Slot(self.program, example))
+                slot = Slot(self.program, example)
+                if self.program.crossing:
+                    self._fly(slot, feeds, None, ())
+                slots.put(slot)
             self._bound = ({name: array.shape for name, array in feeds.items()}, slots)
         return answer
 
@@ -75,6 +85,8 @@ class Executor:
         slot = slots.get()
         try:
             return self._fly(slot, feeds, carry, observers)
+        except OutOfMemory:
+            raise
         except RunError:
             # Shapes inside may follow the values, not only the shapes, of the inputs: then no slot fits.
             answer = self._fly(LooseValues(self.program), feeds, carry, observers)
@@ -108,7 +120,7 @@ class Executor:
     ) -> dict[str, Array]:
         try:
             values.load(feeds, carry)
-            if len(self.program.stages) == 1:
+            if self._alone:
                 self._run_alone(values, observers)
             else:
                 _Flight(self.program, values, self._lanes, self._lanes.ticket(), observers).run()
@@ -131,6 +143,8 @@ def run_stage(stage: StageProgram, values: Values, lanes: Lanes, observers: Sequ
         began = time.perf_counter()
         values.run(stage)
         seconds = time.perf_counter() - began
+    # Other requests have the lane meanwhile.
+    values.deliver(stage)
     for observer in observers:
         observer(stage.label, began, seconds)
 
@@ -166,7 +180,7 @@ class _Flight:
         for stage in stages:
             order = (self._ticket, stage.index)
             work = partial(self._execute, stage)
-            if stage.lanes[0] == self._program.home:
+            if stage.lanes[0] == self._program.home and not stage.graph:
                 self._inbox.put(order, work)
             else:
                 self._lanes.submit(stage.lanes[0], order, work)

@@ -21,10 +21,20 @@ class Machine:
         self._guard = Lock()
         self._names: dict[Held, str] = {}
 
-    def move_in(self, name: str, held: Held, plans: Sequence[Plan], devices: Mapping[str, Device]) -> None:
-        """A model that takes the memory of `plans`, and later of what `held` says. Raises PlanRefused as `check`."""
+    def move_in(
+        self,
+        name: str,
+        held: Held,
+        plans: Sequence[Plan],
+        devices: Mapping[str, Device],
+        budget: int | None = None,
+    ) -> None:
+        """A model that takes the memory of `plans`, and later of what `held` says.
+
+        All of its `budget`, in bytes, must be free. Raises PlanRefused as `check`.
+        """
         with self._guard:
-            self._check(name, held, plans, devices)
+            self._check(name, held, plans, devices, budget)
             self._names[held] = name
 
     def move_out(self, held: Held) -> None:
@@ -33,24 +43,47 @@ class Machine:
             self._names.pop(held, None)
 
     def check(self, name: str, held: Held, plans: Sequence[Plan], devices: Mapping[str, Device]) -> None:
-        """Raise PlanRefused where a GPU has no room for these plans of a model beside what the others take."""
+        """Raise PlanRefused where a GPU has no room for these plans of a model: because of what the other models take,
+        or of what other processes do."""
         with self._guard:
-            self._check(name, held, plans, devices)
+            self._check(name, held, plans, devices, None)
 
-    def _check(self, name: str, held: Held, plans: Sequence[Plan], devices: Mapping[str, Device]) -> None:
+    def _check(
+        self, name: str, held: Held, plans: Sequence[Plan], devices: Mapping[str, Device], budget: int | None
+    ) -> None:
         for gpu, device in devices.items():
             own = _bytes_on(gpu, plans)
-            if device.total_bytes is None or not own.total:
+            if not own.total:
                 continue
             others = [(other, _bytes_on(gpu, takes())) for takes, other in self._names.items() if takes != held]
             context = max([own.context, *(taken.context for _, taken in others)])
-            wanted = context + own.rest + sum(taken.rest for _, taken in others)
-            if wanted > device.total_bytes:
-                beside = ", ".join(f'"{other}" {taken.total}' for other, taken in others if taken.total) or "none"
+            beside = context + sum(taken.rest for _, taken in others)
+            if device.total_bytes is not None and beside + own.rest > device.total_bytes:
+                named = ", ".join(f'"{other}" {taken.total}' for other, taken in others if taken.total) or "none"
                 raise PlanRefused(
                     f'{gpu} has {device.total_bytes} bytes; "{name}" takes {own.total} of them, and of the models '
-                    f"beside it {beside}: lower a slo.gpuMemory, or serve them apart"
+                    f"beside it {named}: lower a slo.gpuMemory, or serve them apart"
                 )
+            need = max(own.total, budget or 0) - own.context
+            loaded = [plan for takes in self._names for plan in takes()]
+            _check_free(gpu, device, name, beside + need, _bytes_on(gpu, loaded).total)
+
+
+def _check_free(gpu: str, device: Device, name: str, wanted: int, stated: int) -> None:
+    """Raise PlanRefused where the process cannot come to take `wanted` bytes for what other processes take.
+
+    `stated` is what plans say that it takes so far, for devices that cannot tell.
+    """
+    free = device.free_bytes()
+    if free is None:
+        return
+    used = device.used()
+    more = wanted - (used.total if used is not None else stated)
+    if more > free:
+        raise PlanRefused(
+            f'{gpu} has {free} bytes free, and "{name}" needs {more}, which is slo.gpuMemory or what its plan takes: '
+            "end what else runs on the GPU (nvidia-smi names it), lower slo.gpuMemory, or serve on another GPU"
+        )
 
 
 class _Bytes:

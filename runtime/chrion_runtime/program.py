@@ -29,6 +29,8 @@ class StageProgram:
     """Stages that must end before this one can start."""
     then: tuple[int, ...]
     """Stages that wait for this one."""
+    graph: bool = False
+    """Whether it is captured and replayed, always by its lane's own thread and with the same values."""
 
 
 class Program:
@@ -62,6 +64,13 @@ class Program:
         """A device for each memory, the first one where several share it."""
         for device in devices.values():
             self.device_of.setdefault(device.memory, device)
+        self.crossing = {
+            name: stage.device
+            for stage in self.stages
+            if stage.device.memory != HOST
+            for name in (*stage.inputs, *stage.outputs)
+        }
+        """The values that a device reads or makes which has a memory of its own, with the last such device."""
         self.home = self.stages[blueprint.last].lanes[0]
 
     @property
@@ -106,16 +115,21 @@ def _stage(
         raise PlanRefused(
             f'plan "{blueprint.plan.name}": stage {index} wants {", ".join(stage.lanes)}; there are {there}'
         )
+    if stage.cuda_graph and not device.graphs:
+        raise PlanRefused(
+            f'plan "{blueprint.plan.name}": stage {index} is a CUDA graph, which {stage.device} cannot run; plan again'
+        )
     return StageProgram(
         index=index,
         label=StageLabel(bucket, blueprint.plan.name, index, stage.lanes),
         device=device,
         lanes=stage.lanes,
-        session=store.get(part.path, device, stage.lanes, stage.optimization, spin),
+        session=store.get(part.path, device, stage.lanes, stage.optimization, spin, stage.cuda_graph),
         inputs=part.inputs,
         input_names=part.input_names,
         outputs=part.outputs,
         output_names=part.output_names,
         waits_for=part.waits_for,
         then=part.then,
+        graph=stage.cuda_graph,
     )

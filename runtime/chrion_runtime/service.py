@@ -41,7 +41,7 @@ class Service:
         self.buckets: tuple[Bucket, ...] = ()
         self._observers: list[StageObserver] = []
         self._leaving: list[tuple[weakref.ref[Executor], Plan]] = []
-        loader.machine.move_in(name, self._takes, self.rung.plans, loader.devices)
+        loader.machine.move_in(name, self._takes, self.rung.plans, loader.devices, loader.store.limit)
         try:
             plans = self.rung.plans
             drawn = drawing(loader.model.folder, plans) if drawing else [draw(graph, plan) for plan in plans]
@@ -49,6 +49,16 @@ class Service:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def objective(self) -> Objective:
+        """What is pursued; sessions that are loaded from its setting on are held to its GPU memory."""
+        return self._objective
+
+    @objective.setter
+    def objective(self, objective: Objective) -> None:
+        self._objective = objective
+        self.loader.store.limit = objective.gpu_memory.bytes if objective.gpu_memory is not None else None
 
     def _load(self, blueprints: Sequence[Blueprint]) -> None:
         single = alone(blueprints)

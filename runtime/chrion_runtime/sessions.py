@@ -21,21 +21,30 @@ class SessionStore:
     def __init__(self, spin: bool = True) -> None:
         """`spin` False lets no session's idle threads wait actively: not where others of the process need the cores."""
         self._spin = spin
+        self.limit: int | None = None
+        """What the process may take of a device's memory, in bytes; holds for sessions that are loaded from now on."""
         self._lock = threading.Lock()
         self._sessions: weakref.WeakValueDictionary[tuple[object, ...], ort.InferenceSession] = (
             weakref.WeakValueDictionary()
         )
 
     def get(
-        self, path: Path, device: Device, lanes: tuple[str, ...], optimization: Optimization, spin: bool
+        self,
+        path: Path,
+        device: Device,
+        lanes: tuple[str, ...],
+        optimization: Optimization,
+        spin: bool,
+        graph: bool = False,
     ) -> ort.InferenceSession:
         """The session of a sub-model's file; built where there is none. Raises PlanRefused where it cannot be."""
         spin = spin and self._spin
-        key = (path, device.scope(lanes[0]), len(lanes), optimization, spin)
+        key = (path, device.scope(lanes[0]), len(lanes), optimization, spin, graph)
         with self._lock:
             session = self._sessions.get(key)
             if session is None:
-                session = self._sessions[key] = _load(path, device, len(lanes), optimization, spin)
+                session = _load(path, device, len(lanes), optimization, spin, graph, self.limit)
+                self._sessions[key] = session
             return session
 
     def __len__(self) -> int:
@@ -43,9 +52,11 @@ class SessionStore:
         return len(self._sessions)
 
 
-def _load(path: Path, device: Device, lanes: int, optimization: Optimization, spin: bool) -> ort.InferenceSession:
+def _load(
+    path: Path, device: Device, lanes: int, optimization: Optimization, spin: bool, graph: bool, limit: int | None
+) -> ort.InferenceSession:
     try:
-        return device.session(path, lanes, optimization, spin)
+        return device.session(path, lanes, optimization, spin, graph=graph, limit=limit)
     except ChrionError:
         raise
     except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types

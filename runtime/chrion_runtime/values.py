@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+import numpy as np
 import onnxruntime as ort
 
-from chrion_runtime.carry import Carry
-from chrion_runtime.devices import HOST, Value
+from chrion_runtime.carry import Carry, Held
+from chrion_runtime.devices import HOST, Bound, Value
 from chrion_runtime.program import Program, StageProgram
 from chrion_runtime.servable import Array
 
@@ -18,7 +19,10 @@ class Values(Protocol):
         """Take the request's inputs, and those that are carried from the run before."""
 
     def run(self, stage: StageProgram) -> None:
-        """Run one stage and carry its outputs to where they are needed."""
+        """Run one stage, on its lanes."""
+
+    def deliver(self, stage: StageProgram) -> None:
+        """Bring what the stage made to where it is needed; needs no lane."""
 
     def results(self) -> dict[str, Array]:
         """The model's outputs, as arrays of the caller's own; what is carried on is left in the carry."""
@@ -51,12 +55,18 @@ class LooseValues:
         for name, value in zip(stage.outputs, results, strict=True):
             if carry is not None and name in carry.links:
                 carry.keep(name, stage.device, value)
-            for memory in self._program.targets(name, carry is None or not carry.hides(name)):
-                if memory == here:
-                    self.values[name, here] = value
-                    continue
+            self.values[name, here] = value
+
+    def deliver(self, stage: StageProgram) -> None:
+        here, carry = stage.device.memory, self._carry
+        for name in stage.outputs:
+            targets = self._program.targets(name, carry is None or not carry.hides(name))
+            value = self.values[name, here] if here in targets else self.values.pop((name, here))
+            if others := [memory for memory in targets if memory != here]:
                 array = stage.device.get(value)
-                self.values[name, memory] = array if memory == HOST else self._program.device_of[memory].put(array)
+                for memory in others:
+                    put = self._program.device_of[memory].put
+                    self.values[name, memory] = array if memory == HOST else put(array)
 
     def results(self) -> dict[str, Array]:
         carry, names = self._carry, self._program.blueprint.outputs
@@ -78,64 +88,109 @@ class Slot:
     """Values of one bucket's shapes, allocated and bound once, and used by one request after another.
 
     State is not copied into a slot and out of it: a run is bound to the state that it reads, and leaves the slot's own
-    buffer as the next state.
+    buffer as the next state. Only what a captured stage reads or writes stays where it is, and there state is copied,
+    on the device.
     """
 
     def __init__(self, program: Program, example: LooseValues) -> None:
         """Shapes are those of `example`, which must have run."""
         self._program = program
         self._carry: Carry | None = None
-        self._values: dict[tuple[str, str], ort.OrtValue] = {}
+        self._shapes = {name: _shape(value) for (name, _), value in example.values.items()}
+        self._values = {(name, memory): self._allocate(name, memory) for name, memory in example.values}
         self._lent: dict[tuple[str, str], ort.OrtValue] = {}
         """Buffers of the slot's own whose place a request's state has taken."""
-        for (name, memory), value in example.values.items():
-            array = value if memory == HOST else program.device_of[memory].get(value)
-            self._values[name, memory] = program.device_of[memory].allocate(array.dtype, array.shape)
-        self._bindings = tuple(self._bind(stage) for stage in program.stages)
+        self._staging: dict[str, Array] = {}
+        """Where values of which the host has no tensor of its own pass through it."""
+        self._fixed = frozenset(
+            (name, stage.device.memory)
+            for stage in program.stages
+            if stage.graph
+            for name in (*stage.inputs, *stage.outputs)
+        )
+        self._bound = tuple(self._bind(stage) for stage in program.stages)
 
-    def _bind(self, stage: StageProgram) -> ort.IOBinding:
-        binding = stage.session.io_binding()
+    def _bind(self, stage: StageProgram) -> Bound:
+        bound = stage.device.bind(stage.session, stage.graph)
         here = stage.device.memory
         for name, value in zip(stage.input_names, stage.inputs, strict=True):
-            binding.bind_ortvalue_input(name, self._values[value, here])
+            bound.input(name, self._values[value, here])
         for name, value in zip(stage.output_names, stage.outputs, strict=True):
             if (value, here) not in self._values:
-                source = self._values[value, self._program.memories[value][0]]
-                self._values[value, here] = stage.device.allocate(source.numpy().dtype, source.shape())
-            binding.bind_ortvalue_output(name, self._values[value, here])
-        return binding
+                self._values[value, here] = self._allocate(value, here)
+            bound.output(name, self._values[value, here])
+        return bound
+
+    def _allocate(self, name: str, memory: str) -> ort.OrtValue:
+        dtype, shape = self._program.blueprint.types[name].dtype, self._shapes[name]
+        if memory == HOST and name in self._program.crossing:
+            return ort.OrtValue.ortvalue_from_numpy(self._program.crossing[name].host(dtype, shape))
+        return self._program.device_of[memory].allocate(dtype, shape)
+
+    def _on_host(self, name: str) -> Array:
+        """The host's side of a value that crosses: its tensor there, else a place to pass through."""
+        if (name, HOST) in self._values:
+            array: Array = self._values[name, HOST].numpy()
+            return array
+        if name not in self._staging:
+            dtype = self._program.blueprint.types[name].dtype
+            self._staging[name] = self._program.crossing[name].host(dtype, self._shapes[name])
+        return self._staging[name]
 
     def load(self, feeds: Mapping[str, Array], carry: Carry | None) -> None:
         self._carry = carry
         for name, array in feeds.items():
-            for memory in self._program.memories.get(name, ()):
-                self._values[name, memory].update_inplace(array)
+            memories = self._program.memories.get(name, ())
+            if not memories:
+                continue
+            if memories == (HOST,):
+                self._values[name, HOST].update_inplace(array)
+                continue
+            host = self._on_host(name)
+            np.copyto(host, array)
+            for memory in memories:
+                if memory != HOST:
+                    self._program.device_of[memory].write(self._values[name, memory], host)
         for name, held in carry.taken.items() if carry else ():
             for memory in self._program.memories.get(name, ()):
-                if memory == held.device.memory:
-                    self._lent[name, memory] = self._values[name, memory]
-                    self._place(name, memory, held.bound())
-                else:
-                    self._values[name, memory].update_inplace(held.array())
+                self._take(name, memory, held)
+
+    def _take(self, name: str, memory: str, held: Held) -> None:
+        """Read state that is held, where it is if it may stay there."""
+        if memory != held.device.memory:
+            self._program.device_of[memory].write(self._values[name, memory], held.array())
+        elif (name, memory) in self._fixed:
+            held.device.copy(held.bound(), self._values[name, memory])
+        else:
+            self._lent[name, memory] = self._values[name, memory]
+            self._place(name, memory, held.bound())
 
     def _place(self, name: str, memory: str, value: ort.OrtValue) -> None:
         """Have every stage read or write this value from now on."""
         self._values[name, memory] = value
-        for stage, binding in zip(self._program.stages, self._bindings, strict=True):
+        for stage, bound in zip(self._program.stages, self._bound, strict=True):
             if stage.device.memory != memory:
                 continue
             if name in stage.inputs:
-                binding.bind_ortvalue_input(stage.input_names[stage.inputs.index(name)], value)
+                bound.input(stage.input_names[stage.inputs.index(name)], value)
             if name in stage.outputs:
-                binding.bind_ortvalue_output(stage.output_names[stage.outputs.index(name)], value)
+                bound.output(stage.output_names[stage.outputs.index(name)], value)
 
     def run(self, stage: StageProgram) -> None:
-        stage.session.run_with_iobinding(self._bindings[stage.index])
+        self._bound[stage.index].run()
+
+    def deliver(self, stage: StageProgram) -> None:
         here, carry = stage.device.memory, self._carry
         for name in stage.outputs:
-            for memory in self._program.targets(name, carry is None or not carry.hides(name)):
-                if memory != here:
-                    self._values[name, memory].update_inplace(stage.device.get(self._values[name, here]))
+            targets = self._program.targets(name, carry is None or not carry.hides(name))
+            if all(memory == here for memory in targets):
+                continue
+            host = self._on_host(name)
+            if here != HOST:
+                stage.device.read(self._values[name, here], host)
+            for memory in targets:
+                if memory not in (here, HOST):
+                    self._program.device_of[memory].write(self._values[name, memory], host)
 
     def results(self) -> dict[str, Array]:
         carry, names = self._carry, self._program.blueprint.outputs
@@ -151,14 +206,19 @@ class Slot:
             here = stage.device.memory
             for output in carry.links.keys() & set(stage.outputs):
                 made = self._values[output, here]
-                carry.keep(output, stage.device, made)
-                self._place(output, here, self._spare(carry, output, stage, made))
+                spare = self._spare(carry, output, stage, made)
+                if (output, here) in self._fixed:
+                    stage.device.copy(made, spare)
+                    carry.keep(output, stage.device, spare)
+                else:
+                    carry.keep(output, stage.device, made)
+                    self._place(output, here, spare)
         host = self._program.device_of[HOST]
         through = {name: self._values[name, HOST].numpy() for name in self._program.passed_through & carry.links.keys()}
         carry.keep_copies(through, host)
 
     def _spare(self, carry: Carry, output: str, stage: StageProgram, made: ort.OrtValue) -> ort.OrtValue:
-        """A buffer in place of the one that left: the state that was read and is of no more use, else a new one."""
+        """A buffer beside the one that was written: the state that was read and is of no more use, else a new one."""
         read = carry.taken[carry.links[output]]
         if read.device.memory == stage.device.memory and read.shape == tuple(made.shape()):
             return read.bound()
@@ -169,3 +229,7 @@ class Slot:
         for (name, memory), value in self._lent.items():
             self._place(name, memory, value)
         self._lent.clear()
+
+
+def _shape(value: Value) -> tuple[int, ...]:
+    return tuple(value.shape if isinstance(value, np.ndarray) else value.shape())

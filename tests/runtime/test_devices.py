@@ -30,7 +30,7 @@ def test_the_cpu_comes_first_with_a_lane_a_core() -> None:
     devices = open_devices(["emulated:0", "cpu", "emulated:1"])
     assert list(devices) == ["cpu", "emulated:0", "emulated:1"]
     assert devices["cpu"].lanes == tuple(f"cpu/{core}" for core in range(usable_cores()))
-    assert devices["emulated:1"].lanes == ("emulated:1/0",)
+    assert devices["emulated:1"].lanes == ("emulated:1/0", "emulated:1/1")
     assert [device.memory for device in devices.values()] == [HOST, "emulated:0", "emulated:1"]
     assert open_devices([], 1)["cpu"].lanes == ("cpu/0",)
 

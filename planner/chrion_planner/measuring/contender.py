@@ -11,10 +11,13 @@ from typing import Any, Protocol
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from chrion_api import GpuBytes, Plan
+from chrion_api import GpuBytes, GpuBytesFrom, Plan
 from chrion_graph.graph import Graph
 from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import open_devices
+from chrion_runtime.devices.cuda.options import provider
+from chrion_runtime.devices.cuda.probe import PROVIDER
+from chrion_runtime.errors import DeviceUnavailable
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
@@ -26,13 +29,21 @@ _SLICE, _SETTLED, _MOST_SETTLING = 0.02, 0.1, 0.5
 """A process has settled when it works for less than this part of a slice, in seconds; some never do."""
 
 
+@dataclass(frozen=True)
+class Used:
+    """GPU memory that a process takes."""
+
+    bytes: GpuBytes
+    source: GpuBytesFrom
+
+
 class Runner(Protocol):
     """A contender that is loaded and can be run."""
 
     def run(self) -> Arrays:
         """One run; the outputs by name."""
 
-    def used(self) -> GpuBytes | None:
+    def used(self) -> Used | None:
         """GPU memory it takes; None where that cannot be told."""
 
 
@@ -91,17 +102,19 @@ class _PlanRunner:
     def run(self) -> Arrays:
         return self._executor.run(self._feeds)
 
-    def used(self) -> GpuBytes | None:
-        used = [device.used() for name, device in self._devices.items() if name != "cpu"]
-        known = [item for item in used if item is not None]
+    def used(self) -> Used | None:
+        used = [(device.used(), device.used_from) for name, device in self._devices.items() if name != "cpu"]
+        known = [(item, source) for item, source in used if item is not None]
         if len(known) < len(used):
             return None
-        return GpuBytes(
-            weights=sum(item.weights for item in known),
-            activations=sum(item.activations for item in known),
-            workspace=sum(item.workspace for item in known),
-            context=sum(item.context for item in known),
+        total = GpuBytes(
+            weights=sum(item.weights for item, _ in known),
+            activations=sum(item.activations for item, _ in known),
+            workspace=sum(item.workspace for item, _ in known),
+            context=sum(item.context for item, _ in known),
         )
+        by_device = any(source is GpuBytesFrom.DEVICE for _, source in known)
+        return Used(total, GpuBytesFrom.DEVICE if by_device else GpuBytesFrom.PROCESS)
 
 
 @dataclass(frozen=True)
@@ -134,15 +147,20 @@ class _SessionRunner:
         options.intra_op_num_threads = contender.threads
         if contender.parallel:
             options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
-        self._session = ort.InferenceSession(contender.model, options, providers=list(contender.providers))
+        self._device = open_devices(["cuda:0"])["cuda:0"] if PROVIDER in contender.providers else None
+        providers = [provider(0) if name == PROVIDER else name for name in contender.providers]
+        self._session = ort.InferenceSession(contender.model, options, providers=providers, enable_fallback=0)
+        if self._session.get_providers()[0] != contender.providers[0]:
+            raise DeviceUnavailable(f"{contender.name}: ONNX Runtime fell back to {self._session.get_providers()[0]}")
         self._names = [output.name for output in self._session.get_outputs()]
         self._feeds = dict(contender.feeds)
 
     def run(self) -> Arrays:
         return dict(zip(self._names, self._session.run(self._names, self._feeds), strict=True))
 
-    def used(self) -> GpuBytes | None:
-        return None
+    def used(self) -> Used | None:
+        used = self._device.used() if self._device is not None else None
+        return None if used is None or self._device is None else Used(used, self._device.used_from)
 
 
 @dataclass(frozen=True)
@@ -151,7 +169,7 @@ class Loaded:
 
     outputs: Arrays
     """What it answers."""
-    gpu_bytes: GpuBytes | None
+    used: Used | None
     """GPU memory it takes; None where that cannot be told."""
     sessions: tuple[int, ...]
     """For each stage the first one that runs in the same session; empty where there are no stages."""

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from chrion_api import ChrionError, GpuBytes
+from chrion_api import ChrionError
 from chrion_graph.limits import Limits
 from chrion_graph.worker import Worker
-from chrion_planner.measuring.contender import Arrays, Contender, prepare, turn
+from chrion_planner.measuring.contender import Arrays, Contender, Used, prepare, turn
 
 _LEAST_RUNS = 3
 
@@ -31,7 +31,7 @@ class Result:
     """For each stage the first one that runs in the same session; empty where there are no stages."""
     outputs: Arrays = field(default_factory=dict)
     """What it answered."""
-    gpu_bytes: GpuBytes | None = None
+    used: Used | None = None
     """GPU memory it takes; None where that cannot be told."""
     error: str = ""
     """Why it could not be measured; empty where it could."""
@@ -98,5 +98,5 @@ def _prepare(worker: Worker, contender: Contender, result: Result, limits: Limit
     except ChrionError as error:
         result.error = str(error)
     else:
-        result.outputs, result.gpu_bytes, result.sessions = loaded.outputs, loaded.gpu_bytes, loaded.sessions
+        result.outputs, result.used, result.sessions = loaded.outputs, loaded.used, loaded.sessions
     return not result.error

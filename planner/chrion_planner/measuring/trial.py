@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from chrion_api import Candidate, Plan
+from chrion_api import Candidate, GpuBytes, Plan
 from chrion_graph.equality import difference
 from chrion_planner.measuring.contender import Arrays
 from chrion_planner.measuring.contest import Result
@@ -28,8 +28,11 @@ class Trial:
         self.problem = self.problem or result.error or difference(result.outputs, expected)
         self.processes.append([] if self.problem else result.rounds)
         if self.plan.measured is None and self.processes[-1]:
-            gpu_bytes = result.gpu_bytes if result.gpu_bytes is not None else self.plan.gpu_bytes
-            self.plan = self.plan.model_copy(update={"measured": latency(result.rounds), "gpu_bytes": gpu_bytes})
+            found: dict[str, object] = {"measured": latency(result.rounds)}
+            if result.used is not None:
+                found["gpu_bytes"] = parted(result.used.bytes, self.plan.gpu_bytes)
+                found["gpu_bytes_from"] = result.used.source
+            self.plan = self.plan.model_copy(update=found)
 
     @property
     def fine(self) -> bool:
@@ -50,3 +53,17 @@ class Trial:
     def beats(self, other: "Trial", by: float) -> bool:
         """Whether it is faster by at least the part `by`, beyond noise."""
         return faster(self.processes, other.processes, by)
+
+
+def parted(measured: GpuBytes, predicted: GpuBytes) -> GpuBytes:
+    """What was measured, by what takes it.
+
+    A GPU tells a total beside the context. Of that, what was predicted of weights and then of activations is taken to
+    be right as far as it goes, and what is left is workspace.
+    """
+    if measured.weights or measured.activations:
+        return measured
+    weights = min(predicted.weights, measured.workspace)
+    activations = min(predicted.activations, measured.workspace - weights)
+    left = measured.workspace - weights - activations
+    return GpuBytes(weights=weights, activations=activations, workspace=left, context=measured.context)

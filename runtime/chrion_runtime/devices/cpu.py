@@ -36,7 +36,17 @@ class Cpu(Device):
     def key(self) -> DeviceKey:
         return DeviceKey(product=product(), cores=usable_cores(), onnxruntime=ort.__version__)
 
-    def session(self, path: Path, lanes: int, optimization: Optimization, spin: bool) -> ort.InferenceSession:
+    def session(
+        self,
+        path: Path,
+        lanes: int,
+        optimization: Optimization,
+        spin: bool,
+        *,
+        graph: bool = False,
+        limit: int | None = None,
+    ) -> ort.InferenceSession:
+        del graph, limit
         return ort.InferenceSession(path, options(lanes, optimization, spin), providers=["CPUExecutionProvider"])
 
     def put(self, array: Array) -> Array:

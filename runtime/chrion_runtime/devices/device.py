@@ -1,5 +1,6 @@
 """What a device is: lanes, a memory, and ONNX Runtime sessions that run there. A new device is one new module."""
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from chrion_api import DeviceKey, GpuBytes, Optimization
+from chrion_api import DeviceKey, GpuBytes, GpuBytesFrom, Optimization
 from chrion_graph.ort import bound_loading
 from chrion_runtime.servable import Array
 
@@ -18,6 +19,64 @@ Value = Any
 
 HOST = "host"
 """The memory where requests arrive and answers leave."""
+
+
+class Bound:
+    """A session, bound in advance to the values that it reads and writes."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._session = session
+        self._binding = session.io_binding()
+
+    def input(self, name: str, value: ort.OrtValue) -> None:
+        """Read this value from now on."""
+        self._binding.bind_ortvalue_input(name, value)
+
+    def output(self, name: str, value: ort.OrtValue) -> None:
+        """Write to this value from now on."""
+        self._binding.bind_ortvalue_output(name, value)
+
+    def run(self) -> None:
+        """Run once; what it wrote is complete when this returns."""
+        self._launch()
+
+    def _launch(self) -> None:
+        self._session.run_with_iobinding(self._binding)
+
+
+class FixedBound(Bound):
+    """A session whose first run is captured and then replayed: on the same thread, with the same values, always.
+
+    Where either changed, a replay would go wrong without a word, so that here it is an error.
+    """
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        super().__init__(session)
+        self._owner: int | None = None
+
+    @property
+    def captured(self) -> bool:
+        """Whether the first run is over, or under way."""
+        return self._owner is not None
+
+    def input(self, name: str, value: ort.OrtValue) -> None:
+        self._refuse_rebinding()
+        super().input(name, value)
+
+    def output(self, name: str, value: ort.OrtValue) -> None:
+        self._refuse_rebinding()
+        super().output(name, value)
+
+    def run(self) -> None:
+        if self._owner is None:
+            self._owner = threading.get_ident()
+        elif self._owner != threading.get_ident():
+            raise RuntimeError("a captured stage runs on the thread that captured it")
+        self._launch()
+
+    def _refuse_rebinding(self) -> None:
+        if self.captured:
+            raise RuntimeError("a captured stage reads and writes where it did when it was captured")
 
 
 class Device(ABC):
@@ -29,6 +88,8 @@ class Device(ABC):
 
     name: str
     memory: str
+    graphs: bool = False
+    """Whether stages may be captured once and replayed (`cudaGraph`)."""
 
     def __init__(self, name: str, memory: str, lanes: int) -> None:
         self.name = name
@@ -51,10 +112,21 @@ class Device(ABC):
         return None
 
     @abstractmethod
-    def session(self, path: Path, lanes: int, optimization: Optimization, spin: bool) -> ort.InferenceSession:
+    def session(
+        self,
+        path: Path,
+        lanes: int,
+        optimization: Optimization,
+        spin: bool,
+        *,
+        graph: bool = False,
+        limit: int | None = None,
+    ) -> ort.InferenceSession:
         """A session of a sub-model's file over `lanes` lanes; `spin` lets its idle threads wait actively.
 
-        Raises DeviceUnavailable where ONNX Runtime silently loaded it elsewhere.
+        `graph` is for devices that have `graphs` only; `limit` bounds in bytes what the process may take of a device
+        memory, where the device can hold a session to it. Raises DeviceUnavailable where ONNX Runtime silently loaded
+        it elsewhere.
         """
 
     def scope(self, lane: str) -> str:
@@ -74,14 +146,43 @@ class Device(ABC):
     def run(
         self, session: ort.InferenceSession, names: Sequence[str], values: Sequence[Value], outputs: Sequence[str]
     ) -> list[Value]:
-        """Run once with values of any shape; the results are new values."""
+        """Run once with values of any shape; the results are new values. Nothing is captured or replayed."""
+
+    def bind(self, session: ort.InferenceSession, graph: bool = False) -> Bound:
+        """A session to be bound in advance; with `graph`, its first run is captured."""
+        return FixedBound(session) if graph else Bound(session)
 
     @abstractmethod
     def allocate(self, dtype: np.dtype[Any], shape: Sequence[int]) -> ort.OrtValue:
         """An uninitialised tensor in this device's memory, to be bound and used again."""
 
+    def host(self, dtype: np.dtype[Any], shape: Sequence[int]) -> Array:
+        """An uninitialised array on the host that is quickly copied from and to this device, to be used again."""
+        return np.empty(shape, dtype)
+
+    def write(self, value: ort.OrtValue, array: Array) -> None:
+        """Copy a host array into a tensor of this device; complete when this returns."""
+        value.update_inplace(array)
+
+    def read(self, value: ort.OrtValue, array: Array) -> None:
+        """Copy a tensor of this device into a host array; complete when this returns."""
+        np.copyto(array, self.get(value))
+
+    def copy(self, source: ort.OrtValue, target: ort.OrtValue) -> None:
+        """Copy one tensor of this device into another of its type and shape; complete when this returns."""
+        target.update_inplace(source.numpy())
+
     def used(self) -> GpuBytes | None:
         """Device memory that this process takes now; None where it cannot be told."""
+        return None
+
+    @property
+    def used_from(self) -> GpuBytesFrom:
+        """How `used` is told."""
+        return GpuBytesFrom.PROCESS
+
+    def free_bytes(self) -> int | None:
+        """Device memory that nobody takes now; None where it cannot be told, and for the host's."""
         return None
 
 

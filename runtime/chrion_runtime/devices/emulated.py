@@ -22,10 +22,16 @@ from chrion_runtime.servable import Array
 
 
 class Emulated(Device):
-    """One lane of one thread; every byte that is put into its memory is copied and counted."""
+    """Lanes of one thread each; every byte that is put into its memory is copied and counted.
+
+    As on a GPU there are two lanes with sessions of their own, and stages may be captured: what is captured here is
+    kept to its thread and its values, though nothing is faster by it.
+    """
+
+    graphs = True
 
     def __init__(self, name: str, index: int) -> None:
-        super().__init__(name, name, 1)
+        super().__init__(name, name, 2)
         self._index = index
         # What lives, by a token each: unlike a sum, safe to change from any thread and from the garbage collector.
         self._weights: dict[object, int] = {}
@@ -37,13 +43,26 @@ class Emulated(Device):
             product=f"emulated accelerator {self._index} on {product()}", cores=1, onnxruntime=ort.__version__
         )
 
-    def session(self, path: Path, lanes: int, optimization: Optimization, spin: bool) -> ort.InferenceSession:
+    def session(
+        self,
+        path: Path,
+        lanes: int,
+        optimization: Optimization,
+        spin: bool,
+        *,
+        graph: bool = False,
+        limit: int | None = None,
+    ) -> ort.InferenceSession:
+        del graph, limit
         session = ort.InferenceSession(path, options(lanes, optimization, spin), providers=["CPUExecutionProvider"])
         model = onnx.load(path, load_external_data=False)
         stored = [tensor for graph in graphs(model) for tensor in graph.initializer]
         nbytes = sum(tensor_bytes(tensor.data_type, tuple(tensor.dims)) for tensor in stored)
         _count(self._weights, session, nbytes)
         return session
+
+    def scope(self, lane: str) -> str:
+        return lane
 
     def put(self, array: Array) -> Array:
         found = np.array(array, order="C")
