@@ -50,7 +50,7 @@ def race(contenders: Sequence[Contender], effort: Effort) -> list[Result]:
         for sofar, result in zip(found, results, strict=True):
             sofar.error = sofar.error or result.error or difference(result.outputs, results[0].outputs)
             sofar.rounds += result.rounds
-            sofar.gpu_bytes = sofar.gpu_bytes or result.gpu_bytes
+            sofar.used = sofar.used or result.used
     return found
 
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from chrion_api import Profile
+from chrion_api import GpuBytesFrom, Profile
 from chrion_bench import machine
 from chrion_bench.gpu.accelerator import GPU, STAND_IN, Accelerator, probe, same_precision
 from chrion_bench.gpu.aims import LATENCY, aims, less, times
@@ -126,13 +126,11 @@ class _Run:
 
     def _bench(self) -> Bench:
         gpu = self._report["gpu"]
-        # Where NVML does not name processes, memory is the device's difference: one at a time.
-        apart = gpu["processBytes"] is not None
-        loading = max(1, usable_cores() // 2) if apart or self._dry else 1
+        # Where NVML does not tell processes apart, memory is the GPU's difference, and they are loaded one by one.
+        loading = max(1, usable_cores() // 2) if gpu["bytesFrom"] == GpuBytesFrom.PROCESS else 1
         return Bench(
             accelerator=self._accelerator,
             cpu_lanes=gpu["cpuLanes"],
-            context_bytes=gpu["contextBytes"],
             tensorrt="" if gpu["tensorrt"] == "present" else gpu["tensorrt"],
             budgets=(QUICK,) if self._dry else (QUICK, Budget()),
             effort=Effort(rounds=4 if self._dry else 10, turn_seconds=0.04, processes=1, loading=loading),

@@ -10,14 +10,11 @@ from typing import Any
 
 import onnxruntime as ort
 
-from chrion_bench.gpu.nvml import free_bytes, process_bytes
 from chrion_runtime.devices import open_devices
+from chrion_runtime.devices.cuda.options import USE_TF32, provider
+from chrion_runtime.devices.cuda.probe import PROVIDER as CUDA_PROVIDER
 
-TF32 = False
-"""Whether products of float32 may be rounded to TF32's 10 bits, alike for every contender. Not, for the error would be
-beyond the tolerance that plans are held to."""
-
-CUDA_PROVIDER, TENSORRT_PROVIDER = "CUDAExecutionProvider", "TensorrtExecutionProvider"
+TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 _TENSORRT_LIBRARY = "libnvinfer.so.10"
 
 Providers = tuple[tuple[str, Mapping[str, str]], ...]
@@ -53,16 +50,16 @@ class Accelerator:
         return (own, ("CPUExecutionProvider", {})) if self.is_cuda else (own,)
 
 
-GPU = Accelerator("cuda:0", CUDA_PROVIDER, "cuda", {"device_id": "0", "use_tf32": str(int(TF32))})
+GPU = Accelerator("cuda:0", CUDA_PROVIDER, "cuda", provider(0)[1])
 STAND_IN = Accelerator("emulated:0", "CPUExecutionProvider", "cpu", threads=1)
 
 
 def same_precision() -> None:
-    """Let no library round to TF32 where `TF32` says so: TensorRT's provider has no option for it.
+    """Let no library round to TF32 where the runtime's setting says so: TensorRT's provider has no option for it.
 
     For this process and those that it starts.
     """
-    if not TF32:
+    if not USE_TF32:
         os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
 
 
@@ -82,10 +79,10 @@ def probe(device: str, cpu_lanes: int) -> dict[str, Any]:
         "lanes": len(found.lanes),
         "cpuLanes": len(devices["cpu"].lanes),
         "totalBytes": found.total_bytes,
-        "freeBytes": free_bytes(device),
+        "freeBytes": found.free_bytes(),
         "contextBytes": found.context_bytes,
-        "processBytes": process_bytes(device),
-        "tf32": TF32,
+        "bytesFrom": found.used_from.value,
+        "tf32": USE_TF32,
         "providers": ort.get_available_providers(),
         "tensorrt": no_tensorrt() or "present",
         "libraries": {

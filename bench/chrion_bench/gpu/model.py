@@ -52,7 +52,6 @@ class Bench:
 
     accelerator: Accelerator
     cpu_lanes: int
-    context_bytes: int
     tensorrt: str
     """Why TensorRT is absent; empty where it is there."""
     budgets: tuple[Budget, ...]
@@ -179,7 +178,7 @@ class Subject:
         assert self.prepared is not None
         bench = self.bench
         feeds = self.prepared.buckets[0].feeds
-        found = originals(bench.accelerator, self.model, feeds, bench.context_bytes, not bench.tensorrt)
+        found = originals(bench.accelerator, self.model, feeds, not bench.tensorrt)
         absent = {TENSORRT: bench.tensorrt} if bench.tensorrt else {}
         if not bench.accelerator.is_cuda:
             found = [session for session in found if session.name != GRAPH]
@@ -229,7 +228,7 @@ def accelerated(plan: Plan, bucket: Bucket) -> float:
 def _with_bytes(results: Sequence[Result]) -> dict[str, dict[str, Any]]:
     found = figures(results)
     for result in results:
-        taken = result.gpu_bytes
-        if taken is not None and "absent" not in found[result.name]:
+        if result.used and "absent" not in found[result.name]:
+            taken = result.used.bytes
             found[result.name] |= {"gpuBytes": taken.total, "contextBytes": taken.context}
     return found

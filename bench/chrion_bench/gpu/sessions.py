@@ -11,11 +11,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from chrion_api import GpuBytes
 from chrion_bench.gpu.accelerator import TENSORRT_PROVIDER, Accelerator, Providers
-from chrion_bench.gpu.nvml import process_bytes
 from chrion_planner.measuring import Arrays
-from chrion_planner.measuring.contender import Runner
+from chrion_planner.measuring.contender import Runner, Used
+from chrion_runtime.devices import open_devices
 from chrion_runtime.errors import DeviceUnavailable
 
 ORIGINAL = "onnxruntime-gpu"
@@ -42,8 +41,7 @@ class AcceleratorSession:
     feeds: Mapping[str, NDArray[Any]]
     providers: Providers
     device: str
-    """Whose memory is counted."""
-    context_bytes: int
+    """Whose memory is counted, where it is a GPU."""
     threads: int = 0
     bound: str = ""
     """The memory that its values are bound in, each with a copy from and to the host; empty to run on numpy arrays."""
@@ -68,10 +66,11 @@ class _Runner:
         for key, value in contender.config.items():
             options.add_session_config_entry(key, value)
         wanted = contender.providers[0][0]
-        if contender.needs_address_space:
-            ort.preload_dlls()
+        # Opened first: it finds CUDA's libraries, and notes what others take of the GPU.
+        name = contender.device
+        self._device = open_devices([name])[name] if contender.needs_address_space else None
         providers = [(name, dict(settings)) for name, settings in contender.providers]
-        self._session = ort.InferenceSession(contender.model, options, providers=providers)
+        self._session = ort.InferenceSession(contender.model, options, providers=providers, enable_fallback=0)
         if self._session.get_providers()[0] != wanted:
             raise DeviceUnavailable(f"{contender.name}: ONNX Runtime fell back to {self._session.get_providers()[0]}")
         self._contender = contender
@@ -111,17 +110,13 @@ class _Runner:
         self._session.run_with_iobinding(self._binding)
         return {name: value.numpy() for name, value in self._outputs.items()}
 
-    def used(self) -> GpuBytes | None:
-        taken = process_bytes(self._contender.device)
-        if taken is None:
-            return None
-        # What a session takes beside the context cannot be told apart from outside.
-        context = min(taken, self._contender.context_bytes)
-        return GpuBytes(workspace=taken - context, context=context)
+    def used(self) -> Used | None:
+        taken = self._device.used() if self._device else None
+        return Used(taken, self._device.used_from) if taken and self._device else None
 
 
 def originals(
-    accelerator: Accelerator, model: Path, feeds: Mapping[str, NDArray[Any]], context_bytes: int, tensorrt: bool
+    accelerator: Accelerator, model: Path, feeds: Mapping[str, NDArray[Any]], tensorrt: bool
 ) -> list[AcceleratorSession]:
     """The model all on the accelerator, the default session first: gains are counted from it.
 
@@ -134,7 +129,6 @@ def originals(
         feeds,
         accelerator.providers(),
         accelerator.device,
-        context_bytes,
         threads=accelerator.threads,
     )
     bound = replace(plain, name=BOUND, bound=accelerator.memory, providers=accelerator.providers(**_FRUGAL))

@@ -1,5 +1,6 @@
 """What is packed for an offline host: the packages that it lacks, and libraries without other GPUs' code."""
 
+import shutil
 import struct
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chrion_bench.gpu.packing.__main__ import ROOT, _roots
-from chrion_bench.gpu.packing.fatbin import prune
+from chrion_bench.gpu.packing.fatbin import only_for_large_models, prune
 from chrion_bench.gpu.packing.wheels import CannotPack, Target, host_packages, locked, missing
 
 LOCK = """\
@@ -100,6 +101,29 @@ def test_machine_code_of_other_gpus_is_zeroed(tmp_path: Path) -> None:
     library.write_bytes(before)
     assert prune(library, 90) == {(90, "elf"): 100, (80, "elf"): 200, (75, "ptx"): 50}
     assert library.read_bytes() == before.replace(other, bytes(200)).replace(ptx, bytes(50))
+
+
+def test_unwanted_code_is_zeroed_and_marked_as_for_another_gpu(tmp_path: Path) -> None:
+    mine, unwanted = b"M" * 100, b"U" * 200
+    library = tmp_path / "library.so"
+    library.write_bytes(fat(entry(2, 90, mine), entry(2, 90, unwanted)))
+    assert prune(library, 90, lambda payload: payload == unwanted) == {(90, "elf"): 100, (90, "unwanted"): 200}
+    assert library.read_bytes() == fat(entry(2, 90, mine), entry(2, 75, bytes(200)))
+
+
+def test_code_for_large_models_alone_is_unwanted() -> None:
+    def code(*kernels: str) -> bytes:
+        return b"\x7fELF" + b"\0".join(f".text.{kernel}".encode() for kernel in kernels)
+
+    assert only_for_large_models(code("_Z5flash_fwd", "_Z3moeGemm"))
+    assert not only_for_large_models(code("_Z5flash_fwd", "_Z7_GatherKernel"))
+    assert not only_for_large_models(code())
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="zstd is not installed")
+def test_code_is_decompressed_first() -> None:
+    packed = subprocess.run(["zstd", "-cq"], input=b".text._Z5flash_fwd\0", capture_output=True, check=True).stdout
+    assert only_for_large_models(packed + bytes(7)), "padding after the frame does no harm"
 
 
 def test_pack_says_what_it_takes() -> None:

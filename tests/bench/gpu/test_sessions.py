@@ -37,7 +37,7 @@ def model(tmp_path: Path) -> Path:
 
 def test_bound_or_not_the_answer_is_the_same(model: Path) -> None:
     feeds = random_inputs(model, CASE.inputs)
-    plain, bound, *_ = originals(STAND_IN, model, feeds, 0, tensorrt=False)
+    plain, bound, *_ = originals(STAND_IN, model, feeds, tensorrt=False)
     expected = plain.load().run()
     runner = bound.load()
     assert difference(runner.run(), expected) == ""
@@ -46,7 +46,7 @@ def test_bound_or_not_the_answer_is_the_same(model: Path) -> None:
 
 
 def test_a_gpu_gets_the_same_precision_in_every_session(model: Path) -> None:
-    found = {session.name: session for session in originals(GPU, model, {}, 0, tensorrt=True)}
+    found = {session.name: session for session in originals(GPU, model, {}, tensorrt=True)}
     assert list(found) == [ORIGINAL, BOUND, GRAPH, TENSORRT]
     options: list[Any] = [dict(session.providers)["CUDAExecutionProvider"] for session in found.values()]
     assert {option["use_tf32"] for option in options} == {"0"}
@@ -56,14 +56,14 @@ def test_a_gpu_gets_the_same_precision_in_every_session(model: Path) -> None:
 
 
 def test_a_silent_fallback_is_an_error(model: Path) -> None:
-    session, *_ = originals(STAND_IN, model, random_inputs(model, CASE.inputs), 0, tensorrt=False)
+    session, *_ = originals(STAND_IN, model, random_inputs(model, CASE.inputs), tensorrt=False)
     fallen = replace(session, providers=(("CUDAExecutionProvider", {}), ("CPUExecutionProvider", {})))
     with pytest.raises(DeviceUnavailable, match="fell back to CPUExecutionProvider"):
         fallen.load()
 
 
 def test_placement_takes_what_onnx_runtime_counted(model: Path) -> None:
-    session, *_ = originals(STAND_IN, model, random_inputs(model, CASE.inputs), 0, tensorrt=False)
+    session, *_ = originals(STAND_IN, model, random_inputs(model, CASE.inputs), tensorrt=False)
     collect(session)
     found = budgets((model.parent / STATS).read_text())
     assert list(found) == sorted(found), "from little to much"

@@ -2,7 +2,7 @@
 
 Run it with a network, in a checkout that `make setup` was run in. It writes bench/gpu/carried.tar.xz: onnxruntime-gpu
 with the machine code of one GPU architecture, the locked wheels that the host lacks, and the real models. It needs
-Linux on x86-64, and CUDA 13 with cuDNN 9 from a toolkit or from pip packages; neither is packed.
+Linux on x86-64, and CUDA 13 with cuDNN 9 from a toolkit or from pip packages; neither is packed. Packing takes zstd.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 import tarfile
 import tempfile
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
@@ -21,12 +21,13 @@ import onnxruntime as ort
 
 from chrion_api import ChrionError
 from chrion_bench import real
-from chrion_bench.gpu.packing.fatbin import prune
+from chrion_bench.gpu.packing.fatbin import nothing, only_for_large_models, prune
 from chrion_bench.gpu.packing.wheels import CannotPack, Target, host_packages, locked, missing
 from chrion_bench.gpu.suite import REAL_FILES
 
 ROOT = Path(__file__).resolve().parents[4]
 CARRIED = ROOT / "bench" / "gpu" / "carried.tar.xz"
+CUDA_PROVIDER = "onnxruntime/capi/libonnxruntime_providers_cuda.so"
 
 _GLIBC = 35
 """Wheels may ask for glibc 2.35 or older: Ubuntu 22.04 and later have it."""
@@ -55,7 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="chrion-pack-") as folder:
             site = Path(folder)
-            _fill(site, options.host, Target(options.python), options.architecture)
+            _fill(site, options.host, Target(options.python))
+            _prune(
+                site / CUDA_PROVIDER, options.architecture, nothing if options.all_kernels else only_for_large_models
+            )
             _archive(site, options.output)
     except ChrionError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -82,12 +86,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--architecture", type=int, default=90, help="the GPU's, without its dot; default: 90 (H100, H200)"
     )
-    parser.add_argument("--size", type=float, default=64, metavar="MIB", help="what the archive may be; default: 64")
+    parser.add_argument(
+        "--all-kernels",
+        action="store_true",
+        help="keep code of the GPU that only large language models use, some 40 MiB",
+    )
+    parser.add_argument("--size", type=float, default=40, metavar="MIB", help="what the archive may be; default: 40")
     parser.add_argument("--output", type=Path, default=CARRIED, metavar="FILE", help=f"default: {CARRIED.name}")
     return parser
 
 
-def _fill(site: Path, host: Path | None, target: Target, architecture: int) -> None:
+def _fill(site: Path, host: Path | None, target: Target) -> None:
     there = host_packages(host.read_text(encoding="utf-8")) if host else {}
     lines = missing(
         _roots(), _requires, locked((ROOT / "requirements.lock").read_text(encoding="utf-8"), target), there, target
@@ -99,15 +108,22 @@ def _fill(site: Path, host: Path | None, target: Target, architecture: int) -> N
     for pattern in _UNUSED:
         for path in site.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    kernels = prune(site / "onnxruntime" / "capi" / "libonnxruntime_providers_cuda.so", architecture)
-    if not any(found == architecture for found, _ in kernels):
-        raise CannotPack(f"onnxruntime-gpu has no machine code for sm_{architecture}: {sorted(kernels)}")
-    for (found, kind), nbytes in sorted(kernels.items()):
-        print(f"sm_{found} {kind}: {nbytes / 1e6:.1f} MB {'kept' if found == architecture else 'zeroed'}")
     models = site / "models"
     models.mkdir()
     for path in real.fetch(files=REAL_FILES).values():
         shutil.copy(path, models)
+
+
+def _prune(library: Path, architecture: int, unwanted: Callable[[bytes], bool]) -> None:
+    try:
+        kernels = prune(library, architecture, unwanted)
+    except OSError as error:
+        raise CannotPack(f"zstd is needed to look into CUDA code: apt-get install zstd ({error})") from None
+    if not any(found == architecture for found, _ in kernels):
+        raise CannotPack(f"onnxruntime-gpu has no machine code for sm_{architecture}: {sorted(kernels)}")
+    for (found, what), nbytes in sorted(kernels.items()):
+        kept = found == architecture and what != "unwanted"
+        print(f"sm_{found} {what}: {nbytes / 1e6:.1f} MB {'kept' if kept else 'zeroed'}")
 
 
 def _roots() -> list[str]:
