@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow test-cluster test-e2e lint bench bench-serving bench-operator soak pictures transcript schema lock clean
+.PHONY: help setup demo test slow test-cluster test-e2e lint bench bench-serving bench-gpu pack-gpu bench-operator soak pictures transcript schema lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -44,6 +44,12 @@ bench: $(STAMP) ## measure plans against what people use instead (BENCH_ARGS=…
 
 bench-serving: $(STAMP) ## measure the server beside others (BENCH_ARGS=…)
 	@$(BIN)/python -m chrion_bench.serving $(BENCH_ARGS)
+
+bench-gpu: $(STAMP) ## measure on this machine's GPU; without one, --dry-run shows that it runs (BENCH_ARGS=…)
+	@PYTHON=$(BIN)/python bench/gpu/run $(BENCH_ARGS)
+
+pack-gpu: $(STAMP) ## pack what bench/gpu/run needs on an offline GPU host (PACK_ARGS=--host FILE)
+	@PYTHON=$(BIN)/python bench/gpu/pack $(PACK_ARGS)
 
 bench-operator: $(STAMP) ## measure the operator on a real Kubernetes (BENCH_ARGS=…); needs root
 	@tests/cluster/kubernetes/run.sh $(BIN)/python -m chrion_bench.operator --only many $(BENCH_ARGS)

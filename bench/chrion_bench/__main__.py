@@ -14,8 +14,9 @@ from typing import Any
 
 from chrion_api import ChrionError
 from chrion_bench import machine
-from chrion_bench.measure import PLAN, Effort, measure
+from chrion_bench.measure import PLAN, measure
 from chrion_bench.plots import plot
+from chrion_bench.race import Effort
 from chrion_bench.report import aims, gain, page
 from chrion_bench.suite import Entry, suite
 from chrion_graph.files import write_aside

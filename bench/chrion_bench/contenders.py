@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chrion_api import ChrionError, GpuBytes
+from chrion_api import ChrionError
 from chrion_graph.ort import brief
 from chrion_planner.measuring import Arrays, Contender, SessionContender
 from chrion_planner.measuring.contender import Runner
@@ -75,5 +75,5 @@ class _OpenVinoRunner:
         self._request.infer()
         return {name: self._request.get_output_tensor(index).data for index, name in enumerate(self._names)}
 
-    def used(self) -> GpuBytes | None:
+    def used(self) -> None:
         return None

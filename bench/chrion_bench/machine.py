@@ -41,8 +41,12 @@ def describe() -> dict[str, Any]:
 
 def file_stem() -> str:
     """What results of this machine are called."""
-    name = re.sub(r"\((r|tm|c)\)", "", product().lower())
-    return f"cpu-{'-'.join(re.findall('[a-z0-9.]+', name))}-{usable_cores()}-cores"
+    return f"cpu-{slug(product())}-{usable_cores()}-cores"
+
+
+def slug(name: str) -> str:
+    """A product's name as part of a file's name."""
+    return "-".join(re.findall("[a-z0-9.]+", re.sub(r"\((r|tm|c)\)", "", name.lower())))
 
 
 def memory_bandwidth(threads: int) -> float:

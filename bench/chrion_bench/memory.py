@@ -104,10 +104,10 @@ def plan_point(plan: Plan, variant: Rewritten, profile: Profile) -> Point:
     return Point(seconds, bytes_for_one(plan.gpu_bytes, variant.bucket, plan.stages))
 
 
-def beats(plan: Point, other: Point) -> bool:
-    """Whether the plan is no worse in either, and better in one."""
-    as_fast = plan.seconds <= other.seconds * (1 + _EQUAL)
-    faster = plan.seconds < other.seconds * (1 - _EQUAL)
+def beats(plan: Point, other: Point, equal: float = _EQUAL) -> bool:
+    """Whether the plan is no worse in either, and better in one; latencies nearer than the part `equal` are equal."""
+    as_fast = plan.seconds <= other.seconds * (1 + equal)
+    faster = plan.seconds < other.seconds * (1 - equal)
     return (as_fast and plan.bytes < other.bytes) or (faster and plan.bytes <= other.bytes)
 
 

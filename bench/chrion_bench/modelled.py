@@ -99,6 +99,11 @@ def with_gpu(prepared: Prepared, measured: Profile, gpu: Gpu = H100) -> Profile:
     return measured.model_copy(update={"devices": (*measured.devices, entry), "transfers": copies})
 
 
+def operations(graph: Graph, index: int, shapes: Shapes) -> float:
+    """Floating-point operations of a node: what it does, on whatever device."""
+    return _work(graph, index, shapes)[1]
+
+
 def _cost(graph: Graph, index: int, shapes: Shapes, gpu: Gpu) -> NodeCost | None:
     """None for what ONNX Runtime's CUDA provider hands to the CPU."""
     node = graph.nodes[index]

@@ -1,6 +1,6 @@
 """Plots of a report as SVG: gains by family, and how far each model is from its limit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
@@ -18,15 +18,21 @@ _STYLE: dict[Any, Any] = {
 
 def plot(report: Mapping[str, Any], stem: Path) -> list[Path]:
     """Write `<stem>-gains.svg` and `<stem>-limit.svg`. Raises ImportError where matplotlib is not installed."""
+    return draw_all(report["results"], stem, {"gains": _draw_gains, "limit": _draw_limit})
+
+
+def draw_all(
+    results: Sequence[Data], stem: Path, charts: Mapping[str, Callable[[Any, Sequence[Data]], None]]
+) -> list[Path]:
+    """Write `<stem>-<name>.svg` for each chart, which draws into axes. Raises ImportError without matplotlib."""
     import matplotlib as mpl
 
     mpl.use("svg")
     from matplotlib import pyplot
 
-    results: list[Data] = report["results"]
     written = []
     with mpl.rc_context(_STYLE):
-        for name, draw in (("gains", _draw_gains), ("limit", _draw_limit)):
+        for name, draw in charts.items():
             figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
             draw(axes, results)
             written.append(stem.with_name(f"{stem.name}-{name}.svg"))

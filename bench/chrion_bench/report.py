@@ -64,17 +64,17 @@ def aims(results: Sequence[Data]) -> list[Aim]:
     return [
         Aim(
             f"unrolled cells: at least ×{UNROLLED_AIM:g} over the default session, in geometric mean",
-            _gain(mean),
+            factor(mean),
             None if mean is None else mean >= UNROLLED_AIM,
         ),
         Aim(
             f"whole layers and real models: at least {GAP_AIM:.0%} of the gap to the limit closed",
-            _share(closed),
+            percent(closed),
             None if closed is None else closed >= GAP_AIM,
         ),
         Aim(
             f"no model below ×{LEAST_GAIN:g}",
-            f"{len(slow)} of {len(results)} below, the least {_gain(least)}",
+            f"{len(slow)} of {len(results)} below, the least {factor(least)}",
             None if least is None else not slow,
         ),
     ]
@@ -94,7 +94,7 @@ def page(report: Mapping[str, Any]) -> str:
                 "## Predicted against measured\n\n" + _predictions(results),
                 "## Models\n\n" + _models(results),
                 _failures(report["failures"]),
-                _absences(results),
+                absences(results),
             )
             if part
         )
@@ -131,10 +131,10 @@ def _families(results: Sequence[Data]) -> str:
                 name,
                 str(len(items)),
                 *(_mean_gain(items, over) for over in (DEFAULT, ONE_THREAD, PARALLEL, OPENVINO)),
-                f"{_gain(min(gains))} … {_gain(max(gains))}",
+                f"{factor(min(gains))} … {factor(max(gains))}",
                 str(sum(value < LEAST_GAIN for value in gains)),
-                _share(family_gap_closed(map(times, items))),
-                _share(median(shares) if shares else None),
+                percent(family_gap_closed(map(times, items))),
+                percent(median(shares) if shares else None),
                 str(len(items) - len(shares)),
             ]
         )
@@ -182,8 +182,8 @@ def _predictions(results: Sequence[Data]) -> str:
                     model,
                     plan["plan"],
                     str(plan["stages"]),
-                    _ms(plan["predicted"]),
-                    _ms(plan["measured"]),
+                    ms(plan["predicted"]),
+                    ms(plan["measured"]),
                     f"{error:.0%}",
                 ]
                 for error, model, plan in worst
@@ -199,11 +199,11 @@ def _models(results: Sequence[Data]) -> str:
         rows.append(
             [
                 item["model"],
-                *(_ms(contenders[name].get("p50")) for name in (DEFAULT, ONE_THREAD, PARALLEL, OPENVINO, PLAN)),
+                *(ms(contenders[name].get("p50")) for name in (DEFAULT, ONE_THREAD, PARALLEL, OPENVINO, PLAN)),
                 item["plan"]["name"],
-                _gain(gain(item)),
-                _ms(item["limit"]),
-                _share(gap_closed(*times(item)), "at limit"),
+                factor(gain(item)),
+                ms(item["limit"]),
+                percent(gap_closed(*times(item)), "at limit"),
             ]
         )
     header = ("model", "default ms", "1 thread", "parallel", "OpenVINO", "plan", "", "gain", "limit ms", "gap closed")
@@ -216,7 +216,8 @@ def _failures(failures: Sequence[Data]) -> str:
     return "## Failed\n\n" + table(("model", "why"), ([item["model"], item["error"]] for item in failures))
 
 
-def _absences(results: Sequence[Data]) -> str:
+def absences(results: Sequence[Data]) -> str:
+    """The contenders that are not there, each with its reason; empty where all are."""
     rows = [
         [item["model"], name, contender["absent"]]
         for item in results
@@ -231,7 +232,7 @@ def _mean_gain(items: Sequence[Data], over: str) -> str:
     gains = [value for item in items if (value := gain(item, over)) is not None]
     if not gains:
         return NONE
-    return _gain(geometric_mean(gains)) + (f" ({len(gains)})" if len(gains) < len(items) else "")
+    return factor(geometric_mean(gains)) + (f" ({len(gains)})" if len(gains) < len(items) else "")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -240,13 +241,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _ms(seconds: float | None) -> str:
+def ms(seconds: float | None) -> str:
+    """Seconds as milliseconds."""
     return NONE if seconds is None else f"{seconds * 1e3:.3f}"
 
 
-def _gain(value: float | None) -> str:
+def factor(value: float | None) -> str:
+    """How many times as fast."""
     return NONE if value is None else f"×{value:.2f}"
 
 
-def _share(value: float | None, without: str = NONE) -> str:
+def percent(value: float | None, without: str = NONE) -> str:
+    """A part as percent; `without` where there is none."""
     return without if value is None else f"{value:.0%}"

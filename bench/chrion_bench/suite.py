@@ -50,9 +50,9 @@ class Entry:
 
 def suite() -> tuple[Entry, ...]:
     """Every model, in the order in which they are measured."""
-    unrolled = [_generated(case, UNROLLED) for case in families.cases(family=UNROLLED)]
+    unrolled = [generated(case, UNROLLED) for case in families.cases(family=UNROLLED)]
     others = [
-        _generated(case, _family(case.name))
+        generated(case, _family(case.name))
         for family in families.FAMILIES
         if family != UNROLLED
         for case in families.cases(family=family)
@@ -75,10 +75,11 @@ def _real() -> Iterator[Entry]:
 
 
 def _fetched(file: str, path: Path) -> None:
-    shutil.copyfile(real.fetch()[file], path)
+    shutil.copyfile(real.fetch(files=[file])[file], path)
 
 
-def _generated(case: families.ModelCase, family: str) -> Entry:
+def generated(case: families.ModelCase, family: str) -> Entry:
+    """A generated model as an entry of a suite."""
     specs = tuple(InputSpec(name=key, shape=shape, value=case.fills.get(key)) for key, shape in case.inputs.items())
     return Entry(case.name, family, specs, partial(_built, case))
 

@@ -63,6 +63,8 @@ class Settings:
     timeout_seconds: float = 600.0
     """What profiling and measuring may take together; the best so far is kept."""
     started: float = field(default_factory=time.monotonic)
+    loading: int = 1
+    """Contenders that are loaded at once; above 1 only where memory is told for each process apart."""
     progress: Progress = silent
     warn: Callable[[str], None] = _unheard
     """Told of candidates that were dropped, and of profiles measured while other work went on."""
@@ -97,7 +99,7 @@ def predicted_plans(prepared: Prepared, profile: Profile, budget: Budget) -> Pla
 
     Raises ProfileMismatch.
     """
-    found = [_candidates(bucket, prepared, profile, budget) for bucket in prepared.buckets]
+    found = find_candidates(prepared, profile, budget)
     frontiers = [
         Frontier(
             inputs=dict(bucket.variants[0].bucket.inputs),
@@ -108,15 +110,23 @@ def predicted_plans(prepared: Prepared, profile: Profile, budget: Budget) -> Pla
     return _file(prepared, profile, frontiers, any(options.truncated for options in found))
 
 
-def measured_plans(prepared: Prepared, profile: Profile, settings: Settings) -> PlanFile:
+def find_candidates(prepared: Prepared, profile: Profile, budget: Budget) -> list[Candidates]:
+    """What each bucket's plans are chosen from, before any is measured. Raises ProfileMismatch."""
+    return [_candidates(bucket, prepared, profile, budget) for bucket in prepared.buckets]
+
+
+def measured_plans(
+    prepared: Prepared, profile: Profile, settings: Settings, found: Sequence[Candidates] | None = None
+) -> PlanFile:
     """The frontier of the best candidates as measured on this machine, with the baselines beside them.
 
+    `found` are those of each bucket where they are known already, from `find_candidates`.
     Raises ProfileMismatch, PlanningError where not one candidate could be run.
     """
     frontiers = []
     truncated = False
-    for bucket in prepared.buckets:
-        options = _candidates(bucket, prepared, profile, settings.budget)
+    for position, bucket in enumerate(prepared.buckets):
+        options = found[position] if found else _candidates(bucket, prepared, profile, settings.budget)
         frontier, complete = _measure(bucket, _worth_measuring(options.plans), prepared, settings)
         frontiers.append(frontier)
         truncated |= options.truncated or not complete
@@ -273,6 +283,7 @@ def _contest(contenders: Sequence[Contender], rounds: int, settings: Settings) -
         turn_seconds=_TURN_SECONDS,
         deadline=settings.deadline,
         progress=settings.progress,
+        loading=settings.loading,
     )
 
 

@@ -13,38 +13,52 @@ from chrion_api import SLO, Mode, Profile
 from chrion_bench.memory import beats
 from chrion_bench.modelled import H100, NAME
 from chrion_bench.placement import Point, placed, placements
-from chrion_bench.profiles import MODELS, PROFILES
+from chrion_bench.profiles import MODELS, Recorded, recorded, together
 from chrion_bench.suite import suite
 from chrion_planner.partition import Lane, Link, Problem
 from chrion_runtime.selection import select
 
-FILES = sorted(PROFILES.glob("*.json"))
+RECORDED = list(recorded())
 ENTRIES = {entry.name: entry for entry in suite()}
-FILE = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-QUICK = "gru"
+QUICK = "gru-bidirectional"
 """Models with this in their name plan in seconds; others take half a minute each."""
+EVERY = pytest.mark.parametrize("found", RECORDED, ids=lambda found: found.name)
 PLANNED = pytest.mark.parametrize(
-    "file",
-    [pytest.param(file, id=file.stem, marks=() if QUICK in file.name else pytest.mark.slow) for file in FILES],
+    "found",
+    [pytest.param(found, id=found.name, marks=() if QUICK in found.model else pytest.mark.slow) for found in RECORDED],
 )
 
 
-def load(file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[planning.Job, Profile]:
+def load(found: Recorded, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[planning.Job, Profile]:
     monkeypatch.setenv("CHRION_CACHE", str(folder / "cache"))
-    entry = ENTRIES[file.name.partition(".")[0]]
+    entry = ENTRIES[found.model]
     entry.write(folder / "model.onnx")
-    return planning.Job(folder / "model.onnx", entry.inputs), Profile.from_json(file.read_bytes(), str(file))
+    return planning.Job(folder / "model.onnx", entry.inputs), found.profile
+
+
+def of(name: str) -> Recorded:
+    return next(found for found in RECORDED if found.name == name)
 
 
 def test_every_model_has_both() -> None:
-    assert {file.name for file in FILES} == {
-        f"{name}.{kind}.json" for name in MODELS for kind in ("cpu", "modelled-h100")
+    assert {f"{name}.{kind}" for name in MODELS for kind in ("cpu", "modelled-h100")} <= {one.name for one in RECORDED}
+
+
+def test_profiles_of_several_models_are_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    profiles = {found.model: found.profile for found in RECORDED if found.file.name.endswith(".cpu.json")}
+    (tmp_path / "a-gpu.json").write_text(together(profiles))
+    assert {found.name: found.profile for found in recorded(tmp_path)} == {
+        f"{model}.a-gpu": profile for model, profile in profiles.items()
     }
+    most = max(len(profile.to_json()) for profile in profiles.values())
+    monkeypatch.setattr("chrion_bench.profiles.MOST_BYTES", most)
+    (tmp_path / "a-gpu.json").write_text(together(profiles))
+    assert 1 <= len(list(recorded(tmp_path))) < len(profiles), "as many as fit"
 
 
 @PLANNED
-def test_plans_offline(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (frontier,) = planning.plan_from_profile(*load(file, tmp_path, monkeypatch)).buckets
+def test_plans_offline(found: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (frontier,) = planning.plan_from_profile(*load(found, tmp_path, monkeypatch)).buckets
     points = [(plan.gpu_bytes.total, plan.predicted_seconds) for plan in frontier.plans]
     for (larger, faster), (smaller, slower) in pairwise(points):
         assert smaller < larger
@@ -56,16 +70,15 @@ def test_plans_offline(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert chosen.predicted_seconds == seconds
 
 
-@FILE
-def test_the_modelled_gpu_says_what_it_is(file: Path) -> None:
-    profile = Profile.from_json(file.read_bytes(), str(file))
-    products = {device.name: device.key.product for device in profile.devices}
-    assert ("modelled" in file.name) == (products.get(NAME) == H100.product == "modelled H100")
+@EVERY
+def test_the_modelled_gpu_says_what_it_is(found: Recorded) -> None:
+    products = {device.name: device.key.product for device in found.profile.devices}
+    assert ("modelled" in found.name) == (products.get(NAME) == H100.product == "modelled H100")
     assert "modelled" not in products["cpu"]
 
 
 def test_placement_sweeps_from_some_nodes_to_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job, profile = load(PROFILES / "lstm-forward-l2-h256-s32-b8.modelled-h100.json", tmp_path, monkeypatch)
+    job, profile = load(of("lstm-forward-l2-h256-s32-b8.modelled-h100"), tmp_path, monkeypatch)
     bucket = job.prepare().buckets[0].variants[0].bucket
     points = placements(bucket, profile, NAME, 20)
     assert len(points) >= 2, "one layer, and both"

@@ -8,7 +8,8 @@ import pytest
 
 from chrion_bench import __main__ as bench
 from chrion_bench.contenders import DEFAULT, ONE_THREAD, OPENVINO, PARALLEL
-from chrion_bench.measure import PLAN, Effort
+from chrion_bench.measure import PLAN
+from chrion_bench.race import Effort
 from chrion_bench.report import aims, page
 from chrion_bench.suite import Entry
 from chrion_planner.errors import PlanningError

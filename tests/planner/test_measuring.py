@@ -32,9 +32,15 @@ class Broken:
         raise MemoryError
 
 
-def run_contest(contenders, rounds=3, deadline=float("inf")):
+def run_contest(contenders, rounds=3, deadline=float("inf"), loading=1):
     return contest(
-        contenders, LIMITS, rounds=rounds, turn_seconds=0.01, deadline=deadline, progress=lambda what, done: None
+        contenders,
+        LIMITS,
+        rounds=rounds,
+        turn_seconds=0.01,
+        deadline=deadline,
+        progress=lambda what, done: None,
+        loading=loading,
     )
 
 
@@ -52,6 +58,19 @@ def test_a_contender_that_fails_says_why_and_disturbs_no_other(prepared_case):
     assert "memory" in broken.error
     assert not broken.rounds
     assert len(fine.rounds) == 3
+
+
+def test_contenders_that_are_loaded_at_once_keep_their_results(prepared_case):
+    prepared = prepared_case(GRU)
+    feeds = prepared.buckets[0].feeds
+    fine = [SessionContender(name, prepared.model, feeds, threads=1) for name in ("one", "two")]
+    one, broken, two = run_contest([fine[0], Broken(), fine[1]], loading=2)
+    assert [(result.name, len(result.rounds)) for result in (one, broken, two)] == [
+        ("one", 3),
+        ("broken", 0),
+        ("two", 3),
+    ]
+    assert "memory" in broken.error
 
 
 def test_no_round_begins_after_the_deadline(prepared_case):

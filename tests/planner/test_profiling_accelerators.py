@@ -17,16 +17,15 @@ from chrion_planner.profiling.wholes import measure_wholes
 from chrion_runtime.devices.emulated import Emulated
 from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
-from chrion_runtime.devices.emulated import Emulated
 
 
-class Greedy(Streams):
+class Greedy(Emulated):
     """Each session takes as much as a library's handle would."""
 
     EACH = 8 << 20
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("emulated:0", 0)
         self.sessions = 0
 
     def session(self, path, lanes, optimization, spin, **more):
@@ -37,7 +36,7 @@ class Greedy(Streams):
         return super().used().model_copy(update={"workspace": self.sessions * self.EACH})
 
 
-class Silent(Streams):
+class Silent(Emulated):
     """Cannot tell what it takes."""
 
     def used(self) -> None:
@@ -66,13 +65,13 @@ def test_lanes_of_an_accelerator_are_never_one_and_crowd_each_other(tmp_path):
 
 
 def test_a_node_that_the_device_cannot_load_has_no_cost(tmp_path):
-    class Picky(Streams):
+    class Picky(Emulated):
         def session(self, path, lanes, optimization, spin, **more):
             raise RuntimeError("no kernel")
 
     graph = normalised(OneLayer("GRU").model(), tmp_path)
     feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
-    assert measure_nodes(graph, {"GRU": 0}, feeds, Picky(), lambda _: None, inf, Taken()) == {"GRU": None}
+    assert measure_nodes(graph, {"GRU": 0}, feeds, Picky("emulated:0", 0), lambda _: None, inf, Taken()) == {"GRU": None}
 
 
 def test_wholes_are_on_one_lane(tmp_path):
@@ -88,7 +87,7 @@ def test_wholes_are_on_one_lane(tmp_path):
 def test_what_each_session_takes_is_told_from_what_all_share(tmp_path):
     assert sum(of_session(Greedy(), tmp_path)) == Greedy.EACH
     assert sum(of_session(Emulated("emulated:0", 0), tmp_path)) == 0
-    assert of_session(Silent(), tmp_path) == Taken()
+    assert of_session(Silent("emulated:0", 0), tmp_path) == Taken()
 
 
 def taken(graph: Graph, device: Emulated, predicted: Taken, session: Taken = Taken()) -> Taken:  # noqa: B008
@@ -106,7 +105,7 @@ def test_a_node_takes_its_weights_and_what_the_device_takes_besides(product):
 def test_a_small_difference_says_nothing(product):
     near = Taken((4 << 20) - GRAIN + 1)
     assert taken(product, Emulated("emulated:0", 0), near) == near
-    assert taken(product, Silent(), near) == near
+    assert taken(product, Silent("emulated:0", 0), near) == near
 
 
 def test_the_model_of_a_probe_is_not_left_in_memory(product):

@@ -6,6 +6,7 @@ that only figures of the same round can be compared.
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -44,19 +45,19 @@ def contest(
     turn_seconds: float,
     deadline: float,
     progress: Callable[[str, float], None],
+    loading: int = 1,
 ) -> list[Result]:
     """Run every contender in turn for `rounds` rounds, or until `deadline` (of `time.monotonic`).
 
-    A contender that fails is left out of further rounds; its result says why.
+    `loading` of them are loaded at once. A contender that fails is left out of further rounds; its result says why.
     """
     results = [Result(contender.name) for contender in contenders]
     with ExitStack() as stack:
         running: list[tuple[Worker, Result]] = []
-        for position, (contender, result) in enumerate(zip(contenders, results, strict=True)):
-            progress(f"loading {contender.name}", 0.3 * position / len(contenders))
-            worker = stack.enter_context(Worker(None if contender.needs_address_space else limits.memory))
-            if _prepare(worker, contender, result, limits):
-                running.append((worker, result))
+        for first in range(0, len(contenders), loading):
+            batch = list(zip(contenders, results, strict=True))[first : first + loading]
+            progress(f"loading {', '.join(result.name for _, result in batch)}", 0.3 * first / len(contenders))
+            running += _loaded(batch, stack, limits)
         for index in range(rounds):
             for position, (worker, result) in enumerate(running):
                 done = (index + position / len(running)) / rounds
@@ -66,6 +67,18 @@ def contest(
             if time.monotonic() > deadline:
                 break
     return results
+
+
+def _loaded(batch: Sequence[tuple[Contender, Result]], stack: ExitStack, limits: Limits) -> list[tuple[Worker, Result]]:
+    """Load some contenders at once; those that can be run."""
+    # Workers are made here and not in the pool: each dies with the thread that made it.
+    workers = [
+        stack.enter_context(Worker(None if contender.needs_address_space else limits.memory)) for contender, _ in batch
+    ]
+    contenders, results = zip(*batch, strict=True)
+    with ThreadPoolExecutor(len(batch)) as pool:
+        fine = list(pool.map(_prepare, workers, contenders, results, [limits] * len(batch)))
+    return [one for one, ran in zip(zip(workers, results, strict=True), fine, strict=True) if ran]
 
 
 def _turn(worker: Worker, result: Result, seconds: float, limits: Limits) -> None:
