@@ -21,8 +21,8 @@ def observe(
 ) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor when the graph runs on `feeds`.
 
-    Works in a child process, in `worker` where one is given, with the limits' time and memory. Raises LimitExceeded where the run does not end or
-    needs too much memory, InvalidModel where it fails.
+    Works in a child process, in `worker` where one is given, with the limits' time and memory. Raises LimitExceeded
+    where the run does not end or needs too much memory, InvalidModel where it fails.
     """
     limits = limits or Limits()
     what = "one run of the model"

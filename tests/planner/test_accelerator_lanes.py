@@ -7,12 +7,12 @@ from chrion_planner.candidates import candidates
 from chrion_planner.partition import Budget
 from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import open_devices
+from chrion_runtime.devices.emulated import Emulated
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
 from chrion_runtime.sessions import SessionStore
 from tests.support.partition import reference
-from chrion_runtime.devices.emulated import Emulated
 
 QUICK = Budget(search_work=50_000, stage_work=20_000, tasks=0)
 BOTH = {"emulated:0/0", "emulated:0/1"}

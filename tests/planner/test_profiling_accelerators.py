@@ -71,7 +71,9 @@ def test_a_node_that_the_device_cannot_load_has_no_cost(tmp_path):
 
     graph = normalised(OneLayer("GRU").model(), tmp_path)
     feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
-    assert measure_nodes(graph, {"GRU": 0}, feeds, Picky("emulated:0", 0), lambda _: None, inf, Taken()) == {"GRU": None}
+    assert measure_nodes(graph, {"GRU": 0}, feeds, Picky("emulated:0", 0), lambda _: None, inf, Taken()) == {
+        "GRU": None
+    }
 
 
 def test_wholes_are_on_one_lane(tmp_path):
