@@ -15,6 +15,8 @@ from chrion_planner.measuring.contender import Runner
 
 DEFAULT = "onnxruntime-default"
 ONE_THREAD = "onnxruntime-1-thread"
+CONTROL = "onnxruntime-default-again"
+"""The default session once more, in a process of its own: what differs from the first is the machine's noise."""
 PARALLEL = "onnxruntime-parallel"
 OPENVINO = "openvino-latency"
 
@@ -23,6 +25,7 @@ def baselines(model: Path, feeds: Mapping[str, NDArray[Any]]) -> list[Contender]
     """Every contender but the plan, the one that gains are counted from first."""
     return [
         SessionContender(DEFAULT, model, feeds),
+        SessionContender(CONTROL, model, feeds),
         SessionContender(ONE_THREAD, model, feeds, threads=1),
         SessionContender(PARALLEL, model, feeds, parallel=True),
         OpenVinoContender(OPENVINO, model, feeds),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import geometric_mean, median
 from typing import Any
 
-from chrion_bench.contenders import DEFAULT, ONE_THREAD, OPENVINO, PARALLEL
+from chrion_bench.contenders import CONTROL, DEFAULT, ONE_THREAD, OPENVINO, PARALLEL
 from chrion_bench.limit import family_gap_closed, gap_closed
 from chrion_bench.measure import PLAN
 from chrion_bench.suite import UNROLLED
@@ -90,6 +90,7 @@ def page(report: Mapping[str, Any]) -> str:
                 f"# {report['machine']['cpu']}, {report['machine']['cores']} cores",
                 _about(report),
                 "## Aims\n\n" + table(("aim", "reached", ""), ([a.text, a.value, a.verdict] for a in aims(results))),
+                _noise(results),
                 "## Families\n\n" + _families(results),
                 "## Predicted against measured\n\n" + _predictions(results),
                 "## Models\n\n" + _models(results),
@@ -113,6 +114,18 @@ def _about(report: Mapping[str, Any]) -> str:
         f"Memory is read at {machine['memoryBytesPerSecond'] / 1e9:.1f} GB/s by all cores together; the last cache "
         f"holds {machine['lastLevelCacheBytes'] / 2**20:.0f} MiB. [docs/benchmarks.md](../../docs/benchmarks.md) says "
         "what is compared, and what the limit is."
+    )
+
+
+def _noise(results: Sequence[Data]) -> str:
+    """What came of the default session measured against itself."""
+    contenders = [item["contenders"].get(CONTROL, {}) for item in results]
+    found = [contender["gain"] for contender in contenders if "gain" in contender]
+    if not found:
+        return ""
+    return (
+        f"The default session in a second process of its own came out at {factor(min(found))} … {factor(max(found))} "
+        f"of itself, in the median at {factor(median(found))}: gains and losses within that are noise."
     )
 
 
@@ -202,11 +215,24 @@ def _models(results: Sequence[Data]) -> str:
                 *(ms(contenders[name].get("p50")) for name in (DEFAULT, ONE_THREAD, PARALLEL, OPENVINO, PLAN)),
                 item["plan"]["name"],
                 factor(gain(item)),
+                factor(contenders.get(CONTROL, {}).get("gain")),
                 ms(item["limit"]),
                 percent(gap_closed(*times(item)), "at limit"),
             ]
         )
-    header = ("model", "default ms", "1 thread", "parallel", "OpenVINO", "plan", "", "gain", "limit ms", "gap closed")
+    header = (
+        "model",
+        "default ms",
+        "1 thread",
+        "parallel",
+        "OpenVINO",
+        "plan",
+        "",
+        "gain",
+        "default again",
+        "limit ms",
+        "gap closed",
+    )
     return table(header, rows)
 
 

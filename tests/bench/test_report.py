@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chrion_bench import __main__ as bench
-from chrion_bench.contenders import DEFAULT, ONE_THREAD, OPENVINO, PARALLEL
+from chrion_bench.contenders import CONTROL, DEFAULT, ONE_THREAD, OPENVINO, PARALLEL
 from chrion_bench.measure import PLAN
 from chrion_bench.race import Effort
 from chrion_bench.report import aims, page
@@ -26,6 +26,7 @@ def result(model: str, family: str, gain: float, **openvino: Any) -> dict[str, A
         "plan": {"name": "heft", "stages": 2, "rewrites": []},
         "contenders": {
             DEFAULT: row(1.0),
+            CONTROL: row(0.98),
             ONE_THREAD: row(0.8),
             PARALLEL: row(0.9),
             OPENVINO: openvino or row(0.5),
@@ -58,6 +59,7 @@ def test_page_says_how_much_was_measured_and_what_is_absent() -> None:
         [{"model": "bad", "family": "real", "error": "it fell over"}],
     )
     assert "2 of the 333 models" in text
+    assert "came out at ×0.98 … ×0.98 of itself" in text
     assert "| s | openvino-latency | no such node \\| here |" in text
     assert "| bad | it fell over |" in text
     assert "| several stages | 2 | 100% | 10.0% |" in text
