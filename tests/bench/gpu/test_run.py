@@ -30,6 +30,7 @@ def run(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str]
     return done, json.loads(report.read_text())
 
 
+@pytest.mark.slow
 def test_dry_run_of_the_smallest_model(tmp_path: Path) -> None:
     done, report = run(tmp_path, "--dry-run", "--only", SMALLEST, "--minutes", "0.4")
     assert done.returncode == 0, done.stdout + done.stderr
