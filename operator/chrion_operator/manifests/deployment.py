@@ -55,7 +55,7 @@ def deployment(
             {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
         ],
         "startupProbe": _probe("ready", period=1, failures=LOADING_SECONDS),
-        "readinessProbe": _probe("ready", period=5, failures=2),
+        "readinessProbe": _probe("ready", period=2, failures=5),
         "livenessProbe": _probe("live", period=10, failures=6),
     }
     volumes = {"plan": frontier_name(model, cls.name, revision), "slo": slo_name(model)}
