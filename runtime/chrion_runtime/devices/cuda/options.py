@@ -7,8 +7,8 @@ from chrion_runtime.devices.cuda.probe import PROVIDER
 USE_TF32 = False
 """Whether products of 32-bit floats are rounded to TF32 (10 bits of mantissa), which ONNX Runtime does by default.
 
-Not here: over the steps of a recurrent layer answers may leave the stated tolerance (not yet measured). Sessions that are measured
-beside plans are set alike (`provider`), so that neither side gains by it.
+Not here: over the steps of a recurrent layer answers may leave the stated tolerance (not yet measured). Sessions that
+are measured beside plans are set alike (`provider`), so that neither side gains by it.
 """
 
 LEAST_LIMIT = 1 << 20
