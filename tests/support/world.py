@@ -244,3 +244,13 @@ def _merge(there: Object, said: Mapping[str, Any]) -> None:
             _merge(there[name], value)
         else:
             there[name] = value
+
+
+def serving(**spec: object) -> World:
+    """A world in which the model serves."""
+    world = World(**spec)
+    world.settle()
+    world.hand_in()
+    world.serve()
+    assert world.condition("Ready") == ("True", "Succeeded")
+    return world

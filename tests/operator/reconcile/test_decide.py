@@ -6,21 +6,11 @@ from chrion_api import Reason
 from chrion_operator.manifests import Server
 from chrion_operator.reconcile import Answer, Refusal
 from tests.support.objects import node, plan_file
-from tests.support.world import World
+from tests.support.world import World, serving
 
 
 def revision(world: World) -> str:
     return str(world.one("Deployment")["metadata"]["labels"]["chrion.dev/revision"])
-
-
-def serving(**spec: object) -> World:
-    """A world in which the model serves."""
-    world = World(**spec)
-    world.settle()
-    world.hand_in()
-    world.serve()
-    assert world.condition("Ready") == ("True", "Succeeded")
-    return world
 
 
 def test_the_first_look_starts_a_planner_and_makes_all_but_the_replicas() -> None:
@@ -63,90 +53,6 @@ def test_progress_shows_while_the_planner_runs() -> None:
     world.planner_pod(containerStatuses=[{"name": "plan", "state": {"running": {}}}])
     world.settle()
     assert "42 %" not in world.message("Profiled"), "that was of the model before"
-
-
-def test_a_permanent_error_stalls_with_the_planners_sentence_and_no_further_job() -> None:
-    world = World()
-    world.settle()
-    said = {
-        "reason": "ModelNotFound",
-        "message": "https://models.example/nsnet2.onnx: 404 Not Found",
-        "permanent": True,
-    }
-    world.planner_fails(42, "fetch", message=said)
-    world.settle()
-    assert world.condition("Stalled") == ("True", "ModelNotFound")
-    assert world.message("ModelResolved") == said["message"]
-    assert world.one("Job")["spec"]["activeDeadlineSeconds"] == 1
-    world.end_job("Failed", "DeadlineExceeded")
-    world.settle()
-    world.remove("Job", world.one("Job")["metadata"]["name"])
-    world.wait(10 * 86400)
-    assert not world.all("Job")
-    assert world.condition("Stalled") == ("True", "ModelNotFound")
-    world.edit(model={"uri": "https://models.example/other.onnx"})
-    assert world.one("Job")
-    assert world.condition("Stalled")[0] == "False"
-
-
-def test_a_transient_error_is_tried_again_a_few_times_and_later_each_time() -> None:
-    world = World()
-    world.settle()
-    jobs, waits = set(), []
-    while world.condition("Stalled")[0] == "False":
-        job = world.one("Job")
-        jobs.add(job["metadata"]["uid"])
-        world.planner_fails(1, message={"reason": "PlannerFailed", "message": "the node was lost", "permanent": False})
-        world.end_job("Failed", "BackoffLimitExceeded")
-        world.settle()
-        assert "the node was lost" in world.message("Profiled")
-        if world.again_after is not None:
-            waits.append(world.again_after)
-            world.wait(world.again_after / 2)
-            assert world.one("Job")["metadata"]["uid"] == job["metadata"]["uid"]
-            world.wait(world.again_after or 0)
-    assert len(jobs) == 4
-    assert waits == sorted(waits)
-    assert world.condition("Profiled") == ("False", "PlannerFailed")
-
-
-def test_a_planner_without_enough_memory_stalls_and_says_what_to_raise() -> None:
-    world = World()
-    world.settle()
-    world.planner_fails(137, reason="OOMKilled")
-    world.end_job("Failed", "BackoffLimitExceeded")
-    world.settle()
-    assert world.condition("Stalled") == ("True", "PlannerFailed")
-    assert "spec.planner.resources.limits.memory" in world.message("Stalled")
-
-
-def test_a_job_that_only_waited_for_a_node_is_replaced_without_end() -> None:
-    world = World()
-    world.settle()
-    for _ in range(10):
-        unscheduled = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
-        world.planner_pod(phase="Pending", conditions=[unscheduled])
-        world.settle()
-        assert world.condition("Profiled") == ("False", "Unschedulable")
-        before = world.one("Job")["metadata"]["uid"]
-        world.end_job("Failed", "DeadlineExceeded")
-        for pod in world.all("Pod"):
-            world.remove("Pod", pod["metadata"]["name"])
-        world.settle()
-        assert world.one("Job")["metadata"]["uid"] != before
-        assert world.condition("Stalled")[0] == "False"
-
-
-def test_waiting_for_a_gpu_says_who_holds_it() -> None:
-    world = World(devices={"gpuResource": "nvidia.com/gpu"})
-    world.nodes = (node("gpu-1", gpus={"nvidia.com/gpu": "1"}),)
-    world.settle()
-    message = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
-    world.planner_pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "False", "message": message}])
-    world.holders = ("audio/other-0 (1)",)
-    world.settle()
-    assert world.condition("Profiled") == ("False", "WaitingForGPU")
-    assert "audio/other-0 (1)" in world.message("Profiled")
 
 
 def test_a_new_model_is_planned_while_the_old_one_serves() -> None:
@@ -202,69 +108,6 @@ def test_an_objective_reaches_configmap_and_running_pods_and_never_the_template(
     assert pod["metadata"]["annotations"]["chrion.dev/slo"] == slo["metadata"]["annotations"]["chrion.dev/slo"]
     assert world.condition("Serving") == ("True", "Succeeded")
     assert not world.all("Pod", "planner")
-
-
-@pytest.mark.parametrize("kind", ["ConfigMap", "Deployment", "Role", "RoleBinding", "Service", "ServiceAccount"])
-def test_what_is_deleted_by_hand_comes_back(kind: str) -> None:
-    world = serving()
-    names = {place for place in world.objects if place[0] == kind}
-    for place in names:
-        world.remove(*place)
-    world.settle()
-    if kind == "ConfigMap":  # the plan was in both, and is made anew
-        assert world.condition("Ready") == ("True", "Succeeded")
-        job = world.one("Job")
-        assert job["metadata"]["annotations"]["chrion.dev/attempt"] == "1"
-        world.hand_in()
-    assert {place for place in world.objects if place[0] == kind} == names
-
-
-def test_a_deployment_that_was_scaled_by_hand_goes_back() -> None:
-    world = serving(runtime={"replicas": 2})
-    world.one("Deployment")["spec"]["replicas"] = 7
-    world.settle()
-    assert world.one("Deployment")["spec"]["replicas"] == 2
-
-
-def test_a_frontier_edited_by_hand_is_repaired() -> None:
-    world = serving()
-    world.one("ConfigMap", "frontier")["data"]["plan.json"] = "nonsense"
-    world.settle()
-    assert world.one("ConfigMap", "frontier")["data"]["plan.json"] == plan_file().to_json()
-    assert not world.all("Job") or len(world.all("Job")) == 1
-
-
-def test_a_frontier_spoilt_with_its_source_is_planned_anew_while_the_old_one_serves() -> None:
-    world = serving()
-    world.one("ConfigMap", "frontier")["data"]["plan.json"] = "nonsense"
-    world.write_plan("nonsense")
-    before = world.one("Job")["metadata"]["uid"]
-    world.settle()
-    world.wait(60)
-    assert world.one("Job")["metadata"]["uid"] != before
-    assert world.condition("Ready") == ("True", "Succeeded")
-    world.hand_in()
-    assert world.one("ConfigMap", "frontier")["data"]["plan.json"] == plan_file().to_json()
-
-
-def test_a_plan_spoilt_by_hand_is_reported_and_the_checked_one_serves_on() -> None:
-    world = serving()
-    world.write_plan("nonsense")
-    world.settle()
-    assert world.condition("Planned") == ("True", "PlanRefused")
-    assert "PlanRefused" in [event.reason for event in world.events]
-    assert world.one("ConfigMap", "frontier")["data"]["plan.json"] == plan_file().to_json()
-
-
-def test_a_planner_that_hands_in_nonsense_is_tried_again() -> None:
-    world = World()
-    world.settle()
-    before = world.one("Job")["metadata"]["uid"]
-    world.hand_in("nonsense")
-    assert not world.all("Deployment")
-    assert world.condition("Planned") == ("False", "PlanRefused")
-    world.wait(60)
-    assert world.one("Job")["metadata"]["uid"] != before
 
 
 def test_a_committed_plan_is_served_without_a_job() -> None:
