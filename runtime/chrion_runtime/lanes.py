@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from chrion_runtime.rights import Right, Rights, held
+from chrion_runtime.turnstile import Turnstile
 
 Work = Callable[[], None]
 
@@ -111,7 +112,7 @@ class Lanes:
 class _Together:
     """Several lanes held at once; in short runs an ExitStack made anew each time would show."""
 
-    def __init__(self, locks: Sequence[threading.Lock]) -> None:
+    def __init__(self, locks: Sequence[Turnstile]) -> None:
         self._locks = locks
 
     def __enter__(self) -> None:

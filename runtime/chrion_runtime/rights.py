@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import NamedTuple
 
+from chrion_runtime.turnstile import Turnstile
+
 
 class _Waiter(NamedTuple):
     user: object
@@ -23,7 +25,7 @@ class Right:
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
         self.name = name
-        self.alone = Lock()
+        self.alone = Turnstile()
         """Held by whoever uses the lane; all there is to it while there is one user."""
         self._clock = clock
         self._guard = Lock()

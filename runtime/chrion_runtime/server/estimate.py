@@ -80,8 +80,10 @@ def _moved(mean: float, newest: float) -> float:
     return mean + (newest - mean) * _RECENT if mean else newest
 
 
-_DOUBT = 2.0
-"""How many deviations an expected wait is put higher: about one request in fifty takes longer."""
+_DOUBT = 1.0
+"""How many deviations an expected wait is put higher."""
+_PACED = 0.05
+"""The weight of the newest answer in a pace: one that the system held up must not have the next ones refused."""
 
 
 @dataclass
@@ -109,8 +111,10 @@ class Pace:
         self.ahead -= 1
         if counted:
             took, self._since = now - self._since, now
-            self.deviation += (abs(took - self.seconds) - self.deviation) * (_RECENT if self.seconds else 0.0)
-            self.seconds = _moved(self.seconds, took)
+            if not self.seconds:
+                self.seconds = took
+            self.deviation += (abs(took - self.seconds) - self.deviation) * _PACED
+            self.seconds += (took - self.seconds) * _PACED
 
     @property
     def wait(self) -> float:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -113,6 +114,9 @@ async def _until_signal(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
     async with listening(front, hurry, repository) as where:
+        # All that is loaded by now stays. To look for garbage among it would hold up requests for 60 ms each time.
+        gc.collect()
+        gc.freeze()
         if on_listening is not None:
             on_listening(where)
         await stop.wait()
