@@ -30,7 +30,7 @@ from chrion_graph.files import write_aside
 from chrion_runtime.devices.cpu import usable_cores
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
-FORMAT = 1
+FORMAT = 2
 ROUNDS, SECONDS, QUICK_SECONDS = 3, 3.0, 0.7
 
 Say = Callable[[str], None]

@@ -8,6 +8,7 @@ from pathlib import Path
 from chrion_bench.serving.client import Job
 from chrion_bench.serving.contenders import chrion
 from chrion_bench.serving.models import SLOW
+from chrion_bench.serving.own_time import own_times
 from chrion_bench.serving.process import Data, begun, check, counts, once, quietest, running
 from chrion_bench.serving.throughput import CLIENT_CORES, CLIENTS, SERVER_CORES, prepared, wanted
 
@@ -19,6 +20,7 @@ CALM = 0.5
 
 def overload(folder: Path, seconds: float, say: Callable[[str], None]) -> Data:
     """A stretch at ease, one at three times the capacity, a second to recover, and one at ease again."""
+    own = own_times(SLOW.name, str(folder / f"{SLOW.name}.onnx"), *SERVER_CORES)
     with running(chrion(f"slo={SLO_SECONDS * 1e3:g}ms"), [SLOW], folder, SERVER_CORES) as server:
         path, content = prepared(SLOW, "binary", folder)
         check(server, SLOW, content, wanted(SLOW, folder))
@@ -53,6 +55,7 @@ def overload(folder: Path, seconds: float, say: Callable[[str], None]) -> Data:
         calm, storm, recovering, after = quietest(server, storms)
         peak = max(peaks)
     entry: Data = {
+        "own": own,
         "capacity": capacity,
         "sloSeconds": SLO_SECONDS,
         "others": calm["others"],

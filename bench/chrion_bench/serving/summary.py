@@ -22,8 +22,8 @@ def aims(report: Data) -> list[Aim]:
     if report.get("throughput"):
         found += _throughput_aims(report["throughput"])
     if report.get("latency"):
-        worst = max(report["latency"], key=lambda item: item["even"]["p99"] - item["ownSeconds"])
-        over = worst["even"]["p99"] - worst["ownSeconds"]
+        worst = max(report["latency"], key=lambda item: item["even"]["p99"] - item["own"]["median"])
+        over = worst["even"]["p99"] - worst["own"]["median"]
         text = f"half load: p99 at most {OVER_AIM * 1e3:g} ms over the model's own time"
         found.append(Aim(text, f"{over * 1e3:.2f} ms, {worst['model']} {worst['format']}", over <= OVER_AIM))
     for item in report.get("hops") or ():
@@ -141,7 +141,8 @@ def _latency(results: Sequence[Data]) -> str:
         [
             item["model"],
             item["format"],
-            _ms(item["ownSeconds"]),
+            _ms(item["own"]["median"]),
+            _ms(item["own"]["p99"]),
             f"{item['rate']:,.0f}",
             *_spread(item["even"]),
             *_spread(item["random"]),
@@ -151,7 +152,7 @@ def _latency(results: Sequence[Data]) -> str:
         ]
         for item in results
     ]
-    header = ("model", "format", "own ms", "requests/s", "even p50 ms", "even p99", "random p50", "random p99")
+    header = ("model", "format", "own p50 ms", "own p99", "requests/s", "even p50 ms", "even p99", "random p50", "random p99")
     more = ("bare, even p50", "bare, even p99", "even p99, median", "bare, even p99, median")
     return "Each the quietest of several stretches, and the median of all.\n\n" + table((*header, *more), rows)
 
@@ -175,7 +176,12 @@ def _overload(item: Data) -> str:
         ]
         rows.append([name, str(item[name]["sent"]), *(cells + [NONE] * 6)[:6]])
     header = ("stretch", "sent", "answered", "p50 ms", "p99 ms", "refused", "p50 ms", "p99 ms")
-    return f"Capacity {item['capacity']:,.0f}/s, SLO {item['sloSeconds'] * 1e3:g} ms.\n\n" + table(header, rows)
+    own = item["own"]
+    return (
+        f"Capacity {item['capacity']:,.0f}/s, SLO {item['sloSeconds'] * 1e3:g} ms. Alone on this core, without a server, "
+        f"the model takes {_ms(own['median'])} ms, {_ms(own['p99'])} at p99 and {_ms(own['worst'])} at worst.\n\n"
+        + table(header, rows)
+    )
 
 
 def _pipelining(item: Data) -> str:
