@@ -106,6 +106,7 @@ def page(report: Data) -> str:
         ("throughput", "Requests a second", _throughput),
         ("latency", "Half load", _latency),
         ("hops", "Eight hops beside large JSON", _hops),
+        ("lengths", "Mixed lengths", _lengths),
         ("overload", "Overload", _overload),
         ("pipelining", "Several requests at once", _pipelining),
         ("batching", "Batching", _batching),
@@ -162,6 +163,17 @@ def _hops(results: Sequence[Data]) -> str:
         [item["way"], *_spread(item["alone"]), *_spread(item["beside"]), f"×{item['ratio']:.2f}"] for item in results
     ]
     return table(("JSON is parsed", "alone p50 ms", "alone p99", "beside p50", "beside p99", "p99 ratio"), rows)
+
+
+def _lengths(item: Data) -> str:
+    rows = [
+        [name, f"{item['rate']:,.0f}", str(sent), *_spread(item[key])]
+        for name, key, sent in (
+            (CHRION, "answered", f"{item['sent'] - item['failed']} of {item['sent']}"),
+            (BARE_UVLOOP, "control", item["control"]["count"]),
+        )
+    ]
+    return table(("server", "requests/s", "answered", "p50 ms", "p99 ms"), rows)
 
 
 def _overload(item: Data) -> str:

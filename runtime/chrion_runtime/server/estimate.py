@@ -84,6 +84,8 @@ _DOUBT = 1.0
 """How many deviations an expected wait is put higher."""
 _PACED = 0.05
 """The weight of the newest answer in a pace: one that the system held up must not have the next ones refused."""
+_FAR = 4.0
+"""A pace is far too slow, as after a first run in the cold, where answers come so many times as fast."""
 
 
 @dataclass
@@ -113,8 +115,9 @@ class Pace:
             took, self._since = now - self._since, now
             if not self.seconds:
                 self.seconds = took
-            self.deviation += (abs(took - self.seconds) - self.deviation) * _PACED
-            self.seconds += (took - self.seconds) * _PACED
+            weight = _RECENT if took * _FAR < self.seconds else _PACED
+            self.deviation += (abs(took - self.seconds) - self.deviation) * weight
+            self.seconds += (took - self.seconds) * weight
 
     @property
     def wait(self) -> float:

@@ -21,6 +21,7 @@ from chrion_runtime.server.batching import Batcher
 from chrion_runtime.server.codec import Codec
 from chrion_runtime.server.deadline import least
 from chrion_runtime.server.estimate import Pace, RunTimes
+from chrion_runtime.server.margin import Margin
 from chrion_runtime.server.metrics import ModelMetrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
@@ -32,9 +33,6 @@ HERE_SECONDS = 200e-6
 """Runs expected to be shorter take place on the event loop: handing over and back costs about as much."""
 HERE_SECONDS_ONE_CORE = 1e-3
 """The same where there is but one core, so that a thread could do nothing beside the loop."""
-MARGIN = 0.7
-"""The part of what a request is allowed that its expected time may take up. The rest is for what the system does: where
-it stops every run for 10 to 50 ms about once a second, half as many come too late as with 0.8."""
 BYTES_PER_NUMBER = 10
 """What a number takes in JSON, about."""
 
@@ -88,6 +86,7 @@ class Inference:
         self._strings = any(spec.dtype.hasobject for spec in (*servable.inputs, *servable.outputs))
         self.times = RunTimes()
         self.pace = Pace()
+        self.margin = Margin()
         self._long_runs = long_runs
 
     @property
@@ -103,6 +102,9 @@ class Inference:
         `allowed` is in seconds from now, None without a limit. Raises ProtocolError; RunError, with the request's id.
         """
         now = perf_counter()
+        if self._long_runs.count:
+            # It will not run on the event loop, so what cannot be answered in time is refused before it costs more.
+            self._admit(len(raw.body), now, least(allowed, self._servable.deadline))
         if self._codec is not None and self._goes_through_codec(raw):
             return self._large(self._codec, raw, allowed, followed, now)
         body = inflate(raw.body, raw.encoding, self._options.body_limit)
@@ -141,7 +143,8 @@ class Inference:
         return await self._queued(_Asked(request, size, now, deadline, observer))
 
     async def _queued(self, asked: _Asked) -> Answer:
-        self._admit(asked)
+        behind = self.pace.ahead > 0
+        self._admit(asked.size, asked.arrived, asked.allowed)
         self.pace.begin(perf_counter())
         long = not self.times.short(asked.size, self._here_seconds)
         self._long_runs.count += long
@@ -153,6 +156,8 @@ class Inference:
             self._long_runs.count -= long
             self.pace.end(perf_counter(), counted=ran)
         self.times.ran(asked.size, seconds)
+        if behind and asked.allowed is not None:
+            self.margin.ended(late=perf_counter() - asked.arrived > asked.allowed)
         answer = self._written(asked.request, results)
         return answer if isinstance(answer, Answer) else await answer
 
@@ -165,7 +170,7 @@ class Inference:
             return await self._batcher.run(request, observer)
         return await self._queue.run(partial(self._run, request, observer))
 
-    def _admit(self, asked: _Asked) -> None:
+    def _admit(self, size: int, arrived: float, allowed: float | None) -> None:
         """Refuse what waits too long, by what is ahead of it; where nothing is, it runs, and shows what it takes."""
         ahead = self.pace.ahead
         if ahead >= self._workers + self._options.queue_limit:
@@ -173,12 +178,15 @@ class Inference:
                 f'model "{self._servable.name}" has {self._options.queue_limit} requests waiting already: '
                 "try again later"
             )
-        if not ahead or asked.allowed is None:
+        if not ahead:
+            self.margin.idle()
             return
-        own = self.times.expected(asked.size)
+        if allowed is None:
+            return
+        own = self.times.expected(size)
         expected = self.pace.wait + (self.pace.seconds if own is None else own)
-        left = asked.allowed - (perf_counter() - asked.arrived)
-        if expected > left * MARGIN:
+        left = allowed - (perf_counter() - arrived)
+        if expected > left * self.margin.part:
             raise TooLate(self._servable.name, expected, left)
 
     def _run(self, request: InferRequest, observer: StageObserver | None) -> tuple[Mapping[str, Array], float]:

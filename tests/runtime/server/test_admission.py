@@ -15,6 +15,7 @@ from tritonclient.utils import InferenceServerException
 
 from chrion_runtime.server.deadline import allowed, least
 from chrion_runtime.server.estimate import Pace, RunTimes
+from chrion_runtime.server.margin import Margin
 from chrion_runtime.server.thread_clock import ThreadClock
 
 BODY = orjson.dumps({"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [7]}]})
@@ -253,12 +254,38 @@ def test_one_long_run_is_forgiven():
 def test_pace_recovers():
     pace = Pace()
     now = 0.0
-    for seconds in (1.0, *[0.002] * 30):
+    for seconds in (1.0, *[0.002] * 100):
         pace.begin(now)
         now += seconds
         pace.end(now)
-    assert pace.seconds == pytest.approx(0.002, rel=0.1)
+    assert pace.seconds == pytest.approx(0.002, rel=0.2)
     assert pace.ahead == 0
+
+
+def test_one_answer_that_was_held_up_costs_the_next_ones_little():
+    pace = Pace()
+    now = 0.0
+    for seconds in (*[0.003] * 30, 0.03):
+        pace.begin(now)
+        now += seconds
+        pace.end(now)
+    for _ in range(4):
+        pace.begin(now)
+    assert 4 * 0.003 < pace.wait < 8 * 0.003
+
+
+def test_where_admitted_requests_come_too_late_fewer_are_admitted():
+    margin = Margin()
+    widest = margin.part
+    for _ in range(100):
+        margin.ended(late=False)
+    assert margin.part == widest
+    for number in range(1000):
+        margin.ended(late=number % 20 == 0)
+    assert margin.part < widest / 2
+    for _ in range(30):
+        margin.idle()
+    assert margin.part == pytest.approx(widest, rel=0.01)
 
 
 def test_pace_of_runs_side_by_side():
