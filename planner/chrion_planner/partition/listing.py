@@ -5,15 +5,19 @@ else, which HEFT, CPOP and PEFT share, is here.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
-from math import inf, isfinite
+from math import inf
 
-from chrion_planner.partition.problem import HOST, Place, Problem, Schedule
-from chrion_planner.partition.timing import ready_seconds, scheduled
+from chrion_planner.partition.problem import Place, Schedule
+from chrion_planner.partition.tables import Offers, Tables
+from chrion_planner.partition.timing import scheduled
 
 GAPS = 512
 """Gaps of one lane that a task is tried in before it goes to the lane's end: the others would take quadratic time."""
+
+_ROUNDING = 1e-9
+"""The part of a makespan by which sums of the same seconds in another order may differ, and far more."""
 
 
 class _Queue:
@@ -51,6 +55,9 @@ class _Queue:
 
 def _common_slot(queues: Sequence[_Queue], ready: float, seconds: float) -> tuple[list[int], float]:
     """Positions in the queues and start of the first gap of `seconds` that all of them have from `ready` on."""
+    if len(queues) == 1:
+        position, start = queues[0].slot(ready, seconds)
+        return [position], start
     while True:
         slots = [queue.slot(ready, seconds) for queue in queues]
         ready = max(start for _, start in slots)
@@ -58,45 +65,32 @@ def _common_slot(queues: Sequence[_Queue], ready: float, seconds: float) -> tupl
             return [position for position, _ in slots], ready
 
 
-class _Room:
-    """Bytes still free on each device; what only one device can run has its place there from the beginning."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.reserved: dict[int, str] = {}
-        for task in range(len(problem.tasks)):
-            able = [device for device in problem.devices if problem.can_run(task, device)]
-            if len(able) == 1:
-                self.reserved[task] = able[0]
-        self.free = {device: float(problem.budget.get(device, inf)) for device in problem.devices}
-        for task, device in self.reserved.items():
-            self.free[device] -= problem.bytes_taken(device, (task,))
-
-    def holds(self, task: int, device: str) -> bool:
-        need = 0 if task in self.reserved else self.problem.bytes_taken(device, (task,))
-        return self.problem.can_run(task, device) and need <= self.free[device]
-
-    def take(self, task: int, device: str) -> None:
-        if task not in self.reserved:
-            self.free[device] -= self.problem.bytes_taken(device, (task,))
-
-
 def list_schedule(
-    problem: Problem, priority: Sequence[float], rest: Callable[[int, Place], float] | None = None
+    tables: Tables,
+    offers: Offers,
+    priority: Sequence[float],
+    rest: Offers | None = None,
+    limit: float = inf,
 ) -> Schedule | None:
     """Of the tasks whose producers are placed the one of highest priority, at the place where it ends first, and so on.
 
-    A task may begin in a gap between others. `rest(task, place)`, where given, is added to the end of the task there
+    A task may begin in a gap between others. `rest[place][task]`, where given, is added to the end of the task there
     when places are compared. Ties go to the lower number, of task and of lane, and to one lane before all; kin of a
-    task go where it went. None where a task is left with no device that has room for it.
+    task go where it went. None where a task is left with no device that has room for it, and as soon as it is certain
+    that the schedule takes `limit` seconds or more.
     """
-    room = _Room(problem)
+    problem, device_of_lane = tables.problem, tables.device_of_lane
+    free = list(tables.free)
     queues = [_Queue() for _ in problem.lanes]
-    places = [(place, times, [queues[at] for at in problem.lanes_at(place)]) for place, times in problem.times.items()]
+    places = [
+        (place, place.lane, device_of_lane[place.lane], times, [queues[at] for at in problem.lanes_at(place)])
+        for place, times in offers.items()
+    ]
     count = len(problem.tasks)
+    late = limit * (1 + _ROUNDING)
     chosen: dict[int, Place] = {}
     home: dict[int | None, Place] = {}
-    lane: list[int | None] = [None] * count
+    lane = [-1] * count
     start, finish = [0.0] * count, [0.0] * count
     waiting = [len(read) for read in problem.producers]
     ready = [(-priority[task], task) for task in range(count) if not waiting[task]]
@@ -104,30 +98,51 @@ def list_schedule(
     while ready:
         task = heappop(ready)[1]
         kin = problem.kin_of(task)
-        best: tuple[float, Place, float] | None = None
+        best: tuple[float, Place, float, int] | None = None
         gap: tuple[list[_Queue], list[int]] = [], []
-        for place, times, held in places:
-            device, seconds = problem.device_at(place), times[task]
-            if not (isfinite(seconds) and room.holds(task, device) and home.get(kin, place) == place):
+        come: dict[int, float] = {}
+        for place, leading, device, times, held in places:
+            seconds = times[task]
+            if seconds == inf or tables.need[device][task] > free[device] or home.get(kin, place) != place:
                 continue
-            positions, at = _common_slot(held, ready_seconds(problem, task, place.lane, lane, finish), seconds)
-            end = at + seconds + problem.copy_seconds(device, HOST, problem.host_out[task])
-            if rest is not None:
-                end += rest(task, place)
+            if leading not in come:
+                come[leading] = _come(tables, task, leading, lane, finish)
+            after = tables.answer[device][task]
+            more = 0.0 if rest is None else rest[place][task]
+            if best is not None and come[leading] + seconds + after + more >= best[0]:
+                continue
+            positions, at = _common_slot(held, come[leading], seconds)
+            end = at + seconds + after + more
             if best is None or end < best[0]:
-                best, gap = (end, place, at), (held, positions)
+                best, gap = (end, place, at, device), (held, positions)
         if best is None:
             return None
-        _, place, at = best
+        _, place, at, device = best
         chosen[task], lane[task] = place, place.lane
         if kin is not None:
             home[kin] = place
-        start[task], finish[task] = at, at + problem.times[place][task]
+        start[task], finish[task] = at, at + offers[place][task]
+        if finish[task] + tables.tails[task] >= late:
+            return None
         for queue, position in zip(*gap, strict=True):
             queue.insert(position, at, finish[task])
-        room.take(task, problem.device_at(place))
+        free[device] -= tables.need[device][task]
         for consumer, _ in problem.consumers[task]:
             waiting[consumer] -= 1
             if not waiting[consumer]:
                 heappush(ready, (-priority[consumer], consumer))
     return scheduled(problem, [chosen[task] for task in range(count)], start, finish)
+
+
+def _come(tables: Tables, task: int, lane: int, placed: Sequence[int], finish: Sequence[float]) -> float:
+    """When all that the task reads is there, were it to run on the lane or led by it; its producers must be placed."""
+    device_of_lane = tables.device_of_lane
+    device = device_of_lane[lane]
+    ready = tables.request[device][task]
+    for producer, delays in tables.reads[task]:
+        at, end = placed[producer], finish[producer]
+        if at != lane:
+            end += delays[device_of_lane[at]][device]
+        if end > ready:
+            ready = end
+    return ready
