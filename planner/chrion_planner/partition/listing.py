@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from math import inf
+from typing import NamedTuple
 
 from chrion_planner.partition.problem import Place, Schedule
 from chrion_planner.partition.tables import Offers, Tables
@@ -65,6 +66,16 @@ def _common_slot(queues: Sequence[_Queue], ready: float, seconds: float) -> tupl
             return [position for position, _ in slots], ready
 
 
+class _Option(NamedTuple):
+    """A place on offer."""
+
+    place: Place
+    device: int
+    times: Sequence[float]
+    rest: Sequence[float] | None
+    queues: list[_Queue]
+
+
 def list_schedule(
     tables: Tables,
     offers: Offers,
@@ -79,17 +90,23 @@ def list_schedule(
     task go where it went. None where a task is left with no device that has room for it, and as soon as it is certain
     that the schedule takes `limit` seconds or more.
     """
-    problem, device_of_lane = tables.problem, tables.device_of_lane
-    free = list(tables.free)
+    problem = tables.problem
     queues = [_Queue() for _ in problem.lanes]
-    places = [
-        (place, place.lane, device_of_lane[place.lane], times, [queues[at] for at in problem.lanes_at(place)])
+    options = [
+        _Option(
+            place,
+            tables.device_of_lane[place.lane],
+            times,
+            None if rest is None else rest[place],
+            [queues[at] for at in problem.lanes_at(place)],
+        )
         for place, times in offers.items()
     ]
     count = len(problem.tasks)
+    free = list(tables.free)
     late = limit * (1 + _ROUNDING)
     chosen: dict[int, Place] = {}
-    home: dict[int | None, Place] = {}
+    home: dict[int, Place] = {}
     lane = [-1] * count
     start, finish = [0.0] * count, [0.0] * count
     waiting = [len(read) for read in problem.producers]
@@ -98,40 +115,58 @@ def list_schedule(
     while ready:
         task = heappop(ready)[1]
         kin = problem.kin_of(task)
-        best: tuple[float, Place, float, int] | None = None
-        gap: tuple[list[_Queue], list[int]] = [], []
-        come: dict[int, float] = {}
-        for place, leading, device, times, held in places:
-            seconds = times[task]
-            if seconds == inf or tables.need[device][task] > free[device] or home.get(kin, place) != place:
-                continue
-            if leading not in come:
-                come[leading] = _come(tables, task, leading, lane, finish)
-            after = tables.answer[device][task]
-            more = 0.0 if rest is None else rest[place][task]
-            if best is not None and come[leading] + seconds + after + more >= best[0]:
-                continue
-            positions, at = _common_slot(held, come[leading], seconds)
-            end = at + seconds + after + more
-            if best is None or end < best[0]:
-                best, gap = (end, place, at, device), (held, positions)
+        there = home.get(kin) if kin is not None else None
+        best = _best(tables, options, task, there, free, lane, finish)
         if best is None:
             return None
-        _, place, at, device = best
-        chosen[task], lane[task] = place, place.lane
-        if kin is not None:
-            home[kin] = place
-        start[task], finish[task] = at, at + offers[place][task]
+        option, start[task], positions = best
+        finish[task] = start[task] + option.times[task]
         if finish[task] + tables.tails[task] >= late:
             return None
-        for queue, position in zip(*gap, strict=True):
-            queue.insert(position, at, finish[task])
-        free[device] -= tables.need[device][task]
+        chosen[task], lane[task] = option.place, option.place.lane
+        if kin is not None:
+            home[kin] = option.place
+        for queue, position in zip(option.queues, positions, strict=True):
+            queue.insert(position, start[task], finish[task])
+        free[option.device] -= tables.need[option.device][task]
         for consumer, _ in problem.consumers[task]:
             waiting[consumer] -= 1
             if not waiting[consumer]:
                 heappush(ready, (-priority[consumer], consumer))
     return scheduled(problem, [chosen[task] for task in range(count)], start, finish)
+
+
+def _best(
+    tables: Tables,
+    options: Sequence[_Option],
+    task: int,
+    there: Place | None,
+    free: Sequence[float],
+    placed: Sequence[int],
+    finish: Sequence[float],
+) -> tuple[_Option, float, list[int]] | None:
+    """The option by which the task ends first, its start, and its positions in the queues; None where there is none.
+
+    Only `there`, where given.
+    """
+    found: tuple[_Option, float, list[int]] | None = None
+    least = inf
+    come: dict[int, float] = {}
+    for option in options:
+        place, device, times, rest, queues = option
+        seconds = times[task]
+        if seconds == inf or tables.need[device][task] > free[device] or (there is not None and there != place):
+            continue
+        if place.lane not in come:
+            come[place.lane] = _come(tables, task, place.lane, placed, finish)
+        after, more = tables.answer[device][task], 0.0 if rest is None else rest[task]
+        if found is not None and come[place.lane] + seconds + after + more >= least:
+            continue
+        positions, at = _common_slot(queues, come[place.lane], seconds)
+        end = at + seconds + after + more
+        if found is None or end < least:
+            found, least = (option, at, positions), end
+    return found
 
 
 def _come(tables: Tables, task: int, lane: int, placed: Sequence[int], finish: Sequence[float]) -> float:

@@ -20,9 +20,7 @@ class Means:
         per_byte = sum(1 / link.bytes_per_second for link in links) / max(len(pairs), 1)
 
         def of_edges(edges: Sequence[tuple[int, int]]) -> tuple[tuple[int, float], ...]:
-            return tuple(
-                (other, handoff + (latency + nbytes * per_byte if nbytes else 0.0)) for other, nbytes in edges
-            )
+            return tuple((other, handoff + (latency + nbytes * per_byte if nbytes else 0.0)) for other, nbytes in edges)
 
         self.problem = problem
         self.answer = [
