@@ -53,13 +53,49 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
     fastest = min((plan.predicted_seconds for search in searches for plan in search.alone), default=inf)
     shared = replace(budget, search_work=int(budget.search_work * _PART))
     for case in _promising(searches, fastest):
-        case.search.bound = max(case.search.bound, case.look(budget if case.step is None else shared))
+        case.search.bound = max(case.search.bound, case.look(budget if case.device == HOST else shared))
     found: dict[object, Plan] = {}
     for search in searches:
         bound = min([search.bound, *(plan.predicted_seconds for plan in search.plans)])
         for plan in search.plans:
             found.setdefault(_key(plan), plan.model_copy(update={"bound_seconds": bound}))
     return Candidates(tuple(found.values()), any(case.truncated for search in searches for case in search.cases))
+
+
+@dataclass(eq=False)
+class _Case:
+    """One problem of one graph, with the plans that were found for it."""
+
+    search: "_Search"
+    name: str
+    """What its plans' names end in."""
+    problem: Problem
+    device: str = HOST
+    """The GPU whose memory has a budget; the host where none has."""
+    step: float = 1.0
+    """The part of the whole model's bytes that is the budget."""
+    plans: list[Plan] = field(default_factory=list)
+    truncated: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """What the fastest plan is predicted to take; inf where there is none."""
+        return min((plan.predicted_seconds for plan in self.plans), default=inf)
+
+    def look(self, budget: Budget) -> float:
+        """Find plans, in place of those found before; returns what was proved of all plans of the graph, or 0."""
+        search = self.search
+        found = list(islice(partitions(self.problem, budget), MOST if self.device == HOST else 1))
+        self.plans = [
+            plan
+            for one in found
+            for plan in plans_of(
+                f"{one.name}{self.name}", search.variant, search.profile, search.work, one.simulation.stages
+            )
+        ]
+        self.truncated = any(one.truncated for one in found)
+        every_plan_counts = self.problem == replace(search.work.problem, kin=())
+        return max((one.bound for one in found), default=0.0) if every_plan_counts else 0.0
 
 
 class _Search:
@@ -72,8 +108,6 @@ class _Search:
         self.alone = [*single_devices(variant, profile), *most_on_devices(variant, profile, self.work)]
         """The plans of each device alone."""
         self.cases: list[_Case] = []
-        self.careful: list[_Case] = []
-        """Those of them whose plans keep the budgets of `_CAREFUL_STEPS`."""
         self.bound = lower_bound(self.work.problem)
         """Seconds that are proved of all plans of the graph."""
 
@@ -90,7 +124,7 @@ class _Search:
     def look(self, budget: Budget) -> None:
         """Find plans without regard to GPU memory."""
         for name, problem in _problems(self.work.problem):
-            self.cases.append(_Case(self, name, None, problem))
+            self.cases.append(_Case(self, name, problem))
             self.cases[-1].look(budget)
 
     def descend(self, budget: Budget, known: list[Plan]) -> None:
@@ -105,53 +139,29 @@ class _Search:
                 continue
             whole = problem.bytes_taken(device, range(len(problem.tasks)))
             limits = [int(whole * step) for step in MEMORY_STEPS]
-            case: _Case | None = None
             last = min(self.plans, key=_predicted, default=None)
             for step, limit, smaller in zip(MEMORY_STEPS, limits, [*limits[1:], 0], strict=True):
                 kept = last is not None and last.gpu_bytes.weights <= limit
                 if not kept and not any(_is_as_good(plan, self.seconds, smaller) for plan in known):
                     free = replace(problem, kin=(), budget={**problem.budget, device: limit})
-                    case = _Case(self, f"-{round(step * 100)}%-of-{device}", step, free)
+                    case = _Case(self, f"-{round(step * 100)}%-of-{device}", free, device, step)
                     case.look(budget)
                     self.cases.append(case)
                     known += case.plans
                     last = min(case.plans, key=_predicted, default=last)
-                if step in _CAREFUL_STEPS and case is not None and case not in self.careful:
-                    self.careful.append(case)
 
+    def careful(self) -> list[_Case]:
+        """The cases of `_CAREFUL_STEPS` anew, for more effort; of one that was left out that of the step before it.
 
-@dataclass(eq=False)
-class _Case:
-    """One problem of one graph, with the plans that were found for it."""
-
-    search: _Search
-    name: str
-    """What its plans' names end in."""
-    step: float | None
-    """The part of the whole model's bytes that is its budget; None without one."""
-    problem: Problem
-    plans: list[Plan] = field(default_factory=list)
-    truncated: bool = False
-
-    @property
-    def seconds(self) -> float:
-        """What the fastest plan is predicted to take; inf where there is none."""
-        return min((plan.predicted_seconds for plan in self.plans), default=inf)
-
-    def look(self, budget: Budget) -> float:
-        """Find plans, in place of those found before; returns what was proved of all plans of the graph, or 0."""
-        search = self.search
-        found = list(islice(partitions(self.problem, budget), MOST if self.step is None else 1))
-        self.plans = [
-            plan
-            for one in found
-            for plan in plans_of(
-                f"{one.name}{self.name}", search.variant, search.profile, search.work, one.simulation.stages
-            )
-        ]
-        self.truncated = any(one.truncated for one in found)
-        every_plan_counts = self.problem == replace(search.work.problem, kin=())
-        return max((one.bound for one in found), default=0.0) if every_plan_counts else 0.0
+        What the quick look found stays beside what they find: it may be smaller, and later steps were left out for it.
+        """
+        found = []
+        for device in self.work.problem.devices:
+            steps = [case for case in self.cases if case.device == device]
+            covering = [next((c for c in reversed(steps) if c.step >= step), None) for step in _CAREFUL_STEPS]
+            found += [replace(case, name=f"{case.name}-searched", plans=[]) for case in dict.fromkeys(covering) if case]
+        self.cases += found
+        return found
 
 
 def _problems(problem: Problem) -> Iterator[tuple[str, Problem]]:
@@ -171,9 +181,9 @@ def _problems(problem: Problem) -> Iterator[tuple[str, Problem]]:
 
 def _promising(searches: Sequence[_Search], fastest: float) -> list[_Case]:
     """The cases with the fastest plans, where those are near the fastest of all, and the first one's careful steps."""
-    free = [case for search in searches for case in search.cases if case.step is None]
+    free = [case for search in searches for case in search.cases if case.device == HOST]
     free = sorted(free, key=lambda case: case.seconds)[:PROMISING]
-    careful = free[0].search.careful if free else []
+    careful = free[0].search.careful() if free else []
     return [*(case for case in free if case.seconds <= _NEAR * fastest), *careful]
 
 
