@@ -79,6 +79,8 @@ class Stage(Document):
     """When it starts in the predicted schedule."""
     finish_seconds: float = Field(default=0, ge=0)
     """When it ends in the predicted schedule."""
+    arena_bytes: int = Field(default=0, ge=0)
+    """What its session is predicted to ask its arena for at most, on a GPU; 0 where that is not known."""
 
     @property
     def device(self) -> str:
@@ -159,6 +161,8 @@ class Plan(Document):
     """GPU memory it takes."""
     gpu_bytes_from: GpuBytesFrom = GpuBytesFrom.PREDICTED
     """How that is known."""
+    outside_bytes: int = Field(default=0, ge=0)
+    """GPU memory that is predicted to lie outside of the stages' arenas, besides the context."""
 
     @property
     def seconds(self) -> float:

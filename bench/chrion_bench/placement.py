@@ -15,7 +15,7 @@ import networkx as nx
 
 from chrion_api import GpuBytes, Optimization, Profile, Stage
 from chrion_planner.costs import Bucket, Costs, costs
-from chrion_planner.memory import gpu_bytes, inner_bytes, peak_bytes
+from chrion_planner.memory import gpu_bytes, inner_bytes, peak_bytes, sessions
 from chrion_planner.partition import HOST, Place, Problem, StagePlan, simulate
 from chrion_runtime.executor import SLOTS
 
@@ -89,8 +89,9 @@ def _bytes(bucket: Bucket, work: Costs, device: str, runs: Sequence[tuple[bool, 
     per_node = [0] * len(bucket.graph.nodes)
     for task, nodes in enumerate(work.members):
         per_node[nodes[0]] = work.problem.memory[device][task]
-    found = gpu_bytes(bucket.graph, bucket.shapes, stages, {device: per_node}, context=0)
-    inner = inner_bytes(bucket.graph, bucket.shapes, stages)
+    loaded = sessions(bucket.graph, stages)
+    found = gpu_bytes(bucket.graph, bucket.shapes, loaded, {device: per_node}, context=0)
+    inner = inner_bytes(bucket.graph, bucket.shapes, loaded)
     # It is one session, in which one run after the other takes what the one before has given back.
     most = max((peak_bytes(bucket.graph, bucket.shapes, stage.nodes) for stage in stages), default=0)
     return bytes_for_one(found, bucket, stages) - inner + most
@@ -98,5 +99,5 @@ def _bytes(bucket: Bucket, work: Costs, device: str, runs: Sequence[tuple[bool, 
 
 def bytes_for_one(taken: GpuBytes, bucket: Bucket, stages: Sequence[Stage]) -> int:
     """GPU bytes with one request in flight, without the context: a plan binds values for SLOTS of them."""
-    inner = inner_bytes(bucket.graph, bucket.shapes, stages)
+    inner = inner_bytes(bucket.graph, bucket.shapes, sessions(bucket.graph, stages))
     return taken.weights + (taken.activations - inner) // SLOTS + inner if taken.total else 0

@@ -6,7 +6,7 @@ from itertools import islice
 from math import inf
 
 from chrion_api import Optimization, Plan, Profile
-from chrion_planner.costs import Costs, costs
+from chrion_planner.costs import costs
 from chrion_planner.partition import HOST, Budget, Problem, lower_bound, partitions
 from chrion_planner.plans import Rewritten, most_on_devices, plans_of, single_devices
 
@@ -43,42 +43,37 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
 
     Raises ProfileMismatch.
     """
-    cases: list[_Case] = []
-    alone: list[Plan] = []
-    bounds: dict[str, float] = {}
     quick = replace(budget, tasks=0, search_work=budget.search_work // _QUICK, stage_work=budget.stage_work // _QUICK)
-    for variant in variants:
-        work = costs(variant.bucket, profile, Optimization.ALL)
-        alone += [*single_devices(variant, profile), *most_on_devices(variant, profile, work)]
-        bounds[variant.bucket.graph.digest] = lower_bound(work.problem)
-        for name, step, problem in _problems(work.problem):
-            cases.append(_Case(variant, profile, work, name, step, problem))
-            cases[-1].look(quick)
-    fastest = min((plan.predicted_seconds for plan in alone), default=inf)
+    searches = [_Search(variant, profile) for variant in variants]
+    for search in searches:
+        search.look(quick)
+    known = [plan for search in searches for plan in search.plans]
+    for search in sorted(searches, key=lambda search: search.seconds):
+        search.descend(quick, known)
+    fastest = min((plan.predicted_seconds for search in searches for plan in search.alone), default=inf)
     shared = replace(budget, search_work=int(budget.search_work * _PART))
-    for case in _promising(cases, fastest):
-        digest = case.variant.bucket.graph.digest
-        bounds[digest] = max(bounds[digest], case.look(budget if case.step is None else shared))
-    plans = [*alone, *(plan for case in cases for plan in case.plans)]
-    for plan in plans:
-        bounds[plan.graph] = min(bounds[plan.graph], plan.predicted_seconds)
+    for case in _promising(searches, fastest):
+        case.search.bound = max(case.search.bound, case.look(budget if case.device == HOST else shared))
     found: dict[object, Plan] = {}
-    for plan in plans:
-        found.setdefault(_key(plan), plan.model_copy(update={"bound_seconds": bounds[plan.graph]}))
-    return Candidates(tuple(found.values()), any(case.truncated for case in cases))
+    for search in searches:
+        bound = min([search.bound, *(plan.predicted_seconds for plan in search.plans)])
+        for plan in search.plans:
+            found.setdefault(_key(plan), plan.model_copy(update={"bound_seconds": bound}))
+    return Candidates(tuple(found.values()), any(case.truncated for search in searches for case in search.cases))
 
 
-@dataclass
+@dataclass(eq=False)
 class _Case:
     """One problem of one graph, with the plans that were found for it."""
 
-    variant: Rewritten
-    profile: Profile
-    work: Costs
+    search: "_Search"
     name: str
-    step: float | None
-    """The part of the whole model's bytes that is its budget; None without one."""
+    """What its plans' names end in."""
     problem: Problem
+    device: str = HOST
+    """The GPU whose memory has a budget; the host where none has."""
+    step: float = 1.0
+    """The part of the whole model's bytes that is the budget."""
     plans: list[Plan] = field(default_factory=list)
     truncated: bool = False
 
@@ -89,45 +84,116 @@ class _Case:
 
     def look(self, budget: Budget) -> float:
         """Find plans, in place of those found before; returns what was proved of all plans of the graph, or 0."""
-        most = MOST if self.step is None else 1
-        found = list(islice(partitions(self.problem, budget), most))
+        search = self.search
+        found = list(islice(partitions(self.problem, budget), MOST if self.device == HOST else 1))
         self.plans = [
             plan
             for one in found
-            for plan in plans_of(f"{one.name}{self.name}", self.variant, self.profile, self.work, one.simulation.stages)
+            for plan in plans_of(
+                f"{one.name}{self.name}", search.variant, search.profile, search.work, one.simulation.stages
+            )
         ]
         self.truncated = any(one.truncated for one in found)
-        every_plan_counts = self.problem == replace(self.work.problem, kin=())
+        every_plan_counts = self.problem == replace(search.work.problem, kin=())
         return max((one.bound for one in found), default=0.0) if every_plan_counts else 0.0
 
 
-def _problems(problem: Problem) -> Iterator[tuple[str, float | None, Problem]]:
-    """The problem on single lanes; with wide work on all lanes; with layers kept whole; with smaller budgets.
+class _Search:
+    """The search for plans of one rewritten graph."""
 
-    With each what its plans' names end in, and the step of its budget.
+    def __init__(self, variant: Rewritten, profile: Profile) -> None:
+        self.variant = variant
+        self.profile = profile
+        self.work = costs(variant.bucket, profile, Optimization.ALL)
+        self.alone = [*single_devices(variant, profile), *most_on_devices(variant, profile, self.work)]
+        """The plans of each device alone."""
+        self.cases: list[_Case] = []
+        self.bound = lower_bound(self.work.problem)
+        """Seconds that are proved of all plans of the graph."""
+
+    @property
+    def plans(self) -> list[Plan]:
+        """Those found so far."""
+        return [*self.alone, *(plan for case in self.cases for plan in case.plans)]
+
+    @property
+    def seconds(self) -> float:
+        """What the fastest plan is predicted to take; inf where there is none."""
+        return min((plan.predicted_seconds for plan in self.plans), default=inf)
+
+    def look(self, budget: Budget) -> None:
+        """Find plans without regard to GPU memory."""
+        for name, problem in _problems(self.work.problem):
+            self.cases.append(_Case(self, name, problem))
+            self.cases[-1].look(budget)
+
+    def descend(self, budget: Budget, known: list[Plan]) -> None:
+        """Find plans within smaller and smaller budgets of GPU memory; they are added to the plans that are known.
+
+        A step is left out where what was found last keeps its budget too, or where a plan is known that is as fast as
+        any of this graph and keeps even the budget of the step after it: there is nothing new to be found.
+        """
+        problem = self.work.problem
+        for device in problem.devices if self.cases else ():
+            if device == HOST:
+                continue
+            whole = problem.bytes_taken(device, range(len(problem.tasks)))
+            limits = [int(whole * step) for step in MEMORY_STEPS]
+            last = min(self.plans, key=_predicted, default=None)
+            for step, limit, smaller in zip(MEMORY_STEPS, limits, [*limits[1:], 0], strict=True):
+                kept = last is not None and last.gpu_bytes.weights <= limit
+                if not kept and not any(_is_as_good(plan, self.seconds, smaller) for plan in known):
+                    free = replace(problem, kin=(), budget={**problem.budget, device: limit})
+                    case = _Case(self, f"-{round(step * 100)}%-of-{device}", free, device, step)
+                    case.look(budget)
+                    self.cases.append(case)
+                    known += case.plans
+                    last = min(case.plans, key=_predicted, default=last)
+
+    def careful(self) -> list[_Case]:
+        """The cases of `_CAREFUL_STEPS` anew, for more effort; of one that was left out that of the step before it.
+
+        What the quick look found stays beside what they find: it may be smaller, and later steps were left out for it.
+        """
+        found = []
+        for device in self.work.problem.devices:
+            steps = [case for case in self.cases if case.device == device]
+            covering = [next((c for c in reversed(steps) if c.step >= step), None) for step in _CAREFUL_STEPS]
+            found += [replace(case, name=f"{case.name}-searched", plans=[]) for case in dict.fromkeys(covering) if case]
+        self.cases += found
+        return found
+
+
+def _problems(problem: Problem) -> Iterator[tuple[str, Problem]]:
+    """The problem on single lanes; with wide work on all lanes; with layers kept whole.
+
+    With each what its plans' names end in.
     """
     if len(problem.lanes) < 2:
         return
     free = replace(problem, kin=())
-    yield "", None, replace(free, wide={})
+    yield "", replace(free, wide={})
     if problem.wide:
-        yield "-wide", None, free
+        yield "-wide", free
     if any(number is not None for number in problem.kin):
-        yield "-layered", None, problem
-    for device in problem.devices:
-        if device == HOST:
-            continue
-        whole = problem.bytes_taken(device, range(len(problem.tasks)))
-        for step in MEMORY_STEPS:
-            limit = {**problem.budget, device: int(whole * step)}
-            yield f"-{round(step * 100)}%-of-{device}", step, replace(free, budget=limit)
+        yield "-layered", problem
 
 
-def _promising(cases: Sequence[_Case], fastest: float) -> list[_Case]:
+def _promising(searches: Sequence[_Search], fastest: float) -> list[_Case]:
     """The cases with the fastest plans, where those are near the fastest of all, and the first one's careful steps."""
-    free = sorted((case for case in cases if case.step is None), key=lambda case: case.seconds)[:PROMISING]
-    steps = [case for case in cases if case.step in _CAREFUL_STEPS and case.variant is free[0].variant]
-    return [*(case for case in free if case.seconds <= _NEAR * fastest), *steps]
+    free = [case for search in searches for case in search.cases if case.device == HOST]
+    free = sorted(free, key=lambda case: case.seconds)[:PROMISING]
+    careful = free[0].search.careful() if free else []
+    return [*(case for case in free if case.seconds <= _NEAR * fastest), *careful]
+
+
+def _predicted(plan: Plan) -> float:
+    return plan.predicted_seconds
+
+
+def _is_as_good(plan: Plan, seconds: float, nbytes: int) -> bool:
+    """Whether a plan takes no longer than so many seconds, and no more than so many bytes besides the context."""
+    return plan.predicted_seconds <= seconds and plan.gpu_bytes.total - plan.gpu_bytes.context <= nbytes
 
 
 def _key(plan: Plan) -> object:

@@ -24,42 +24,77 @@ class Session:
     device: str
     nodes: tuple[int, ...]
     """Those of the first stage; the others' are alike."""
+    stages: tuple[int, ...]
+    """The stages' numbers in the plan."""
+    reads: tuple[str, ...]
+    """The values that its stages are given."""
+    makes: tuple[str, ...]
+    """The values that its stages leave."""
+
+
+def sessions(graph: Graph, stages: Sequence[Stage]) -> tuple[Session, ...]:
+    """The sessions on every device but the host: one for each sub-model on each lane, as the runtime shares them."""
+    found: dict[object, list[tuple[int, SubModel]]] = {}
+    for index, stage in enumerate(stages):
+        if stage.device != HOST:
+            part = cut(graph, stage.nodes)
+            digest = hashlib.sha256(part.model.SerializeToString(deterministic=True)).digest()
+            key = stage.lanes, stage.optimization, stage.cuda_graph, digest
+            found.setdefault(key, []).append((index, part))
+    return tuple(
+        Session(
+            stages[parts[0][0]].device,
+            stages[parts[0][0]].nodes,
+            tuple(index for index, _ in parts),
+            tuple(name for _, part in parts for name in part.inputs),
+            tuple(name for _, part in parts for name in part.outputs),
+        )
+        for parts in found.values()
+    )
 
 
 def gpu_bytes(
     graph: Graph,
     shapes: Shapes,
-    stages: Sequence[Stage],
+    loaded: Sequence[Session],
     node_bytes: PerNode,
     context: int,
     scratch: PerNode | None = None,
     session_bytes: Mapping[str, int] | None = None,
 ) -> GpuBytes:
-    """Bytes on every device but the host.
+    """Bytes of sessions that are loaded.
 
     `node_bytes[device][node]` is what a node's weights take, `scratch[device][node]` what it takes while it runs
     besides its values, `session_bytes[device]` what each session takes besides, `context` what a process takes before
     it loads anything.
     """
-    parts = [(stage, cut(graph, stage.nodes)) for stage in stages if stage.device != HOST]
-    sessions = _sessions(parts)
-    weights = sum(chunks(node_bytes[session.device][node]) for session in sessions for node in session.nodes)
-    bound = {(stage.device, name) for stage, part in parts for name in (*part.inputs, *part.outputs)}
+    weights = sum(_weights(one, node_bytes) for one in loaded)
+    bound = {(one.device, name) for one in loaded for name in (*one.reads, *one.makes)}
     values = sum(chunks(graph.value_bytes(name, shapes)) for _, name in bound)
     if not weights and not values:
         return GpuBytes()
+    handles = session_bytes or {}
     return GpuBytes(
         weights=weights,
-        activations=SLOTS * values + inner_bytes(graph, shapes, stages),
-        workspace=sum(_workspace(one, scratch or {}, session_bytes or {}) for one in sessions),
+        activations=SLOTS * values + inner_bytes(graph, shapes, loaded),
+        workspace=sum(handles.get(one.device, 0) + _scratch(one, scratch or {}) for one in loaded),
         context=context,
     )
 
 
-def inner_bytes(graph: Graph, shapes: Shapes, stages: Sequence[Stage]) -> int:
+def arena_bytes(graph: Graph, shapes: Shapes, session: Session, node_bytes: PerNode, scratch: PerNode) -> int:
+    """The most that a session asks its arena for, with values that it is not given but makes room for.
+
+    That is how it runs first, when nobody knows yet what to bind.
+    """
+    made = sum(chunks(graph.value_bytes(name, shapes)) for name in session.makes)
+    inner = inner_bytes(graph, shapes, [session])
+    return _weights(session, node_bytes) + inner + made + chunks(_scratch(session, scratch))
+
+
+def inner_bytes(graph: Graph, shapes: Shapes, loaded: Sequence[Session]) -> int:
     """The most that values inside of sessions take: each session has an arena, which keeps what a run has taken."""
-    sessions = _sessions([(stage, cut(graph, stage.nodes)) for stage in stages if stage.device != HOST])
-    return sum(peak_bytes(graph, shapes, session.nodes) for session in sessions)
+    return sum(peak_bytes(graph, shapes, one.nodes) for one in loaded)
 
 
 def chunks(nbytes: int) -> int:
@@ -67,20 +102,14 @@ def chunks(nbytes: int) -> int:
     return -(-nbytes // CHUNK) * CHUNK
 
 
-def _workspace(session: Session, scratch: PerNode, session_bytes: Mapping[str, int]) -> int:
-    """What a session takes besides: its nodes run one after another, and the largest leaves room for the others."""
+def _weights(session: Session, node_bytes: PerNode) -> int:
+    return sum(chunks(node_bytes[session.device][node]) for node in session.nodes)
+
+
+def _scratch(session: Session, scratch: PerNode) -> int:
+    """Its nodes run one after another, and the largest leaves room for the others."""
     each = scratch.get(session.device, ())
-    return session_bytes.get(session.device, 0) + max((each[node] for node in session.nodes if each), default=0)
-
-
-def _sessions(parts: Sequence[tuple[Stage, SubModel]]) -> list[Session]:
-    """One for each sub-model on each lane: as the runtime shares them."""
-    found: dict[object, Session] = {}
-    for stage, part in parts:
-        digest = hashlib.sha256(part.model.SerializeToString(deterministic=True)).digest()
-        key = stage.lanes, stage.optimization, stage.cuda_graph, digest
-        found.setdefault(key, Session(stage.device, stage.nodes))
-    return list(found.values())
+    return max((each[node] for node in session.nodes if each), default=0)
 
 
 def peak_bytes(graph: Graph, shapes: Shapes, nodes: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ from chrion_api import DeviceProfile, Optimization, Plan, Profile, Rewrite, Stag
 from chrion_graph.graph import Graph
 from chrion_planner.costs import Bucket, Costs, costs
 from chrion_planner.graphs import CUDA, can_be_graphs, graphed
-from chrion_planner.memory import gpu_bytes
+from chrion_planner.memory import arena_bytes, gpu_bytes, sessions
 from chrion_planner.partition import HOST, Simulation, StagePlan, first_stages, most_on
 from chrion_planner.predict import predicted
 
@@ -111,25 +111,29 @@ def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulati
 def _finished(
     name: str, variant: Rewritten, profile: Profile, work: Costs, stages: tuple[Stage, ...], seconds: float
 ) -> Plan:
-    bucket = variant.bucket
+    graph, shapes = variant.bucket.graph, variant.bucket.shapes
     used = {stage.device for stage in stages} - {HOST}
     devices = [device for device in profile.devices if device.name in used]
     costs_of = {device.name: [device.nodes[name] for name in work.names] for device in devices}
+    weights = {name: [cost.bytes if cost else 0 for cost in each] for name, each in costs_of.items()}
+    scratch = {name: [cost.scratch_bytes if cost else 0 for cost in each] for name, each in costs_of.items()}
+    handles = {device.name: device.session_bytes for device in devices}
+    context = sum(device.context_bytes for device in devices)
+    loaded = sessions(graph, stages)
+    taken = gpu_bytes(graph, shapes, loaded, weights, context, scratch, handles)
+    arenas = [arena_bytes(graph, shapes, one, weights, scratch) for one in loaded]
+    arena_of = {stage: arena for one, arena in zip(loaded, arenas, strict=True) for stage in one.stages}
     return Plan(
         name="+".join((name, *map(_label, variant.rewrites))),
         rewrites=variant.rewrites,
-        graph=bucket.graph.digest,
-        stages=stages,
-        predicted_seconds=seconds,
-        gpu_bytes=gpu_bytes(
-            bucket.graph,
-            bucket.shapes,
-            stages,
-            {name: [cost.bytes if cost else 0 for cost in each] for name, each in costs_of.items()},
-            sum(device.context_bytes for device in devices),
-            {name: [cost.scratch_bytes if cost else 0 for cost in each] for name, each in costs_of.items()},
-            {device.name: device.session_bytes for device in devices},
+        graph=graph.digest,
+        stages=tuple(
+            stage.model_copy(update={"arena_bytes": arena_of[index]}) if index in arena_of else stage
+            for index, stage in enumerate(stages)
         ),
+        predicted_seconds=seconds,
+        gpu_bytes=taken,
+        outside_bytes=max(0, taken.total - taken.context - sum(arenas)),
     )
 
 

@@ -18,6 +18,7 @@ from chrion_runtime.program import Program
 from chrion_runtime.selection import Selection
 from chrion_runtime.servable import Array
 from chrion_runtime.sessions import SessionStore
+from chrion_runtime.shares import shares
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,11 @@ class Loader:
         if not self._any_device:
             for name, key in plan_file.devices.items():
                 _check(name, self.devices[name], key)
+
+    def share(self, blueprints: Sequence[Blueprint]) -> None:
+        """Hold the sessions of plans that are to serve side by side, and are not loaded yet, to the budget together."""
+        budget = self.store.limit
+        self.store.shares = {} if budget is None else shares(blueprints, budget)
 
     def load(self, blueprint: Blueprint, shapes: Mapping[str, Shape], alone: bool) -> tuple[Executor, dict[str, Array]]:
         """An executor that has run once, and what it answered; `alone` says that no other plan serves beside it.

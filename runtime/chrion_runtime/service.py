@@ -62,6 +62,7 @@ class Service:
 
     def _load(self, blueprints: Sequence[Blueprint]) -> None:
         single = alone(blueprints)
+        self.loader.share(blueprints)
         self.buckets = tuple(
             Bucket(frontier, selection, self.loader.load(blueprint, frontier.inputs, single)[0])
             for frontier, selection, blueprint in zip(

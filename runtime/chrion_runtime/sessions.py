@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 
 import onnxruntime as ort
@@ -10,6 +11,7 @@ from chrion_api import ChrionError, Optimization
 from chrion_graph.ort import brief
 from chrion_runtime.devices import Device
 from chrion_runtime.errors import PlanRefused
+from chrion_runtime.shares import SessionKey
 
 
 class SessionStore:
@@ -22,7 +24,9 @@ class SessionStore:
         """`spin` False lets no session's idle threads wait actively: not where others of the process need the cores."""
         self._spin = spin
         self.limit: int | None = None
-        """What the process may take of a device's memory, in bytes; holds for sessions that are loaded from now on."""
+        """What all may take of a device's memory, in bytes; holds for sessions that are loaded from now on."""
+        self.shares: Mapping[SessionKey, int] = {}
+        """The part of it that each session's arena may take; one that is not named may take what the context leaves."""
         self._lock = threading.Lock()
         self._sessions: weakref.WeakValueDictionary[tuple[object, ...], ort.InferenceSession] = (
             weakref.WeakValueDictionary()
@@ -43,7 +47,10 @@ class SessionStore:
         with self._lock:
             session = self._sessions.get(key)
             if session is None:
-                session = _load(path, device, len(lanes), optimization, spin, graph, self.limit)
+                share = self.shares.get((path, lanes, optimization, graph))
+                if share is None and self.limit is not None:
+                    share = self.limit - device.context_bytes
+                session = _load(path, device, len(lanes), optimization, spin, graph, share)
                 self._sessions[key] = session
             return session
 

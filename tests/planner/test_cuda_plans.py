@@ -116,6 +116,16 @@ def test_each_session_takes_what_sessions_take(prepared, profile):
         assert (plan.gpu_bytes.context > 0) == bool(on_gpu)
 
 
+def test_arenas_and_what_lies_outside_of_them_are_all_that_a_plan_takes(prepared, profile):
+    for plan in candidates(prepared.buckets[0].variants, profile, QUICK).plans:
+        arenas = [stage.arena_bytes for stage in plan.stages if stage.device == GPU]
+        assert all(arenas)
+        assert not any(stage.arena_bytes for stage in plan.stages if stage.device != GPU)
+        beside = plan.gpu_bytes.total - plan.gpu_bytes.context - plan.outside_bytes
+        assert max(arenas, default=0) <= beside <= sum(arenas), "stages alike share one"
+        assert plan.outside_bytes >= PER_SESSION * bool(arenas), "the libraries' handles among them"
+
+
 def test_latency_and_memory_mode(prepared, profile):
     (frontier,) = predicted_plans(prepared, fast(profile), QUICK).buckets
     fastest, smallest = frontier.plans[0], frontier.plans[-1]

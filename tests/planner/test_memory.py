@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from chrion_api import Stage
 from chrion_graph.graph import Graph
-from chrion_planner.memory import chunks, gpu_bytes, inner_bytes, peak_bytes
+from chrion_planner.memory import arena_bytes, chunks, gpu_bytes, inner_bytes, peak_bytes, sessions
 from chrion_runtime.executor import SLOTS
 
 GPU = "cuda:0"
@@ -39,8 +39,11 @@ def stages(*groups, lane=f"{GPU}/0"):
 
 
 def taken(graph, groups, **more):
-    bytes_of = {GPU: [graph.constant_bytes(node) for node in range(len(graph.nodes))]}
-    return gpu_bytes(graph, shapes(), groups, bytes_of, 1000, **more)
+    return gpu_bytes(graph, shapes(), sessions(graph, groups), weights(graph), 1000, **more)
+
+
+def weights(graph):
+    return {GPU: [graph.constant_bytes(node) for node in range(len(graph.nodes))]}
 
 
 def test_one_stage_has_its_weights_bound_values_for_each_slot_and_what_it_holds_inside(chain):
@@ -52,7 +55,8 @@ def test_one_stage_has_its_weights_bound_values_for_each_slot_and_what_it_holds_
 
 def test_a_value_between_two_stages_of_a_device_is_there_once(chain):
     found = taken(chain, stages((0, 1), (2, 3)))
-    assert found.activations == SLOTS * 3 * VALUE + inner_bytes(chain, shapes(), stages((0, 1), (2, 3)))
+    inner = inner_bytes(chain, shapes(), sessions(chain, stages((0, 1), (2, 3))))
+    assert found.activations == SLOTS * 3 * VALUE + inner
 
 
 def test_stages_that_are_alike_share_a_session_and_its_weights(chain):
@@ -64,13 +68,24 @@ def test_stages_that_are_alike_share_a_session_and_its_weights(chain):
 
 def test_each_session_has_an_arena_of_its_own(chain):
     graphs = stages((0, 1), (2, 3))
-    assert inner_bytes(chain, shapes(), graphs) == sum(peak_bytes(chain, shapes(), one.nodes) for one in graphs) > 0
+    inner = inner_bytes(chain, shapes(), sessions(chain, graphs))
+    assert inner == sum(peak_bytes(chain, shapes(), one.nodes) for one in graphs) > 0
 
 
 def test_each_session_takes_its_workspace_and_the_largest_of_its_nodes(chain):
     scratch = {GPU: [10, 0, 30, 20]}
     found = taken(chain, stages((0, 1), (2, 3)), scratch=scratch, session_bytes={GPU: 500})
     assert found.workspace == 2 * 500 + 10 + 30
+
+
+def test_an_arena_holds_weights_values_inside_and_workspace_and_at_first_what_the_session_makes(chain):
+    scratch = {GPU: [10, 0, 300, 20]}
+    (one,) = sessions(chain, stages((0, 1, 2, 3)))
+    assert arena_bytes(chain, shapes(), one, weights(chain), scratch) == 3 * WEIGHT + 2 * VALUE + VALUE + 512
+    (shared, neg) = sessions(chain, stages((0,), (1,), (2,), (3,)))
+    assert (shared.stages, neg.stages) == ((0, 2, 3), (1,))
+    assert arena_bytes(chain, shapes(), shared, weights(chain), scratch) == WEIGHT + 3 * VALUE + 256
+    assert arena_bytes(chain, shapes(), neg, weights(chain), scratch) == VALUE
 
 
 def test_the_host_takes_nothing(chain):

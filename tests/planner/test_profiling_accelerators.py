@@ -11,6 +11,7 @@ from chrion_api import GpuBytes, Optimization
 from chrion_graph.cut import cut
 from chrion_graph.graph import Graph
 from chrion_graph.inputs import sample
+from chrion_planner.profiling.calibrate import transfers
 from chrion_planner.profiling.memory import GRAIN, Taken, of_node, of_session
 from chrion_planner.profiling.nodes import measure_nodes
 from chrion_planner.profiling.wholes import measure_wholes
@@ -90,6 +91,36 @@ def test_what_each_session_takes_is_told_from_what_all_share(tmp_path):
     assert sum(of_session(Greedy(), tmp_path)) == Greedy.EACH
     assert sum(of_session(Emulated("emulated:0", 0), tmp_path)) == 0
     assert of_session(Silent("emulated:0", 0), tmp_path) == Taken()
+
+
+def test_copies_are_timed_as_values_cross_from_and_to_the_devices_own_host_memory():
+    class Pinning(Emulated):
+        """Knows which host memory it gave out."""
+
+        def __init__(self) -> None:
+            super().__init__("emulated:0", 0)
+            self.given: list[np.ndarray] = []
+            self.copied = {"in": 0, "out": 0}
+
+        def host(self, dtype, shape):
+            self.given.append(super().host(dtype, shape))
+            return self.given[-1]
+
+        def write(self, value, array):
+            assert any(array is one for one in self.given)
+            self.copied["in"] += 1
+            super().write(value, array)
+
+        def read(self, value, array):
+            assert any(array is one for one in self.given)
+            self.copied["out"] += 1
+            super().read(value, array)
+
+    device = Pinning()
+    there, back = transfers(device)
+    assert (there.source, there.target, back.source, back.target) == ("cpu", "emulated:0", "emulated:0", "cpu")
+    assert min(there.latency_seconds, back.latency_seconds, there.bytes_per_second, back.bytes_per_second) > 0
+    assert all(device.copied.values())
 
 
 def taken(graph: Graph, device: Emulated, predicted: Taken, session: Taken = Taken()) -> Taken:  # noqa: B008

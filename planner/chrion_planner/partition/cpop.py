@@ -6,10 +6,11 @@ Transactions on Parallel and Distributed Systems 13(3), 2002, section 4.2.
 
 from math import isclose
 
-from chrion_planner.partition.heft import MeanCosts, upward_ranks
 from chrion_planner.partition.listing import list_schedule
+from chrion_planner.partition.means import Means, downward_ranks, upward_ranks
 from chrion_planner.partition.moldable import molded
-from chrion_planner.partition.problem import Budget, Place, Problem, Schedule
+from chrion_planner.partition.problem import Budget, Problem, Schedule
+from chrion_planner.partition.tables import Offers, Tables
 
 
 def cpop(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 - one signature for all algorithms
@@ -18,32 +19,21 @@ def cpop(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 -
     Where the critical path's place cannot run one of its tasks, or is full, that task goes where it ends first. None
     where a task is left with no device that has room for it.
     """
-    return molded(problem, _list_schedule)
+    tables, means = Tables(problem), Means(problem)
 
+    def listed(offers: Offers, limit: float) -> Schedule | None:
+        tasks = means.tasks(offers)
+        up, down = upward_ranks(means, tasks), downward_ranks(means, tasks)
+        priority = [a + b for a, b in zip(up, down, strict=True)]
+        path = critical_path(problem, priority)
+        home = min(offers, key=lambda place: sum(offers[place][task] for task in path), default=None)
+        never, at_home = 1e3 * (max(up, default=0.0) + 1.0), [0.0] * len(priority)
+        on_path = set(path)
+        elsewhere = [never if task in on_path else 0.0 for task in range(len(priority))]
+        rest = {place: at_home if place == home else elsewhere for place in offers}
+        return list_schedule(tables, offers, priority, rest, limit)
 
-def _list_schedule(problem: Problem) -> Schedule | None:
-    up, down = upward_ranks(problem), downward_ranks(problem)
-    path = critical_path(problem, [a + b for a, b in zip(up, down, strict=True)])
-    if not path:
-        return list_schedule(problem, up)
-    home = min(problem.times, key=lambda place: problem.seconds_at(place, path))
-    on_path = set(path)
-    never = 1e3 * (max(up) + 1.0)
-
-    def rest(task: int, place: Place) -> float:
-        return never if task in on_path and place != home else 0.0
-
-    return list_schedule(problem, [a + b for a, b in zip(up, down, strict=True)], rest)
-
-
-def downward_ranks(problem: Problem) -> list[float]:
-    """For each task the longest way to its start, in seconds, all costs being means over the lanes."""
-    mean = MeanCosts.of(problem)
-    ranks = [0.0] * len(problem.tasks)
-    for task, read in enumerate(problem.producers):
-        ways = (ranks[producer] + mean.task[producer] + mean.edge(nbytes) for producer, nbytes in read)
-        ranks[task] = max(ways, default=0.0)
-    return ranks
+    return molded(problem, listed)
 
 
 def critical_path(problem: Problem, priority: list[float]) -> list[int]:

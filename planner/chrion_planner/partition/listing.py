@@ -5,15 +5,20 @@ else, which HEFT, CPOP and PEFT share, is here.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
-from math import inf, isfinite
+from math import inf
+from typing import NamedTuple
 
-from chrion_planner.partition.problem import HOST, Place, Problem, Schedule
-from chrion_planner.partition.timing import ready_seconds, scheduled
+from chrion_planner.partition.problem import Place, Schedule
+from chrion_planner.partition.tables import Offers, Tables
+from chrion_planner.partition.timing import scheduled
 
 GAPS = 512
 """Gaps of one lane that a task is tried in before it goes to the lane's end: the others would take quadratic time."""
+
+_ROUNDING = 1e-9
+"""The part of a makespan by which sums of the same seconds in another order may differ, and far more."""
 
 
 class _Queue:
@@ -51,6 +56,9 @@ class _Queue:
 
 def _common_slot(queues: Sequence[_Queue], ready: float, seconds: float) -> tuple[list[int], float]:
     """Positions in the queues and start of the first gap of `seconds` that all of them have from `ready` on."""
+    if len(queues) == 1:
+        position, start = queues[0].slot(ready, seconds)
+        return [position], start
     while True:
         slots = [queue.slot(ready, seconds) for queue in queues]
         ready = max(start for _, start in slots)
@@ -58,45 +66,48 @@ def _common_slot(queues: Sequence[_Queue], ready: float, seconds: float) -> tupl
             return [position for position, _ in slots], ready
 
 
-class _Room:
-    """Bytes still free on each device; what only one device can run has its place there from the beginning."""
+class _Option(NamedTuple):
+    """A place on offer."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.reserved: dict[int, str] = {}
-        for task in range(len(problem.tasks)):
-            able = [device for device in problem.devices if problem.can_run(task, device)]
-            if len(able) == 1:
-                self.reserved[task] = able[0]
-        self.free = {device: float(problem.budget.get(device, inf)) for device in problem.devices}
-        for task, device in self.reserved.items():
-            self.free[device] -= problem.bytes_taken(device, (task,))
-
-    def holds(self, task: int, device: str) -> bool:
-        need = 0 if task in self.reserved else self.problem.bytes_taken(device, (task,))
-        return self.problem.can_run(task, device) and need <= self.free[device]
-
-    def take(self, task: int, device: str) -> None:
-        if task not in self.reserved:
-            self.free[device] -= self.problem.bytes_taken(device, (task,))
+    place: Place
+    device: int
+    times: Sequence[float]
+    rest: Sequence[float] | None
+    queues: list[_Queue]
 
 
 def list_schedule(
-    problem: Problem, priority: Sequence[float], rest: Callable[[int, Place], float] | None = None
+    tables: Tables,
+    offers: Offers,
+    priority: Sequence[float],
+    rest: Offers | None = None,
+    limit: float = inf,
 ) -> Schedule | None:
     """Of the tasks whose producers are placed the one of highest priority, at the place where it ends first, and so on.
 
-    A task may begin in a gap between others. `rest(task, place)`, where given, is added to the end of the task there
+    A task may begin in a gap between others. `rest[place][task]`, where given, is added to the end of the task there
     when places are compared. Ties go to the lower number, of task and of lane, and to one lane before all; kin of a
-    task go where it went. None where a task is left with no device that has room for it.
+    task go where it went. None where a task is left with no device that has room for it, and as soon as it is certain
+    that the schedule takes `limit` seconds or more.
     """
-    room = _Room(problem)
+    problem = tables.problem
     queues = [_Queue() for _ in problem.lanes]
-    places = [(place, times, [queues[at] for at in problem.lanes_at(place)]) for place, times in problem.times.items()]
+    options = [
+        _Option(
+            place,
+            tables.device_of_lane[place.lane],
+            times,
+            None if rest is None else rest[place],
+            [queues[at] for at in problem.lanes_at(place)],
+        )
+        for place, times in offers.items()
+    ]
     count = len(problem.tasks)
+    free = list(tables.free)
+    late = limit * (1 + _ROUNDING)
     chosen: dict[int, Place] = {}
-    home: dict[int | None, Place] = {}
-    lane: list[int | None] = [None] * count
+    home: dict[int, Place] = {}
+    lane = [-1] * count
     start, finish = [0.0] * count, [0.0] * count
     waiting = [len(read) for read in problem.producers]
     ready = [(-priority[task], task) for task in range(count) if not waiting[task]]
@@ -104,30 +115,69 @@ def list_schedule(
     while ready:
         task = heappop(ready)[1]
         kin = problem.kin_of(task)
-        best: tuple[float, Place, float] | None = None
-        gap: tuple[list[_Queue], list[int]] = [], []
-        for place, times, held in places:
-            device, seconds = problem.device_at(place), times[task]
-            if not (isfinite(seconds) and room.holds(task, device) and home.get(kin, place) == place):
-                continue
-            positions, at = _common_slot(held, ready_seconds(problem, task, place.lane, lane, finish), seconds)
-            end = at + seconds + problem.copy_seconds(device, HOST, problem.host_out[task])
-            if rest is not None:
-                end += rest(task, place)
-            if best is None or end < best[0]:
-                best, gap = (end, place, at), (held, positions)
+        there = home.get(kin) if kin is not None else None
+        best = _best(tables, options, task, there, free, lane, finish)
         if best is None:
             return None
-        _, place, at = best
-        chosen[task], lane[task] = place, place.lane
+        option, start[task], positions = best
+        finish[task] = start[task] + option.times[task]
+        if finish[task] + tables.tails[task] >= late:
+            return None
+        chosen[task], lane[task] = option.place, option.place.lane
         if kin is not None:
-            home[kin] = place
-        start[task], finish[task] = at, at + problem.times[place][task]
-        for queue, position in zip(*gap, strict=True):
-            queue.insert(position, at, finish[task])
-        room.take(task, problem.device_at(place))
+            home[kin] = option.place
+        for queue, position in zip(option.queues, positions, strict=True):
+            queue.insert(position, start[task], finish[task])
+        free[option.device] -= tables.need[option.device][task]
         for consumer, _ in problem.consumers[task]:
             waiting[consumer] -= 1
             if not waiting[consumer]:
                 heappush(ready, (-priority[consumer], consumer))
     return scheduled(problem, [chosen[task] for task in range(count)], start, finish)
+
+
+def _best(
+    tables: Tables,
+    options: Sequence[_Option],
+    task: int,
+    there: Place | None,
+    free: Sequence[float],
+    placed: Sequence[int],
+    finish: Sequence[float],
+) -> tuple[_Option, float, list[int]] | None:
+    """The option by which the task ends first, its start, and its positions in the queues; None where there is none.
+
+    Only `there`, where given.
+    """
+    found: tuple[_Option, float, list[int]] | None = None
+    least = inf
+    come: dict[int, float] = {}
+    for option in options:
+        place, device, times, rest, queues = option
+        seconds = times[task]
+        if seconds == inf or tables.need[device][task] > free[device] or (there is not None and there != place):
+            continue
+        if place.lane not in come:
+            come[place.lane] = _come(tables, task, place.lane, placed, finish)
+        after, more = tables.answer[device][task], 0.0 if rest is None else rest[task]
+        if found is not None and come[place.lane] + seconds + after + more >= least:
+            continue
+        positions, at = _common_slot(queues, come[place.lane], seconds)
+        end = at + seconds + after + more
+        if found is None or end < least:
+            found, least = (option, at, positions), end
+    return found
+
+
+def _come(tables: Tables, task: int, lane: int, placed: Sequence[int], finish: Sequence[float]) -> float:
+    """When all that the task reads is there, were it to run on the lane or led by it; its producers must be placed."""
+    device_of_lane = tables.device_of_lane
+    device = device_of_lane[lane]
+    ready = tables.request[device][task]
+    for producer, delays in tables.reads[task]:
+        at, end = placed[producer], finish[producer]
+        if at != lane:
+            end += delays[device_of_lane[at]][device]
+        if end > ready:
+            ready = end
+    return ready

@@ -7,11 +7,11 @@ the other at 300 µs each. So several schedules are made, each with some offers 
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import accumulate, cycle, islice, pairwise
 from math import inf
 
-from chrion_planner.partition.problem import Problem, Schedule
+from chrion_planner.partition.problem import Place, Problem, Schedule
+from chrion_planner.partition.tables import Offers
 
 ROUNDS = 4
 """Schedules made after the two with no offer and with all, each with the offers that look worth taking in the last."""
@@ -23,21 +23,26 @@ WORK = 50_000
 """Places looked at while offers are tried, from each start: it bounds the effort without asking a clock."""
 
 
-def molded(problem: Problem, list_schedule: Callable[[Problem], Schedule | None]) -> Schedule | None:
+ListScheduler = Callable[[Offers, float], Schedule | None]
+"""Schedules a problem at the places on offer; None where it cannot, and where it is certain to take the seconds given
+or more."""
+
+
+def molded(problem: Problem, list_schedule: ListScheduler) -> Schedule | None:
     """The best of the schedules that `list_schedule` makes of the problem with no wide time, with all, and with some.
 
     Which ones: those that fill idle lanes of the schedule before, and what hill climbing finds from there. Ties go to
     the first. None where it makes none.
     """
     if not any(place.wide for place in problem.times):
-        return list_schedule(problem)
-    offers: dict[str, tuple[float, ...]] = {}
-    schedule = list_schedule(replace(problem, wide=offers))
-    schedules = [schedule, list_schedule(problem)]
+        return list_schedule(problem.times, inf)
+    wide: Offers = {}
+    schedule = list_schedule(_offers(problem, wide), inf)
+    schedules = [schedule, list_schedule(problem.times, inf)]
     for _ in range(ROUNDS):
-        if schedule is None or offers == (offers := worthwhile(problem, schedule)):
+        if schedule is None or wide == (wide := worthwhile(problem, schedule)):
             break
-        schedule = list_schedule(replace(problem, wide=offers))
+        schedule = list_schedule(_offers(problem, wide), inf)
         schedules.append(schedule)
     found = [one for one in schedules if one is not None]
     if not found:
@@ -50,46 +55,48 @@ def _makespan(schedule: Schedule) -> float:
     return schedule.makespan
 
 
-def _climbed(problem: Problem, best: Schedule, list_schedule: Callable[[Problem], Schedule | None]) -> Schedule:
+def _offers(problem: Problem, wide: Offers) -> Offers:
+    """Every lane, and of what is wide that which is offered to any task."""
+    narrow = {place: times for place, times in problem.times.items() if not place.wide}
+    return {**narrow, **{place: times for place, times in wide.items() if min(times) < inf}}
+
+
+def _climbed(problem: Problem, best: Schedule, list_schedule: ListScheduler) -> Schedule:
     """The end of hill climbing from what is wide in a schedule: one offer more or less, the longest tasks first."""
-    offers = {
-        problem.device_at(place): [
-            seconds if here == place else inf for here, seconds in zip(best.places, times, strict=True)
-        ]
+    wide = {
+        place: [seconds if here == place else inf for here, seconds in zip(best.places, times, strict=True)]
         for place, times in problem.times.items()
         if place.wide
     }
-    toggles = [
-        (device, task) for device in offers for task, seconds in enumerate(problem.wide[device]) if seconds < inf
-    ]
-    toggles.sort(key=lambda toggle: (-problem.seconds[toggle[0]][toggle[1]], toggle))
+    toggles = [(place, task) for place in wide for task, seconds in enumerate(problem.times[place]) if seconds < inf]
+    toggles.sort(key=lambda toggle: (-problem.seconds[problem.device_at(toggle[0])][toggle[1]], toggle))
     trials = min(PASSES * len(toggles), WORK // (len(problem.tasks) * len(problem.times)))
     failed = 0
-    for device, task in islice(cycle(toggles), trials):
+    for place, task in islice(cycle(toggles), trials):
         if failed == len(toggles):
             break
-        before = offers[device][task]
-        offers[device][task] = problem.wide[device][task] if before == inf else inf
-        schedule = list_schedule(replace(problem, wide=offers))
+        before = wide[place][task]
+        wide[place][task] = problem.times[place][task] if before == inf else inf
+        schedule = list_schedule(_offers(problem, wide), best.makespan)
         failed += 1
         if schedule is not None and schedule.makespan < best.makespan:
             best, failed = schedule, 0
         else:
-            offers[device][task] = before
+            wide[place][task] = before
     return best
 
 
-def worthwhile(problem: Problem, schedule: Schedule) -> dict[str, tuple[float, ...]]:
+def worthwhile(problem: Problem, schedule: Schedule) -> Offers:
     """The wide times of those tasks that would take less of the lanes than idle beside them as they are scheduled.
 
     What is wide already, or on another device, keeps its offer.
     """
-    offers: dict[str, tuple[float, ...]] = {}
+    offers: dict[Place, tuple[float, ...]] = {}
     for place, times in problem.times.items():
         if place.wide:
             lanes = problem.lanes_at(place)
             idle = _idle_seconds(problem, schedule, lanes)
-            offers[problem.device_at(place)] = tuple(
+            offers[place] = tuple(
                 seconds if len(lanes) * seconds < schedule.finish[task] - schedule.start[task] + idle[task] else inf
                 for task, seconds in enumerate(times)
             )

@@ -3,51 +3,31 @@
 from collections.abc import Sequence
 from math import inf, isfinite
 
-from chrion_planner.partition.problem import HOST, Problem, Schedule
+from chrion_planner.partition.problem import Problem, Schedule
+from chrion_planner.partition.tables import Tables
 from chrion_planner.partition.timing import timed
 
 ENDED = -1
 """The cause of a task that waits for nothing but the request."""
 
 
-class Times:
+class Times(Tables):
     """The makespan of an order and places, from tables made once: what `timed` says, without building a schedule.
 
     Places are numbers here, indices into `places`.
     """
 
     def __init__(self, problem: Problem) -> None:
-        devices = [*problem.devices]
-        at = {device: index for index, device in enumerate(devices)}
-        self.problem = problem
+        super().__init__(problem)
         self.places = list(problem.times)
         self.held = [problem.lanes_at(place) for place in self.places]
         self.lead = [place.lane for place in self.places]
-        self.device = [at[problem.device_at(place)] for place in self.places]
+        self.device = [self.device_of_lane[lane] for lane in self.lead]
         self.seconds = [list(times) for times in problem.times.values()]
         self.able = [
             [place for place, times in enumerate(self.seconds) if isfinite(times[task])]
             for task in range(len(problem.tasks))
         ]
-        self.request = [[problem.copy_seconds(HOST, device, n) for n in problem.host_in] for device in devices]
-        self.answer = [[problem.copy_seconds(device, HOST, n) for n in problem.host_out] for device in devices]
-        self.reads = [
-            [
-                (
-                    producer,
-                    [
-                        [problem.handoff[target] + problem.copy_seconds(source, target, n) for target in devices]
-                        for source in devices
-                    ],
-                )
-                for producer, n in read
-            ]
-            for read in problem.producers
-        ]
-        self.feeds: list[list[tuple[int, list[list[float]]]]] = [[] for _ in self.reads]
-        for consumer, read in enumerate(self.reads):
-            for producer, delays in read:
-                self.feeds[producer].append((consumer, delays))
         self.start = [0.0] * len(problem.tasks)
         self.finish = [0.0] * len(problem.tasks)
         self.cause = [ENDED] * len(problem.tasks)

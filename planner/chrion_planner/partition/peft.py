@@ -4,12 +4,13 @@ Arabnejad, Barbosa: List scheduling algorithm for heterogeneous systems by an op
 on Parallel and Distributed Systems 25(3), 2014.
 """
 
-from math import inf, isfinite
+from math import inf
 
-from chrion_planner.partition.heft import MeanCosts
 from chrion_planner.partition.listing import list_schedule
+from chrion_planner.partition.means import Means
 from chrion_planner.partition.moldable import molded
 from chrion_planner.partition.problem import Budget, Problem, Schedule
+from chrion_planner.partition.tables import Offers, Tables
 
 
 def peft(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 - one signature for all algorithms
@@ -17,35 +18,40 @@ def peft(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 -
 
     None where a task is left with no device that has room for it.
     """
-    return molded(problem, _list_schedule)
+    tables, means = Tables(problem), Means(problem)
+
+    def listed(offers: Offers, limit: float) -> Schedule | None:
+        table = optimistic_costs(means, offers)
+        priority = [sum(finite) / len(finite) if (finite := [c for c in row if c < inf]) else 0.0 for row in table]
+        rest = {place: [row[column] for row in table] for column, place in enumerate(offers)}
+        return list_schedule(tables, offers, priority, rest, limit)
+
+    return molded(problem, listed)
 
 
-def _list_schedule(problem: Problem) -> Schedule | None:
-    table = optimistic_costs(problem)
-    index = {place: column for column, place in enumerate(problem.times)}
-    means = [sum(finite) / len(finite) if (finite := [c for c in row if isfinite(c)]) else 0.0 for row in table]
-
-    return list_schedule(problem, means, lambda task, place: table[task][index[place]])
-
-
-def optimistic_costs(problem: Problem) -> list[list[float]]:
+def optimistic_costs(means: Means, offers: Offers) -> list[list[float]]:
     """For each task and place the longest way from its end to the end of all, each consumer at its best place.
 
     In seconds, with copies at their mean cost where a consumer is on another lane; inf where the task, or one that
     comes after it, can run nowhere.
     """
-    mean = MeanCosts.of(problem)
-    places = list(problem.times.items())
-    table = [[0.0] * len(places) for _ in range(len(problem.tasks))]
+    columns = range(len(offers))
+    lanes = [place.lane for place in offers]
+    same_lane = [[other for other in columns if lanes[other] == lane] for lane in lanes]
+    table: list[list[float]] = [[]] * len(means.consumers)
+    # For each task the shortest way from its start on, from each lane without a copy; and from the best of all lanes.
+    near: list[list[float]] = [[]] * len(table)
+    least = [inf] * len(table)
     for task in reversed(range(len(table))):
-        row = table[task]
-        for consumer, nbytes in problem.consumers[task]:
-            ahead = [way + times[consumer] for way, (_, times) in zip(table[consumer], places, strict=True)]
-            elsewhere = min(ahead, default=inf) + mean.edge(nbytes)
-            for column, (place, _) in enumerate(places):
-                here = min(
-                    (way for way, (other, _) in zip(ahead, places, strict=True) if other.lane == place.lane),
-                    default=inf,
-                )
-                row[column] = max(row[column], min(here, elsewhere))
+        row = [0.0] * len(offers)
+        for consumer, edge in means.consumers[task]:
+            elsewhere = least[consumer] + edge
+            for column, here in enumerate(near[consumer]):
+                way = here if here < elsewhere else elsewhere
+                if way > row[column]:
+                    row[column] = way
+        table[task] = row
+        ahead = [way + times[task] for way, times in zip(row, offers.values(), strict=True)]
+        near[task] = [min([ahead[other] for other in same_lane[column]]) for column in columns]
+        least[task] = min(ahead, default=inf)
     return table

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from chrion_api import Plan, Stage, Transfer
@@ -54,21 +52,18 @@ def handoff_seconds(device: Device, devices: Mapping[str, Device], folder: Path)
 
 
 def transfers(device: Device) -> tuple[Transfer, Transfer]:
-    """The cost of copies from the host to the device, and back."""
+    """The cost of copies from the host to the device, and back, as values cross: from and to `Device.host` memory."""
     seconds = {}
     for nbytes in (_SMALL, _LARGE):
-        array = np.zeros(nbytes // 4, np.float32)
-        there, back = device.allocate(array.dtype, array.shape), np.empty_like(array)
-        seconds["in", nbytes] = median_seconds(partial(there.update_inplace, array))
-        seconds["out", nbytes] = median_seconds(partial(_fetch, there, back))
+        dtype, shape = np.dtype(np.float32), (nbytes // 4,)
+        there, here = device.allocate(dtype, shape), device.host(dtype, shape)
+        here[...] = 0  # memory that nobody has touched is not there yet
+        seconds["in", nbytes] = median_seconds(partial(device.write, there, here))
+        seconds["out", nbytes] = median_seconds(partial(device.read, there, here))
     return (
         _transfer("cpu", device.name, seconds["in", _SMALL], seconds["in", _LARGE]),
         _transfer(device.name, "cpu", seconds["out", _SMALL], seconds["out", _LARGE]),
     )
-
-
-def _fetch(value: ort.OrtValue, target: NDArray[np.float32]) -> None:
-    np.copyto(target, value.numpy())
 
 
 def _transfer(source: str, target: str, small: float, large: float) -> Transfer:

@@ -124,9 +124,9 @@ class Device(ABC):
     ) -> ort.InferenceSession:
         """A session of a sub-model's file over `lanes` lanes; `spin` lets its idle threads wait actively.
 
-        `graph` is for devices that have `graphs` only; `limit` bounds in bytes what the process may take of a device
-        memory, where the device can hold a session to it. Raises DeviceUnavailable where ONNX Runtime silently loaded
-        it elsewhere.
+        `graph` is for devices that have `graphs` only; `limit` bounds in bytes what its arena may take of the
+        device's memory, where the device can hold a session to it. Raises DeviceUnavailable where ONNX Runtime
+        silently loaded it elsewhere.
         """
 
     def scope(self, lane: str) -> str:

@@ -26,6 +26,7 @@ def prepare(
     """
     drawn = _draw(loader, current, chosen, workshop)
     single = alone(drawn)
+    loader.share(drawn)
     return tuple(
         _kept(current, frontier, selection, single) or _made(loader, current, frontier, selection, blueprint, single)
         for frontier, selection, blueprint in zip(frontiers, chosen, drawn, strict=True)

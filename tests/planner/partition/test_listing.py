@@ -7,8 +7,8 @@ import networkx as nx
 import pytest
 
 from chrion_planner.partition import Budget, Problem, cpop, heft, peft, validate_schedule
-from chrion_planner.partition.cpop import critical_path, downward_ranks
-from chrion_planner.partition.heft import upward_ranks
+from chrion_planner.partition.cpop import critical_path
+from chrion_planner.partition.means import Means, downward_ranks, upward_ranks
 from chrion_planner.partition.peft import optimistic_costs
 
 
@@ -28,7 +28,10 @@ def ahead(build: SimpleNamespace) -> Problem:
 
 def test_cpop_gives_what_its_paper_says(build: SimpleNamespace) -> None:
     problem = build.published()
-    path = critical_path(problem, [a + b for a, b in zip(upward_ranks(problem), downward_ranks(problem), strict=True)])
+    means = Means(problem)
+    tasks = means.tasks(problem.times)
+    ranks = zip(upward_ranks(means, tasks), downward_ranks(means, tasks), strict=True)
+    path = critical_path(problem, [a + b for a, b in ranks])
     schedule = cpop(problem, Budget())
     assert schedule is not None
     validate_schedule(problem, schedule)
@@ -38,7 +41,7 @@ def test_cpop_gives_what_its_paper_says(build: SimpleNamespace) -> None:
 
 
 def test_peft_looks_as_far_ahead_as_its_paper(ahead: Problem) -> None:
-    assert optimistic_costs(ahead) == [
+    assert optimistic_costs(Means(ahead), ahead.times) == [
         [64, 68, 86],
         [42, 39, 42],
         [27, 41, 43],

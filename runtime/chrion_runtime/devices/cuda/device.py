@@ -88,7 +88,7 @@ class Cuda(Device):
     ) -> ort.InferenceSession:
         found = options(lanes, optimization, spin)
         found.add_session_config_entry(RECORD, "1")
-        provider = stage_provider(self._index, graph, None if limit is None else limit - self.context_bytes)
+        provider = stage_provider(self._index, graph, limit)
         with GATE.use():
             session = ort.InferenceSession(path, found, providers=[provider], enable_fallback=0)
         if session.get_providers()[0] != PROVIDER:
