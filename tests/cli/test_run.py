@@ -39,12 +39,12 @@ def write(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def example(models_dir, write):
-    """`example(name)`: an example whose URI leads to the real model, planned in a hurry."""
+    """`example(name)`: an example whose URI leads to the real model, planned in a hurry, for one lane."""
 
     def copy(name):
         value = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
         value["spec"]["model"]["uri"] = f"file://{models_dir / name.replace('-', '_')}.onnx"
-        value["spec"]["planner"] = {"timeout": "1s"}
+        value["spec"] |= {"planner": {"timeout": "1s"}, "devices": {"gpuResource": "", "cpuLanes": 1}}
         return write(value)
 
     return copy
