@@ -1,21 +1,47 @@
 """The command line: every command, and what they share."""
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from chrion.commands import bench, explain, fetch, plan, plan_job, profile, run, serve
+from chrion.commands import COMMANDS
 from chrion.version import __version__
+
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+class Commands(TyperGroup):
+    """Commands that are listed by name and imported when called: to fetch a model needs no ONNX Runtime."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command itself in place of the entry that stands for it."""
+        name, entry, rest = super().resolve_command(ctx, args)
+        return name, entry and load(str(entry.name)), rest
+
+
+def load(name: str) -> Any:
+    """The command of this name, as Typer makes it of its module."""
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=CONTEXT)
+    alone.command(name)(import_module(f"chrion.commands.{name.replace('-', '_')}").command)
+    return typer.main.get_command(alone)
+
+
+def _entry() -> None:
+    """Stands for a command where only its name and help are asked for."""
+
 
 app = typer.Typer(
     name="chrion",
+    cls=Commands,
     help="Serve ONNX models on CPU and GPU together, within a latency and GPU memory objective.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=CONTEXT,
 )
-for command in (run, plan, serve, bench, explain, profile, fetch, plan_job):
-    app.command(name=command.NAME)(command.command)
+for command, text in COMMANDS.items():
+    app.command(command, help=text)(_entry)
 
 
 def _version(wanted: bool) -> None:

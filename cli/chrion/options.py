@@ -2,18 +2,16 @@
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chrion.errors import UsageError
-from chrion.face import objective
-from chrion.planning import merge_inputs
 from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity, StateLink
 from chrion_graph.limits import Limits
 from chrion_runtime.documents import read_objective
-from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file.", show_default=False)]
 InputOption = Annotated[
@@ -107,12 +105,6 @@ PortOption = Annotated[int, typer.Option("--port", help="The port to listen on; 
 MetricsPortOption = Annotated[
     int, typer.Option("--metrics-port", help="The port of the page to look at and of /metrics; -1 for none.")
 ]
-LogFormatOption = Annotated[
-    LogFormat, typer.Option("--log-format", case_sensitive=False, help="Lines for people, or JSON for machines.")
-]
-LogLevelOption = Annotated[
-    LogLevel, typer.Option("--log-level", case_sensitive=False, help="What is logged; at debug each request is.")
-]
 OtlpOption = Annotated[
     str | None,
     typer.Option(
@@ -149,7 +141,19 @@ def parse_inputs(inputs: list[str] | None, values: list[str] | None) -> tuple[In
         if not name or not math.isfinite(value):
             raise UsageError(f'--value: "{text}" is not NAME=NUMBER such as sr=16000')
         specs.append(InputSpec(name=name, value=value))
-    return merge_inputs(specs)
+    return _merged(specs)
+
+
+def _merged(specs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:
+    """Specs of the same input as one: their shapes as buckets, the last value."""
+    merged: dict[str, InputSpec] = {}
+    for spec in specs:
+        before = merged.get(spec.name)
+        if before is not None:
+            value = spec.value if spec.value is not None else before.value
+            spec = InputSpec(name=spec.name, shapes=(*before.buckets, *spec.buckets), value=value)
+        merged[spec.name] = spec
+    return tuple(merged.values())
 
 
 def parse_state(texts: list[str] | None) -> tuple[StateLink, ...]:
@@ -166,7 +170,7 @@ def parse_state(texts: list[str] | None) -> tuple[StateLink, ...]:
 def parse_objective(latency: str | None, gpu_memory: str | None) -> SLO:
     """`--latency` and `--gpu-memory` as an objective. Raises InvalidField."""
     given = {"latency": latency, "gpuMemory": gpu_memory}
-    return objective({name: value for name, value in given.items() if value is not None})
+    return SLO.parse({name: value for name, value in given.items() if value is not None}, "slo")
 
 
 def read_slo(file: Path | None, latency: str | None, gpu_memory: str | None, mode: Mode) -> Objective:

@@ -1,6 +1,6 @@
 """Plan a model on this machine or for a profile: what the commands and the Python face share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,15 +119,3 @@ def cached_plan(job: Job, anew: bool = False) -> tuple[PlanFile, bool]:
     if not found.truncated:
         write_aside(path, found.to_json())
     return found, False
-
-
-def merge_inputs(specs: Sequence[InputSpec]) -> tuple[InputSpec, ...]:
-    """Specs of the same input as one: their shapes as buckets, the last value."""
-    merged: dict[str, InputSpec] = {}
-    for spec in specs:
-        before = merged.get(spec.name)
-        if before is not None:
-            value = spec.value if spec.value is not None else before.value
-            spec = InputSpec(name=spec.name, shapes=(*before.buckets, *spec.buckets), value=value)
-        merged[spec.name] = spec
-    return tuple(merged.values())

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -34,11 +36,20 @@ class Worker:
     The child dies with the thread that made it, not only with the process: make it where it is used.
     """
 
-    def __init__(self, memory_bytes: int | None = None, environment: dict[str, str] | None = None) -> None:
-        """`memory_bytes` limits the child's address space (not for CUDA, which reserves far more than it uses)."""
+    def __init__(
+        self,
+        memory_bytes: int | None = None,
+        environment: dict[str, str] | None = None,
+        ready_for: Callable[..., Any] | None = None,
+    ) -> None:
+        """`memory_bytes` limits the child's address space (not for CUDA, which reserves far more than it uses).
+
+        `ready_for` is what will be called first: the child imports it at once, while others work.
+        """
         self._connection, theirs = Pipe()
         fd = theirs.fileno()
-        program = f"from chrion_graph.worker import _serve; _serve({fd}, {memory_bytes}, {os.getpid()})"
+        module = ready_for.__module__ if ready_for else None
+        program = f"from chrion_graph.worker import _serve; _serve({fd}, {memory_bytes}, {os.getpid()}, {module!r})"
         self._process = subprocess.Popen(  # noqa: S603, our own program
             [sys.executable, "-c", program],
             stdin=subprocess.DEVNULL,
@@ -115,7 +126,7 @@ def isolated(function: Callable[..., T], *arguments: Any, memory_bytes: int | No
         return worker.call(function, *arguments, seconds=seconds, what=what)
 
 
-def _serve(fd: int, memory_bytes: int | None, parent: int) -> None:
+def _serve(fd: int, memory_bytes: int | None, parent: int, module: str | None) -> None:
     """The child's main loop: receive a call, send what comes of it, until the parent hangs up."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
@@ -123,6 +134,9 @@ def _serve(fd: int, memory_bytes: int | None, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     if memory_bytes is not None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    if module is not None:
+        with suppress(Exception):  # which the call will run into
+            import_module(module)
     connection = Connection(fd)
     while True:
         try:

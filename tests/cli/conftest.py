@@ -139,6 +139,15 @@ def profile_file(chrion: Chrion, model: Path, shape: str, tmp_path_factory: pyte
 
 
 @pytest.fixture(scope="session")
+def one_lane_file(profile_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of that profile the CPU lane alone, for which there is nothing to search."""
+    path = tmp_path_factory.mktemp("profiles") / "one-lane.json"
+    profile = json.loads(profile_file.read_text())
+    path.write_text(json.dumps({**profile, "devices": profile["devices"][:1], "transfers": []}))
+    return path
+
+
+@pytest.fixture(scope="session")
 def frontier_file(
     chrion: Chrion, model: Path, shape: str, profile_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

@@ -201,11 +201,11 @@ def fill(folder):
             return
 
 
-def test_full_disk_keeps_the_file_that_was_there(chrion, model, shape, profile_file, small_disk, refusal):
+def test_full_disk_keeps_the_file_that_was_there(chrion, model, shape, one_lane_file, small_disk, refusal):
     plan = small_disk / "plan.json"
     plan.write_text("the plan before")
     fill(small_disk)
-    line = refusal(chrion("plan", model, "-i", shape, "--profile", profile_file, "-o", plan))
+    line = refusal(chrion("plan", model, "-i", shape, "--profile", one_lane_file, "-o", plan))
     assert f"{plan}: cannot be written: No space left on device" in line
     assert plan.read_text() == "the plan before"
     assert {path.name for path in small_disk.iterdir()} == {"plan.json", "filler"}
@@ -225,7 +225,7 @@ def test_cache_that_cannot_be_written(fresh_chrion, model, shape, tmp_path, refu
 
 
 def test_control_c_while_planning(chrion, model, shape, tmp_path):
-    process = chrion.start("plan", model, "-i", shape, "-o", tmp_path / "plan.json")
+    process = chrion.start("plan", model, "-i", shape, "--lanes", "1", "-o", tmp_path / "plan.json")
     process.wait_for("loading onnxruntime-default")
     process.signal(signal.SIGINT)
     assert process.end() == 130

@@ -22,7 +22,8 @@ SCRIPT = """
 
     model, folder = sys.argv[1:]
     print("the script runs")
-    plan = chrion.plan(model, inputs={"input": (64, 1, 128)}, slo={"latency": "10s"}, devices=["cpu"], cpu_lanes=1)
+    in_haste = {"slo": {"latency": "10s"}, "devices": ["cpu"], "cpu_lanes": 1, "timeout_seconds": 1}
+    plan = chrion.plan(model, inputs={"input": (64, 1, 128)}, **in_haste)
     with open(f"{folder}/plan.json", "w") as file:
         file.write(plan.to_json())
     session = chrion.Session(model, plan)
@@ -75,13 +76,20 @@ def test_plain_script_without_a_guard(chrion, model, tmp_path, reference, assert
             assert_equal({"output": answer}, {"output": reference(model, {"input": feed})["output"]})
 
 
-def test_plan_from_a_profile_is_an_object(model, profile_file, case, case_inputs, reference, assert_equal):
-    plan = face.plan(str(model), inputs=case.inputs, profile=profile_file, mode="Latency")
+def test_plan_from_a_profile_is_an_object(model, one_lane_file, case, case_inputs, reference, assert_equal):
+    plan = face.plan(str(model), inputs=case.inputs, profile=one_lane_file, mode="Latency")
     assert isinstance(plan, face.PlanFile)
-    session = face.Session(str(model), plan, mode="Memory")
-    assert session.selections[0].plan == plan.buckets[0].plans[-1], "the one with the least memory"
+    session = face.Session(str(model), plan)
     feeds = case_inputs(case)
     assert_equal(session.run(feeds), reference(model, feeds))
+    session.close()
+
+
+@pytest.mark.parametrize(("mode", "index"), [("Latency", 0), ("Memory", -1)])
+def test_the_mode_chooses_of_several_plans(model, frontier_file, mode, index):
+    plans = face.PlanFile.from_json(frontier_file.read_text()).buckets[0].plans
+    session = face.Session(str(model), frontier_file, mode=mode)
+    assert session.selections[0].plan == plans[index], "the fastest, or the one with the least memory"
     session.close()
 
 

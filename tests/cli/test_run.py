@@ -18,6 +18,7 @@ from chrion.planning import Job, cached_plan
 from chrion_api import InputSpec
 from chrion_bench.spectrogram import nsnet2_input
 from chrion_graph.files import write_aside
+from chrion_planner import planner
 from chrion_runtime.devices import open_devices
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -38,12 +39,12 @@ def write(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def example(models_dir, write):
-    """`example(name)`: an example whose URI leads to the real model, planned in a hurry."""
+    """`example(name)`: an example whose URI leads to the real model, planned in a hurry, for one lane."""
 
     def copy(name):
         value = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
         value["spec"]["model"]["uri"] = f"file://{models_dir / name.replace('-', '_')}.onnx"
-        value["spec"]["planner"] = {"timeout": "1s"}
+        value["spec"] |= {"planner": {"timeout": "1s"}, "devices": {"gpuResource": "", "cpuLanes": 1}}
         return write(value)
 
     return copy
@@ -229,6 +230,7 @@ def test_killed_while_planning(fresh_chrion, small):
 
 def test_damaged_plan_in_the_cache_is_made_again(chrion, other_model, monkeypatch):
     monkeypatch.setenv("CHRION_CACHE", str(chrion.cache))
+    monkeypatch.setattr(planner, "MEASURED_PLANS", 1)
     job = Job(other_model, (InputSpec(name="input", shape=(3, 1, 128)),), devices=("cpu",), cpu_lanes=1)
     keys = {"cpu": open_devices(["cpu"])["cpu"].key}
     path = cache.plan_path(cache.normalised(other_model, job.limits).digest, job.inputs, keys, 1)

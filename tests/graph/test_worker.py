@@ -131,6 +131,13 @@ def test_the_environment_reaches_the_child() -> None:
         assert worker.call(os.getenv, "CHRION_TEST", seconds=60, what="asking") == "yes"
 
 
+def test_the_child_imports_beforehand_what_it_will_be_asked(functions: Any) -> None:
+    with Worker(ready_for=functions.add) as worker:
+        imported = worker.call(eval, "'worker_functions' in __import__('sys').modules", seconds=60, what="asking")
+        assert imported
+        assert worker.call(functions.add, 1, 1, seconds=60, what="adding") == 2
+
+
 def test_the_child_ignores_the_keyboard(functions: Any) -> None:
     with Worker() as worker:
         worker.call(functions.pid, seconds=60, what="starting")

@@ -11,6 +11,7 @@ from chrion_bench.families import find
 from chrion_graph.limits import Limits
 from chrion_graph.normalise import normalise
 from chrion_graph.signature import signatures
+from chrion_planner import planner
 from chrion_planner.prepare import Prepared, prepare
 
 MICRO = 1e-6
@@ -44,6 +45,17 @@ def _prepared(model: Path, specs: list[InputSpec]) -> Prepared:
     limits = Limits(seconds=60)
     folder = model.parent / "normalised"
     return prepare(model, normalise(model, folder, limits), folder, specs, limits)
+
+
+@pytest.fixture(scope="session")
+def in_haste() -> Callable[[pytest.MonkeyPatch], None]:
+    """`in_haste(monkeypatch)`: few plans are measured, each a few times."""
+
+    def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in {"MEASURED_PLANS": 4, "_ROUNDS": 3, "_FINAL_ROUNDS": 3, "_TURN_SECONDS": 0.01}.items():
+            monkeypatch.setattr(planner, name, value)
+
+    return shorten
 
 
 @pytest.fixture(scope="session")

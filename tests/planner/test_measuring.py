@@ -13,7 +13,7 @@ from chrion_graph.worker import Worker
 from chrion_planner.measuring import SessionContender, contest
 from chrion_planner.measuring.contender import prepare, turn
 from chrion_planner.partition import Budget
-from chrion_planner.planner import Settings, make_profile, measured_plans, predicted_plans
+from chrion_planner.planner import Settings, measured_plans, predicted_plans
 from chrion_runtime.selection import select
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"
@@ -99,10 +99,14 @@ def test_a_contender_idles_once_its_turn_is_over(prepared_case):
 
 
 @pytest.fixture(scope="module")
-def measured(prepared_case):
+def measured(prepared_case, made_up_profile, in_haste):
     prepared = prepared_case(GRU)
-    settings = Settings(devices=("cpu", "emulated:0"), cpu_lanes=1, limits=LIMITS)
-    return measured_plans(prepared, make_profile(prepared, settings), settings)
+    profile = made_up_profile(prepared, cpu_lanes=1, accelerator="emulated:0")
+    budget = Budget(search_work=50_000, tasks=0)
+    settings = Settings(devices=("cpu", "emulated:0"), cpu_lanes=1, limits=LIMITS, budget=budget)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        in_haste(monkeypatch)
+        return measured_plans(prepared, profile, settings)
 
 
 def test_a_measured_frontier_has_figures_and_baselines(measured):
@@ -119,7 +123,8 @@ def test_a_budget_of_no_gpu_memory_is_kept(measured):
     assert select(frontier, SLO(gpu_memory=Quantity("0")), Mode.LATENCY).plan.gpu_bytes == GpuBytes()
 
 
-def test_time_that_runs_out_marks_the_plan_truncated(prepared_case, made_up_profile):
+def test_time_that_runs_out_marks_the_plan_truncated(prepared_case, made_up_profile, in_haste, monkeypatch):
+    in_haste(monkeypatch)
     prepared = prepared_case(GRU)
     settings = Settings(cpu_lanes=1, limits=LIMITS, timeout_seconds=0.001)
     found = measured_plans(prepared, made_up_profile(prepared, cpu_lanes=1), settings)
@@ -127,7 +132,8 @@ def test_time_that_runs_out_marks_the_plan_truncated(prepared_case, made_up_prof
     assert not predicted_plans(prepared, made_up_profile(prepared, cpu_lanes=1), Budget()).truncated
 
 
-def test_what_people_would_use_instead_is_always_measured(prepared_case, made_up_profile):
+def test_what_people_would_use_instead_is_always_measured(prepared_case, made_up_profile, in_haste, monkeypatch):
+    in_haste(monkeypatch)
     prepared = prepared_case(GRU)
     profile = made_up_profile(prepared, cpu_lanes=1)
     wholes = tuple(

@@ -81,7 +81,7 @@ def test_wholes_are_on_one_lane(tmp_path):
     graph = normalised(OneLayer("GRU").model(), tmp_path)
     feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
     device = Emulated("emulated:0", 0)
-    found = list(measure_wholes(graph, "model.onnx", {"X": (7, 3, 5)}, feeds, {device.name: device}, device))
+    found = list(measure_wholes(graph, "model.onnx", {"X": (7, 3, 5)}, feeds, {device.name: device}, device, inf))
     assert [(whole.lanes, whole.optimization, whole.cuda_graph) for whole in found] == [
         (1, level, False) for level in Optimization
     ]

@@ -162,13 +162,13 @@ def test_the_seconds_of_every_stage_come_back(prepared_case, made_up_profile):
 
 @pytest.mark.parametrize("seconds", [60, 0.001])
 def test_a_tuned_plan_is_measured_beside_the_others_while_there_is_time(
-    prepared_case, made_up_profile, monkeypatch, seconds
+    prepared_case, made_up_profile, in_haste, monkeypatch, seconds
 ):
-    for name, value in {"MEASURED_PLANS": 4, "_ROUNDS": 3, "_FINAL_ROUNDS": 3, "_TURN_SECONDS": 0.01}.items():
-        monkeypatch.setattr(planner, name, value)
+    in_haste(monkeypatch)
     monkeypatch.setattr(planner, "tune", lambda plan, race: tuned(plan, ones(plan, 1.0), ones(plan, 0.5)))
     prepared = prepared_case("gru-bidirectional-l2-h16-s8-b2")
-    settings = Settings(cpu_lanes=2, limits=LIMITS, timeout_seconds=seconds)
+    budget = Budget(search_work=50_000, tasks=0)
+    settings = Settings(cpu_lanes=2, limits=LIMITS, timeout_seconds=seconds, budget=budget)
     (frontier,) = measured_plans(prepared, made_up_profile(prepared), settings).buckets
     plans = {one.name: one for one in frontier.candidates}
     found = [one for name, one in plans.items() if name.endswith("-tuned")]

@@ -9,7 +9,8 @@ import signal
 import sys
 import traceback
 
-import chrion.app  # noqa: F401, what `main` would import
+from chrion.app import load
+from chrion.commands import COMMANDS
 from chrion.main import main
 
 TIME_LIMIT = 120
@@ -36,6 +37,8 @@ def run(arguments: list[str], out: str, err: str, environment: dict[str, str]) -
 
 
 if __name__ == "__main__":
+    for name in COMMANDS:
+        load(name)  # what `main` would import
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

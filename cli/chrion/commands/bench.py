@@ -29,8 +29,6 @@ from chrion_planner.comparison import Comparison, compare
 from chrion_runtime.documents import read_plan_file
 from chrion_runtime.drawing import format as write
 
-NAME = "bench"
-
 
 def command(
     model: ModelArgument,

@@ -12,8 +12,6 @@ from chrion_api import Mode
 from chrion_graph.files import write_aside
 from chrion_runtime.documents import read_plan_file
 
-NAME = "explain"
-
 
 def command(
     plan: Annotated[

@@ -14,8 +14,6 @@ from chrion_api import Quantity, Reason
 from chrion_api.handover import Termination
 from chrion_runtime.fetch import Allowed, Patience, Wanted, fetch
 
-NAME = "fetch"
-
 
 def command(
     uri: Annotated[

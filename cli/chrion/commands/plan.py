@@ -35,8 +35,6 @@ from chrion_api import Mode, Profile
 from chrion_graph.files import write_aside
 from chrion_runtime.selection import select
 
-NAME = "plan"
-
 
 def command(
     model: ModelArgument,

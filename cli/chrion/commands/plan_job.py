@@ -19,8 +19,6 @@ from chrion_api import ChrionModelSpec, PlanFile, Reason
 from chrion_api.handover import PlanProgress, Termination
 from chrion_graph.load import digest
 
-NAME = "plan-job"
-
 _PATCH_SECONDS = 2.0
 _LONGEST_SECONDS = 30.0
 """How often progress is told, and how seldom at least where the API server does not answer."""

@@ -20,8 +20,6 @@ from chrion.planning import Job
 from chrion.progress import Display
 from chrion_graph.files import write_aside
 
-NAME = "profile"
-
 
 def command(
     model: ModelArgument,

@@ -9,14 +9,12 @@ from typing import Annotated
 import typer
 
 from chrion import planning
-from chrion.commands.serving import Telling, open_all, serve_sessions
+from chrion.commands.serving import LogFormatOption, LogLevelOption, Telling, open_all, serve_sessions
 from chrion.errors import UsageError
 from chrion.face import Session, read
 from chrion.options import (
     BatchOption,
     HostOption,
-    LogFormatOption,
-    LogLevelOption,
     MaxSequencesOption,
     MetricsPortOption,
     OtlpOption,
@@ -39,8 +37,6 @@ from chrion_runtime.machine import Machine
 from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.sequences.store import MAX_SEQUENCES
 from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
-
-NAME = "run"
 
 
 def command(

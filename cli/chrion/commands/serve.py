@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chrion.commands.serving import Telling, load_entry, open_all, serve_sessions
+from chrion.commands.serving import LogFormatOption, LogLevelOption, Telling, load_entry, open_all, serve_sessions
 from chrion.errors import UsageError
 from chrion.face import Session
 from chrion.options import (
@@ -16,8 +16,6 @@ from chrion.options import (
     HostOption,
     LatencyOption,
     LeaveOption,
-    LogFormatOption,
-    LogLevelOption,
     MaxSequencesOption,
     MetricsPortOption,
     ModeOption,
@@ -41,8 +39,6 @@ from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.sequences.store import MAX_SEQUENCES
 from chrion_runtime.server import Entry
 from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
-
-NAME = "serve"
 
 
 def command(

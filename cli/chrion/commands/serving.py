@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -22,6 +23,13 @@ from chrion_runtime.server.telemetry import logs
 from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 Open = Callable[[], Session]
+
+LogFormatOption = Annotated[
+    LogFormat, typer.Option("--log-format", case_sensitive=False, help="Lines for people, or JSON for machines.")
+]
+LogLevelOption = Annotated[
+    LogLevel, typer.Option("--log-level", case_sensitive=False, help="What is logged; at debug each request is.")
+]
 
 
 @dataclass(frozen=True)

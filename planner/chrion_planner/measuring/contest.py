@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 
 from chrion_api import ChrionError
 from chrion_graph.limits import Limits
@@ -16,6 +17,8 @@ from chrion_graph.worker import Worker
 from chrion_planner.measuring.contender import Arrays, Contender, Used, prepare, turn
 
 _LEAST_RUNS = 3
+_AHEAD = 2
+"""Times as many processes as load at once are started: to import takes most of them longer than to load."""
 
 
 @dataclass
@@ -53,11 +56,15 @@ def contest(
     """
     results = [Result(contender.name) for contender in contenders]
     with ExitStack() as stack:
+        # Workers are made here and not where they load: each dies with the thread that made it.
+        starting = (stack.enter_context(_worker(contender, limits)) for contender in contenders)
+        started: list[Worker] = []
         running: list[tuple[Worker, Result]] = []
         for first in range(0, len(contenders), loading):
-            batch = list(zip(contenders, results, strict=True))[first : first + loading]
-            progress(f"loading {', '.join(result.name for _, result in batch)}", 0.3 * first / len(contenders))
-            running += _loaded(batch, stack, limits)
+            started += islice(starting, first + _AHEAD * loading - len(started))
+            batch = slice(first, first + loading)
+            progress(f"loading {', '.join(result.name for result in results[batch])}", 0.3 * first / len(contenders))
+            running += _loaded(started[batch], contenders[batch], results[batch], limits)
         for index in range(rounds):
             for position, (worker, result) in enumerate(running):
                 done = (index + position / len(running)) / rounds
@@ -69,15 +76,16 @@ def contest(
     return results
 
 
-def _loaded(batch: Sequence[tuple[Contender, Result]], stack: ExitStack, limits: Limits) -> list[tuple[Worker, Result]]:
+def _worker(contender: Contender, limits: Limits) -> Worker:
+    return Worker(None if contender.needs_address_space else limits.memory, ready_for=prepare)
+
+
+def _loaded(
+    workers: Sequence[Worker], contenders: Sequence[Contender], results: Sequence[Result], limits: Limits
+) -> list[tuple[Worker, Result]]:
     """Load some contenders at once; those that can be run."""
-    # Workers are made here and not in the pool: each dies with the thread that made it.
-    workers = [
-        stack.enter_context(Worker(None if contender.needs_address_space else limits.memory)) for contender, _ in batch
-    ]
-    contenders, results = zip(*batch, strict=True)
-    with ThreadPoolExecutor(len(batch)) as pool:
-        fine = list(pool.map(_prepare, workers, contenders, results, [limits] * len(batch)))
+    with ThreadPoolExecutor(len(workers)) as pool:
+        fine = list(pool.map(_prepare, workers, contenders, results, [limits] * len(workers)))
     return [one for one, ran in zip(zip(workers, results, strict=True), fine, strict=True) if ran]
 
 

@@ -142,7 +142,7 @@ def _profile_device(
         report(("whole graphs", (position + 0.95) / len(packed)))
         # Of what a device refuses ONNX Runtime would run a part elsewhere.
         if all(nodes[signature] for signature in signatures(graph, pack.shapes)):
-            wholes += measure_wholes(graph, pack.file, pack.inputs, pack.feeds, devices, device)
+            wholes += measure_wholes(graph, pack.file, pack.inputs, pack.feeds, devices, device, deadline)
     entry = DeviceProfile(
         name=name,
         key=device.key,

@@ -32,10 +32,12 @@ def measure_wholes(
     feeds: Mapping[str, NDArray[Any]],
     devices: Mapping[str, Device],
     device: Device,
+    deadline: float,
 ) -> Iterator[Whole]:
     """The figures of a graph, which lies beside its weights as `file`; none where the device cannot run it.
 
-    Several lanes of an accelerator are no threads of one session, so that there it is measured on one.
+    Several lanes of an accelerator are no threads of one session, so that there it is measured on one. After `deadline`
+    (of `time.monotonic`) a few runs must do.
     """
     for lanes in sorted({1, len(device.lanes) if device.memory == HOST else 1}):
         for optimization in Optimization:
@@ -43,7 +45,7 @@ def measure_wholes(
                 session = device.session(graph.folder / file, lanes, optimization, spin=True)
                 values = [device.put(feeds[name]) for name in graph.inputs]
                 run = partial(device.run, session, list(graph.inputs), values, list(graph.outputs))
-                seconds = median_seconds(run, about_seconds=_ABOUT)
+                seconds = median_seconds(run, _ABOUT if time.monotonic() < deadline else 0.0)
             except Exception:
                 if device.memory == HOST:
                     raise

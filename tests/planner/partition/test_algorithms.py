@@ -148,16 +148,17 @@ for name, make in runpy.run_path(sys.argv[1])["INSTANCES"].items():
 
 def test_the_same_input_gives_the_same_output_in_every_process() -> None:
     conftest = Path(__file__).with_name("conftest.py")
-    outputs = [
-        subprocess.run(
+    processes = [
+        subprocess.Popen(
             [sys.executable, "-c", SCRIPT, str(conftest)],
             env={**os.environ, "PYTHONHASHSEED": seed},
-            check=True,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
-        ).stdout
+        )
         for seed in ("1", "2")
     ]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
     assert outputs[0] == outputs[1]
     assert "published" in outputs[0]
 
