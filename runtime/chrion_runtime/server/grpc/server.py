@@ -1,7 +1,5 @@
 """gRPC's server: its port, its limits and its end."""
 
-import asyncio
-
 import grpc
 import grpc.aio
 
@@ -25,8 +23,7 @@ class GrpcServer:
     def __init__(self, front: Front, port: int) -> None:
         """Take the port; 0 takes any that is free. Raises CannotListen."""
         options = front.options
-        self._drain_seconds = options.drain_seconds
-        self._leaving: asyncio.Task[None] | None = None
+        self._service = Service(front)
         self._server = grpc.aio.server(
             maximum_concurrent_rpcs=MOST_CALLS,
             options=(
@@ -40,7 +37,7 @@ class GrpcServer:
                 ("grpc.keepalive_timeout_ms", round(options.write_seconds * 1e3)),
             ),
         )
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, Service(front).handlers()),))
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, self._service.handlers()),))
         self.port = self._bind(options.host, port)
 
     async def start(self) -> None:
@@ -48,14 +45,15 @@ class GrpcServer:
         await self._server.start()
 
     def leave(self) -> None:
-        """Take no more calls; those in flight go on."""
-        self._leaving = asyncio.create_task(self._server.stop(self._drain_seconds))
+        """Take no more requests; those in flight go on.
+
+        They are refused with a reason, where gRPC, told to stop, would cut some off that came in at that moment.
+        """
+        self._service.leaving = True
 
     async def close(self) -> None:
         """Close all connections; what is still in flight is cut off."""
         await self._server.stop(SEND_SECONDS)
-        if self._leaving is not None:
-            await self._leaving
 
     def _bind(self, host: str, port: int) -> int:
         # A socket of our own says what is wrong, which gRPC does not, and what number a name stands for.

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 from chrion_runtime.protocol import Answer
-from chrion_runtime.protocol.errors import BadRequest, TooSlow
+from chrion_runtime.protocol.errors import BadRequest, ShuttingDown, TooSlow
 from chrion_runtime.protocol.metadata import model_metadata, server_metadata
 from chrion_runtime.server.deadline import allowed, least
 from chrion_runtime.server.front import Front, ServedModel
@@ -30,6 +30,8 @@ class Service:
 
     def __init__(self, front: Front) -> None:
         self._front = front
+        self.leaving = False
+        """Whether no more requests are taken."""
 
     def handlers(self) -> dict[str, Any]:
         """gRPC's handler of each method."""
@@ -69,6 +71,8 @@ class Service:
                 raise
 
     async def _infer(self, context: Any, headers: Headers) -> bytes:
+        if self.leaving:
+            raise ShuttingDown
         front = self._front
         with ExitStack() as stack:
             message = await self._message(context)
