@@ -105,6 +105,10 @@ PortOption = Annotated[int, typer.Option("--port", help="The port to listen on; 
 MetricsPortOption = Annotated[
     int, typer.Option("--metrics-port", help="The port of the page to look at and of /metrics; -1 for none.")
 ]
+GrpcPortOption = Annotated[
+    int | None,
+    typer.Option("--grpc-port", help="Serve over gRPC too, on this port; 0 for any that is free. Needs chrion[grpc]."),
+]
 OtlpOption = Annotated[
     str | None,
     typer.Option(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError
 
 from chrion_graph.bodies import bodies
 from chrion_graph.errors import InvalidModel, LimitExceeded, UnsafeModel

@@ -165,8 +165,8 @@ def test_refuses(value, problem):
     [
         (8, bytes(7), "binary_data_size is 8, but 7 bytes are left in the body"),
         (8, bytes(9), "1 bytes are left over after the last binary input"),
-        (7, bytes(7), "binary_data_size is 7, but shape [1, 2] of float32 needs 8 bytes"),
-        (9, bytes(9), "binary_data_size is 9, but shape [1, 2] of float32 needs 8 bytes"),
+        (7, bytes(7), "its binary data is 7 bytes, but shape [1, 2] of float32 needs 8"),
+        (9, bytes(9), "its binary data is 9 bytes, but shape [1, 2] of float32 needs 8"),
         (-1, bytes(8), "is not a size in bytes"),
         (8.0, bytes(8), "is not a size in bytes"),
         ("8", bytes(8), "is not a size in bytes"),

@@ -14,6 +14,7 @@ from chrion.errors import UsageError
 from chrion.face import Session, read
 from chrion.options import (
     BatchOption,
+    GrpcPortOption,
     HostOption,
     MaxSequencesOption,
     MetricsPortOption,
@@ -51,6 +52,7 @@ def command(
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
     metrics_port: MetricsPortOption = 8002,
+    grpc_port: GrpcPortOption = None,
     devices: Annotated[
         str,
         typer.Option("--devices", metavar="cpu,cuda:0", help="Devices to use. Default: as spec.devices says."),
@@ -67,7 +69,7 @@ def command(
     log_level: LogLevelOption = LogLevel.INFO,
     otlp_endpoint: OtlpOption = None,
 ) -> None:
-    """Plan models on this machine and serve them over HTTP: the whole of Chrion without a cluster.
+    """Plan models on this machine and serve them: the whole of Chrion without a cluster.
 
     The objective, in the ChrionModel or behind --slo, is watched: a change there is taken over while the model serves.
     """
@@ -111,7 +113,7 @@ def command(
             for selection in session.selections:
                 if not selection.meets_slo:
                     display.warn(f"{slo or one.file}: spec.slo: {selection.reason}")
-    serve_sessions(sessions, host, port, metrics_port, telling, batch=batch)
+    serve_sessions(sessions, host, port, metrics_port, telling, batch=batch, grpc_port=grpc_port)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from chrion.options import (
     AnyDeviceOption,
     BatchOption,
     GpuMemoryOption,
+    GrpcPortOption,
     HostOption,
     LatencyOption,
     LeaveOption,
@@ -52,6 +53,7 @@ def command(
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
     metrics_port: MetricsPortOption = 8002,
+    grpc_port: GrpcPortOption = None,
     name: Annotated[
         list[str] | None, typer.Option("--name", help="The models' names, in their order; by default the files'.")
     ] = None,
@@ -113,4 +115,4 @@ def command(
     def load(entry: Entry) -> Session:
         return load_entry(entry, machine or Machine(), SequenceStore(max_sequences, idle), any_device)
 
-    serve_sessions(sessions, host, port, metrics_port, telling, repository, load, batch, leave_seconds)
+    serve_sessions(sessions, host, port, metrics_port, telling, repository, load, batch, leave_seconds, grpc_port)

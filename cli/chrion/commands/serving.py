@@ -1,4 +1,4 @@
-"""Serve sessions over HTTP: what `chrion run` and `chrion serve` share."""
+"""Serve sessions: what `chrion run` and `chrion serve` share."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -68,10 +68,11 @@ def serve_sessions(
     load: Callable[[Entry], Session] | None = None,
     batch: int = 0,
     leave_seconds: float = 0.0,
+    grpc_port: int | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; with a `repository`, whatever clients have `load` load from it too.
 
-    Raises CannotListen, RuntimeFailure.
+    Raises CannotListen, GrpcUnavailable, RuntimeFailure.
     """
     logs.configure(telling.log_format, telling.log_level)
     folder = None if repository is None else RepositoryFolder(repository)
@@ -84,6 +85,8 @@ def serve_sessions(
             typer.echo(f"{session.name}: serving on {where.url}/v2/models/{session.name}")
         if folder is not None:
             typer.echo(f"{folder.root}: models are loaded through {where.url}/v2/repository")
+        if where.grpc_address:
+            typer.echo(f"gRPC on {where.grpc_address}")
         if where.metrics_url:
             typer.echo(f"page on {where.page_url}, metrics on {where.metrics_url}")
 
@@ -91,6 +94,7 @@ def serve_sessions(
         host=host,
         port=port,
         metrics_port=None if metrics_port < 0 else metrics_port,
+        grpc_port=grpc_port,
         batch=batch,
         otlp_endpoint=telling.otlp_endpoint,
         leave_seconds=leave_seconds,

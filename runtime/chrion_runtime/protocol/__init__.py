@@ -1,10 +1,10 @@
-"""The Open Inference Protocol v2 with the binary tensor extension, apart from any HTTP server.
+"""The Open Inference Protocol v2 with the binary tensor extension, apart from any server.
 
 Specifications: https://github.com/kserve/open-inference-protocol (REST) and
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 """
 
-from chrion_runtime.protocol.raw_request import RawRequest
+from chrion_runtime.protocol.raw_request import RawRequest, Unread, Write
 from chrion_runtime.protocol.request import InferRequest, RequestedOutput, read_request
 from chrion_runtime.protocol.response import Answer, write_answer
 from chrion_runtime.protocol.signature import Signature
@@ -15,6 +15,8 @@ __all__ = [
     "RawRequest",
     "RequestedOutput",
     "Signature",
+    "Unread",
+    "Write",
     "read_request",
     "write_answer",
 ]

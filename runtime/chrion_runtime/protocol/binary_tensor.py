@@ -25,7 +25,7 @@ def read_binary(where: str, part: memoryview, dtype: np.dtype[Any], shape: tuple
     needed = prod(shape) * dtype.itemsize
     if len(part) != needed:
         raise BadRequest(
-            f"{where}: binary_data_size is {len(part)}, but shape {list(shape)} of {dtype.name} needs {needed} bytes"
+            f"{where}: its binary data is {len(part)} bytes, but shape {list(shape)} of {dtype.name} needs {needed}"
         )
     array: Array = np.frombuffer(part, dtype)
     if dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:

@@ -102,12 +102,14 @@ class QueueFull(Unavailable):
 class TooLate(Unavailable):
     """The answer would come after the request's deadline."""
 
-    def __init__(self, model: str, expected: float, left: float) -> None:
+    def __init__(self, model: str, expected: float, left: float, hurried: bool = False) -> None:
         super().__init__(
             f'model "{model}" would answer in {expected * 1e3:.1f} ms, and the request allows '
             f"{max(0.0, left) * 1e3:.1f} ms: try again later or allow more"
         )
         self.retry_after = max(1, ceil(expected))
+        self.hurried = hurried
+        """Whether the client allows less than the model's objective does."""
 
 
 class TooMuch(Unavailable):

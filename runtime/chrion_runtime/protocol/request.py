@@ -1,6 +1,6 @@
 """Reading an inference request: JSON, and the binary tensors behind it."""
 
-from collections.abc import Container
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,20 +8,20 @@ import numpy as np
 import orjson
 
 from chrion_runtime.protocol.binary_tensor import read_binary
+from chrion_runtime.protocol.checks import (
+    check_complete,
+    check_new_input,
+    check_shape,
+    check_tensor,
+    read_timeout,
+)
 from chrion_runtime.protocol.datatypes import DTYPES
 from chrion_runtime.protocol.errors import BadRequest
 from chrion_runtime.protocol.inflate import Buffer
 from chrion_runtime.protocol.json_tensor import read_json
 from chrion_runtime.protocol.sequence import read_sequence
-from chrion_runtime.protocol.signature import MAX_RANK, MAX_SIZE, Signature
+from chrion_runtime.protocol.signature import Signature
 from chrion_runtime.servable import Array, SequenceStep
-
-_UNSUPPORTED = {
-    "classification": "classification is",
-    "shared_memory_region": "shared memory is",
-    "shared_memory_byte_size": "shared memory is",
-    "shared_memory_offset": "shared memory is",
-}
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,11 @@ def _read(header: memoryview, binary: memoryview, header_length: str | None, sig
     identity = document.get("id")
     if identity is not None and not isinstance(identity, str):
         raise BadRequest("id: is not a string")
-    sequence = read_sequence(_parameters("parameters", document), signature)
+    parameters = _parameters("parameters", document)
+    sequence = read_sequence(parameters, signature)
     # What is asked for is read first: it is cheap, and wrong requests then cost little.
     outputs = _outputs(document, signature, signature.state if sequence else ())
-    timeout = _timeout(document)
+    timeout = read_timeout(parameters)
     carried = signature.carried if sequence else frozenset()
     inputs = _inputs(document, binary, header_length, signature, carried)
     return InferRequest(identity, inputs, outputs, timeout, sequence)
@@ -152,12 +153,8 @@ def _inputs(
     arrays: dict[str, Array] = {}
     start = 0
     for tensor in _tensors(document, "inputs"):
-        name, parameters = _name_and_parameters(tensor, "input", signature.inputs)
-        where = f'input "{name}"'
-        if name in arrays:
-            raise BadRequest(f"{where}: is given twice")
-        if name in carried:
-            raise BadRequest(f"{where}: is the sequence's state, which the server keeps: leave it out")
+        name, where, parameters = _tensor(tensor, "input", signature.inputs)
+        check_new_input(where, name, arrays, carried)
         datatype, shape = tensor.get("datatype"), _shape(where, tensor.get("shape"))
         if not isinstance(datatype, str):
             raise BadRequest(f"{where}: datatype is missing or not a string")
@@ -174,9 +171,7 @@ def _inputs(
             raise BadRequest(f"{where}: binary_data_size is {size}, but {len(part)} bytes are left in the body")
         arrays[name] = read_binary(where, part, dtype, shape)
         start += size
-    missing = [name for name in signature.inputs if name not in arrays and name not in carried]
-    if missing:
-        raise BadRequest(f'input "{missing[0]}": is missing')
+    check_complete(arrays, signature, carried)
     if start != len(binary):
         raise BadRequest(f"{len(binary) - start} bytes are left over after the last binary input")
     return arrays
@@ -187,10 +182,10 @@ def _outputs(document: dict[str, Any], signature: Signature, hidden: Container[s
     default = _flag("parameters", _parameters("parameters", document), "binary_data_output", False)
     outputs: dict[str, RequestedOutput] = {}
     for tensor in _tensors(document, "outputs") if document.get("outputs") is not None else []:
-        name, parameters = _name_and_parameters(tensor, "output", signature.outputs)
+        name, where, parameters = _tensor(tensor, "output", signature.outputs)
         if name in outputs:
-            raise BadRequest(f'output "{name}": is requested twice')
-        outputs[name] = RequestedOutput(name, _flag(f'output "{name}"', parameters, "binary_data", default))
+            raise BadRequest(f"{where}: is requested twice")
+        outputs[name] = RequestedOutput(name, _flag(where, parameters, "binary_data", default))
     if not outputs:
         outputs = {name: RequestedOutput(name, default) for name in signature.outputs if name not in hidden}
     for output in outputs.values():
@@ -202,16 +197,6 @@ def _outputs(document: dict[str, Any], signature: Signature, hidden: Container[s
     return tuple(outputs.values())
 
 
-def _timeout(document: dict[str, Any]) -> float | None:
-    """Triton's request parameter, in microseconds there; 0 is none."""
-    timeout = _parameters("parameters", document).get("timeout")
-    if timeout is None:
-        return None
-    if type(timeout) is not int or timeout < 0:
-        raise BadRequest("parameters: timeout is not a number of microseconds")
-    return timeout / 1e6 if timeout else None
-
-
 def _tensors(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
     tensors = document.get(key)
     if not isinstance(tensors, list) or not all(isinstance(tensor, dict) for tensor in tensors):
@@ -219,19 +204,13 @@ def _tensors(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return tensors
 
 
-def _name_and_parameters(tensor: dict[str, Any], kind: str, known: Any) -> tuple[str, dict[str, Any]]:
+def _tensor(tensor: dict[str, Any], kind: str, known: Collection[str]) -> tuple[str, str, dict[str, Any]]:
+    """Its name, what errors call it, and its parameters."""
     name = tensor.get("name")
     if not isinstance(name, str):
         raise BadRequest(f"{kind}s: one has no name")
-    if name not in known:
-        names = ", ".join(f'"{one}"' for one in known)
-        raise BadRequest(f'{kind} "{name[:80]}": the model has no such {kind}; it has {names or "none"}')
-    where = f'{kind} "{name}"'
-    parameters = _parameters(where, tensor)
-    for key, what in _UNSUPPORTED.items():
-        if key in parameters:
-            raise BadRequest(f"{where}: {what} not supported; leave out the parameter {key}")
-    return name, parameters
+    parameters = _parameters(f'{kind} "{name[:80]}"', tensor)
+    return name, check_tensor(kind, name, known, parameters), parameters
 
 
 def _parameters(where: str, holder: dict[str, Any]) -> dict[str, Any]:
@@ -253,12 +232,7 @@ def _flag(where: str, parameters: dict[str, Any], key: str, default: bool) -> bo
 def _shape(where: str, shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, list) or not all(type(size) is int for size in shape):
         raise BadRequest(f"{where}: shape is missing or not a list of integers")
-    if len(shape) > MAX_RANK:
-        raise BadRequest(f"{where}: shape has {len(shape)} dimensions; at most {MAX_RANK} are possible")
-    for size in shape:
-        if not 0 <= size <= MAX_SIZE:
-            raise BadRequest(f"{where}: {size} in shape is not a dimension; it counts from 0")
-    return tuple(shape)
+    return check_shape(where, shape)
 
 
 def _binary_size(where: str, tensor: dict[str, Any], parameters: dict[str, Any]) -> int | None:

@@ -33,6 +33,18 @@ class Answer:
         return b"".join(self.parts)
 
 
+def result_of(name: str, results: Mapping[str, Array]) -> tuple[str, Array, str]:
+    """What errors call an output, its array and its datatype. Raises AnswerFailed where it is missing or has none."""
+    where = f'output "{name}"'
+    array = results.get(name)
+    if array is None:
+        raise AnswerFailed(f"{where}: the model gave no such output")
+    datatype = datatype_of(array.dtype)
+    if datatype is None:
+        raise AnswerFailed(f"{where}: the inference protocol has no datatype for {array.dtype}")
+    return where, array, datatype
+
+
 def write_answer(model: str, request: InferRequest, results: Mapping[str, Array]) -> Answer:
     """The answer of `model` to `request`, the outputs in the order that was asked for.
 
@@ -42,13 +54,7 @@ def write_answer(model: str, request: InferRequest, results: Mapping[str, Array]
     parts: list[bytes | memoryview] = []
     for requested in request.outputs:
         name = requested.name
-        where = f'output "{name}"'
-        array = results.get(name)
-        if array is None:
-            raise AnswerFailed(f"{where}: the model gave no such output")
-        datatype = datatype_of(array.dtype)
-        if datatype is None:
-            raise AnswerFailed(f"{where}: the inference protocol has no datatype for {array.dtype}")
+        where, array, datatype = result_of(name, results)
         output: dict[str, Any] = {"name": name, "datatype": datatype, "shape": array.shape}
         if requested.binary:
             part = write_binary(where, array)

@@ -1,7 +1,8 @@
 """Large JSON is read and written in processes of their own, so that it never holds this one's interpreter for long.
 
 orjson parses a megabyte in one call of several milliseconds, in which no lane of this process gets from one stage to
-the next; no switch interval helps against that. Copying the bytes to another process takes a tenth of it.
+the next; no switch interval helps against that. Copying the bytes to another process takes a tenth of it. What else is
+read value by value goes the same way: many strings, and typed values over gRPC.
 """
 
 import threading
@@ -12,9 +13,8 @@ from typing import TypeVar
 
 from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.worker import Worker, WorkerFailed
-from chrion_runtime.protocol import Answer, InferRequest, RawRequest, Signature, read_request, write_answer
+from chrion_runtime.protocol import Answer, InferRequest, Signature, Unread, Write
 from chrion_runtime.protocol.errors import AnswerFailed, CodecLost, ProtocolError
-from chrion_runtime.protocol.inflate import inflate
 from chrion_runtime.servable import Array, TensorSpec
 from chrion_runtime.server.run_queue import RunQueue
 
@@ -41,15 +41,15 @@ class Codec:
         self.workers: set[Worker] = set()
         """The processes that live."""
 
-    async def read(self, raw: RawRequest, specs: Specs, limit: int) -> InferRequest:
-        """`read_request`, in another process; a compressed body is inflated on the way. Raises ProtocolError."""
+    async def read(self, raw: Unread, specs: Specs, limit: int) -> InferRequest:
+        """Read in another process; what is compressed is inflated on the way. Raises ProtocolError."""
         return await self._queue.run(partial(self._read, raw, specs, limit))
 
-    async def write(self, model: str, request: InferRequest, results: Mapping[str, Array]) -> Answer:
-        """`write_answer`, in another process. Raises ProtocolError."""
+    async def write(self, write: Write, model: str, request: InferRequest, results: Mapping[str, Array]) -> Answer:
+        """Have `write` called in another process. Raises ProtocolError."""
         # The request's own arrays need not go along.
         bare = InferRequest(request.id, {}, request.outputs)
-        return await self._queue.run(partial(self._call, _write, model, bare, dict(results)))
+        return await self._queue.run(partial(self._call, _write, write, model, bare, dict(results)))
 
     def close(self, seconds: float) -> None:
         """End the processes."""
@@ -58,10 +58,9 @@ class Codec:
             self._end(worker)
         self._queue.close(seconds)
 
-    def _read(self, raw: RawRequest, specs: Specs, limit: int) -> InferRequest:
+    def _read(self, raw: Unread, specs: Specs, limit: int) -> InferRequest:
         # zlib lets other threads run, so inflating may as well be done here, and errors keep their own types.
-        plain = inflate(raw.body, raw.encoding, limit)
-        return self._call(_read, bytes(plain), raw.header_length, specs)
+        return self._call(_read, raw.plain(limit), specs)
 
     def _call(self, function: Callable[..., T], *arguments: object) -> T:
         for _ in range(2):
@@ -98,10 +97,10 @@ def _signature(specs: Specs) -> Signature:
     return Signature(inputs, outputs, dict(state))
 
 
-def _read(body: bytes, header_length: str | None, specs: Specs) -> InferRequest:
-    return read_request(body, header_length, _signature(specs))
+def _read(raw: Unread, specs: Specs) -> InferRequest:
+    return raw.read(_signature(specs))
 
 
-def _write(model: str, request: InferRequest, results: Mapping[str, Array]) -> Answer:
-    answer = write_answer(model, request, results)
+def _write(write: Write, model: str, request: InferRequest, results: Mapping[str, Array]) -> Answer:
+    answer = write(model, request, results)
     return Answer(tuple(bytes(part) for part in answer.parts), answer.header_length)

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 from chrion_runtime.errors import RuntimeFailure
-from chrion_runtime.protocol import Answer, RawRequest, Signature
+from chrion_runtime.protocol import Answer, Signature, Unread
 from chrion_runtime.protocol.errors import NotFound, ShuttingDown
 from chrion_runtime.protocol.metadata import check_version
 from chrion_runtime.servable import Servable
@@ -46,7 +46,7 @@ class ServedModel:
         return self._inference.waiting
 
     def infer(
-        self, raw: RawRequest, allowed: float | None = None, followed: Followed | None = None
+        self, raw: Unread, allowed: float | None = None, followed: Followed | None = None
     ) -> Answer | Coroutine[Any, Any, Answer]:
         """The answer to a request, or what to await for it; `allowed` in seconds. Raises ProtocolError and RunError."""
         if self._left:
@@ -79,7 +79,7 @@ class ServedModel:
 
 
 class Front:
-    """What stands between HTTP and the models. Raises RuntimeFailure when the models cannot be served together."""
+    """What stands between clients and the models. Raises RuntimeFailure when the models cannot be served together."""
 
     def __init__(self, servables: Sequence[Servable], options: ServerOptions) -> None:
         self.options = options

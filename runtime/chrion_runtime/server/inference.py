@@ -1,4 +1,4 @@
-"""One model's requests from body to answer: read, admitted, run, written, each where it holds up nobody.
+"""One model's requests from bytes to answer: read, admitted, run, written, each where it holds up nobody.
 
 Small JSON and all binary tensors are read and written on the event loop, for to hand them to a thread costs more. Large
 JSON goes through the codec's processes. A model whose runs are shorter than what handing over costs runs on the event
@@ -13,9 +13,8 @@ from typing import Any
 
 from chrion_runtime.devices.cpu import usable_cores
 from chrion_runtime.errors import RunError
-from chrion_runtime.protocol import Answer, InferRequest, RawRequest, Signature, read_request, write_answer
+from chrion_runtime.protocol import Answer, InferRequest, Signature, Unread, Write
 from chrion_runtime.protocol.errors import QueueFull, TooLate
-from chrion_runtime.protocol.inflate import inflate
 from chrion_runtime.servable import Array, Servable, StageObserver
 from chrion_runtime.server.batching import Batcher
 from chrion_runtime.server.codec import Codec
@@ -42,8 +41,10 @@ class _Asked:
     """A request that was read, with what admission needs to know of it."""
 
     request: InferRequest
+    write: Write
+    """What writes its answer, in the form that it came in."""
     size: int
-    """Bytes of its body, which tell how long it will run."""
+    """Its bytes, which tell how long it will run."""
     arrived: float
     allowed: float | None
     """Seconds from its arrival within which it shall be answered."""
@@ -95,7 +96,7 @@ class Inference:
         return max(0, self.pace.ahead - self._workers)
 
     def answer(
-        self, raw: RawRequest, allowed: float | None, followed: Followed | None
+        self, raw: Unread, allowed: float | None, followed: Followed | None
     ) -> Answer | Coroutine[Any, Any, Answer]:
         """The answer, where getting it took so little that the event loop could do it; else what to await for it.
 
@@ -104,27 +105,23 @@ class Inference:
         now = perf_counter()
         if self._long_runs.count:
             # It will not run on the event loop, so what cannot be answered in time is refused before it costs more.
-            self._admit(len(raw.body), now, least(allowed, self._servable.deadline))
-        if self._codec is not None and self._goes_through_codec(raw):
+            self._admit(raw.size, now, least(allowed, self._servable.deadline))
+        if self._codec is not None and raw.is_slow(self._options.large_json, self._strings):
             return self._large(self._codec, raw, allowed, followed, now)
-        body = inflate(raw.body, raw.encoding, self._options.body_limit)
-        request = read_request(body, raw.header_length, self._signature)
+        raw = raw.plain(self._options.body_limit)
+        request = raw.read(self._signature)
         observer = None if followed is None else followed.read(request)
-        size = len(body)
+        size = raw.size
         if not self._runs_here(size, now) or (request.sequence is not None and self._turns.taken(request.sequence.id)):
             deadline = least(allowed, request.timeout, self._servable.deadline)
-            return self._queued(_Asked(request, size, now, deadline, observer))
+            return self._queued(_Asked(request, raw.write, size, now, deadline, observer))
         clock = ThreadClock()
         results, seconds = self._run(request, observer)
         # Where the system gave the core to someone else meanwhile, that says nothing of the model.
         own = clock.own(seconds) if seconds > self._here_seconds else seconds
         self.times.ran_here(size, own, self._here_seconds, now)
         self._metrics.waited(0.0)
-        return self._written(request, results)
-
-    def _goes_through_codec(self, raw: RawRequest) -> bool:
-        large = self._options.large_json
-        return bool(raw.encoding) or raw.json_size > large or (self._strings and len(raw.body) > large)
+        return self._written(raw.write, request, results)
 
     def _runs_here(self, size: int, now: float) -> bool:
         # It would wait for the lanes of runs that are under way: they must be short, too.
@@ -133,14 +130,15 @@ class Inference:
         )
 
     async def _large(
-        self, codec: Codec, raw: RawRequest, allowed: float | None, followed: Followed | None, now: float
+        self, codec: Codec, raw: Unread, allowed: float | None, followed: Followed | None, now: float
     ) -> Answer:
         request = await codec.read(raw, self._specs, self._options.body_limit)
         size = sum(array.nbytes for array in request.inputs.values())
+        write = raw.write
         del raw
         observer = None if followed is None else followed.read(request)
         deadline = least(allowed, request.timeout, self._servable.deadline)
-        return await self._queued(_Asked(request, size, now, deadline, observer))
+        return await self._queued(_Asked(request, write, size, now, deadline, observer))
 
     async def _queued(self, asked: _Asked) -> Answer:
         behind = self.pace.ahead > 0
@@ -158,7 +156,7 @@ class Inference:
         self.times.ran(asked.size, seconds)
         if behind and asked.allowed is not None:
             self.margin.ended(late=perf_counter() - asked.arrived > asked.allowed)
-        answer = self._written(asked.request, results)
+        answer = self._written(asked.write, asked.request, results)
         return answer if isinstance(answer, Answer) else await answer
 
     async def _ran(self, request: InferRequest, observer: StageObserver | None) -> tuple[Mapping[str, Array], float]:
@@ -187,7 +185,7 @@ class Inference:
         expected = self.pace.wait + (self.pace.seconds if own is None else own)
         left = allowed - (perf_counter() - arrived)
         if expected > left * self.margin.part:
-            raise TooLate(self._servable.name, expected, left)
+            raise TooLate(self._servable.name, expected, left, hurried=allowed != self._servable.deadline)
 
     def _run(self, request: InferRequest, observer: StageObserver | None) -> tuple[Mapping[str, Array], float]:
         began = perf_counter()
@@ -204,7 +202,9 @@ class Inference:
             raise
         return results, perf_counter() - began
 
-    def _written(self, request: InferRequest, results: Mapping[str, Array]) -> Answer | Coroutine[Any, Any, Answer]:
+    def _written(
+        self, write: Write, request: InferRequest, results: Mapping[str, Array]
+    ) -> Answer | Coroutine[Any, Any, Answer]:
         if self._codec is not None:
             numbers = sum(
                 results[output.name].size
@@ -212,5 +212,5 @@ class Inference:
                 if output.name in results and (self._strings or not output.binary)
             )
             if numbers * BYTES_PER_NUMBER > self._options.large_json:
-                return self._codec.write(self._servable.name, request, results)
-        return write_answer(self._servable.name, request, results)
+                return self._codec.write(write, self._servable.name, request, results)
+        return write(self._servable.name, request, results)

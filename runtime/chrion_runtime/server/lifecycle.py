@@ -1,7 +1,6 @@
 """From the first socket to the last answer: listen, wait for a signal, drain, close."""
 
 import asyncio
-import errno
 import gc
 import logging
 import signal
@@ -16,11 +15,12 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from chrion_runtime.errors import RuntimeFailure
 from chrion_runtime.servable import Servable
+from chrion_runtime.server.addresses import address, bind
 from chrion_runtime.server.app import build_app, build_metrics_app
 from chrion_runtime.server.connection import Connection
 from chrion_runtime.server.front import Front
+from chrion_runtime.server.grpc import grpc_server
 from chrion_runtime.server.http_log import http_log
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.repository import Repository
@@ -41,10 +41,6 @@ CLOSE_SECONDS = 1.0
 """What idle threads may take to end when nothing is left of the drain."""
 
 
-class CannotListen(RuntimeFailure):
-    """An address that cannot be listened on."""
-
-
 @dataclass(frozen=True)
 class Listening:
     """Where a server answers."""
@@ -52,6 +48,7 @@ class Listening:
     host: str
     port: int
     metrics_port: int | None
+    grpc_port: int | None = None
 
     @property
     def url(self) -> str:
@@ -68,6 +65,11 @@ class Listening:
         """The URL of the metrics; None without a second port."""
         return None if self.metrics_port is None else _url(self.host, self.metrics_port) + "/metrics"
 
+    @property
+    def grpc_address(self) -> str | None:
+        """Host and port of gRPC; None where it is off."""
+        return None if self.grpc_port is None else address(self.host, self.grpc_port)
+
 
 def serve(
     servables: Sequence[Servable],
@@ -83,8 +85,8 @@ def serve(
     with the ports that were really taken. `repository` makes what loads and unloads models meanwhile; without it
     nobody can.
 
-    Raises CannotListen when an address is taken or not this machine's, and RuntimeFailure when the models cannot be
-    served together.
+    Raises CannotListen when an address is taken or not this machine's, GrpcUnavailable when gRPC is asked for and not
+    installed, and RuntimeFailure when the models cannot be served together.
     """
     options = options or ServerOptions()
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -131,28 +133,36 @@ async def _until_signal(
 async def listening(
     front: Front, hurry: asyncio.Event | None = None, repository: Repository | None = None
 ) -> AsyncIterator[Listening]:
-    """Answer on both ports inside the block; drain when leaving it, until done, too late, or `hurry` is set.
+    """Answer on all ports inside the block; drain when leaving it, until done, too late, or `hurry` is set.
 
-    Raises CannotListen.
+    Raises CannotListen, GrpcUnavailable.
     """
     options = front.options
     async with AsyncExitStack() as stack:
-        # Both addresses are taken before anything is said or answered.
-        sock = stack.enter_context(_bind(options.host, options.port))
+        # All addresses are taken before anything is said or answered.
+        sock = stack.enter_context(bind(options.host, options.port))
         if options.metrics_port is not None:
-            metrics_sock = stack.enter_context(_bind(options.host, options.metrics_port))
+            metrics_sock = stack.enter_context(bind(options.host, options.metrics_port))
+        calls = grpc_server(front)
+        if options.metrics_port is not None:
             await _start(stack, front, build_metrics_app(front), metrics_sock)
         listener = await _start(stack, front, build_app(front, repository), sock)
+        if calls is not None:
+            await calls.start()
+            stack.push_async_callback(calls.close)
         where = Listening(
             options.host,
             sock.getsockname()[1],
             None if options.metrics_port is None else metrics_sock.getsockname()[1],
+            None if calls is None else calls.port,
         )
         try:
             yield where
         finally:
             front.draining = True
             await _stop(listener, sock)
+            if calls is not None:
+                calls.leave()
             await _drain(front, hurry)
 
 
@@ -197,31 +207,5 @@ async def _stop(listener: asyncio.Server, sock: socket.socket) -> None:
     listener.close()
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= 65535:
-        raise CannotListen(f"cannot listen on {_address(host, port)}: a port is a number from 0 to 65535")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
-    except OSError as error:
-        raise CannotListen(f"cannot listen on {_address(host, port)}: {_why(error)}") from None
-
-
-def _why(error: OSError) -> str:
-    match error.errno:
-        case errno.EADDRINUSE:
-            return "the port is in use; choose another, or stop the program that has it"
-        case errno.EACCES:
-            return "the port is reserved; choose one from 1024 up"
-        # Failures to resolve a name have negative numbers.
-        case int(number) if number == errno.EADDRNOTAVAIL or number < 0:
-            return "it is no address of this machine; use 127.0.0.1, or 0.0.0.0 for all"
-    return str(error)
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def _url(host: str, port: int) -> str:
-    return f"http://{_address(host, port)}"
+    return f"http://{address(host, port)}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """Addresses and limits of the HTTP server."""
+    """Addresses and limits of the server."""
 
     host: str = "127.0.0.1"
     """The address to listen on: 0.0.0.0 for all of IPv4, :: for all of IPv6 and IPv4."""
@@ -13,6 +13,8 @@ class ServerOptions:
     """The port of the inference API; 0 takes any that is free."""
     metrics_port: int | None = 8002
     """The port of /metrics and the health checks; 0 takes any that is free, None opens none."""
+    grpc_port: int | None = None
+    """The port of the inference API over gRPC; 0 takes any that is free, None opens none."""
     body_limit: int = 64 * 1024 * 1024
     """The largest request body in bytes, after inflating."""
     bodies_limit: int = 512 * 1024 * 1024

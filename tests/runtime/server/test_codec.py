@@ -132,7 +132,7 @@ def test_as_without_it():
         assert (read.id, read.outputs, read.timeout) == (here.id, here.outputs, here.timeout)
         np.testing.assert_array_equal(read.inputs["x"], here.inputs["x"])
         results = {"y": values}
-        assert (await codec.write("m", read, results)).body == write_answer("m", here, results).body
+        assert (await codec.write(write_answer, "m", read, results)).body == write_answer("m", here, results).body
         with pytest.raises(BadRequest, match="nothing"):
             await codec.read(RawRequest(request(values, outputs=[{"name": "nothing"}])), specs, 1 << 20)
         with pytest.raises(TooLarge):

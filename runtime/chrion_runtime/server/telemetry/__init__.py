@@ -15,11 +15,12 @@ from chrion_runtime.protocol import InferRequest
 from chrion_runtime.protocol.errors import status_of
 from chrion_runtime.servable import StageObserver
 from chrion_runtime.server.telemetry.fields import trace_id
+from chrion_runtime.server.telemetry.route import GRPC, HTTP, Route
 
 if TYPE_CHECKING:
     from chrion_runtime.server.telemetry.tracing import Trace, Tracer
 
-__all__ = ["Followed", "Telemetry", "TracingUnavailable", "telemetry"]
+__all__ = ["GRPC", "HTTP", "Followed", "Telemetry", "TracingUnavailable", "telemetry"]
 
 access = logging.getLogger("chrion_runtime.server.access")
 
@@ -58,9 +59,10 @@ class Telemetry:
     def __init__(self, tracer: "Tracer | None") -> None:
         self._tracer = tracer
 
-    def follow(self, model: str, headers: Mapping[str, str]) -> "Followed":
-        """A context manager around the request that came with these headers."""
-        return Followed(model, headers, None if self._tracer is None else self._tracer.begin(model, headers))
+    def follow(self, model: str, headers: Mapping[str, str], route: Route = HTTP) -> "Followed":
+        """A context manager around the request that came with these headers, or metadata."""
+        trace = None if self._tracer is None else self._tracer.begin(model, headers, route)
+        return Followed(model, headers, route, trace)
 
     def close(self) -> None:
         """Send what has not been sent yet."""
@@ -71,11 +73,12 @@ class Telemetry:
 class Followed:
     """One request that is told of."""
 
-    def __init__(self, model: str, headers: Mapping[str, str], trace: "Trace | None") -> None:
+    def __init__(self, model: str, headers: Mapping[str, str], route: Route, trace: "Trace | None") -> None:
         self.request_id: str | None = None
         """The `id` that its client gave it; known once it is read."""
         self._model = model
         self._headers = headers
+        self._route = route
         self._trace = trace
         self._began = perf_counter()
 
@@ -99,4 +102,5 @@ class Followed:
             took = (perf_counter() - self._began) * 1e3
             extra = {"model": self._model, "request_id": self.request_id, "trace_id": trace_id(self._headers)}
             outcome = "gone" if status is None else str(status)
-            access.debug("POST /v2/models/%s/infer %s %.3f ms", self._model, outcome, took, extra=extra)
+            name = self._route.name.replace("{model}", self._model)
+            access.debug("%s %s %.3f ms", name, outcome, took, extra=extra)

@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from chrion_runtime.servable import StageLabel
+from chrion_runtime.server.telemetry.route import Route
 
 CLOSE_SECONDS = 2.0
 """How long the server's end waits for a collector."""
-ROUTE = "/v2/models/{model}/infer"
 
 
 class Tracer:
@@ -36,15 +36,15 @@ class Tracer:
         # Spans are in nanoseconds of the wall clock, stages in seconds of perf_counter.
         self._epoch = time.time_ns() - time.perf_counter_ns()
 
-    def begin(self, model: str, headers: Mapping[str, str]) -> "Trace | None":
+    def begin(self, model: str, headers: Mapping[str, str], route: Route) -> "Trace | None":
         """The trace of a request, below the span that its `traceparent` names; None where it is not sampled."""
         span = self._tracer.start_span(
-            f"POST {ROUTE}",
+            route.name,
             self._propagator.extract(headers),
             api.SpanKind.SERVER,
-            {"http.request.method": "POST", "http.route": ROUTE, "chrion.model": model},
+            {**route.attributes, "chrion.model": model},
         )
-        return Trace(span, self._tracer, self._epoch) if span.is_recording() else None
+        return Trace(span, self._tracer, self._epoch, route) if span.is_recording() else None
 
     def close(self) -> None:
         """Send what is left, as far as the collector takes it at once."""
@@ -56,10 +56,11 @@ class Tracer:
 class Trace:
     """The spans of one request."""
 
-    def __init__(self, span: api.Span, tracer: api.Tracer, epoch: int) -> None:
+    def __init__(self, span: api.Span, tracer: api.Tracer, epoch: int, route: Route) -> None:
         self._span = span
         self._tracer = tracer
         self._epoch = epoch
+        self._status = route.status
         self._stages: list[tuple[StageLabel, float, float]] = []
 
     def stage(self, stage: StageLabel, began: float, seconds: float) -> None:
@@ -81,8 +82,8 @@ class Trace:
             one.end(start + round(seconds * 1e9))
         if request_id is not None:
             span.set_attribute("chrion.request.id", request_id)
-        if status is not None:
-            span.set_attribute("http.response.status_code", status)
+        if status is not None and self._status is not None:
+            span.set_attribute(self._status, status)
         if error is not None:
             span.set_attribute("error.type", type(error).__name__)
         if status is None or status >= 500:

@@ -1,0 +1,66 @@
+"""gRPC's server: its port, its limits and its end."""
+
+import grpc
+import grpc.aio
+
+from chrion_runtime.server.addresses import CannotListen, address, bind
+from chrion_runtime.server.front import Front
+from chrion_runtime.server.grpc.service import NAME, Service
+
+MOST_CALLS = 1024
+"""Calls at a time; gRPC refuses further ones with RESOURCE_EXHAUSTED."""
+
+SEND_SECONDS = 1.0
+"""What an answer may take to leave, and a connection to close, when nothing else is left of the drain."""
+
+_IDENTITY_ONLY = 1
+"""No compression: gRPC would inflate a message to any size before it looks at it."""
+
+
+class GrpcServer:
+    """Answers over gRPC between `start` and `close`; made and called on the event loop."""
+
+    def __init__(self, front: Front, port: int) -> None:
+        """Take the port; 0 takes any that is free. Raises CannotListen."""
+        options = front.options
+        self._service = Service(front)
+        self._server = grpc.aio.server(
+            maximum_concurrent_rpcs=MOST_CALLS,
+            options=(
+                # Two servers would share a port, and neither would say so.
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", options.body_limit),
+                ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
+                ("grpc.max_connection_idle_ms", round(options.idle_seconds * 1e3)),
+                # For peers that have vanished without a word.
+                ("grpc.keepalive_time_ms", round(options.idle_seconds * 1e3)),
+                ("grpc.keepalive_timeout_ms", round(options.write_seconds * 1e3)),
+            ),
+        )
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, self._service.handlers()),))
+        self.port = self._bind(options.host, port)
+
+    async def start(self) -> None:
+        """Answer from now on."""
+        await self._server.start()
+
+    def leave(self) -> None:
+        """Take no more requests; those in flight go on.
+
+        They are refused with a reason, where gRPC, told to stop, would cut some off that came in at that moment.
+        """
+        self._service.leaving = True
+
+    async def close(self) -> None:
+        """Close all connections; what is still in flight is cut off."""
+        await self._server.stop(SEND_SECONDS)
+
+    def _bind(self, host: str, port: int) -> int:
+        # A socket of our own says what is wrong, which gRPC does not, and what number a name stands for.
+        with bind(host, port) as probe:
+            number = probe.getsockname()[0]
+        try:
+            taken: int = self._server.add_insecure_port(address(number, port))
+        except RuntimeError:
+            raise CannotListen(f"cannot listen on {address(host, port)}: another program has just taken it") from None
+        return taken
