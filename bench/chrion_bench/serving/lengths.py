@@ -37,8 +37,8 @@ def lengths(folder: Path, seconds: float, say: Callable[[str], None]) -> Data:
     answered = count["answers"]["200"]
     failed = count["sent"] - answered["count"]
     say(
-        f"mixed lengths at {rate:,.0f}/s: p99 {answered['p99'] * 1e3:.1f} ms, {failed} of {count['sent']} not answered; "
-        f"bare aiohttp on uvloop {control['answers']['200']['p99'] * 1e3:.1f} ms"
+        f"mixed lengths at {rate:,.0f}/s: p99 {answered['p99'] * 1e3:.1f} ms, "
+        f"{failed} of {count['sent']} not answered; bare aiohttp on uvloop {control['answers']['200']['p99'] * 1e3:.1f} ms"
     )
     return {
         "rate": rate,

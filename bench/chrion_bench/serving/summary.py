@@ -153,7 +153,17 @@ def _latency(results: Sequence[Data]) -> str:
         ]
         for item in results
     ]
-    header = ("model", "format", "own p50 ms", "own p99", "requests/s", "even p50 ms", "even p99", "random p50", "random p99")
+    header = (
+        "model",
+        "format",
+        "own p50 ms",
+        "own p99",
+        "requests/s",
+        "even p50 ms",
+        "even p99",
+        "random p50",
+        "random p99",
+    )
     more = ("bare, even p50", "bare, even p99", "even p99, median", "bare, even p99, median")
     return "Each the quietest of several stretches, and the median of all.\n\n" + table((*header, *more), rows)
 
@@ -190,7 +200,7 @@ def _overload(item: Data) -> str:
     header = ("stretch", "sent", "answered", "p50 ms", "p99 ms", "refused", "p50 ms", "p99 ms")
     own = item["own"]
     return (
-        f"Capacity {item['capacity']:,.0f}/s, SLO {item['sloSeconds'] * 1e3:g} ms. Alone on this core, without a server, "
+        f"Capacity {item['capacity']:,.0f}/s, SLO {item['sloSeconds'] * 1e3:g} ms. Alone on this core "
         f"the model takes {_ms(own['median'])} ms, {_ms(own['p99'])} at p99 and {_ms(own['worst'])} at worst.\n\n"
         + table(header, rows)
     )
