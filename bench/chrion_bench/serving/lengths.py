@@ -38,7 +38,8 @@ def lengths(folder: Path, seconds: float, say: Callable[[str], None]) -> Data:
     failed = count["sent"] - answered["count"]
     say(
         f"mixed lengths at {rate:,.0f}/s: p99 {answered['p99'] * 1e3:.1f} ms, "
-        f"{failed} of {count['sent']} not answered; bare aiohttp on uvloop {control['answers']['200']['p99'] * 1e3:.1f} ms"
+        f"{failed} of {count['sent']} not answered; "
+        f"bare aiohttp on uvloop {control['answers']['200']['p99'] * 1e3:.1f} ms"
     )
     return {
         "rate": rate,
