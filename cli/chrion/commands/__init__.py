@@ -1,7 +1,7 @@
 """The commands, one a module: a function `command` whose parameters are its options. COMMANDS lists them."""
 
 COMMANDS = {
-    "run": "Plan models on this machine and serve them over HTTP: the whole of Chrion without a cluster.",
+    "run": "Plan models on this machine and serve them: the whole of Chrion without a cluster.",
     "plan": "Profile a model, partition it, measure the best plans, and write the frontier of them.",
     "serve": "Serve models over the Open Inference Protocol, each by the plan that the objective selects.",
     "bench": "Measure the selected plan against the default session and each single device.",
