@@ -103,12 +103,12 @@ class Inference:
         `allowed` is in seconds from now, None without a limit. Raises ProtocolError; RunError, with the request's id.
         """
         now = perf_counter()
-        if self._long_runs.count:
-            # It will not run on the event loop, so what cannot be answered in time is refused before it costs more.
-            self._admit(raw.size, now, least(allowed, self._servable.deadline))
         if self._codec is not None and raw.is_slow(self._options.large_json, self._strings):
             return self._large(self._codec, raw, allowed, followed, now)
         raw = raw.plain(self._options.body_limit)
+        if self._long_runs.count:
+            # It will not run on the event loop, so what cannot be answered in time is refused before it costs more.
+            self._admit(raw.size, now, least(allowed, self._servable.deadline))
         request = raw.read(self._signature)
         observer = None if followed is None else followed.read(request)
         size = raw.size

@@ -116,7 +116,8 @@ async def _until_signal(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
     async with listening(front, hurry, repository) as where:
-        # All that is loaded by now stays. To look for garbage among it would hold up requests for 60 ms each time.
+        # All that is loaded by now stays, or goes by itself when it is exchanged: to look for garbage among it would
+        # hold up every request.
         gc.collect()
         gc.freeze()
         if on_listening is not None:

@@ -14,6 +14,7 @@ import pytest
 from chrion_runtime.protocol.datatypes import DTYPES
 from chrion_runtime.servable import StageLabel, TensorSpec
 from chrion_runtime.server import Front, ServerOptions, listening
+from tests.support.datatypes import VALUES
 
 
 class Model:
@@ -120,6 +121,17 @@ def package_serving():
 def make_model():
     """Makes a servable from a function, and its inputs and outputs as {name: (datatype, shape)}."""
     return Model
+
+
+@pytest.fixture
+def echo(make_model):
+    """Gives every input back, one of each datatype, and beside it the same with its axes turned."""
+
+    def function(**inputs):
+        return inputs | {f"{name}_t": value.T for name, value in inputs.items()}
+
+    inputs = {datatype: (datatype, (None, None)) for datatype in VALUES}
+    return make_model(function, inputs, inputs | {f"{name}_t": spec for name, spec in inputs.items()}, name="echo")
 
 
 @pytest.fixture

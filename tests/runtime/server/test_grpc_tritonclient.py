@@ -10,33 +10,14 @@ from tritonclient.utils import InferenceServerException
 from chrion_runtime.protocol.datatypes import DTYPES
 from chrion_runtime.server.grpc.contents import FIELDS
 from chrion_runtime.server.grpc.messages import CLASSES
+from tests.support import datatypes
 
-VALUES = {
-    "BOOL": [True, False, True],
-    "UINT8": [0, 255, 7],
-    "UINT16": [0, 2**16 - 1, 7],
-    "UINT32": [0, 2**32 - 1, 7],
-    "UINT64": [0, 2**64 - 1, 2**63 + 1],
-    "INT8": [-128, 127, 0],
-    "INT16": [-(2**15), 2**15 - 1, 0],
-    "INT32": [-(2**31), 2**31 - 1, 0],
-    "INT64": [-(2**63), 2**63 - 1, 0],
+VALUES = datatypes.VALUES | {
     "FP16": [-65504, 6e-8, np.inf],
     "FP32": [-3.4e38, np.nan, 0.1],
     "FP64": [-1.7e308, -np.inf, 0.1],
-    "BYTES": ["", "née", "\u0000 \U0001f600"],
 }
-
-
-@pytest.fixture
-def echo(make_model):
-    """Gives every input back, and beside it the same with its axes turned."""
-
-    def function(**inputs):
-        return inputs | {f"{name}_t": value.T for name, value in inputs.items()}
-
-    inputs = {datatype: (datatype, (None, None)) for datatype in VALUES}
-    return make_model(function, inputs, inputs | {f"{name}_t": spec for name, spec in inputs.items()}, name="echo")
+"""What is no number has no form in JSON, but one here."""
 
 
 @pytest.fixture
