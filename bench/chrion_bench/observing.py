@@ -25,6 +25,7 @@ class _Model:
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     state: Mapping[str, str] = MappingProxyType({})
+    deciding: frozenset[str] = frozenset()
 
     def run(self, *_: Any) -> dict[str, Array]:
         return {}

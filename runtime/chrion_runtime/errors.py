@@ -7,6 +7,7 @@ ChrionError
     ├── RunError            the model failed on the values of one request
     │   ├── OutOfMemory     for a GPU has no memory left
     │   └── UnfitValues     and it is the values that are at fault
+    ├── RunStopped          a run was ended before it had finished
     ├── StateRefused        state that the model cannot carry from an output to an input
     └── Unreadable          a file of plans or of an objective that cannot be read
 """
@@ -39,6 +40,13 @@ class OutOfMemory(RunError):
 
 class UnfitValues(RunError):
     """Values that the model cannot run on: shapes that do not go together, an index out of range."""
+
+
+class RunStopped(RuntimeFailure):
+    """A run was ended before it had finished: at its deadline, or because its client has left."""
+
+    def __init__(self) -> None:
+        super().__init__("the run was stopped")
 
 
 class StateRefused(RuntimeFailure):

@@ -6,14 +6,17 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import onnxruntime as ort
+
 from chrion_graph.types import STRING
 from chrion_runtime.carry import Carry, shapes_of
-from chrion_runtime.devices import HOST
-from chrion_runtime.errors import OutOfMemory, RunError
+from chrion_runtime.devices import HOST, stoppable
+from chrion_runtime.errors import OutOfMemory, RunError, RunStopped, RuntimeFailure
 from chrion_runtime.failure import run_error
 from chrion_runtime.lanes import Inbox, Lanes
 from chrion_runtime.program import Program, StageProgram
 from chrion_runtime.servable import Array, StageObserver
+from chrion_runtime.stop import Stop
 from chrion_runtime.values import LooseValues, Slot, Values
 
 SLOTS = 2
@@ -51,7 +54,7 @@ class Executor:
         are to be captured are.
         """
         example = LooseValues(self.program)
-        answer = self._fly(example, feeds, None, self._observers)
+        answer = self._fly(example, feeds, None, self._observers, None)
         kinds = [self.program.blueprint.types[name] for name in self.program.memories]
         # One stage on the host allocates its own results, and strings cannot be bound.
         bindable = len(self.program.stages) > 1 or bool(self.program.crossing)
@@ -60,15 +63,20 @@ class Executor:
             for _ in range(self._slot_count):
                 slot = Slot(self.program, example)
                 if self.program.crossing:
-                    self._fly(slot, feeds, None, ())
+                    self._fly(slot, feeds, None, (), None)
                 slots.put(slot)
             self._bound = ({name: array.shape for name, array in feeds.items()}, slots)
         return answer
 
     def run(
-        self, feeds: Mapping[str, Array], carry: Carry | None = None, observer: StageObserver | None = None
+        self,
+        feeds: Mapping[str, Array],
+        carry: Carry | None = None,
+        observer: StageObserver | None = None,
+        stop: Stop | None = None,
     ) -> dict[str, Array]:
-        """Answer one request; the arrays belong to the caller. Raises RunError where the model fails.
+        """Answer one request; the arrays belong to the caller. Raises RunError where the model fails, and RunStopped
+        where `stop` ended it.
 
         With `carry`, `feeds` lacks the inputs that are carried, and the answer the outputs that are but were not asked
         for. Only when this returns is the carry's state used up; where it raises, that is as it was.
@@ -76,27 +84,27 @@ class Executor:
         """
         observers = self._observers if observer is None else (*self._observers, observer)
         if self._whole:
-            return self._run_whole(feeds, carry, observers)
+            return self._run_whole(feeds, carry, observers, stop)
         bound = self._bound
         # An input that is missing makes the shapes differ too: a slot still holds the last request's.
         if bound is None or bound[0] != shapes_of(feeds, carry):
-            return self._fly(LooseValues(self.program), feeds, carry, observers)
+            return self._fly(LooseValues(self.program), feeds, carry, observers, stop)
         slots = bound[1]
         slot = slots.get()
         try:
-            return self._fly(slot, feeds, carry, observers)
+            return self._fly(slot, feeds, carry, observers, stop)
         except OutOfMemory:
             raise
         except RunError:
             # Shapes inside may follow the values, not only the shapes, of the inputs: then no slot fits.
-            answer = self._fly(LooseValues(self.program), feeds, carry, observers)
+            answer = self._fly(LooseValues(self.program), feeds, carry, observers, stop)
             self._bound = None
             return answer
         finally:
             slots.put(slot)
 
     def _run_whole(
-        self, feeds: Mapping[str, Array], carry: Carry | None, observers: Sequence[StageObserver]
+        self, feeds: Mapping[str, Array], carry: Carry | None, observers: Sequence[StageObserver], stop: Stop | None
     ) -> dict[str, Array]:
         """Run the only stage, on the host, here and now. Of models that take microseconds each call shows."""
         stage = self.program.stages[0]
@@ -105,43 +113,58 @@ class Executor:
                 feeds = {**feeds, **{name: held.array() for name, held in carry.taken.items()}}
             fed = {name: feeds[value] for name, value in self._fed}
             with self._lanes.hold(stage.lanes):
+                options = None if stop is None else stoppable(ort.RunOptions(), stop)
                 began = time.perf_counter()
-                results = stage.session.run(stage.output_names, fed)
+                results = stage.session.run(stage.output_names, fed, options)
                 seconds = time.perf_counter() - began
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise run_error(error) from None
+            raise _failure(error, stop) from None
         for observer in observers:
             observer(stage.label, began, seconds)
         answer = dict(zip(stage.outputs, results, strict=True))
         return answer if carry is None else carry.split(answer, stage.device)
 
     def _fly(
-        self, values: Values, feeds: Mapping[str, Array], carry: Carry | None, observers: Sequence[StageObserver]
+        self,
+        values: Values,
+        feeds: Mapping[str, Array],
+        carry: Carry | None,
+        observers: Sequence[StageObserver],
+        stop: Stop | None,
     ) -> dict[str, Array]:
         try:
             values.load(feeds, carry)
             if self._alone:
-                self._run_alone(values, observers)
+                self._run_alone(values, observers, stop)
             else:
-                _Flight(self.program, values, self._lanes, self._lanes.ticket(), observers).run()
+                _Flight(self.program, values, self._lanes, self._lanes.ticket(), observers, stop).run()
             return values.results()
         finally:
             values.unload()
 
-    def _run_alone(self, values: Values, observers: Sequence[StageObserver]) -> None:
+    def _run_alone(self, values: Values, observers: Sequence[StageObserver], stop: Stop | None) -> None:
         """Run the only stage here and now: nothing is handed to anyone."""
         stage = self.program.stages[0]
         try:
-            run_stage(stage, values, self._lanes, observers)
+            run_stage(stage, values, self._lanes, observers, stop)
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise run_error(error) from None
+            raise _failure(error, stop) from None
 
 
-def run_stage(stage: StageProgram, values: Values, lanes: Lanes, observers: Sequence[StageObserver]) -> None:
-    """Run one stage once its lanes are free, and tell the observers how long it took."""
+def _failure(error: BaseException, stop: Stop | None) -> RuntimeFailure:
+    """What to raise for a run that failed: that it was stopped, where it was."""
+    return RunStopped() if stop is not None and stop.is_set else run_error(error)
+
+
+def run_stage(
+    stage: StageProgram, values: Values, lanes: Lanes, observers: Sequence[StageObserver], stop: Stop | None
+) -> None:
+    """Run one stage once its lanes are free, and tell the observers how long it took. Raises RunStopped."""
     with lanes.hold(stage.lanes):
+        if stop is not None:
+            stop.check()  # while it waited for the lanes
         began = time.perf_counter()
-        values.run(stage)
+        values.run(stage, stop)
         seconds = time.perf_counter() - began
     # Other requests have the lane meanwhile.
     values.deliver(stage)
@@ -153,13 +176,20 @@ class _Flight:
     """One request on its way through the stages."""
 
     def __init__(
-        self, program: Program, values: Values, lanes: Lanes, ticket: int, observers: Sequence[StageObserver]
+        self,
+        program: Program,
+        values: Values,
+        lanes: Lanes,
+        ticket: int,
+        observers: Sequence[StageObserver],
+        stop: Stop | None,
     ) -> None:
         self._program = program
         self._values = values
         self._lanes = lanes
         self._ticket = ticket
         self._observers = observers
+        self._stop = stop
         self._inbox = Inbox()
         self._guard = threading.Lock()
         self._waits = [stage.waits_for for stage in program.stages]
@@ -167,14 +197,14 @@ class _Flight:
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Run all stages; raises RunError with the first failure once no stage is running any more."""
+        """Run all stages; raises RunError with the first failure, or RunStopped, once no stage runs any more."""
         first = [stage for stage in self._program.stages if stage.waits_for == 0]
         self._outstanding = len(first)
         self._start(first)
         while (work := self._inbox.get()) is not None:
             work()
         if self._error is not None:
-            raise run_error(self._error) from None
+            raise _failure(self._error, self._stop) from None
 
     def _start(self, stages: Sequence[StageProgram]) -> None:
         for stage in stages:
@@ -187,7 +217,7 @@ class _Flight:
 
     def _execute(self, stage: StageProgram) -> None:
         try:
-            run_stage(stage, self._values, self._lanes, self._observers)
+            run_stage(stage, self._values, self._lanes, self._observers, self._stop)
         except BaseException as error:  # noqa: BLE001, a lane's worker outlives any failure of a stage
             # Its frames hold this flight, and with it the values, in a ring.
             self._error = self._error or error.with_traceback(None)

@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from chrion_runtime.stop import Stop
+
 Array = NDArray[Any]
 
 
@@ -82,6 +84,10 @@ class Servable(Protocol):
         """The input that each output feeds within a sequence; empty for a model without state."""
 
     @property
+    def deciding(self) -> frozenset[str]:
+        """Inputs whose values, not only their shapes, decide how much work or memory a run takes."""
+
+    @property
     def concurrency(self) -> int:
         """Requests that may be in `run` at once; further ones wait."""
 
@@ -91,13 +97,14 @@ class Servable(Protocol):
         outputs: Sequence[str] | None = None,
         sequence: SequenceStep | None = None,
         observer: StageObserver | None = None,
+        stop: Stop | None = None,
     ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
         In a sequence the inputs that take state are left out, and state is answered only where `outputs` names it.
         `sequence` is given only to models with `state`. `observer` is called after each stage of this run. Raises
         chrion_runtime.errors.RunError when the model itself fails on these values, UnfitValues where that is their
-        fault, and SequenceLost where it has no state of the sequence.
+        fault, RunStopped where `stop` ended it, and SequenceLost where it has no state of the sequence.
         """
 
     def describe_plan(self) -> dict[str, Any]:

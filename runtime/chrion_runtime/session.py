@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chrion_api import SLO, Frontier, InputSpec, Mode, Objective, PlanFile, Shape, StateLink
+from chrion_graph.deciding import deciding_inputs
 from chrion_graph.graph import Graph
 from chrion_graph.load import graphs
 from chrion_graph.types import RECURRENT, TensorType
@@ -21,6 +22,7 @@ from chrion_runtime.selection import Selection
 from chrion_runtime.sequences import Sequences, SequenceStore, state_links
 from chrion_runtime.servable import Array, Figure, SequenceStep, StageObserver, TensorSpec
 from chrion_runtime.service import Drawing, Service
+from chrion_runtime.stop import Stop
 
 __all__ = ["Normalised", "Session"]
 
@@ -64,6 +66,8 @@ class Session:
         # ONNX Runtime ends the whole process at a recurrent node with nothing to run over.
         self._recurrent = any(node.op_type in RECURRENT for body in graphs(graph.model) for node in body.node)
         self._dtypes = {spec.name: spec.dtype for spec in self.inputs}
+        self.deciding = deciding_inputs(graph.model.graph)
+        """Inputs whose values decide how much a run does."""
         self._guard = threading.Lock()
         self.off_profile = 0
         self.state = state_links(state, graph.inputs, graph.outputs)
@@ -116,13 +120,14 @@ class Session:
         outputs: Sequence[str] | None = None,
         sequence: SequenceStep | None = None,
         observer: StageObserver | None = None,
+        stop: Stop | None = None,
     ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
         Within a `sequence` the inputs that take state are left out, and outputs that hold it are answered where
-        `outputs` names them. `observer` is called after each stage of this run. Raises RunError for inputs that are
-        missing, unknown or of another element type, and where the model fails; UnfitValues where that is the inputs'
-        fault; SequenceLost for a sequence that has no state here.
+        `outputs` names them. `observer` is called after each stage of this run; `stop` ends it early. Raises RunError
+        for inputs that are missing, unknown or of another element type, and where the model fails; UnfitValues where
+        that is the inputs' fault; RunStopped; SequenceLost for a sequence that has no state here.
         """
         names = self._dtypes.keys() - (self._sequences.inputs if sequence else ())
         if inputs.keys() != names:
@@ -137,9 +142,10 @@ class Session:
             if self._recurrent and not array.size:
                 raise UnfitValues(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
         if sequence is None:
-            answer = self._answer(feeds, observer=observer)
+            answer = self._answer(feeds, observer=observer, stop=stop)
         else:
-            answer = self._sequences.run(sequence, feeds, outputs, partial(self._answer, observer=observer))
+            once = partial(self._answer, observer=observer, stop=stop)
+            answer = self._sequences.run(sequence, feeds, outputs, once, stop)
         if outputs is None:
             return answer
         if absent := [name for name in outputs if name not in answer]:
@@ -147,12 +153,16 @@ class Session:
         return {name: answer[name] for name in outputs}
 
     def _answer(
-        self, feeds: Mapping[str, Array], carry: Carry | None = None, observer: StageObserver | None = None
+        self,
+        feeds: Mapping[str, Array],
+        carry: Carry | None = None,
+        observer: StageObserver | None = None,
+        stop: Stop | None = None,
     ) -> dict[str, Array]:
         bucket = self._nearest(shapes_of(feeds, carry))
         if carry is not None:
             self._sequences.begin(carry, feeds, bucket.frontier.inputs)
-        return bucket.executor.run(feeds, carry, observer)
+        return bucket.executor.run(feeds, carry, observer, stop)
 
     def _nearest(self, shapes: Mapping[str, Shape]) -> Bucket:
         bucket, distance = nearest(self._service.buckets, shapes)

@@ -10,6 +10,7 @@ from chrion_runtime.carry import Carry, Held
 from chrion_runtime.devices import HOST, Bound, Value
 from chrion_runtime.program import Program, StageProgram
 from chrion_runtime.servable import Array
+from chrion_runtime.stop import Stop
 
 
 class Values(Protocol):
@@ -18,8 +19,8 @@ class Values(Protocol):
     def load(self, feeds: Mapping[str, Array], carry: Carry | None) -> None:
         """Take the request's inputs, and those that are carried from the run before."""
 
-    def run(self, stage: StageProgram) -> None:
-        """Run one stage, on its lanes."""
+    def run(self, stage: StageProgram, stop: Stop | None) -> None:
+        """Run one stage, on its lanes; `stop` ends it."""
 
     def deliver(self, stage: StageProgram) -> None:
         """Bring what the stage made to where it is needed; needs no lane."""
@@ -48,10 +49,10 @@ class LooseValues:
             for memory in self._program.memories.get(name, ()):
                 self.values[name, memory] = held.loose(self._program.device_of[memory])
 
-    def run(self, stage: StageProgram) -> None:
+    def run(self, stage: StageProgram, stop: Stop | None = None) -> None:
         here, carry = stage.device.memory, self._carry
         inputs = [self.values[name, here] for name in stage.inputs]
-        results = stage.device.run(stage.session, stage.input_names, inputs, stage.output_names)
+        results = stage.device.run(stage.session, stage.input_names, inputs, stage.output_names, stop)
         for name, value in zip(stage.outputs, results, strict=True):
             if carry is not None and name in carry.links:
                 carry.keep(name, stage.device, value)
@@ -176,8 +177,8 @@ class Slot:
             if name in stage.outputs:
                 bound.output(stage.output_names[stage.outputs.index(name)], value)
 
-    def run(self, stage: StageProgram) -> None:
-        self._bound[stage.index].run()
+    def run(self, stage: StageProgram, stop: Stop | None = None) -> None:
+        self._bound[stage.index].run(stop)
 
     def deliver(self, stage: StageProgram) -> None:
         here, carry = stage.device.memory, self._carry

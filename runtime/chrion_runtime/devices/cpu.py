@@ -11,9 +11,10 @@ import numpy as np
 import onnxruntime as ort
 
 from chrion_api import DeviceKey, Optimization
-from chrion_runtime.devices.device import HOST, Device, options
+from chrion_runtime.devices.device import HOST, Device, options, stoppable
 from chrion_runtime.errors import DeviceUnavailable
 from chrion_runtime.servable import Array
+from chrion_runtime.stop import Stop
 
 CGROUP = Path("/sys/fs/cgroup")
 """This process's own cgroup, as a container sees it."""
@@ -57,9 +58,15 @@ class Cpu(Device):
         return array
 
     def run(
-        self, session: ort.InferenceSession, names: Sequence[str], values: Sequence[Array], outputs: Sequence[str]
+        self,
+        session: ort.InferenceSession,
+        names: Sequence[str],
+        values: Sequence[Array],
+        outputs: Sequence[str],
+        stop: Stop | None = None,
     ) -> list[Array]:
-        found: list[Array] = session.run(outputs, dict(zip(names, values, strict=True)))
+        options = None if stop is None else stoppable(ort.RunOptions(), stop)
+        found: list[Array] = session.run(outputs, dict(zip(names, values, strict=True)), options)
         return found
 
     def allocate(self, dtype: np.dtype[Any], shape: Sequence[int]) -> ort.OrtValue:

@@ -13,6 +13,7 @@ import onnxruntime as ort
 from chrion_api import DeviceKey, GpuBytes, GpuBytesFrom, Optimization
 from chrion_graph.ort import bound_loading
 from chrion_runtime.servable import Array
+from chrion_runtime.stop import Stop
 
 Value = Any
 """A tensor in a device's memory: a numpy array for devices that compute in host memory, else an OrtValue."""
@@ -36,12 +37,13 @@ class Bound:
         """Write to this value from now on."""
         self._binding.bind_ortvalue_output(name, value)
 
-    def run(self) -> None:
+    def run(self, stop: Stop | None = None) -> None:
         """Run once; what it wrote is complete when this returns."""
-        self._launch()
+        self._launch(stop)
 
-    def _launch(self) -> None:
-        self._session.run_with_iobinding(self._binding)
+    def _launch(self, stop: Stop | None) -> None:
+        options = None if stop is None else stoppable(ort.RunOptions(), stop)
+        self._session.run_with_iobinding(self._binding, options)
 
 
 class FixedBound(Bound):
@@ -67,11 +69,12 @@ class FixedBound(Bound):
         self._refuse_rebinding()
         super().output(name, value)
 
-    def run(self) -> None:
+    def run(self, stop: Stop | None = None) -> None:
+        del stop  # a graph is launched as a whole
         here = threading.get_ident()
         if self._owner not in (None, here):
             raise RuntimeError("a captured stage runs on the thread that captured it")
-        self._launch()
+        self._launch(None)
         self._owner = here
 
     def _refuse_rebinding(self) -> None:
@@ -144,7 +147,12 @@ class Device(ABC):
 
     @abstractmethod
     def run(
-        self, session: ort.InferenceSession, names: Sequence[str], values: Sequence[Value], outputs: Sequence[str]
+        self,
+        session: ort.InferenceSession,
+        names: Sequence[str],
+        values: Sequence[Value],
+        outputs: Sequence[str],
+        stop: Stop | None = None,
     ) -> list[Value]:
         """Run once with values of any shape; the results are new values. Nothing is captured or replayed."""
 
@@ -205,3 +213,14 @@ def options(threads: int, optimization: Optimization, spin: bool) -> ort.Session
         # Idle threads of one session would otherwise steal the cores of the next.
         found.add_session_config_entry("session.force_spinning_stop", "1")
     return found
+
+
+def stoppable(options: ort.RunOptions, stop: Stop | None) -> ort.RunOptions:
+    """These run options, through which `stop` ends a session's run: ONNX Runtime looks between nodes, also in Loops."""
+
+    def terminate() -> None:
+        options.terminate = True
+
+    if stop is not None:
+        stop.on_set(terminate)
+    return options

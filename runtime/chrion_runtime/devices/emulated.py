@@ -17,8 +17,9 @@ from chrion_api import DeviceKey, GpuBytes, Optimization
 from chrion_graph.load import graphs
 from chrion_graph.types import tensor_bytes
 from chrion_runtime.devices.cpu import product
-from chrion_runtime.devices.device import Device, options
+from chrion_runtime.devices.device import Device, options, stoppable
 from chrion_runtime.servable import Array
+from chrion_runtime.stop import Stop
 
 
 class Emulated(Device):
@@ -73,9 +74,15 @@ class Emulated(Device):
         return np.array(value if isinstance(value, np.ndarray) else value.numpy(), order="C")
 
     def run(
-        self, session: ort.InferenceSession, names: Sequence[str], values: Sequence[Array], outputs: Sequence[str]
+        self,
+        session: ort.InferenceSession,
+        names: Sequence[str],
+        values: Sequence[Array],
+        outputs: Sequence[str],
+        stop: Stop | None = None,
     ) -> list[Array]:
-        found: list[Array] = session.run(outputs, dict(zip(names, values, strict=True)))
+        options = None if stop is None else stoppable(ort.RunOptions(), stop)
+        found: list[Array] = session.run(outputs, dict(zip(names, values, strict=True)), options)
         for array in found:
             _count(self._activations, array, array.nbytes)
         return found

@@ -9,13 +9,15 @@ RuntimeFailure
     ├── TooLarge                413  the body is over the limit
     ├── UnsupportedEncoding     415  a Content-Encoding that is neither gzip nor deflate
     ├── AnswerFailed            500  the model's answer has no form in the protocol
+    ├── DeadlineExceeded        504  the request's time was up, and its run was stopped
     └── Unavailable             503  not now
         ├── QueueFull                too many requests wait already
         ├── SequencesFull            every sequence that may be kept is in use
         ├── TooLate                  the answer would come after the request's deadline
         ├── TooMuch                  requests in flight hold as many bytes as they may
         ├── CodecLost                the process that reads and writes large JSON ended
-        └── ShuttingDown             the server is on its way out
+        ├── ShuttingDown             the server is on its way out
+        └── Stuck                    a run that was told to end does not, and holds the model
 """
 
 from math import ceil
@@ -85,6 +87,17 @@ class AnswerFailed(ProtocolError):
     """An answer of the model that has no form in the protocol."""
 
 
+class DeadlineExceeded(ProtocolError):
+    """A request whose time was up before it was answered; its run, where it had begun, is stopped."""
+
+    status = 504
+
+    def __init__(self, model: str, seconds: float) -> None:
+        super().__init__(
+            f'model "{model}" did not answer within {seconds * 1e3:.0f} ms, and was stopped: send less or allow more'
+        )
+
+
 class Unavailable(ProtocolError):
     """The server cannot take the request now."""
 
@@ -139,3 +152,13 @@ class ShuttingDown(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("the server is shutting down: ask another replica")
+
+
+class Stuck(Unavailable):
+    """A run that was told to end has not, and holds the lanes of its model."""
+
+    def __init__(self, model: str, seconds: float) -> None:
+        super().__init__(
+            f'model "{model}" is held by a run that was told to end {seconds:.0f} s ago and has not: '
+            "ask another replica"
+        )

@@ -10,6 +10,7 @@ from chrion_runtime.protocol.errors import BadRequest
 from chrion_runtime.sequences.start import Fills, check_fits, start_state
 from chrion_runtime.sequences.store import SequenceStore, State
 from chrion_runtime.servable import Array, SequenceStep
+from chrion_runtime.stop import Stop
 
 Answer = Callable[[Mapping[str, Array], Carry], dict[str, Array]]
 """Runs the model; calls `Sequences.begin` once it knows the bucket."""
@@ -35,9 +36,14 @@ class Sequences:
         self._fills = fills or {}
 
     def run(
-        self, step: SequenceStep, feeds: Mapping[str, Array], outputs: Sequence[str] | None, answer: Answer
+        self,
+        step: SequenceStep,
+        feeds: Mapping[str, Array],
+        outputs: Sequence[str] | None,
+        answer: Answer,
+        stop: Stop | None = None,
     ) -> dict[str, Array]:
-        """Answer one request of a sequence; its state moves on only when that went well.
+        """Answer one request of a sequence; its state moves on only when that went well and was not stopped.
 
         Raises SequenceLost, SequencesFull, BadRequest where the request does not fit the state, and what `answer` does.
         """
@@ -48,6 +54,8 @@ class Sequences:
             if turn.state is not None:
                 check_fits(self._kinds, feeds, {name: held.shape for name, held in turn.state.items()})
             results = answer(feeds, carry)
+            if stop is not None:
+                stop.finish()
             turn.left = carry.left
             return results
 

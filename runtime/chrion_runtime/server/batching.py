@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from chrion_runtime.errors import RunError
 from chrion_runtime.protocol import InferRequest
+from chrion_runtime.protocol.errors import DeadlineExceeded
 from chrion_runtime.servable import Array, Servable, StageLabel, StageObserver, TensorSpec
-from chrion_runtime.server.run_queue import RunQueue
+from chrion_runtime.server.run_queue import Ended, RunQueue
+from chrion_runtime.stop import Stop
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +37,38 @@ class _Waiting:
     rows: int
     """The size of its first axis."""
     observer: StageObserver | None
+    ended: Ended | None
     future: "asyncio.Future[Outcome]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    batch: "_Batch | None" = None
+    """What it runs with; None while it waits."""
+
+    def tell(self, *, ran: bool) -> None:
+        """No thread is at it any more."""
+        if self.ended is not None:
+            self.ended(ran)
 
     def goes_with(self, other: "_Waiting") -> bool:
         """Whether both may share a run: they differ in the first axis at most."""
         return self.outputs == other.outputs and all(
             array.shape[1:] == other.request.inputs[name].shape[1:] for name, array in self.request.inputs.items()
         )
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Requests that share a run, which ends early only when none of them waits for it any more."""
+
+    members: list[_Waiting]
+    stop: Stop = field(default_factory=Stop)
+    gone: int = 0
+    task: "asyncio.Task[None] | None" = None
+
+    def leave(self) -> None:
+        """One of them waits no more."""
+        self.gone += 1
+        if self.gone == len(self.members) and self.task is not None:
+            self.task.cancel()
 
 
 class Batcher:
@@ -67,26 +93,56 @@ class Batcher:
         if self.off:
             log.warning('model "%s" is not batched: %s', servable.name, self.off)
 
-    async def run(self, request: InferRequest, observer: StageObserver | None = None) -> Outcome:
-        """Results, and the seconds that the run took which they came from. Raises RunError."""
+    async def run(
+        self,
+        request: InferRequest,
+        observer: StageObserver | None = None,
+        *,
+        allowed: float | None = None,
+        left: float | None = None,
+        ended: Ended | None = None,
+    ) -> Outcome:
+        """Results, and the seconds that the run took which they came from.
+
+        `allowed`, `left` and `ended` are as in RunQueue.run. Raises RunError, DeadlineExceeded.
+        """
         sizes = {array.shape[0] for array in request.inputs.values()} if not self.off else {0}
         rows = sizes.pop() if len(sizes) == 1 else 0
-        one = _Waiting(request, tuple(output.name for output in request.outputs), rows, observer)
+        one = _Waiting(request, tuple(output.name for output in request.outputs), rows, observer, ended)
+        loop = asyncio.get_running_loop()
+        timer = None if left is None else loop.call_later(left, self._expire, one, allowed or left)
         self._waiting.append(one)
         self._start()
         try:
             return await one.future
         except asyncio.CancelledError:
-            if one in self._waiting:
-                self._waiting.remove(one)
+            self._leave(one)
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _expire(self, one: _Waiting, allowed: float) -> None:
+        if not one.future.done():
+            one.future.set_exception(DeadlineExceeded(self._servable.name, allowed))
+            self._leave(one)
+
+    def _leave(self, one: _Waiting) -> None:
+        if one.batch is not None:
+            one.batch.leave()
+        elif one in self._waiting:
+            self._waiting.remove(one)
+            one.tell(ran=False)
 
     def _start(self) -> None:
         while self._waiting and self._running < self._workers:
             self._running += 1
-            task = asyncio.get_running_loop().create_task(self._serve(self._next()))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            batch = _Batch(self._next())
+            for one in batch.members:
+                one.batch = batch
+            batch.task = asyncio.get_running_loop().create_task(self._serve(batch))
+            self._tasks.add(batch.task)
+            batch.task.add_done_callback(self._tasks.discard)
 
     def _next(self) -> list[_Waiting]:
         """The oldest request, and those that go with it as far as the limit allows, in their order."""
@@ -101,34 +157,38 @@ class Batcher:
                 self._waiting.remove(one)
         return batch
 
-    async def _serve(self, batch: list[_Waiting]) -> None:
+    async def _serve(self, batch: _Batch) -> None:
         try:
-            outcomes = await self._queue.run(partial(self._run, batch))
+            work = partial(self._run, batch.members, batch.stop)
+            outcomes = await self._queue.run(work, stop=batch.stop, ended=partial(self._ended, batch))
         except BaseException as error:  # noqa: BLE001, each caller gets it
-            outcomes = [error] * len(batch)
-        finally:
-            self._running -= 1
-        for one, outcome in zip(batch, outcomes, strict=True):
+            outcomes = [error] * len(batch.members)
+        for one, outcome in zip(batch.members, outcomes, strict=True):
             if one.future.done():
                 continue
             if isinstance(outcome, BaseException):
                 one.future.set_exception(outcome)
             else:
                 one.future.set_result(outcome)
+
+    def _ended(self, batch: _Batch, ran: bool) -> None:
+        self._running -= 1
+        for one in batch.members:
+            one.tell(ran=ran)
         self._start()
 
-    def _run(self, batch: Sequence[_Waiting]) -> list[Outcome | BaseException]:
-        """On a thread: all at once, and each alone where that fails or was never tried before."""
+    def _run(self, batch: Sequence[_Waiting], stop: Stop) -> list[Outcome | BaseException]:
+        """On a thread: all at once, and each alone where that fails or was never tried before. Raises RunStopped."""
         if len(batch) == 1:
-            return [self._alone(batch[0])]
+            return [self._alone(batch[0], stop)]
         try:
-            together = self._together(batch)
+            together = self._together(batch, stop)
         except RunError:
             # One of them is at fault: only that one shall hear of it.
-            return [self._alone(one) for one in batch]
+            return [self._alone(one, stop) for one in batch]
         if self._checked:
             return list(together)
-        alone = [self._alone(one) for one in batch]
+        alone = [self._alone(one, stop) for one in batch]
         if all(_alike(one, other) for one, other in zip(together, alone, strict=True)):
             self._checked = True
         elif not any(isinstance(one, BaseException) for one in alone):
@@ -136,21 +196,23 @@ class Batcher:
             log.warning('model "%s" is not batched: %s', self._servable.name, self.off)
         return alone
 
-    def _alone(self, one: _Waiting) -> Outcome | BaseException:
+    def _alone(self, one: _Waiting, stop: Stop) -> Outcome | BaseException:
         began = perf_counter()
         try:
-            return self._servable.run(one.request.inputs, one.outputs, **_heard(one.observer)), perf_counter() - began
+            results = self._servable.run(one.request.inputs, one.outputs, observer=one.observer, stop=stop)
+            return results, perf_counter() - began
         except RunError as error:
             error.request_id = one.request.id
             return error
 
-    def _together(self, batch: Sequence[_Waiting]) -> list[Outcome]:
+    def _together(self, batch: Sequence[_Waiting], stop: Stop) -> list[Outcome]:
         names = batch[0].request.inputs
         began = perf_counter()
         whole = self._servable.run(
             {name: np.concatenate([one.request.inputs[name] for one in batch]) for name in names},
             batch[0].outputs,
-            **_heard(_all([one.observer for one in batch if one.observer is not None])),
+            observer=_all([one.observer for one in batch if one.observer is not None]),
+            stop=stop,
         )
         seconds = perf_counter() - began
         total = sum(one.rows for one in batch)
@@ -161,10 +223,6 @@ class Batcher:
             ({name: array[end - one.rows : end] for name, array in whole.items()}, seconds)
             for one, end in zip(batch, ends.tolist(), strict=True)
         ]
-
-
-def _heard(observer: StageObserver | None) -> dict[str, Any]:
-    return {} if observer is None else {"observer": observer}
 
 
 def _all(observers: Sequence[StageObserver]) -> StageObserver | None:

@@ -1,7 +1,10 @@
 """What a model's runs take, learnt from the runs: pure, for clocks are given."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from math import sqrt
+
+from chrion_runtime.server.workload import Kind
 
 _RECENT = 0.25
 """The weight of the newest run in an average: one run of an unknown kind moves it well beyond any threshold."""
@@ -17,11 +20,30 @@ _STRIKE_SECONDS = 5e-3
 """What no run may take on the event loop, however short the others are."""
 
 
+MOST_KINDS = 512
+"""Kinds of requests whose runs are remembered; the one that was not seen for longest gives way."""
+
+
+@dataclass
+class RunTimes:
+    """Mean seconds of runs by the size of their requests: sizes within a factor of two are taken together."""
+
+    _means: dict[int, float] = field(default_factory=dict)
+
+    def ran(self, size: int, seconds: float) -> None:
+        """A request of so many bytes ran so long."""
+        key = size.bit_length()
+        self._means[key] = _moved(self._means.get(key, 0.0), seconds)
+
+    def expected(self, size: int) -> float | None:
+        """What a request of this size takes; None where none like it ran yet."""
+        return self._means.get(size.bit_length())
+
+
 @dataclass
 class _Kind:
-    """What requests of one size took."""
+    """What runs of one kind of request took."""
 
-    mean: float = 0.0
     fastest: float = float("inf")
     here: float = 0.0
     """The mean of those that ran on the event loop."""
@@ -30,50 +52,57 @@ class _Kind:
     here_at: float = float("-inf")
 
 
-@dataclass
-class RunTimes:
-    """Seconds of runs by the size of their requests: sizes within a factor of two are taken together.
+class ShortRuns:
+    """Which kinds of requests run so shortly that the event loop can do it.
 
     A run on a thread counts what it waited for lanes and for the interpreter; on the event loop it would not wait. So
-    it is the fastest one that shows whether the loop could do it, and then the runs on the loop itself.
+    it is the fastest one that shows whether the loop could do it, and then the runs on the loop itself. Every kind has
+    to show it: what was learnt of others is not trusted.
     """
 
-    _kinds: dict[int, _Kind] = field(default_factory=dict)
+    def __init__(self, limit: float) -> None:
+        """On the event loop a run shall take no longer than `limit` seconds."""
+        self._limit = limit
+        self._kinds: OrderedDict[Kind, _Kind] = OrderedDict()
 
-    def ran(self, size: int, seconds: float) -> None:
-        """A request of so many bytes ran so long on a thread."""
-        kind = self._kinds.setdefault(size.bit_length(), _Kind())
-        kind.mean = _moved(kind.mean, seconds)
-        kind.fastest = min(seconds, kind.fastest * _RISE)
+    def ran(self, kind: Kind | None, seconds: float) -> None:
+        """A request ran so long on a thread; None is a kind that never runs on the event loop."""
+        if kind is not None:
+            known = self._known(kind)
+            known.fastest = min(seconds, known.fastest * _RISE)
 
-    def ran_here(self, size: int, seconds: float, limit: float, now: float) -> None:
-        """A request of so many bytes ran so long on the event loop, where it should take no longer than `limit`."""
-        kind = self._kinds.setdefault(size.bit_length(), _Kind())
-        kind.mean = _moved(kind.mean, seconds)
+    def ran_here(self, kind: Kind, seconds: float, now: float) -> None:
+        """A request ran so long on the event loop."""
+        known = self._known(kind)
         # So that a run which was interrupted does not count for many.
-        kind.here = _moved(kind.here, min(seconds, 2 * limit))
-        kind.strikes = kind.strikes * _FORGET + (seconds > _STRIKE_SECONDS)
-        kind.here_at = now
+        known.here = _moved(known.here, min(seconds, 2 * self._limit))
+        known.strikes = known.strikes * _FORGET + (seconds > _STRIKE_SECONDS)
+        known.here_at = now
 
-    def expected(self, size: int) -> float | None:
-        """What a request of this size takes; None where none of its kind ran yet."""
-        kind = self._kinds.get(size.bit_length())
-        return None if kind is None else kind.mean
+    def short(self, kind: Kind | None) -> bool:
+        """Whether requests of this kind are known to be able to run within the limit."""
+        known = None if kind is None else self._kinds.get(kind)
+        return known is not None and min(known.fastest, known.here or known.fastest) < self._limit
 
-    def short(self, size: int, limit: float) -> bool:
-        """Whether requests of this size are known to be able to run within `limit`."""
-        kind = self._kinds.get(size.bit_length())
-        return kind is not None and min(kind.fastest, kind.here or kind.fastest) < limit
-
-    def fit_here(self, size: int, limit: float, now: float) -> bool:
-        """Whether a request of this size may run on the event loop, where it shall take no longer than `limit`."""
-        kind = self._kinds.get(size.bit_length())
-        if kind is None:
+    def fit_here(self, kind: Kind | None, now: float) -> bool:
+        """Whether a request of this kind may run on the event loop."""
+        known = None if kind is None else self._kinds.get(kind)
+        if known is None:
             return False
-        struck = kind.strikes >= _STRIKES
-        if kind.here and now - kind.here_at < (_RETRY_STRUCK_SECONDS if struck else _RETRY_SECONDS):
-            return kind.here < limit and not struck
-        return min(kind.fastest, kind.here or kind.fastest) < limit
+        struck = known.strikes >= _STRIKES
+        if known.here and now - known.here_at < (_RETRY_STRUCK_SECONDS if struck else _RETRY_SECONDS):
+            return known.here < self._limit and not struck
+        return min(known.fastest, known.here or known.fastest) < self._limit
+
+    def _known(self, kind: Kind) -> _Kind:
+        known = self._kinds.get(kind)
+        if known is None:
+            known = self._kinds[kind] = _Kind()
+            if len(self._kinds) > MOST_KINDS:
+                self._kinds.popitem(last=False)
+        else:
+            self._kinds.move_to_end(kind)
+        return known
 
 
 def _moved(mean: float, newest: float) -> float:

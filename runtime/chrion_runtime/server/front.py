@@ -1,13 +1,13 @@
 """The models behind a server and the state that its applications share."""
 
 from collections.abc import Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
 from chrion_runtime.errors import RuntimeFailure
 from chrion_runtime.protocol import Answer, Signature, Unread
-from chrion_runtime.protocol.errors import NotFound, ShuttingDown
+from chrion_runtime.protocol.errors import NotFound, ShuttingDown, Stuck, Unavailable
 from chrion_runtime.protocol.metadata import check_version
 from chrion_runtime.servable import Servable
 from chrion_runtime.server.body_budget import BodyBudget
@@ -18,6 +18,11 @@ from chrion_runtime.server.metrics import Metrics
 from chrion_runtime.server.options import ServerOptions
 from chrion_runtime.server.run_queue import RunQueue
 from chrion_runtime.server.telemetry import Followed, telemetry
+
+STUCK_SECONDS = 2.0
+"""A model is not ready when a run that was told to end has not after so long."""
+LOST_SECONDS = 30.0
+"""After so long the server no longer counts as alive, so that who looks after it starts it again."""
 
 
 class ServedModel:
@@ -44,6 +49,16 @@ class ServedModel:
     def waiting(self) -> int:
         """Requests that wait for a run of the model to end."""
         return self._inference.waiting
+
+    def check_ready(self) -> None:
+        """Raise Stuck where a run that was told to end holds the model."""
+        if not self.ready:
+            raise Stuck(self.servable.name, self.queue.overdue)
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be answered."""
+        return self.queue.overdue <= STUCK_SECONDS
 
     def infer(
         self, raw: Unread, allowed: float | None = None, followed: Followed | None = None
@@ -144,9 +159,26 @@ class Front:
         return model
 
     def check_ready(self) -> None:
-        """Raise ShuttingDown unless requests are welcome."""
+        """Raise Unavailable unless requests are welcome: a server is ready while one of its models is."""
         if self.draining:
             raise ShuttingDown
+        models = self.models
+        if not any(model.ready for model in models):
+            for model in models:
+                model.check_ready()
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are welcome."""
+        with suppress(Unavailable):
+            self.check_ready()
+            return True
+        return False
+
+    @property
+    def alive(self) -> bool:
+        """Whether no model is held for so long that only another process can serve it."""
+        return all(model.queue.overdue <= LOST_SECONDS for model in self.models)
 
     @property
     def in_flight(self) -> int:

@@ -35,9 +35,10 @@ async def openapi(request: web.Request) -> web.Response:
     return json_response(describe((model.servable.name, model.signature) for model in models))
 
 
-async def live(_: web.Request) -> web.Response:
+async def live(request: web.Request) -> web.Response:
     """GET /v2/health/live"""
-    return json_response({"live": True})
+    alive = request.app[FRONT].alive
+    return json_response({"live": alive}, 200 if alive else 503)
 
 
 async def ready(request: web.Request) -> web.Response:
@@ -54,8 +55,10 @@ async def model(request: web.Request) -> web.Response:
 
 async def model_ready(request: web.Request) -> web.Response:
     """GET /v2/models/{model}[/versions/{version}]/ready"""
-    served = _model(request)
-    request.app[FRONT].check_ready()
+    served, front = _model(request), request.app[FRONT]
+    if front.draining:
+        front.check_ready()
+    served.check_ready()
     return json_response({"name": served.servable.name, "ready": True})
 
 

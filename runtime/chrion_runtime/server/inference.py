@@ -1,37 +1,44 @@
 """One model's requests from bytes to answer: read, admitted, run, written, each where it holds up nobody.
 
 Small JSON and all binary tensors are read and written on the event loop, for to hand them to a thread costs more. Large
-JSON goes through the codec's processes. A model whose runs are shorter than what handing over costs runs on the event
-loop as well, as long as nothing else of it runs; any other runs on the threads of its queue.
+JSON goes through the codec's processes. Requests whose kind runs for less than what handing over costs run on the event
+loop as well, as long as nothing else does; any other run on the threads of the model's queue, where they are ended at
+their deadline or when their client has left.
 """
 
+import asyncio
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from time import perf_counter
 from typing import Any
 
 from chrion_runtime.devices.cpu import usable_cores
 from chrion_runtime.errors import RunError
 from chrion_runtime.protocol import Answer, InferRequest, Signature, Unread, Write
-from chrion_runtime.protocol.errors import QueueFull, TooLate
+from chrion_runtime.protocol.errors import DeadlineExceeded, QueueFull, TooLate
 from chrion_runtime.servable import Array, Servable, StageObserver
 from chrion_runtime.server.batching import Batcher
 from chrion_runtime.server.codec import Codec
 from chrion_runtime.server.deadline import least
-from chrion_runtime.server.estimate import Pace, RunTimes
+from chrion_runtime.server.estimate import Pace, RunTimes, ShortRuns
 from chrion_runtime.server.margin import Margin
 from chrion_runtime.server.metrics import ModelMetrics
 from chrion_runtime.server.options import ServerOptions
-from chrion_runtime.server.run_queue import RunQueue
+from chrion_runtime.server.run_queue import Ended, RunQueue
 from chrion_runtime.server.telemetry import Followed
 from chrion_runtime.server.thread_clock import ThreadClock
 from chrion_runtime.server.turns import Turns
+from chrion_runtime.server.workload import Kind, Workload
+from chrion_runtime.stop import Stop
 
 HERE_SECONDS = 200e-6
 """Runs expected to be shorter take place on the event loop: handing over and back costs about as much."""
 HERE_SECONDS_ONE_CORE = 1e-3
 """The same where there is but one core, so that a thread could do nothing beside the loop."""
+PATIENCE, LEAST_PATIENCE_SECONDS = 10, 1.0
+"""An objective's latency is a soft target: a run ends at so many times of it, and not before so many seconds."""
 BYTES_PER_NUMBER = 10
 """What a number takes in JSON, about."""
 
@@ -46,10 +53,22 @@ class _Asked:
     size: int
     """Its bytes, which tell how long it will run."""
     arrived: float
-    allowed: float | None
-    """Seconds from its arrival within which it shall be answered."""
+    wanted: float | None
+    """Seconds from its arrival within which it shall be answered: what admission looks at."""
+    allowed: float
+    """Seconds from its arrival after which its run is ended."""
     observer: StageObserver | None
     """What wants to hear of its stages."""
+
+    @property
+    def left(self) -> float:
+        """Seconds from now after which its run is ended."""
+        return self.allowed - (perf_counter() - self.arrived)
+
+
+def _patience(objective: float | None) -> float | None:
+    """Seconds after which a request is given up because of its model's objective, which single ones may miss."""
+    return None if objective is None else max(LEAST_PATIENCE_SECONDS, objective * PATIENCE)
 
 
 @dataclass
@@ -85,7 +104,9 @@ class Inference:
         self._here_seconds = HERE_SECONDS if usable_cores() > 1 else HERE_SECONDS_ONE_CORE
         # Strings are read one by one in Python, also binary ones.
         self._strings = any(spec.dtype.hasobject for spec in (*servable.inputs, *servable.outputs))
+        self._workload = Workload(servable.deciding)
         self.times = RunTimes()
+        self.short = ShortRuns(self._here_seconds)
         self.pace = Pace()
         self.margin = Margin()
         self._long_runs = long_runs
@@ -111,23 +132,35 @@ class Inference:
             self._admit(raw.size, now, least(allowed, self._servable.deadline))
         request = raw.read(self._signature)
         observer = None if followed is None else followed.read(request)
-        size = raw.size
-        if not self._runs_here(size, now) or (request.sequence is not None and self._turns.taken(request.sequence.id)):
-            deadline = least(allowed, request.timeout, self._servable.deadline)
-            return self._queued(_Asked(request, raw.write, size, now, deadline, observer))
+        size, kind = raw.size, self._workload.kind(request.inputs)
+        turn = request.sequence
+        if kind is None or not self._runs_here(kind, now) or (turn is not None and self._turns.taken(turn.id)):
+            return self._queued(self._asked(request, raw.write, size, now, allowed, observer))
         clock = ThreadClock()
         results, seconds = self._run(request, observer)
         # Where the system gave the core to someone else meanwhile, that says nothing of the model.
         own = clock.own(seconds) if seconds > self._here_seconds else seconds
-        self.times.ran_here(size, own, self._here_seconds, now)
+        self.times.ran(size, own)
+        self.short.ran_here(kind, own, now)
         self._metrics.waited(0.0)
         return self._written(raw.write, request, results)
 
-    def _runs_here(self, size: int, now: float) -> bool:
+    def _runs_here(self, kind: Kind, now: float) -> bool:
         # It would wait for the lanes of runs that are under way: they must be short, too.
-        return (
-            not self._long_runs.count and self._batcher is None and self.times.fit_here(size, self._here_seconds, now)
-        )
+        return not self._long_runs.count and self._batcher is None and self.short.fit_here(kind, now)
+
+    def _asked(
+        self,
+        request: InferRequest,
+        write: Write,
+        size: int,
+        arrived: float,
+        allowed: float | None,
+        observer: StageObserver | None,
+    ) -> _Asked:
+        client, objective = least(allowed, request.timeout), self._servable.deadline
+        end = min(least(client, _patience(objective)) or inf, self._options.run_seconds)
+        return _Asked(request, write, size, arrived, least(client, objective), end, observer)
 
     async def _large(
         self, codec: Codec, raw: Unread, allowed: float | None, followed: Followed | None, now: float
@@ -137,36 +170,55 @@ class Inference:
         write = raw.write
         del raw
         observer = None if followed is None else followed.read(request)
-        deadline = least(allowed, request.timeout, self._servable.deadline)
-        return await self._queued(_Asked(request, write, size, now, deadline, observer))
+        return await self._queued(self._asked(request, write, size, now, allowed, observer))
 
     async def _queued(self, asked: _Asked) -> Answer:
         behind = self.pace.ahead > 0
-        self._admit(asked.size, asked.arrived, asked.allowed)
+        self._admit(asked.size, asked.arrived, asked.wanted)
+        kind = self._workload.kind(asked.request.inputs)
         self.pace.begin(perf_counter())
-        long = not self.times.short(asked.size, self._here_seconds)
+        long = not self.short.short(kind)
         self._long_runs.count += long
-        ran = False
-        try:
-            results, seconds = await self._ran(asked.request, asked.observer)
-            ran = True
-        finally:
+
+        def ended(ran: bool) -> None:
+            # Not when the client was answered: a run that is told to end still has its lanes.
             self._long_runs.count -= long
             self.pace.end(perf_counter(), counted=ran)
+
+        results, seconds = await self._ran(asked, ended)
         self.times.ran(asked.size, seconds)
-        if behind and asked.allowed is not None:
-            self.margin.ended(late=perf_counter() - asked.arrived > asked.allowed)
+        self.short.ran(kind, seconds)
+        if behind and asked.wanted is not None:
+            self.margin.ended(late=perf_counter() - asked.arrived > asked.wanted)
         answer = self._written(asked.write, asked.request, results)
         return answer if isinstance(answer, Answer) else await answer
 
-    async def _ran(self, request: InferRequest, observer: StageObserver | None) -> tuple[Mapping[str, Array], float]:
-        if request.sequence is not None:
+    async def _ran(self, asked: _Asked, ended: Ended) -> tuple[Mapping[str, Array], float]:
+        request, step, allowed = asked.request, asked.request.sequence, asked.allowed
+        if step is not None:
             # It waits for its turn here, where it takes no thread from other sequences.
-            async with self._turns.turn(request.sequence.id):
-                return await self._queue.run(partial(self._run, request, observer))
+            try:
+                async with asyncio.timeout(asked.left):
+                    await self._turns.take(step.id)
+            except BaseException as error:
+                ended(False)
+                if isinstance(error, TimeoutError):
+                    raise DeadlineExceeded(self._servable.name, allowed) from None
+                raise
+
+            def left(ran: bool) -> None:
+                self._turns.leave(step.id)
+                ended(ran)
+
+            return await self._once(asked, left)
         if self._batcher is not None and not self._strings:
-            return await self._batcher.run(request, observer)
-        return await self._queue.run(partial(self._run, request, observer))
+            return await self._batcher.run(request, asked.observer, allowed=allowed, left=asked.left, ended=ended)
+        return await self._once(asked, ended)
+
+    async def _once(self, asked: _Asked, ended: Ended) -> tuple[Mapping[str, Array], float]:
+        stop = Stop()
+        work = partial(self._run, asked.request, asked.observer, stop)
+        return await self._queue.run(work, stop=stop, allowed=asked.allowed, left=asked.left, ended=ended)
 
     def _admit(self, size: int, arrived: float, allowed: float | None) -> None:
         """Refuse what waits too long, by what is ahead of it; where nothing is, it runs, and shows what it takes."""
@@ -187,7 +239,9 @@ class Inference:
         if expected > left * self.margin.part:
             raise TooLate(self._servable.name, expected, left, hurried=allowed != self._servable.deadline)
 
-    def _run(self, request: InferRequest, observer: StageObserver | None) -> tuple[Mapping[str, Array], float]:
+    def _run(
+        self, request: InferRequest, observer: StageObserver | None, stop: Stop | None = None
+    ) -> tuple[Mapping[str, Array], float]:
         began = perf_counter()
         outputs = [output.name for output in request.outputs]
         more: dict[str, Any] = {}
@@ -195,6 +249,8 @@ class Inference:
             more["sequence"] = request.sequence
         if observer is not None:
             more["observer"] = observer
+        if stop is not None:
+            more["stop"] = stop
         try:
             results = self._servable.run(request.inputs, outputs, **more)
         except RunError as error:

@@ -35,6 +35,8 @@ class ServerOptions:
     """What a connection may stay open without a request."""
     otlp_endpoint: str | None = None
     """Where traces go, by OTLP/HTTP; None where the OTEL_* variables say, and nowhere without them."""
+    run_seconds: float = 300.0
+    """What a request may take from its arrival to the end of its run, whatever its client allows."""
     leave_seconds: float = 0.0
     """How long, once told to stop, connections are still taken, each closed with its next answer: time for a load
     balancer to hear of it, and for clients that keep connections open to go elsewhere without losing a request."""

@@ -1,7 +1,7 @@
 """A bounded line of blocking work, done by a fixed number of threads, for callers on an event loop.
 
-Not a ThreadPoolExecutor: work whose caller has gone must leave the line at once, and a thread that is stuck in a model
-must not keep the process from exiting.
+Not a ThreadPoolExecutor: work whose caller has gone must leave the line at once, work whose time is up must end, and a
+thread that is stuck in a model must not keep the process from exiting.
 """
 
 import asyncio
@@ -12,19 +12,31 @@ from threading import Lock, Thread
 from time import monotonic, perf_counter
 from typing import Any, Generic, TypeVar
 
-from chrion_runtime.protocol.errors import QueueFull
+from chrion_runtime.protocol.errors import DeadlineExceeded, QueueFull
+from chrion_runtime.stop import Stop
 
 Result = TypeVar("Result")
 Outcome = tuple[Result | None, BaseException | None]
+Ended = Callable[[bool], None]
+"""Told once that the work has ended, or never will begin, with whether it gave a result."""
 
 
 class _Job(Generic[Result]):
-    __slots__ = ("future", "loop", "queued", "work")
+    __slots__ = ("ended", "future", "loop", "over", "queued", "stop", "work")
 
-    def __init__(self, work: Callable[[], Result], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        work: Callable[[], Result],
+        stop: Stop | None,
+        ended: Ended | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self.work: Callable[[], Result] | None = work
+        self.stop = stop
+        self.ended = ended
         self.loop = loop
         self.future: asyncio.Future[Outcome[Result]] = loop.create_future()
+        self.over = False
         self.queued = perf_counter()
 
 
@@ -41,6 +53,8 @@ class RunQueue:
         self._on_wait = on_wait
         self._lock = Lock()
         self._pending = 0
+        self._stopped: dict[_Job[Any], float] = {}
+        """Work that was told to end and has not yet, with when it was told."""
         self._jobs: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._threads = [
             Thread(target=self._serve, name=f"chrion-{name}-{number}", daemon=True) for number in range(workers)
@@ -58,24 +72,46 @@ class RunQueue:
         """Pieces of work that wait for a thread."""
         return max(0, self._pending - self._workers)
 
-    async def run(self, work: Callable[[], Result]) -> Result:
+    @property
+    def overdue(self) -> float:
+        """Seconds since work was told to end that has not ended; 0 where there is none."""
+        with self._lock:
+            since = min(self._stopped.values(), default=None)
+        return 0.0 if since is None else monotonic() - since
+
+    async def run(
+        self,
+        work: Callable[[], Result],
+        *,
+        stop: Stop | None = None,
+        allowed: float | None = None,
+        left: float | None = None,
+        ended: Ended | None = None,
+    ) -> Result:
         """Do `work` on a thread and give its result or raise its error; called on an event loop.
 
-        When the caller is cancelled, work that has not begun never will, and the result of work that has is dropped.
-        Raises QueueFull when too much waits already.
+        When the caller is cancelled, or after `left` seconds, work that has not begun never will, and work that has is
+        ended by `stop`; what comes of it is dropped. `ended` is called on the event loop when no thread is at it any
+        more. Raises QueueFull when too much waits already, and DeadlineExceeded, which names the `allowed` seconds.
         """
-        job = _Job(work, asyncio.get_running_loop())
+        job = _Job(work, stop, ended, asyncio.get_running_loop())
         del work
         with self._lock:
-            if self._pending >= self._workers + self._limit:
-                raise QueueFull(f'model "{self._name}" has {self._limit} requests waiting already: try again later')
-            self._pending += 1
+            full = self._pending >= self._workers + self._limit
+            self._pending += not full
+        if full:
+            _tell(job, ran=False)
+            raise QueueFull(f'model "{self._name}" has {self._limit} requests waiting already: try again later')
+        timer = None if left is None else job.loop.call_later(left, self._expire, job, allowed or left)
         self._jobs.put(job)
         try:
             result, error = await job.future
         except asyncio.CancelledError:
-            self._withdraw(job)
+            self._end(job)
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
         try:
             if error is not None:
                 raise error
@@ -93,12 +129,32 @@ class RunQueue:
             thread.join(max(0.0, deadline - monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _withdraw(self, job: _Job[Any]) -> None:
+    def _expire(self, job: _Job[Any], allowed: float) -> None:
+        if not job.future.done() and self._end(job):
+            job.future.set_result((None, DeadlineExceeded(self._name, allowed)))
+
+    def _end(self, job: _Job[Any]) -> bool:
+        """Have work not begin, or end; False where its result is on its way already."""
         with self._lock:
-            if job.work is not None:
+            begun = job.work is None
+            if not begun:
                 # What stays in the line is an empty job; the request it held is free.
                 job.work = None
                 self._pending -= 1
+        if not begun:
+            _tell(job, ran=False)
+            return True
+        if job.stop is not None and not job.over:
+            with self._lock:
+                self._stopped[job] = monotonic()
+            if not job.stop.set():
+                self._forget(job)
+                return False
+        return True
+
+    def _forget(self, job: _Job[Any]) -> None:
+        with self._lock:
+            self._stopped.pop(job, None)
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -120,11 +176,18 @@ class RunQueue:
         with self._lock:
             self._pending -= 1
         with suppress(RuntimeError):  # of a closed loop, on which nobody waits any more
-            job.loop.call_soon_threadsafe(_deliver, job.future, outcome)
+            job.loop.call_soon_threadsafe(self._deliver, job, outcome)
         # An error's traceback holds this frame: without a way back to the error, the request is free at once.
         del job, outcome
 
+    def _deliver(self, job: _Job[Any], outcome: Outcome[Any]) -> None:
+        job.over = True
+        self._forget(job)
+        _tell(job, ran=outcome[1] is None)
+        if not job.future.done():
+            job.future.set_result(outcome)
 
-def _deliver(future: asyncio.Future[Outcome[Any]], outcome: Outcome[Any]) -> None:
-    if not future.done():
-        future.set_result(outcome)
+
+def _tell(job: _Job[Any], *, ran: bool) -> None:
+    if job.ended is not None:
+        job.ended(ran)

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
 
 
 class Turns:
@@ -17,18 +16,21 @@ class Turns:
         """Whether somebody has the key."""
         return key in self._lines
 
-    @asynccontextmanager
-    async def turn(self, key: Hashable) -> AsyncIterator[None]:
-        """Have the key alone inside the block."""
+    async def take(self, key: Hashable) -> None:
+        """Wait for the key, and have it alone until `leave`."""
         line = self._lines.get(key)
         if line is None:
             self._lines[key] = deque()
         else:
             await self._wait(key, line)
-        try:
-            yield
-        finally:
-            self._pass_on(key)
+
+    def leave(self, key: Hashable) -> None:
+        """Give the key to whoever waited longest."""
+        line = self._lines[key]
+        if line:
+            line.popleft().set_result(None)
+        else:
+            del self._lines[key]
 
     async def _wait(self, key: Hashable, line: "deque[asyncio.Future[None]]") -> None:
         door = asyncio.get_running_loop().create_future()
@@ -40,12 +42,5 @@ class Turns:
                 line.remove(door)
             else:
                 # Let in, and gone before it could go in.
-                self._pass_on(key)
+                self.leave(key)
             raise
-
-    def _pass_on(self, key: Hashable) -> None:
-        line = self._lines[key]
-        if line:
-            line.popleft().set_result(None)
-        else:
-            del self._lines[key]

@@ -27,6 +27,7 @@ class Model:
         self.name = name
         self.concurrency = concurrency
         self.state = {}
+        self.deciding = frozenset()
         self.deadline = deadline
         self.closed = False
         self.runs = 0
@@ -37,7 +38,7 @@ class Model:
     def _specs(tensors):
         return tuple(TensorSpec(name, DTYPES[datatype], shape) for name, (datatype, shape) in tensors.items())
 
-    def run(self, inputs, outputs=None, sequence=None, observer=None):
+    def run(self, inputs, outputs=None, sequence=None, observer=None, stop=None):
         assert not self.closed
         self.runs += 1
         began = time.perf_counter()

@@ -14,7 +14,7 @@ import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
 from chrion_runtime.server.deadline import allowed, least
-from chrion_runtime.server.estimate import Pace, RunTimes
+from chrion_runtime.server.estimate import MOST_KINDS, Pace, RunTimes, ShortRuns
 from chrion_runtime.server.margin import Margin
 from chrion_runtime.server.thread_clock import ThreadClock
 
@@ -221,34 +221,51 @@ def test_a_client_that_does_not_read(serving, make_model, before):
 def test_run_times():
     times = RunTimes()
     assert times.expected(100) is None
-    assert not times.fit_here(100, 1e-3, 0.0)
-    times.ran(100, 5e-3)
-    assert not times.fit_here(100, 1e-3, 0.0)
     times.ran(100, 1e-4)
-    assert times.short(100, 1e-3)
-    assert times.fit_here(100, 1e-3, 0.0)
-    assert not times.fit_here(100_000, 1e-3, 0.0), "of other sizes nothing is known"
+    assert times.expected(100) == 1e-4
+    assert times.expected(100_000) is None, "of other sizes nothing is known"
+
+
+def test_short_runs():
+    short = ShortRuns(1e-3)
+    assert not short.fit_here("a", 0.0)
+    short.ran("a", 5e-3)
+    assert not short.fit_here("a", 0.0)
+    short.ran("a", 1e-4)
+    assert short.short("a")
+    assert short.fit_here("a", 0.0)
+    assert not short.fit_here("b", 0.0), "of other kinds nothing is known"
+    assert not short.fit_here(None, 0.0)
+
+
+def test_what_clients_make_up_does_not_pile_up():
+    short = ShortRuns(1e-3)
+    for number in range(10 * MOST_KINDS):
+        short.ran("often", 1e-4)
+        short.ran(("once", number), 1e-4)
+    assert short.fit_here("often", 0.0)
+    assert not short.fit_here(("once", 0), 0.0)
 
 
 def test_a_model_that_turns_slow_leaves_the_event_loop_and_may_come_back():
-    times = RunTimes()
-    times.ran(100, 1e-4)
+    short = ShortRuns(1e-3)
+    short.ran("a", 1e-4)
     now, slow = 0.0, 0
-    while times.fit_here(100, 1e-3, now):
-        times.ran_here(100, 0.1, 1e-3, now)
+    while short.fit_here("a", now):
+        short.ran_here("a", 0.1, now)
         slow += 1
         now += 0.01
     assert slow <= 4
-    times.ran(100, 1e-4)
-    assert not times.fit_here(100, 1e-3, now)
-    assert times.fit_here(100, 1e-3, now + 2), "once it has been fast on a thread, it is tried again"
+    short.ran("a", 1e-4)
+    assert not short.fit_here("a", now)
+    assert short.fit_here("a", now + 2), "once it has been fast on a thread, it is tried again"
 
 
 def test_one_long_run_is_forgiven():
-    times = RunTimes()
-    times.ran_here(100, 1e-4, 1e-3, 0.0)
-    times.ran_here(100, 0.1, 1e-3, 0.0)
-    assert times.fit_here(100, 1e-3, 0.0)
+    short = ShortRuns(1e-3)
+    short.ran_here("a", 1e-4, 0.0)
+    short.ran_here("a", 0.1, 0.0)
+    assert short.fit_here("a", 0.0)
 
 
 def test_pace_recovers():

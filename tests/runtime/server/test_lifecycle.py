@@ -31,9 +31,10 @@ class Slow:
     inputs = outputs = (TensorSpec("x", np.dtype("<i8"), (None,)),)
     concurrency = 1
     state = {}
+    deciding = frozenset()
     deadline = None
 
-    def run(self, inputs, outputs=None, observer=None):
+    def run(self, inputs, outputs=None, sequence=None, observer=None, stop=None):
         say("running")
         os.read(0, 1)
         return dict(inputs)

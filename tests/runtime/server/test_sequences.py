@@ -183,6 +183,7 @@ class Echo:
     """A servable that stands still at the door of each run, and remembers in which order sequences came in."""
 
     name, state, deadline, concurrency = "m", {"after": "before"}, None, 2
+    deciding = frozenset()
     inputs = tuple(TensorSpec(name, np.dtype("<i8"), (None,)) for name in ("x", "before"))
     outputs = tuple(TensorSpec(name, np.dtype("<i8"), (None,)) for name in ("y", "after"))
 
@@ -191,7 +192,7 @@ class Echo:
         self.doors = {}
         self.order = []
 
-    def run(self, inputs, outputs=None, sequence=None):
+    def run(self, inputs, outputs=None, sequence=None, observer=None, stop=None):
         value = int(inputs["x"][0])
         self.order.append(value)
         self.entered.release()

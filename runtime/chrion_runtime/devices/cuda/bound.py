@@ -7,6 +7,7 @@ import onnxruntime as ort
 from chrion_runtime.devices.cuda.gate import GATE
 from chrion_runtime.devices.cuda.options import run_options
 from chrion_runtime.devices.device import Bound, FixedBound
+from chrion_runtime.stop import Stop
 
 NO_GRAPH = -1
 """The graph id (`gpu_graph_id`) of a run that neither captures nor replays."""
@@ -18,9 +19,9 @@ _ids = count(1)
 class CudaBound(Bound):
     """A session that runs kernel by kernel."""
 
-    def run(self) -> None:
+    def run(self, stop: Stop | None = None) -> None:
         with GATE.use():
-            super().run()
+            super().run(stop)
 
 
 class GraphBound(FixedBound):
@@ -34,9 +35,10 @@ class GraphBound(FixedBound):
         super().__init__(session)
         self._options = run_options(next(_ids))
 
-    def run(self) -> None:
+    def run(self, stop: Stop | None = None) -> None:
         with GATE.use() if self.captured else GATE.alone():
-            super().run()
+            super().run(stop)
 
-    def _launch(self) -> None:
+    def _launch(self, stop: Stop | None) -> None:
+        del stop
         self._session.run_with_iobinding(self._binding, self._options)

@@ -20,9 +20,10 @@ from chrion_runtime.devices.cuda.driver import Driver
 from chrion_runtime.devices.cuda.gate import GATE
 from chrion_runtime.devices.cuda.options import run_options, stage_provider
 from chrion_runtime.devices.cuda.probe import PROVIDER, cuda_major, first_use_problem, look, problem
-from chrion_runtime.devices.device import Bound, Device, options
+from chrion_runtime.devices.device import Bound, Device, options, stoppable
 from chrion_runtime.errors import DeviceUnavailable
 from chrion_runtime.servable import Array
+from chrion_runtime.stop import Stop
 
 LANES = 2
 """Lanes of a GPU. A lane is a set of sessions, each with a stream of its own, and costs nothing until a plan uses it.
@@ -56,7 +57,7 @@ class Cuda(Device):
         taken = memory.taken(index)
         self._context = taken[0] if taken else 0
         self._driver = Driver()
-        self._loose, self._shrinking = run_options(NO_GRAPH), run_options(NO_GRAPH, shrink=index)
+        self._shrinks = True
         self._of_graphs: weakref.WeakSet[ort.InferenceSession] = weakref.WeakSet()
 
     @cached_property
@@ -119,6 +120,7 @@ class Cuda(Device):
         names: Sequence[str],
         values: Sequence[ort.OrtValue],
         outputs: Sequence[str],
+        stop: Stop | None = None,
     ) -> list[ort.OrtValue]:
         binding = session.io_binding()
         for name, value in zip(names, values, strict=True):
@@ -127,16 +129,16 @@ class Cuda(Device):
             binding.bind_output(name, "cuda", self._index)
         # Shapes that nothing was bound for leave no memory behind. A captured graph, though, lives on memory that is
         # free in the arena between two of its runs.
-        shrink = session not in self._of_graphs
+        shrink = self._index if self._shrinks and session not in self._of_graphs else None
         with GATE.use():
             try:
-                session.run_with_iobinding(binding, self._shrinking if shrink else self._loose)
+                session.run_with_iobinding(binding, stoppable(run_options(NO_GRAPH, shrink), stop))
             except Exception as error:
                 # Which allocators can shrink, and what they are called, is checked before the run begins.
-                if not shrink or "shrink" not in str(error):
+                if shrink is None or "shrink" not in str(error):
                     raise
-                self._shrinking = self._loose
-                session.run_with_iobinding(binding, self._loose)
+                self._shrinks = False
+                session.run_with_iobinding(binding, stoppable(run_options(NO_GRAPH), stop))
         found: list[ort.OrtValue] = binding.get_outputs()
         return found
 

@@ -36,8 +36,8 @@ class Service:
     def handlers(self) -> dict[str, Any]:
         """gRPC's handler of each method."""
         small: dict[str, Callable[[Any], dict[str, Any]]] = {
-            "ServerLive": lambda _: {"live": True},
-            "ServerReady": lambda _: {"ready": not self._front.draining},
+            "ServerLive": lambda _: {"live": self._front.alive},
+            "ServerReady": lambda _: {"ready": self._front.ready},
             "ServerMetadata": lambda _: server_metadata(),
             "ModelReady": self._model_ready,
             "ModelMetadata": self._model_metadata,
@@ -106,8 +106,8 @@ class Service:
         return self._front.model(asked.name, asked.version or None)
 
     def _model_ready(self, asked: Any) -> dict[str, Any]:
-        self._model(asked)
-        return {"ready": not self._front.draining}
+        model = self._model(asked)
+        return {"ready": model.ready and not self._front.draining}
 
     def _model_metadata(self, asked: Any) -> dict[str, Any]:
         model = self._model(asked)

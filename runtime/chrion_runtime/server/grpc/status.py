@@ -18,6 +18,7 @@ CODES = {
     415: grpc.StatusCode.UNIMPLEMENTED,
     500: grpc.StatusCode.INTERNAL,
     503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 """The code for each HTTP status of an error."""
 
