@@ -8,7 +8,7 @@ from http import HTTPStatus
 import orjson
 
 from chrion_runtime.errors import RunError
-from chrion_runtime.protocol.errors import ProtocolError, Unavailable, status_of
+from chrion_runtime.protocol.errors import DeadlineExceeded, ProtocolError, Unavailable, status_of
 from chrion_runtime.server.telemetry.fields import trace_id
 
 REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -41,7 +41,7 @@ def refusal(error: Exception, what: str, headers: Mapping[str, str]) -> Refusal:
     if isinstance(error, Unavailable):
         return Refusal(error.status, str(error), error.retry_after)
     status = status_of(error) or 500
-    if status < 500:
+    if status < 500 or isinstance(error, DeadlineExceeded):
         return Refusal(status, str(error))
     extra = {"request_id": getattr(error, "request_id", None), "trace_id": trace_id(headers)}
     if isinstance(error, RunError | ProtocolError):

@@ -164,7 +164,7 @@ def _blame(error: BaseException) -> tuple[str, str]:
     status = status_of(error)
     if status is None:
         return "gone", "client_gone"
-    outcome = "refused" if status < 500 else "overloaded" if status == 503 else "failed"
+    outcome = "refused" if status < 500 else "overloaded" if status in (503, 504) else "failed"
     return outcome, _reason(type(error).__name__) if isinstance(error, RuntimeFailure) else "defect"
 
 
