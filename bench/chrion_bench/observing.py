@@ -26,6 +26,7 @@ class _Model:
     outputs: tuple[TensorSpec, ...] = ()
     state: Mapping[str, str] = MappingProxyType({})
     deciding: frozenset[str] = frozenset()
+    ready = True
 
     def run(self, *_: Any) -> dict[str, Array]:
         return {}

@@ -72,6 +72,10 @@ class Servable(Protocol):
         """The model's name in the inference API."""
 
     @property
+    def ready(self) -> bool:
+        """Whether it can be run now."""
+
+    @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """What a request must hold."""
 

@@ -79,6 +79,11 @@ class Session:
         self._pilot = Pilot(name, self._service, live, lambda: self.off_profile) if live is not None else None
 
     @property
+    def ready(self) -> bool:
+        """Whether it can be run now: always, in this process."""
+        return True
+
+    @property
     def concurrency(self) -> int:
         """Requests that may be in `run` at once without waiting for each other's values."""
         return SLOTS

@@ -13,13 +13,14 @@ from chrion_runtime.errors import RunStopped
 class Stop:
     """Ends one run; any thread may use it."""
 
-    __slots__ = ("_actions", "_finished", "_guard", "_set")
+    __slots__ = ("_actions", "_deferred", "_finished", "_guard", "_set")
 
     def __init__(self) -> None:
         self._guard = Lock()
         self._actions: list[Callable[[], object]] = []
         self._set = False
         self._finished = False
+        self._deferred = False
 
     @property
     def is_set(self) -> bool:
@@ -27,7 +28,7 @@ class Stop:
         return self._set
 
     def set(self) -> bool:
-        """Have the run end; False where it has finished already."""
+        """Have the run end; False where what comes of it must be waited for, since it may have finished already."""
         with self._guard:
             if self._finished:
                 return False
@@ -35,7 +36,11 @@ class Stop:
             actions, self._actions = self._actions, []
         for action in actions:
             action()
-        return True
+        return not self._deferred
+
+    def defer(self) -> None:
+        """Another process knows whether the run has finished."""
+        self._deferred = True
 
     def finish(self) -> None:
         """Let the run count from now on: it can no longer be stopped. Raises RunStopped where it has been."""

@@ -17,7 +17,9 @@ RuntimeFailure
         ├── TooMuch                  requests in flight hold as many bytes as they may
         ├── CodecLost                the process that reads and writes large JSON ended
         ├── ShuttingDown             the server is on its way out
-        └── Stuck                    a run that was told to end does not, and holds the model
+        ├── Stuck                    a run that was told to end does not, and holds the model
+        ├── ProcessLost              the process of the model's group ended over this request
+        └── Restarting               there is none now: another is being started
 """
 
 from math import ceil
@@ -162,3 +164,21 @@ class Stuck(Unavailable):
             f'model "{model}" is held by a run that was told to end {seconds:.0f} s ago and has not: '
             "ask another replica"
         )
+
+
+class ProcessLost(Unavailable):
+    """The process of the model's group ended while this request ran, which may or may not have been its fault."""
+
+    retry_after = 1
+
+    def __init__(self, model: str, outcome: str) -> None:
+        super().__init__(f'the process of model "{model}" ended while this request ran ({outcome}): try again')
+
+
+class Restarting(Unavailable):
+    """The model's process has ended, and another one is being started."""
+
+    retry_after = 1
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f'the process of model "{model}" is being started again: try again')

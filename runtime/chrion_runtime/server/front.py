@@ -7,7 +7,7 @@ from typing import Any
 
 from chrion_runtime.errors import RuntimeFailure
 from chrion_runtime.protocol import Answer, Signature, Unread
-from chrion_runtime.protocol.errors import NotFound, ShuttingDown, Stuck, Unavailable
+from chrion_runtime.protocol.errors import NotFound, Restarting, ShuttingDown, Stuck, Unavailable
 from chrion_runtime.protocol.metadata import check_version
 from chrion_runtime.servable import Servable
 from chrion_runtime.server.body_budget import BodyBudget
@@ -51,14 +51,16 @@ class ServedModel:
         return self._inference.waiting
 
     def check_ready(self) -> None:
-        """Raise Stuck where a run that was told to end holds the model."""
+        """Raise Unavailable where the model has no process, or a run that was told to end holds it."""
+        if not self.servable.ready:
+            raise Restarting(self.servable.name)
         if not self.ready:
             raise Stuck(self.servable.name, self.queue.overdue)
 
     @property
     def ready(self) -> bool:
         """Whether requests can be answered."""
-        return self.queue.overdue <= STUCK_SECONDS
+        return self.servable.ready and self.queue.overdue <= STUCK_SECONDS
 
     def infer(
         self, raw: Unread, allowed: float | None = None, followed: Followed | None = None

@@ -12,6 +12,7 @@ from threading import Lock, Thread
 from time import monotonic, perf_counter
 from typing import Any, Generic, TypeVar
 
+from chrion_runtime.errors import RunStopped
 from chrion_runtime.protocol.errors import DeadlineExceeded, QueueFull
 from chrion_runtime.stop import Stop
 
@@ -22,7 +23,7 @@ Ended = Callable[[bool], None]
 
 
 class _Job(Generic[Result]):
-    __slots__ = ("ended", "future", "loop", "over", "queued", "stop", "work")
+    __slots__ = ("allowed", "ended", "future", "loop", "over", "queued", "stop", "work")
 
     def __init__(
         self,
@@ -37,6 +38,8 @@ class _Job(Generic[Result]):
         self.loop = loop
         self.future: asyncio.Future[Outcome[Result]] = loop.create_future()
         self.over = False
+        self.allowed: float | None = None
+        """The seconds that it was allowed, once they are over."""
         self.queued = perf_counter()
 
 
@@ -130,6 +133,7 @@ class RunQueue:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _expire(self, job: _Job[Any], allowed: float) -> None:
+        job.allowed = allowed
         if not job.future.done() and self._end(job):
             job.future.set_result((None, DeadlineExceeded(self._name, allowed)))
 
@@ -147,14 +151,8 @@ class RunQueue:
         if job.stop is not None and not job.over:
             with self._lock:
                 self._stopped[job] = monotonic()
-            if not job.stop.set():
-                self._forget(job)
-                return False
+            return job.stop.set()
         return True
-
-    def _forget(self, job: _Job[Any]) -> None:
-        with self._lock:
-            self._stopped.pop(job, None)
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -182,8 +180,11 @@ class RunQueue:
 
     def _deliver(self, job: _Job[Any], outcome: Outcome[Any]) -> None:
         job.over = True
-        self._forget(job)
+        with self._lock:
+            self._stopped.pop(job, None)
         _tell(job, ran=outcome[1] is None)
+        if job.allowed is not None and isinstance(outcome[1], RunStopped):
+            outcome = None, DeadlineExceeded(self._name, job.allowed)
         if not job.future.done():
             job.future.set_result(outcome)
 

@@ -28,6 +28,7 @@ class Model:
         self.concurrency = concurrency
         self.state = {}
         self.deciding = frozenset()
+        self.ready = True
         self.deadline = deadline
         self.closed = False
         self.runs = 0

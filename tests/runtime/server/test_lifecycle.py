@@ -32,6 +32,7 @@ class Slow:
     concurrency = 1
     state = {}
     deciding = frozenset()
+    ready = True
     deadline = None
 
     def run(self, inputs, outputs=None, sequence=None, observer=None, stop=None):

@@ -1,0 +1,139 @@
+"""How what one process knows of a model is said to another: as JSON, and checked when it is read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chrion_api import SLO, ChrionError, Frontier, Mode, Plan
+from chrion_runtime.errors import RunError, RuntimeFailure
+from chrion_runtime.selection import Selection
+from chrion_runtime.servable import Figure, TensorSpec
+
+Data = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What of a model does not change while it serves."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    state: Mapping[str, str]
+    concurrency: int
+    deciding: frozenset[str]
+
+    def to_data(self) -> Data:
+        """JSON data."""
+        return {
+            "inputs": [_spec_data(spec) for spec in self.inputs],
+            "outputs": [_spec_data(spec) for spec in self.outputs],
+            "state": dict(self.state),
+            "concurrency": self.concurrency,
+            "deciding": sorted(self.deciding),
+        }
+
+    @classmethod
+    def of(cls, data: Data) -> "Description":
+        """What `to_data` said."""
+        return cls(
+            tuple(map(_spec, data["inputs"])),
+            tuple(map(_spec, data["outputs"])),
+            dict(data["state"]),
+            int(data["concurrency"]),
+            frozenset(data["deciding"]),
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What of a model changes while it serves, as it is now."""
+
+    deadline: float | None = None
+    slo: SLO = field(default_factory=SLO)
+    mode: Mode = Mode.LATENCY
+    off_profile: int = 0
+    plan: Mapping[str, Any] | None = None
+    """What /plan answers."""
+    figures: tuple[Figure, ...] = ()
+
+    def to_data(self) -> Data:
+        """JSON data."""
+        return {
+            "deadline": self.deadline,
+            "slo": self.slo.to_data(),
+            "mode": self.mode.value,
+            "offProfile": self.off_profile,
+            "plan": self.plan,
+            "figures": [asdict(figure) for figure in self.figures],
+        }
+
+    @classmethod
+    def of(cls, data: Data) -> "Report":
+        """What `to_data` said. Raises InvalidField."""
+        return cls(
+            data["deadline"],
+            SLO.parse(data["slo"], "slo"),
+            Mode(data["mode"]),
+            int(data["offProfile"]),
+            data["plan"],
+            tuple(Figure(**figure) for figure in data["figures"]),
+        )
+
+
+InUse = tuple[tuple[Frontier, Selection], ...]
+
+
+def in_use_data(in_use: InUse) -> list[Data]:
+    """The plans in use as JSON data."""
+    return [
+        {
+            "frontier": frontier.to_data(),
+            "plan": selection.plan.to_data(),
+            "reason": selection.reason,
+            "meets": selection.meets_slo,
+        }
+        for frontier, selection in in_use
+    ]
+
+
+def in_use_of(data: Sequence[Data]) -> InUse:
+    """What `in_use_data` said. Raises InvalidField."""
+    return tuple(
+        (
+            Frontier.parse(one["frontier"], "frontier"),
+            Selection(Plan.parse(one["plan"], "plan"), str(one["reason"]), bool(one["meets"])),
+        )
+        for one in data
+    )
+
+
+def error_data(error: ChrionError) -> list[str]:
+    """An error by its name, with its sentence."""
+    return [type(error).__name__, str(error)]
+
+
+def error_of(data: Sequence[str]) -> RuntimeFailure:
+    """The runtime's error of that name; one that the runtime does not know is a RunError."""
+    name, text = data
+    kind = _kinds(RuntimeFailure).get(name, RunError)
+    error = kind.__new__(kind)
+    Exception.__init__(error, text)  # the classes' own take other arguments, and made this sentence of them
+    return error
+
+
+def _kinds(base: type[RuntimeFailure]) -> dict[str, type[RuntimeFailure]]:
+    found = {base.__name__: base}
+    for kind in base.__subclasses__():
+        found |= _kinds(kind)
+    return found
+
+
+def _spec_data(spec: TensorSpec) -> list[Any]:
+    return [spec.name, spec.dtype.str, spec.shape]
+
+
+def _spec(data: Sequence[Any]) -> TensorSpec:
+    name, dtype, shape = data
+    return TensorSpec(str(name), np.dtype(dtype), None if shape is None else tuple(shape))
