@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from chrion.errors import UsageError
+from chrion.grouping import Isolate
 from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity, StateLink
 from chrion_graph.limits import Limits
 from chrion_runtime.documents import read_objective
@@ -87,6 +88,14 @@ LeaveOption = Annotated[
     str | None,
     typer.Option(
         "--leave", metavar="5s", help="How long connections are taken after SIGTERM, each closed once answered."
+    ),
+]
+IsolateOption = Annotated[
+    Isolate,
+    typer.Option(
+        "--isolate",
+        case_sensitive=False,
+        help="Which models get a process of their own: none, those of each owner where there are several, or each.",
     ),
 ]
 RepositoryOption = Annotated[

@@ -2,20 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chrion import planning
-from chrion.commands.serving import LogFormatOption, LogLevelOption, Telling, open_all, serve_sessions
+from chrion.commands.serving import LogFormatOption, LogLevelOption, Telling, serve_sessions
 from chrion.errors import UsageError
-from chrion.face import Session, read
+from chrion.face import read
+from chrion.grouping import Grouping, Isolate
+from chrion.opening import Keeping, Opening
 from chrion.options import (
     BatchOption,
     GrpcPortOption,
     HostOption,
+    IsolateOption,
     MaxSequencesOption,
     MetricsPortOption,
     OtlpOption,
@@ -35,7 +37,6 @@ from chrion_graph.load import digest
 from chrion_runtime.documents import read_objective
 from chrion_runtime.live import Live
 from chrion_runtime.machine import Machine
-from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.sequences.store import MAX_SEQUENCES
 from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
@@ -58,6 +59,7 @@ def command(
         typer.Option("--devices", metavar="cpu,cuda:0", help="Devices to use. Default: as spec.devices says."),
     ] = "",
     slo: SloOption = None,
+    isolate: IsolateOption = Isolate.OWNER,
     batch: BatchOption = 0,
     max_sequences: MaxSequencesOption = MAX_SEQUENCES,
     sequence_idle: SequenceIdleOption = "5m",
@@ -88,23 +90,22 @@ def command(
         plans = [_plan(one, devices, replan, display) for one in chosen]
         if output is not None:
             write_aside(output, plans[0].to_json())
-        sessions = open_all(
+        owners = {one.owner for one in chosen}
+        grouping = Grouping(isolate, telling.configure, machine, several=len(owners) > 1)
+        sessions = grouping.open(
             [
-                (
-                    one.file,
-                    partial(
-                        Session,
-                        one.path,
-                        plan_file,
-                        slo=one.objective.slo,
-                        mode=one.objective.mode,
-                        inputs=one.spec.inputs,
-                        state=one.spec.state,
-                        sequences=SequenceStore(max_sequences, idle),
-                        name=one.name,
-                        live=live,
-                        machine=machine,
-                    ),
+                Opening(
+                    file=one.file,
+                    model=one.path,
+                    plan=plan_file,
+                    name=one.name,
+                    live=live,
+                    keeping=Keeping(max_sequences, idle),
+                    owner=one.owner,
+                    slo=one.objective.slo,
+                    mode=one.objective.mode,
+                    inputs=one.spec.inputs,
+                    state=one.spec.state,
                 )
                 for one, plan_file, live in zip(chosen, plans, lives, strict=True)
             ]
@@ -122,6 +123,7 @@ class _Chosen:
 
     file: Path
     name: str
+    owner: str
     spec: ChrionModelSpec
     path: Path
     objective: Objective
@@ -134,7 +136,8 @@ def _choose(file: Path, model: Path | None, slo: Path | None) -> _Chosen:
     if spec.model.sha256 is not None and (found := digest(path)) != spec.model.sha256:
         raise UsageError(f"{file}: spec.model.sha256: {path} has {found}, not {spec.model.sha256}")
     objective = Objective.of(spec.slo, spec.mode) if slo is None else read_objective(slo)
-    return _Chosen(file, chrion_model.metadata.name, spec, path, objective)
+    owner = chrion_model.metadata.namespace or "default"
+    return _Chosen(file, chrion_model.metadata.name, owner, spec, path, objective)
 
 
 def _check_names(chosen: Sequence[_Chosen]) -> None:

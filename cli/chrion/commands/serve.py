@@ -1,20 +1,21 @@
 """`chrion serve`: serve models by plans that were made before."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chrion.commands.serving import LogFormatOption, LogLevelOption, Telling, load_entry, open_all, serve_sessions
+from chrion.commands.serving import LogFormatOption, LogLevelOption, Telling, entry_opening, serve_sessions
 from chrion.errors import UsageError
-from chrion.face import Session
+from chrion.grouping import Grouping, Isolate, Served
+from chrion.opening import Keeping, Opening
 from chrion.options import (
     AnyDeviceOption,
     BatchOption,
     GpuMemoryOption,
     GrpcPortOption,
     HostOption,
+    IsolateOption,
     LatencyOption,
     LeaveOption,
     MaxSequencesOption,
@@ -36,7 +37,6 @@ from chrion.several import by_model, pair
 from chrion_api import Mode
 from chrion_runtime.live import Live
 from chrion_runtime.machine import Machine
-from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.sequences.store import MAX_SEQUENCES
 from chrion_runtime.server import Entry
 from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
@@ -67,6 +67,7 @@ def command(
     mode: ModeOption = Mode.AUTO,
     slo: SloOption = None,
     repository: RepositoryOption = None,
+    isolate: IsolateOption = Isolate.OWNER,
     any_device: AnyDeviceOption = False,
     leave: LeaveOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
@@ -89,30 +90,28 @@ def command(
     leave_seconds = 0.0 if leave is None else parse_seconds("--leave", leave)
     lives = [Live.of(one.plan, slo) for one in wanted]  # before they are read
     objective = read_slo(slo, latency, gpu_memory, mode)
-    sessions = open_all(
+    keeping = Keeping(max_sequences, idle)
+    grouping = Grouping(isolate, telling.configure, machine, several=repository is not None)
+    sessions = grouping.open(
         [
-            (
-                one.model,
-                partial(
-                    Session,
-                    one.model,
-                    one.plan,
-                    slo=objective.slo,
-                    mode=objective.mode,
-                    inputs=parse_inputs(None, values[one.name]),
-                    state=parse_state(states[one.name]),
-                    sequences=SequenceStore(max_sequences, idle),
-                    name=one.name,
-                    any_device=any_device,
-                    live=live,
-                    machine=machine,
-                ),
+            Opening(
+                file=one.model,
+                model=one.model,
+                plan=one.plan,
+                name=one.name,
+                live=live,
+                keeping=keeping,
+                slo=objective.slo,
+                mode=objective.mode,
+                inputs=tuple(parse_inputs(None, values[one.name])),
+                state=tuple(parse_state(states[one.name])),
+                any_device=any_device,
             )
             for one, live in zip(wanted, lives, strict=True)
         ]
     )
 
-    def load(entry: Entry) -> Session:
-        return load_entry(entry, machine or Machine(), SequenceStore(max_sequences, idle), any_device)
+    def load(entry: Entry) -> Served:
+        return grouping.open([entry_opening(entry, keeping, any_device)])[0]
 
     serve_sessions(sessions, host, port, metrics_port, telling, repository, load, batch, leave_seconds, grpc_port)

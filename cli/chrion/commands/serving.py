@@ -1,28 +1,23 @@
 """Serve sessions: what `chrion run` and `chrion serve` share."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chrion.errors import UsageError
-from chrion.face import Session, read
-from chrion.several import about
-from chrion_api import ChrionModel, ChrionModelSpec, Mode
+from chrion.face import read
+from chrion.grouping import Served
+from chrion.opening import Keeping, Opening
+from chrion_api import ChrionModel
 from chrion_graph.load import digest
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.live import Live
-from chrion_runtime.live.workshop import Workshop
-from chrion_runtime.machine import Machine
-from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.server import Entry, Listening, Repository, RepositoryFolder, ServerOptions, serve
 from chrion_runtime.server.telemetry import logs
 from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
-
-Open = Callable[[], Session]
 
 LogFormatOption = Annotated[
     LogFormat, typer.Option("--log-format", case_sensitive=False, help="Lines for people, or JSON for machines.")
@@ -40,32 +35,24 @@ class Telling:
     log_level: LogLevel = LogLevel.INFO
     otlp_endpoint: str | None = None
 
+    def configure(self) -> None:
+        """Log so, in this process."""
+        logs.configure(self.log_format, self.log_level)
+
     def __post_init__(self) -> None:
         endpoint = self.otlp_endpoint
         if endpoint is not None and not endpoint.startswith(("http://", "https://")):
             raise UsageError(f'--otlp-endpoint: "{endpoint}" is not a URL such as http://localhost:4318')
 
 
-def open_all(opens: Sequence[tuple[Path, Open]]) -> list[Session]:
-    """Sessions, each with the file that an error of it names; where one cannot be opened, none is."""
-    with ExitStack() as stack:
-        sessions = []
-        for file, make in opens:
-            with about(file):
-                sessions.append(make())
-            stack.callback(sessions[-1].close)
-        stack.pop_all()
-    return sessions
-
-
 def serve_sessions(
-    sessions: Sequence[Session],
+    sessions: Sequence[Served],
     host: str,
     port: int,
     metrics_port: int,
     telling: Telling,
     repository: Path | None = None,
-    load: Callable[[Entry], Session] | None = None,
+    load: Callable[[Entry], Served] | None = None,
     batch: int = 0,
     leave_seconds: float = 0.0,
     grpc_port: int | None = None,
@@ -74,7 +61,7 @@ def serve_sessions(
 
     Raises CannotListen, GrpcUnavailable, RuntimeFailure.
     """
-    logs.configure(telling.log_format, telling.log_level)
+    telling.configure()
     folder = None if repository is None else RepositoryFolder(repository)
     for session in sessions:
         for selection in session.selections:
@@ -105,35 +92,31 @@ def serve_sessions(
         serve(sessions, options, ready, lambda front: Repository(front, folder, load))
 
 
-def load_entry(entry: Entry, machine: Machine, sequences: SequenceStore, any_device: bool) -> Session:
-    """A session of a repository's model, by its ChrionModel where it has one. Raises ChrionError.
-
-    Others serve meanwhile: what would hold them up is done in another process.
-    """
-    spec = None if entry.chrionmodel is None else _spec(entry, entry.chrionmodel)
-    with Workshop() as workshop:
-        return Session(
-            entry.model,
-            entry.plan,
-            slo=None if spec is None else spec.slo,
-            mode=Mode.AUTO if spec is None else spec.mode,
-            inputs=() if spec is None else spec.inputs,
-            state=() if spec is None else spec.state,
-            name=entry.name,
-            sequences=sequences,
-            any_device=any_device,
-            live=Live(),
-            machine=machine,
-            drawing=workshop.draw,
-        )
+def entry_opening(entry: Entry, keeping: Keeping, any_device: bool) -> Opening:
+    """How to open a repository's model, by its ChrionModel where it has one. Raises ChrionError."""
+    opening = Opening(
+        entry.model, entry.model, entry.plan, entry.name, Live(), keeping, any_device=any_device, beside=True
+    )
+    if entry.chrionmodel is None:
+        return opening
+    chrion_model = _chrion_model(entry, entry.chrionmodel)
+    spec = chrion_model.spec
+    return replace(
+        opening,
+        owner=chrion_model.metadata.namespace,
+        slo=spec.slo,
+        mode=spec.mode,
+        inputs=spec.inputs,
+        state=spec.state,
+    )
 
 
-def _spec(entry: Entry, file: Path) -> ChrionModelSpec:
-    """What a repository's ChrionModel says, checked against the folder it is in. Raises ChrionError."""
+def _chrion_model(entry: Entry, file: Path) -> ChrionModel:
+    """A repository's ChrionModel, checked against the folder it is in. Raises ChrionError."""
     chrion_model = ChrionModel.from_yaml(read(file), file.name)
     if chrion_model.metadata.name != entry.name:
         raise PlanRefused(f'{file.name}: metadata.name: "{chrion_model.metadata.name}" is not the folder\'s name')
     wanted = chrion_model.spec.model.sha256
     if wanted is not None and (found := digest(entry.model)) != wanted:
         raise PlanRefused(f"{file.name}: spec.model.sha256: the model has {found}, not {wanted}")
-    return chrion_model.spec
+    return chrion_model

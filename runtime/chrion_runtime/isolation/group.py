@@ -144,6 +144,11 @@ class Group:
         self._closed = Event()
         self._thread = Thread(target=self._supervise, name=f"chrion-group-{name}", daemon=True)
 
+    @property
+    def closed(self) -> bool:
+        """Whether its last model has gone, and with it the process."""
+        return self._closed.is_set()
+
     def open(self, openings: Sequence[tuple[str, Opening]]) -> list[IsolatedModel]:
         """Serve these models too, by name; all or none. Raises RuntimeFailure where one cannot be opened."""
         models = [IsolatedModel(name, next(self._numbers), self) for name, _ in openings]

@@ -1,0 +1,77 @@
+"""Which models share a process: this one, or one of their own beside it."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from threading import Lock
+
+from chrion.face import Session
+from chrion.opening import Opening
+from chrion_runtime.isolation import Group, IsolatedModel
+from chrion_runtime.machine import Machine
+
+Served = Session | IsolatedModel
+
+
+class Isolate(StrEnum):
+    """Which models get a process of their own."""
+
+    OFF = "off"
+    """None: all run in the server's process."""
+    OWNER = "owner"
+    """Where there are models of several owners, those of each."""
+    MODEL = "model"
+    """Each."""
+
+
+class Grouping:
+    """Opens models where they belong. Safe to use from any thread."""
+
+    def __init__(self, isolate: Isolate, setup: Callable[[], None], machine: Machine | None, several: bool) -> None:
+        """`machine` is what the models of this process share; `setup` is called in every other.
+
+        `several` says that models may be of several owners.
+        """
+        self._isolate = isolate
+        self._setup = setup
+        self._machine = machine
+        self._several = several
+        self._guard = Lock()
+        self._of_owner: dict[str, Group] = {}
+
+    def open(self, openings: Sequence[Opening]) -> list[Served]:
+        """These models, in their order; where one cannot be opened, none is. Raises ChrionError."""
+        groups = {id(opening): self._group(opening) for opening in openings}
+        with ExitStack() as stack:
+            found: dict[int, Served] = {}
+            for group in dict.fromkeys(groups.values()):
+                members = [opening for opening in openings if groups[id(opening)] is group]
+                opened: Sequence[Served] = (
+                    group.open([(one.name, one) for one in members]) if group else self._here(members)
+                )
+                for opening, served in zip(members, opened, strict=True):
+                    found[id(opening)] = served
+                    stack.callback(served.close)
+            stack.pop_all()
+        return [found[id(opening)] for opening in openings]
+
+    def _here(self, openings: Sequence[Opening]) -> list[Session]:
+        with ExitStack() as stack:
+            sessions = []
+            for opening in openings:
+                sessions.append(opening(self._machine))
+                stack.callback(sessions[-1].close)
+            stack.pop_all()
+        return sessions
+
+    def _group(self, opening: Opening) -> Group | None:
+        if self._isolate is Isolate.MODEL:
+            return Group(opening.name, self._setup)
+        owner = opening.owner
+        if self._isolate is Isolate.OFF or not self._several or owner is None:
+            return None
+        with self._guard:
+            group = self._of_owner.get(owner)
+            if group is None or group.closed:
+                group = self._of_owner[owner] = Group(owner, self._setup)
+            return group

@@ -1,0 +1,61 @@
+"""What it takes to open a model for serving, said beforehand: in this process, or in the one of its group."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from chrion.face import Session
+from chrion.several import about
+from chrion_api import SLO, InputSpec, Mode, PlanFile, StateLink
+from chrion_runtime.live import Live
+from chrion_runtime.live.workshop import Workshop
+from chrion_runtime.machine import Machine
+from chrion_runtime.sequences import SequenceStore
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """How many sequences of a model are kept, and for how many seconds."""
+
+    sequences: int
+    idle_seconds: float
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A model, its plans and how to serve it; called to open it. Can be pickled."""
+
+    file: Path
+    """What errors name."""
+    model: Path
+    plan: PlanFile | Path
+    name: str
+    live: Live
+    keeping: Keeping
+    owner: str | None = None
+    """Whose model it is, where that is said."""
+    slo: SLO | None = None
+    mode: Mode = Mode.AUTO
+    inputs: tuple[InputSpec, ...] = ()
+    state: tuple[StateLink, ...] = ()
+    any_device: bool = False
+    beside: bool = False
+    """Whether others serve meanwhile: what would hold them up is then done in another process."""
+
+    def __call__(self, machine: Machine | None) -> Session:
+        """The session; `machine` is what models of the same process share. Raises ChrionError."""
+        with about(self.file), ExitStack() as stack:
+            return Session(
+                self.model,
+                self.plan,
+                slo=self.slo,
+                mode=self.mode,
+                inputs=self.inputs,
+                state=self.state,
+                name=self.name,
+                sequences=SequenceStore(self.keeping.sequences, self.keeping.idle_seconds),
+                any_device=self.any_device,
+                live=self.live,
+                machine=machine,
+                drawing=stack.enter_context(Workshop()).draw if self.beside else None,
+            )
