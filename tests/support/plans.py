@@ -1,7 +1,9 @@
 """Plan files made by force, for sessions and servers that need no planning."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import onnx
 
@@ -9,7 +11,9 @@ from chrion_api import Frontier, GpuBytes, Plan, PlanFile
 from chrion_graph.graph import Graph
 from chrion_graph.load import digest
 from chrion_runtime.devices import open_devices
-from chrion_runtime.session import Normalised
+from chrion_runtime.isolation import Opening
+from chrion_runtime.machine import Machine
+from chrion_runtime.session import Normalised, Session
 from tests.support.partition import Cut, normalised, plan_of
 
 Shape = tuple[int, ...]
@@ -53,7 +57,15 @@ class Planned:
     def normalised(self) -> Normalised:
         return Normalised(self.graph.folder, self.plan_file.model)
 
+    def opening(self, **options: Any) -> Opening:
+        """What opens a session of it in a process of its own, with `options` of Session."""
+        return partial(_opened, normalised=self.normalised, plan_file=self.plan_file, options=options)
+
     def write(self, path: Path) -> Path:
         """The plan file, written there."""
         path.write_text(self.plan_file.to_json())
         return path
+
+
+def _opened(machine: Machine, normalised: Normalised, plan_file: PlanFile, options: Mapping[str, Any]) -> Session:
+    return Session(normalised, plan_file, machine=machine, **options)

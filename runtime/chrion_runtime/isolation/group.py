@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 2.0
 """What a run may take to end once it was told to; then its process is."""
-HERE_SECONDS = 5.0
+HERE_SECONDS = 1.0
 """The same for a run that its caller waits for on the event loop, from its beginning."""
 FIRST_SECONDS, MOST_SECONDS, CALM_SECONDS = 0.25, 30.0, 60.0
 """What is waited before a process is started again: twice as long each time, until one has served for a while."""

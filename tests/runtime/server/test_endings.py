@@ -7,46 +7,13 @@ import time
 import numpy as np
 import orjson
 import pytest
-from onnx import TensorProto, helper
 from tritonclient.utils import InferenceServerException
 
-from chrion_api import StateLink
 from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.session import Session
 from tests.support.plans import Planned
+from tests.support.rounds import BUCKET, FOR_EVER, STATE, rounds
 from tests.support.waiting import wait_until
-
-FOR_EVER = 2**62
-value = helper.make_tensor_value_info
-
-
-def rounds():
-    """`last` is x after so many times of Tanh, and `state` counts the requests."""
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Tanh", ["s"], ["s2"])],
-        "round",
-        [value("i", TensorProto.INT64, []), value("go", TensorProto.BOOL, []), value("s", TensorProto.FLOAT, ["n"])],
-        [value("go_on", TensorProto.BOOL, []), value("s2", TensorProto.FLOAT, ["n"])],
-    )
-    graph = helper.make_graph(
-        [
-            helper.make_node("Loop", ["steps", "", "x"], ["last"], body=body),
-            helper.make_node("Add", ["count", "one"], ["next"]),
-        ],
-        "rounds",
-        [
-            value("steps", TensorProto.INT64, []),
-            value("x", TensorProto.FLOAT, ["n"]),
-            value("count", TensorProto.INT64, [1]),
-        ],
-        [value("last", TensorProto.FLOAT, ["n"]), value("next", TensorProto.INT64, [1])],
-        [helper.make_tensor("one", TensorProto.INT64, [1], [1])],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-BUCKET = {"steps": (), "x": (4,), "count": (1,)}
-STATE = (StateLink(output="next", input="count"),)
 
 
 @pytest.fixture(scope="module")

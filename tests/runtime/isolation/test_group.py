@@ -1,0 +1,243 @@
+"""Models in a process of their own: they answer as here, and what ends their process costs nobody else."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from chrion_runtime.errors import PlanRefused, RunError, RunStopped, UnfitValues
+from chrion_runtime.isolation import Group
+from chrion_runtime.protocol.errors import ProcessLost, Restarting, SequenceLost
+from chrion_runtime.servable import SequenceStep
+from chrion_runtime.session import Session
+from chrion_runtime.stop import Stop
+from tests.support.plans import Planned
+from tests.support.rounds import BUCKET, FOR_EVER, STATE, rounds
+from tests.support.waiting import wait_until
+
+X = np.array([1, 2, 3, 4], np.float32)
+
+
+def feeds(steps=3, count=0):
+    return {"steps": np.array(steps), "x": X, "count": np.array([count])}
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rounds")
+    spread = [([0], ("cpu/0",)), ([1], ("cpu/1",))]
+    return {
+        "a": Planned(rounds(), folder / "a", BUCKET),
+        "b": Planned(rounds(), folder / "b", BUCKET, spread),
+    }
+
+
+def openings(planned):
+    return [(name, one.opening(name=name, state=STATE)) for name, one in planned.items()]
+
+
+@pytest.fixture(scope="module")
+def shared(planned):
+    """One group of both models, for tests that leave it as it is."""
+    models = Group("shared").open(openings(planned))
+    yield dict(zip(planned, models, strict=True))
+    for model in models:
+        model.close()
+
+
+@pytest.fixture
+def group(planned):
+    """A group of both models that may be hurt, and its models."""
+    group = Group("hurt")
+    models = group.open(openings(planned))
+    yield group, *models
+    for model in models:
+        model.close()
+    assert group.closed
+
+
+def pid(group):
+    return group._life.pid
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_answers_as_in_this_process(shared, planned, name):
+    session = Session(planned[name].normalised, planned[name].plan_file, name=name, state=STATE)
+    try:
+        model = shared[name]
+        assert (model.inputs, model.outputs, model.state) == (session.inputs, session.outputs, session.state)
+        assert (model.concurrency, model.deciding) == (session.concurrency, session.deciding)
+        assert model.in_use == session.in_use
+        for steps in (0, 1, 5):
+            expected = session.run(feeds(steps))
+            found = model.run(feeds(steps))
+            assert list(found) == list(expected)
+            for output, array in expected.items():
+                np.testing.assert_array_equal(found[output], array)
+        assert list(model.run(feeds(), ["next"])) == ["next"]
+    finally:
+        session.close()
+
+
+def test_answers_belong_to_the_caller(shared):
+    first = shared["a"].run(feeds(count=1))
+    kept = {name: array.copy() for name, array in first.items()}
+    shared["a"].run(feeds(steps=9, count=5))
+    for name, array in kept.items():
+        np.testing.assert_array_equal(first[name], array)
+        first[name][...] = 0
+
+
+def test_many_threads_at_once(shared):
+    wrong = []
+
+    def ask(model, number):
+        counts = range(number, number + 30)
+        wrong.extend(count for count in counts if model.run(feeds(count=count))["next"][0] != count + 1)
+
+    threads = [threading.Thread(target=ask, args=(shared["ab"[number % 2]], 100 * number)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_errors_are_those_of_the_model(shared):
+    with pytest.raises(RunError, match="missing"):
+        shared["a"].run({"x": X})
+    with pytest.raises(RunError, match="is float64"):
+        shared["a"].run({**feeds(), "x": X.astype(float)})
+    with pytest.raises(UnfitValues):
+        shared["a"].run({**feeds(), "count": np.zeros((0,), np.int64), "x": X.reshape(2, 2)})
+    with pytest.raises(SequenceLost, match="sequence_start"):
+        shared["a"].run({"steps": np.array(1), "x": X}, sequence=SequenceStep("nobody"))
+    assert shared["a"].run(feeds())["next"] == [1]
+
+
+def test_state_goes_on_from_request_to_request(shared):
+    def step(**options):
+        return shared["a"].run({"steps": np.array(1), "x": X}, ["next"], SequenceStep(5, **options))["next"].tolist()
+
+    assert [step(start=True), step(), step(), step(end=True)] == [[1], [2], [3], [4]]
+    with pytest.raises(SequenceLost):
+        step()
+
+
+def test_observers_hear_of_each_stage(shared):
+    heard = []
+    model = shared["b"]
+    model.observe(lambda stage, began, seconds: heard.append(stage))
+    model.run(feeds(), observer=lambda stage, began, seconds: heard.append(stage))
+    assert sorted(stage.index for stage in heard) == [0, 0, 1, 1]
+    assert len(set(heard)) == 2, "a stage has one label"
+
+
+def test_what_it_says_of_itself_follows_the_process(shared):
+    model = shared["a"]
+    model.run({**feeds(), "x": np.ones(9, np.float32)})
+    wait_until(lambda: model.off_profile > 0, "the process reports")
+    plan = model.describe_plan()
+    assert plan["model"] == "a"
+    assert plan["offProfileRequests"] > 0
+    assert {figure.name for figure in model.figures()} >= {"chrion_sessions", "chrion_process_restarts"}
+
+
+def test_a_run_is_stopped(shared):
+    stop = Stop()
+    timer = threading.Timer(0.2, stop.set)
+    timer.start()
+    with pytest.raises(RunStopped):
+        shared["a"].run(feeds(FOR_EVER), stop=stop)
+    early = Stop()
+    early.set()
+    with pytest.raises(RunStopped):
+        shared["a"].run(feeds(FOR_EVER), stop=early)
+    assert shared["a"].run(feeds())["next"] == [1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGFPE])
+def test_a_process_that_ends_is_replaced(group, number):
+    group, a, b = group
+    a.run({"steps": np.array(1), "x": X}, sequence=SequenceStep(7, start=True))
+    failed = []
+
+    def ask():
+        try:
+            a.run(feeds(FOR_EVER), stop=Stop())
+        except (ProcessLost, Restarting) as error:
+            failed.append(str(error))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(0.2)  # it has begun by then; where it has not, it finds no process
+    os.kill(pid(group), number)
+    asking.join()
+    assert number.name in failed[0] or "being started again" in failed[0]
+    wait_until(lambda: not b.ready or group.restarts, "its process is missed")
+    wait_until(lambda: a.ready and b.ready, "both are open again")
+    assert a.run(feeds())["next"] == [1]
+    assert b.run(feeds())["next"] == [1]
+    with pytest.raises(SequenceLost):
+        a.run({"steps": np.array(1), "x": X}, sequence=SequenceStep(7))
+    assert group.restarts == 1
+
+
+def test_a_run_that_does_not_end_is_ended_with_its_process(group, monkeypatch):
+    monkeypatch.setattr("chrion_runtime.isolation.group.GRACE_SECONDS", 0.2)
+    group, a, b = group
+    before = pid(group)
+    os.kill(before, signal.SIGSTOP)  # as a node that runs on and on: ONNX Runtime looks between nodes only
+    stop = Stop()
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(RunStopped):
+        a.run(feeds(), stop=stop)
+    wait_until(lambda: a.ready and b.ready, "both are open again")
+    assert pid(group) != before
+    assert a.run(feeds())["next"] == [1]
+
+
+def test_a_run_that_is_waited_for_on_the_event_loop_does_not_hold_it_for_long(group, monkeypatch):
+    monkeypatch.setattr("chrion_runtime.isolation.group.HERE_SECONDS", 0.2)
+    group, a, _ = group
+    os.kill(pid(group), signal.SIGSTOP)
+    with pytest.raises(ProcessLost):
+        a.run(feeds())
+
+
+def test_models_come_and_go_while_others_serve(planned):
+    group = Group("changing")
+    [first] = group.open(openings(planned)[:1])
+    [second] = group.open(openings(planned)[1:])
+    assert second.run(feeds())["next"] == [1]
+    second.close()
+    assert first.run(feeds())["next"] == [1]
+    assert not group.closed
+    process = group._life._process
+    first.close()
+    assert group.closed
+    assert process.poll() is not None, "the last one takes the process with it"
+
+
+def test_one_that_cannot_be_opened_says_why_and_leaves_nothing(planned):
+    group = Group("bad")
+    other = planned["a"].plan_file.model_copy(update={"model": "0" * 64})
+    bad = Planned.opening(planned["a"], name="bad", state=STATE)
+    bad.keywords["plan_file"] = other
+    with pytest.raises(PlanRefused, match="the plan was made for model 000000000000"):
+        group.open([*openings(planned), ("bad", bad)])
+    assert group.closed
+
+
+def die(machine):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_one_whose_process_ends_as_it_is_opened_is_refused():
+    group = Group("dying")
+    with pytest.raises(PlanRefused, match="SIGSEGV"):
+        group.open([("m", die)])
+    assert group.closed
