@@ -1,7 +1,7 @@
 """Normalise a model once: optimised at ONNX Runtime's BASIC level, every value's type written down.
 
-BASIC results are bit-equal to the original's. The result is a folder: `model.onnx`, and `weights.bin` that it and
-every sub-model cut from it share.
+BASIC results are bit-equal to the original's; integer divisions that could end the process are guarded (`guard.py`). The
+result is a folder: `model.onnx`, and `weights.bin` that it and every sub-model cut from it share.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ import onnx
 import onnxruntime as ort
 
 from chrion_graph.errors import InvalidModel
+from chrion_graph.guard import guard
 from chrion_graph.limits import Limits
 from chrion_graph.load import digest, read_model
 from chrion_graph.ort import brief, session_options
@@ -43,6 +44,8 @@ def _normalise(path: Path, folder: Path, limits: Limits) -> str:
     tidy(model.graph)
     _only_tensors(path, model.graph)
     _annotate(path, model, folder)
+    if guard(model):
+        _annotate(path, model, folder)
     onnx.save(model, target)
     return digest(path, limits)
 
