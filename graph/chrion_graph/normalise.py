@@ -1,7 +1,7 @@
 """Normalise a model once: optimised at ONNX Runtime's BASIC level, every value's type written down.
 
-BASIC results are bit-equal to the original's; integer divisions that could end the process are guarded (`guard.py`). The
-result is a folder: `model.onnx`, and `weights.bin` that it and every sub-model cut from it share.
+BASIC results are bit-equal to the original's; integer divisions that could end the process are guarded (`guard.py`).
+The result is a folder: `model.onnx`, and `weights.bin` that it and every sub-model cut from it share.
 """
 
 from pathlib import Path

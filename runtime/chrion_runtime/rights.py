@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from chrion_runtime.turnstile import Turnstile
 
+OVERRUN_SECONDS = 0.1
+"""A run that has a lane for longer no longer keeps other models from it: they run beside it, each slower by the other."""
+
 
 class _Waiter(NamedTuple):
     user: object
@@ -20,7 +23,7 @@ class Right:
 
     Each run is charged to its user when it ends, for what it really took. The lane goes to whoever has used it for the
     least time; a user who comes back after a while counts as having used as much as the one who has it then, so that
-    nobody can save up.
+    nobody can save up. The right is for speed, not for safety: who has it for too long loses it to other users.
     """
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
@@ -34,6 +37,7 @@ class Right:
         self._now = 0.0
         """What the present holder had used when it began: the lane's virtual time."""
         self._used: dict[object, float] = {}
+        self._holder: object = None
         self._since = 0.0
 
     @property
@@ -41,22 +45,28 @@ class Right:
         """Runs that wait for the lane."""
         return len(self._waiting)
 
-    def take(self, user: object) -> None:
-        """Wait for the lane."""
+    def take(self, user: object) -> bool:
+        """Wait for the lane; False where it is to be used beside a run that has it for too long, and not given back."""
         waiter = None
         with self._guard:
-            if self._taken:
+            if not self._taken:
+                self._taken = True
+                self._grant(user)
+            elif self._overrun(user):
+                return False
+            else:
                 waiter = _Waiter(user, Lock())
                 waiter.door.acquire()
                 self._waiting.append(waiter)
-            else:
-                self._taken = True
-                self._grant(user)
-        if waiter is not None:
-            waiter.door.acquire()
+        while waiter is not None and not waiter.door.acquire(timeout=OVERRUN_SECONDS):
+            with self._guard:
+                if waiter in self._waiting and self._overrun(user):
+                    self._waiting.remove(waiter)
+                    return False
         # Free by now, but for runs that began when their model was the only one.
         self.alone.acquire()
         self._since = self._clock()
+        return True
 
     def give(self, user: object) -> None:
         """Leave the lane to whoever has used it least, in the order of coming where several have."""
@@ -77,11 +87,15 @@ class Right:
         with self._guard:
             self._used.pop(user, None)
 
+    def _overrun(self, user: object) -> bool:
+        return self._holder is not user and self._clock() - self._since > OVERRUN_SECONDS
+
     def _start(self, user: object) -> float:
         return max(self._now, self._used.get(user, 0.0))
 
     def _grant(self, user: object) -> None:
         self._now = self._start(user)
+        self._holder, self._since = user, self._clock()
 
 
 class Rights:
@@ -130,8 +144,8 @@ def held(rights: Sequence[Right], user: object) -> Iterator[None]:
     taken: list[Right] = []
     try:
         for right in rights:
-            right.take(user)
-            taken.append(right)
+            if right.take(user):
+                taken.append(right)
         yield
     finally:
         for right in reversed(taken):

@@ -1,6 +1,7 @@
 """Models that share lanes: each gets its part of the time, whatever the others do; a model alone pays nothing."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,9 +14,20 @@ from chrion_runtime.devices import open_devices
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
-from chrion_runtime.rights import Right, Rights
+from chrion_runtime.rights import Right, Rights, held
 from chrion_runtime.sessions import SessionStore
 from tests.support.partition import at_random, each_node, normalised, plan_of, whole
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """`patience(seconds)`: how long a run may have a lane; here as long as it likes, unless the test says otherwise."""
+
+    def set_to(seconds):
+        monkeypatch.setattr("chrion_runtime.rights.OVERRUN_SECONDS", seconds)
+
+    set_to(1e6)
+    return set_to
 
 
 class Work:
@@ -104,6 +116,32 @@ def in_line(right, *users):
         threads[-1].start()
         wait_for(lambda before=waiting: right.waiting == before + 1)
     return threads, served
+
+
+def test_who_has_a_lane_for_too_long_keeps_nobody_from_it(patience):
+    patience(0.05)
+    right = Right("cpu/0", time.perf_counter)
+    assert right.take("runaway")
+    assert not right.take("other"), "after a while, and beside it"
+    assert not any(right.take("other") for _ in range(100)), "the next ones at once"
+    threads, served = in_line(right, "runaway")
+    right.give("runaway")
+    threads[0].join(60)
+    assert served == ["runaway"], "its own requests take their turns"
+    assert right.take("other")
+    right.give("other")
+
+
+def test_lanes_that_were_used_beside_another_run_are_not_given_back(patience):
+    patience(0.05)
+    rights = [Right("cpu/0", time.perf_counter), Right("cpu/1", time.perf_counter)]
+    assert rights[0].take("runaway")
+    with held(rights, "other"):
+        pass
+    right = rights[0]
+    right.give("runaway")
+    with held(rights, "other"):
+        assert [one.waiting for one in rights] == [0, 0]
 
 
 def test_nobody_saves_up_while_away():
