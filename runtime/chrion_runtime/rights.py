@@ -9,7 +9,7 @@ from typing import NamedTuple
 from chrion_runtime.turnstile import Turnstile
 
 OVERRUN_SECONDS = 0.1
-"""A run that has a lane for longer no longer keeps other models from it: they run beside it, each slower by the other."""
+"""A run that has a lane for longer no longer keeps other models from it: they run beside it, sharing the core."""
 
 
 class _Waiter(NamedTuple):
@@ -143,9 +143,7 @@ def held(rights: Sequence[Right], user: object) -> Iterator[None]:
     """Have all these rights inside the block; taken in the order given, which must be the same for all users."""
     taken: list[Right] = []
     try:
-        for right in rights:
-            if right.take(user):
-                taken.append(right)
+        taken.extend(right for right in rights if right.take(user))
         yield
     finally:
         for right in reversed(taken):
