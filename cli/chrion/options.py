@@ -84,6 +84,11 @@ MaxSequencesOption = Annotated[
 SequenceIdleOption = Annotated[
     str, typer.Option("--sequence-idle", metavar="5m", help="How long a sequence may be idle and keep its state.")
 ]
+MAX_RUN = "5m"
+MaxRunOption = Annotated[
+    str,
+    typer.Option("--max-run", metavar="5m", help="What a request may take at most, whatever its client allows."),
+]
 LeaveOption = Annotated[
     str | None,
     typer.Option(

@@ -14,10 +14,12 @@ from chrion.face import read
 from chrion.grouping import Grouping, Isolate
 from chrion.opening import Keeping, Opening
 from chrion.options import (
+    MAX_RUN,
     BatchOption,
     GrpcPortOption,
     HostOption,
     IsolateOption,
+    MaxRunOption,
     MaxSequencesOption,
     MetricsPortOption,
     OtlpOption,
@@ -38,6 +40,7 @@ from chrion_runtime.documents import read_objective
 from chrion_runtime.live import Live
 from chrion_runtime.machine import Machine
 from chrion_runtime.sequences.store import MAX_SEQUENCES
+from chrion_runtime.server import ServerOptions
 from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 
@@ -63,6 +66,7 @@ def command(
     batch: BatchOption = 0,
     max_sequences: MaxSequencesOption = MAX_SEQUENCES,
     sequence_idle: SequenceIdleOption = "5m",
+    max_run: MaxRunOption = MAX_RUN,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
     ] = None,
@@ -86,6 +90,7 @@ def command(
     _check_names(chosen)
     machine = Machine() if len(chosen) > 1 else None
     idle = parse_seconds("--sequence-idle", sequence_idle)
+    run_seconds = parse_seconds("--max-run", max_run)
     with Display() as display:
         plans = [_plan(one, devices, replan, display) for one in chosen]
         if output is not None:
@@ -114,7 +119,15 @@ def command(
             for selection in session.selections:
                 if not selection.meets_slo:
                     display.warn(f"{slo or one.file}: spec.slo: {selection.reason}")
-    serve_sessions(sessions, host, port, metrics_port, telling, batch=batch, grpc_port=grpc_port)
+    options = ServerOptions(
+        host=host,
+        port=port,
+        metrics_port=None if metrics_port < 0 else metrics_port,
+        grpc_port=grpc_port,
+        batch=batch,
+        run_seconds=run_seconds,
+    )
+    serve_sessions(sessions, options, telling)
 
 
 @dataclass(frozen=True)

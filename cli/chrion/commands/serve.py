@@ -10,6 +10,7 @@ from chrion.errors import UsageError
 from chrion.grouping import Grouping, Isolate, Served
 from chrion.opening import Keeping, Opening
 from chrion.options import (
+    MAX_RUN,
     AnyDeviceOption,
     BatchOption,
     GpuMemoryOption,
@@ -18,6 +19,7 @@ from chrion.options import (
     IsolateOption,
     LatencyOption,
     LeaveOption,
+    MaxRunOption,
     MaxSequencesOption,
     MetricsPortOption,
     ModeOption,
@@ -38,7 +40,7 @@ from chrion_api import Mode
 from chrion_runtime.live import Live
 from chrion_runtime.machine import Machine
 from chrion_runtime.sequences.store import MAX_SEQUENCES
-from chrion_runtime.server import Entry
+from chrion_runtime.server import Entry, ServerOptions
 from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 
@@ -69,6 +71,7 @@ def command(
     repository: RepositoryOption = None,
     isolate: IsolateOption = Isolate.OWNER,
     any_device: AnyDeviceOption = False,
+    max_run: MaxRunOption = MAX_RUN,
     leave: LeaveOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
     log_level: LogLevelOption = LogLevel.INFO,
@@ -87,6 +90,7 @@ def command(
     values, states = by_model("--value", value, names), by_model("--state", state, names)
     machine = Machine() if repository is not None or len(wanted) > 1 else None
     idle = parse_seconds("--sequence-idle", sequence_idle)
+    run_seconds = parse_seconds("--max-run", max_run)
     leave_seconds = 0.0 if leave is None else parse_seconds("--leave", leave)
     lives = [Live.of(one.plan, slo) for one in wanted]  # before they are read
     objective = read_slo(slo, latency, gpu_memory, mode)
@@ -114,4 +118,13 @@ def command(
     def load(entry: Entry) -> Served:
         return grouping.open([entry_opening(entry, keeping, any_device)])[0]
 
-    serve_sessions(sessions, host, port, metrics_port, telling, repository, load, batch, leave_seconds, grpc_port)
+    options = ServerOptions(
+        host=host,
+        port=port,
+        metrics_port=None if metrics_port < 0 else metrics_port,
+        grpc_port=grpc_port,
+        batch=batch,
+        run_seconds=run_seconds,
+        leave_seconds=leave_seconds,
+    )
+    serve_sessions(sessions, options, telling, repository, load)

@@ -47,15 +47,10 @@ class Telling:
 
 def serve_sessions(
     sessions: Sequence[Served],
-    host: str,
-    port: int,
-    metrics_port: int,
+    options: ServerOptions,
     telling: Telling,
     repository: Path | None = None,
     load: Callable[[Entry], Served] | None = None,
-    batch: int = 0,
-    leave_seconds: float = 0.0,
-    grpc_port: int | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; with a `repository`, whatever clients have `load` load from it too.
 
@@ -77,15 +72,7 @@ def serve_sessions(
         if where.metrics_url:
             typer.echo(f"page on {where.page_url}, metrics on {where.metrics_url}")
 
-    options = ServerOptions(
-        host=host,
-        port=port,
-        metrics_port=None if metrics_port < 0 else metrics_port,
-        grpc_port=grpc_port,
-        batch=batch,
-        otlp_endpoint=telling.otlp_endpoint,
-        leave_seconds=leave_seconds,
-    )
+    options = replace(options, otlp_endpoint=telling.otlp_endpoint)
     if folder is None or load is None:
         serve(sessions, options, ready)
     else:
