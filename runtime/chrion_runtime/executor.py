@@ -9,7 +9,7 @@ from functools import partial
 from chrion_graph.types import STRING
 from chrion_runtime.carry import Carry, shapes_of
 from chrion_runtime.devices import HOST
-from chrion_runtime.errors import OutOfMemory, RunError
+from chrion_runtime.errors import OutOfMemory, OverMemory, RunError
 from chrion_runtime.failure import run_error
 from chrion_runtime.lanes import Inbox, Lanes
 from chrion_runtime.program import Program, StageProgram
@@ -85,7 +85,7 @@ class Executor:
         slot = slots.get()
         try:
             return self._fly(slot, feeds, carry, observers)
-        except OutOfMemory:
+        except (OutOfMemory, OverMemory):
             raise
         except RunError:
             # Shapes inside may follow the values, not only the shapes, of the inputs: then no slot fits.
@@ -134,7 +134,7 @@ class Executor:
         try:
             run_stage(stage, values, self._lanes, observers)
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise run_error(error) from None
+            raise run_error(error, gpu=stage.device.memory != HOST) from None
 
 
 def run_stage(stage: StageProgram, values: Values, lanes: Lanes, observers: Sequence[StageObserver]) -> None:
@@ -164,7 +164,7 @@ class _Flight:
         self._guard = threading.Lock()
         self._waits = [stage.waits_for for stage in program.stages]
         self._outstanding = 0
-        self._error: BaseException | None = None
+        self._error: RunError | None = None
 
     def run(self) -> None:
         """Run all stages; raises RunError with the first failure once no stage is running any more."""
@@ -174,7 +174,7 @@ class _Flight:
         while (work := self._inbox.get()) is not None:
             work()
         if self._error is not None:
-            raise run_error(self._error) from None
+            raise self._error
 
     def _start(self, stages: Sequence[StageProgram]) -> None:
         for stage in stages:
@@ -189,8 +189,8 @@ class _Flight:
         try:
             run_stage(stage, self._values, self._lanes, self._observers)
         except BaseException as error:  # noqa: BLE001, a lane's worker outlives any failure of a stage
-            # Its frames hold this flight, and with it the values, in a ring.
-            self._error = self._error or error.with_traceback(None)
+            # Not the error itself: its frames hold this flight, and with it the values, in a ring.
+            self._error = self._error or run_error(error, gpu=stage.device.memory != HOST)
         ready: list[StageProgram] = []
         with self._guard:
             for index in stage.then:

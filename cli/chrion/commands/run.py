@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from chrion import planning
-from chrion.commands.serving import LogFormatOption, LogLevelOption, Telling, open_all, serve_sessions
+from chrion.commands.serving import LogFormatOption, LogLevelOption, Telling, limit_runs, open_all, serve_sessions
 from chrion.errors import UsageError
 from chrion.face import Session, read
 from chrion.options import (
@@ -20,6 +20,7 @@ from chrion.options import (
     MetricsPortOption,
     OtlpOption,
     PortOption,
+    RunMemoryOption,
     SequenceIdleOption,
     SloOption,
     check_output,
@@ -61,6 +62,7 @@ def command(
     batch: BatchOption = 0,
     max_sequences: MaxSequencesOption = MAX_SEQUENCES,
     sequence_idle: SequenceIdleOption = "5m",
+    run_memory: RunMemoryOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
     ] = None,
@@ -82,6 +84,7 @@ def command(
     lives = [Live.of(objective=slo or file) for file in files]  # before they are read
     chosen = [_choose(file, model, slo) for file in files]
     _check_names(chosen)
+    limit_runs(run_memory, [one.spec for one in chosen])
     machine = Machine() if len(chosen) > 1 else None
     idle = parse_seconds("--sequence-idle", sequence_idle)
     with Display() as display:

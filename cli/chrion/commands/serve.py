@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from chrion.commands.serving import LogFormatOption, LogLevelOption, Telling, load_entry, open_all, serve_sessions
+from chrion.commands.serving import (
+    LogFormatOption,
+    LogLevelOption,
+    Telling,
+    limit_runs,
+    load_entry,
+    open_all,
+    serve_sessions,
+)
 from chrion.errors import UsageError
 from chrion.face import Session
 from chrion.options import (
@@ -23,6 +31,7 @@ from chrion.options import (
     OtlpOption,
     PortOption,
     RepositoryOption,
+    RunMemoryOption,
     SequenceIdleOption,
     SloOption,
     StateOption,
@@ -62,6 +71,7 @@ def command(
     batch: BatchOption = 0,
     max_sequences: MaxSequencesOption = MAX_SEQUENCES,
     sequence_idle: SequenceIdleOption = "5m",
+    run_memory: RunMemoryOption = None,
     latency: LatencyOption = None,
     gpu_memory: GpuMemoryOption = None,
     mode: ModeOption = Mode.AUTO,
@@ -89,6 +99,7 @@ def command(
     leave_seconds = 0.0 if leave is None else parse_seconds("--leave", leave)
     lives = [Live.of(one.plan, slo) for one in wanted]  # before they are read
     objective = read_slo(slo, latency, gpu_memory, mode)
+    limit_runs(run_memory)
     sessions = open_all(
         [
             (

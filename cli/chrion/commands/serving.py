@@ -1,6 +1,6 @@
 """Serve sessions: what `chrion run` and `chrion serve` share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ import typer
 
 from chrion.errors import UsageError
 from chrion.face import Session, read
+from chrion.options import parse_bytes
 from chrion.several import about
 from chrion_api import ChrionModel, ChrionModelSpec, Mode
 from chrion_graph.load import digest
@@ -17,6 +18,7 @@ from chrion_runtime.errors import PlanRefused
 from chrion_runtime.live import Live
 from chrion_runtime.live.workshop import Workshop
 from chrion_runtime.machine import Machine
+from chrion_runtime.run_memory import RUN_MEMORY
 from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.server import Entry, Listening, Repository, RepositoryFolder, ServerOptions, serve
 from chrion_runtime.server.telemetry import logs
@@ -44,6 +46,15 @@ class Telling:
         endpoint = self.otlp_endpoint
         if endpoint is not None and not endpoint.startswith(("http://", "https://")):
             raise UsageError(f'--otlp-endpoint: "{endpoint}" is not a URL such as http://localhost:4318')
+
+
+def limit_runs(option: str | None, specs: Iterable[ChrionModelSpec] = ()) -> None:
+    """Hold the runs of all models to `--run-memory`, else to the most that a ChrionModel gives. Raises UsageError."""
+    given = [spec.limits.run_memory.bytes for spec in specs if spec.limits.run_memory is not None]
+    if option is not None:
+        RUN_MEMORY.hold_to(parse_bytes("--run-memory", option))
+    elif given:
+        RUN_MEMORY.hold_to(max(given))
 
 
 def open_all(opens: Sequence[tuple[Path, Open]]) -> list[Session]:

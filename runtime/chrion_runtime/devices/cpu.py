@@ -13,6 +13,7 @@ import onnxruntime as ort
 from chrion_api import DeviceKey, Optimization
 from chrion_runtime.devices.device import HOST, Device, options
 from chrion_runtime.errors import DeviceUnavailable
+from chrion_runtime.run_memory import RUN_MEMORY
 from chrion_runtime.servable import Array
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -47,7 +48,9 @@ class Cpu(Device):
         limit: int | None = None,
     ) -> ort.InferenceSession:
         del graph, limit
-        return ort.InferenceSession(path, options(lanes, optimization, spin), providers=["CPUExecutionProvider"])
+        found = options(lanes, optimization, spin)
+        RUN_MEMORY.share(found)
+        return ort.InferenceSession(path, found, providers=["CPUExecutionProvider"])
 
     def put(self, array: Array) -> Array:
         return array
