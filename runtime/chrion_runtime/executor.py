@@ -164,7 +164,8 @@ class _Flight:
         self._guard = threading.Lock()
         self._waits = [stage.waits_for for stage in program.stages]
         self._outstanding = 0
-        self._error: RunError | None = None
+        self._failure: tuple[BaseException, bool] | None = None
+        """What the first stage that failed raised, and whether that was on a GPU."""
 
     def run(self) -> None:
         """Run all stages; raises RunError with the first failure once no stage is running any more."""
@@ -173,8 +174,8 @@ class _Flight:
         self._start(first)
         while (work := self._inbox.get()) is not None:
             work()
-        if self._error is not None:
-            raise self._error
+        if self._failure is not None:
+            raise run_error(*self._failure) from None
 
     def _start(self, stages: Sequence[StageProgram]) -> None:
         for stage in stages:
@@ -189,13 +190,13 @@ class _Flight:
         try:
             run_stage(stage, self._values, self._lanes, self._observers)
         except BaseException as error:  # noqa: BLE001, a lane's worker outlives any failure of a stage
-            # Not the error itself: its frames hold this flight, and with it the values, in a ring.
-            self._error = self._error or run_error(error, gpu=stage.device.memory != HOST)
+            # Its frames hold this flight, and with it the values, in a ring.
+            self._failure = self._failure or (error.with_traceback(None), stage.device.memory != HOST)
         ready: list[StageProgram] = []
         with self._guard:
             for index in stage.then:
                 self._waits[index] -= 1
-                if not self._waits[index] and self._error is None:
+                if not self._waits[index] and self._failure is None:
                     ready.append(self._program.stages[index])
             self._outstanding += len(ready) - 1
             done = not self._outstanding

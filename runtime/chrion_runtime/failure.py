@@ -5,7 +5,7 @@ import re
 from chrion_graph.ort import brief
 from chrion_runtime.devices.cuda.probe import is_out_of_memory
 from chrion_runtime.errors import OutOfMemory, OverMemory, RunError, UnfitValues
-from chrion_runtime.run_memory import RUN_MEMORY
+from chrion_runtime.run_memory import LIMIT, RUN_MEMORY
 
 _VALUES = frozenset({"Fail", "InvalidArgument"})
 """ONNX Runtime's exceptions for shapes that do not go together, indices out of range, division by zero and the like."""
@@ -13,9 +13,6 @@ _MACHINE = re.compile(r"alloc|cuda|cudnn|cublas", re.IGNORECASE)
 _OVERFLOW = re.compile(r"overflow|tensor shape.size\(\) must be >= 0|length_error|vector::", re.IGNORECASE)
 """Sizes that no memory could hold."""
 _ASKED = re.compile(r"requested bytes of (\d+)")
-
-LIMIT = "(--run-memory, spec.limits.runMemory)"
-"""Where the limit of runs is set."""
 
 
 def run_error(error: BaseException, gpu: bool = False) -> RunError:

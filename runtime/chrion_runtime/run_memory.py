@@ -20,6 +20,9 @@ from chrion_graph.limits import free_bytes
 from chrion_graph.ort import session_options
 from chrion_runtime.errors import RuntimeFailure
 
+LIMIT = "(--run-memory, spec.limits.runMemory)"
+"""Where the limit is set, for errors."""
+
 SPARE = 64 << 20
 """Bytes that the arena may keep beyond what is usual: to give back less is not worth the work."""
 TIMES_USUAL = 2

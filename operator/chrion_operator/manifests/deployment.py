@@ -94,7 +94,7 @@ def _arguments(model: str, spec: ChrionModelSpec) -> list[str]:
     args += ["--host", "0.0.0.0", "--port", str(HTTP_PORT), "--metrics-port", str(METRICS_PORT)]  # noqa: S104
     args += ["--leave", f"{LEAVING_SECONDS}s", "--log-format", "json"]
     if spec.limits.run_memory is not None:
-        args += ["--run-memory", spec.limits.run_memory]
+        args += ["--run-memory", str(spec.limits.run_memory)]
     for entry in spec.inputs:
         if entry.value is not None:
             args += ["--value", f"{entry.name}={+entry.value}"]

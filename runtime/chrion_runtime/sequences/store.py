@@ -11,6 +11,7 @@ from time import monotonic
 
 from chrion_runtime.carry import Held
 from chrion_runtime.protocol.errors import SequenceLost, SequencesFull, TooMuchToKeep
+from chrion_runtime.run_memory import LIMIT
 from chrion_runtime.sequences.budget import STATES, StateBudget
 from chrion_runtime.servable import Figure, SequenceStep
 
@@ -168,7 +169,7 @@ class SequenceStore:
         if nbytes > limit:
             raise TooMuchToKeep(
                 f"{what} takes {nbytes} bytes, and the states of all sequences may take {limit} together, half of what "
-                "runs may (--run-memory, spec.limits.runMemory): send less at once, or raise the limit"
+                f"runs may {LIMIT}: send less at once, or raise the limit"
             )
         if not self._budget.take(self, nbytes - entry.nbytes):
             with self._guard:

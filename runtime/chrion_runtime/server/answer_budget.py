@@ -7,7 +7,7 @@ from weakref import finalize
 
 from chrion_runtime.protocol import Answer, InferRequest
 from chrion_runtime.protocol.errors import AnswersFull, TooMuchToAnswer
-from chrion_runtime.run_memory import ANSWERS_PART, RUN_MEMORY
+from chrion_runtime.run_memory import ANSWERS_PART, LIMIT, RUN_MEMORY
 from chrion_runtime.servable import Array
 
 SMALL = 1 << 20
@@ -57,8 +57,8 @@ class AnswerBudget:
         if nbytes > limit:
             raise TooMuchToAnswer(
                 f"the answer would take up to {nbytes} bytes, and all answers on their way may take {limit}, a quarter "
-                "of what runs may (--run-memory, spec.limits.runMemory): ask for fewer outputs or for binary data, "
-                "send less at once, or raise the limit"
+                f"of what runs may {LIMIT}: ask for fewer outputs or for binary data, send less at once, or raise the "
+                "limit"
             )
         with self._guard:
             if self.held + nbytes > limit:
