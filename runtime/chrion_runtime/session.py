@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -156,13 +157,16 @@ class Session:
             self._sequences.begin(carry, feeds, bucket.frontier.inputs)
         try:
             return bucket.executor.run(feeds, carry, observer)
-        except OutOfMemory:
-            RUN_MEMORY.trim()
-        # What runs before it had left in the arena is out of its way now.
+        except OutOfMemory as error:
+            if not error.on_host:
+                raise
+        # What earlier runs left in the arena is in its way no more.
+        RUN_MEMORY.trim()
         try:
             return bucket.executor.run(feeds, carry, observer)
         except OutOfMemory as error:
-            raise after_trimming(error) from None
+            failed = copy(error)  # without the frames, which hold the values of the run
+        raise after_trimming(failed)
 
     def _nearest(self, shapes: Mapping[str, Shape]) -> Bucket:
         bucket, distance = nearest(self._service.buckets, shapes)

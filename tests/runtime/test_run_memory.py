@@ -17,6 +17,7 @@ from chrion_runtime.errors import OutOfMemory, OverMemory, RunError, RuntimeFail
 from chrion_runtime.failure import run_error
 from chrion_runtime.run_memory import PAUSE, RUN_MEMORY
 from tests.support.control_flow import TextModel
+from tests.support.served import real_session
 
 MIB = 1 << 20
 LIMIT = 64 * MIB
@@ -122,6 +123,32 @@ def test_a_container_knows_what_is_left_of_its_memory(
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(limits, "CGROUP", tmp_path)
     assert free_bytes() == left if left is not None else free_bytes() > 1000
+
+
+TWICE = "twice (int64[1] n) => (float y) { z = ConstantOfShape (n) w = Neg (z) y = ReduceSum <keepdims = 0> (w) }"
+
+
+def _stage_by_stage(folder: Path) -> list[Any]:
+    """Of each number of bytes, of which the model takes twice as much in a stage each: the answer, or the error."""
+    RUN_MEMORY.hold_to(LIMIT)
+    one, found = real_session("m", TWICE, {"n": (1,)}, folder), []
+    for count in (10 * MIB, 30 * MIB, 40 * MIB, 31 * MIB):
+        try:
+            found.append(float(one.run(zeros(count))["y"]))
+        except RunError as error:
+            found.append(type(error)(str(error)))
+    one.close()
+    return [*found, RUN_MEMORY.trim()]
+
+
+def test_what_a_failed_run_and_those_before_it_hold_is_in_nobodys_way(tmp_path: Path) -> None:
+    *answers, after, held = apart(_stage_by_stage, tmp_path)
+    assert answers[:2] == [0.0, 0.0]
+    assert after == 0.0
+    assert held < MIB
+    assert type(answers[2]) is OverMemory
+    assert f"more memory than the {LIMIT} bytes" in str(answers[2])
+    assert "nothing else holds any" in str(answers[2])
 
 
 N = "int64[1] n"
