@@ -9,7 +9,7 @@ from chrion_api.document import Document
 from chrion_api.podtemplate import AnyPodTemplate, AnyResources
 from chrion_api.slo import SLO, Mode
 from chrion_api.status import Status
-from chrion_api.units import Duration
+from chrion_api.units import Duration, Quantity
 
 GROUP = "chrion.dev"
 VERSION = "v1alpha1"
@@ -139,6 +139,21 @@ class RuntimeSpec(PodOptions):
     """How many replicas a drained node may take at once; where it is given, a PodDisruptionBudget holds to it."""
 
 
+class RunLimits(Document):
+    """What requests may cost the process that serves the model."""
+
+    run_memory: Quantity | None = None
+    """What all runs of the process may take of the host's memory together, with the weights on the CPU and the states
+    of sequences; by default three quarters of what the process finds free."""
+
+    @field_validator("run_memory")
+    @classmethod
+    def _some(cls, memory: Quantity | None) -> Quantity | None:
+        if memory is not None and memory.bytes < 1:
+            raise ValueError("must be more than zero")
+        return memory
+
+
 class ChrionModelSpec(Document):
     """What to serve, on what, and by which objective."""
 
@@ -158,6 +173,8 @@ class ChrionModelSpec(Document):
     """A committed plan to serve without planning, checked against model and device."""
     devices: Devices = Devices()
     """The devices that a replica may use."""
+    limits: RunLimits = RunLimits()
+    """What requests may cost the process that serves the model."""
     planner: PlannerSpec = PlannerSpec()
     """How planning runs."""
     runtime: RuntimeSpec = RuntimeSpec()

@@ -89,6 +89,14 @@ MaxRunOption = Annotated[
     str,
     typer.Option("--max-run", metavar="5m", help="What a request may take at most, whatever its client allows."),
 ]
+RunMemoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--run-memory",
+        metavar="2Gi",
+        help="What all runs may take of the host's memory together, weights included. Default: 3/4 of what is free.",
+    ),
+]
 LeaveOption = Annotated[
     str | None,
     typer.Option(
@@ -139,6 +147,17 @@ def parse_seconds(option: str, text: str) -> float:
         return Duration(text).seconds
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
+
+
+def parse_bytes(option: str, text: str) -> int:
+    """An amount of bytes, of which there is at least one. Raises UsageError."""
+    try:
+        found = Quantity(text).bytes
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+    if not found:
+        raise UsageError(f"{option}: must be more than zero")
+    return found
 
 
 def parse_inputs(inputs: list[str] | None, values: list[str] | None) -> tuple[InputSpec, ...]:

@@ -1,6 +1,6 @@
 """What one run takes from the run before it and leaves to the next: values that stay on the device that made them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,6 +56,8 @@ class Carry:
     """Carried outputs that the answer holds too; others need not come to the host."""
     taken: Mapping[str, Held] = field(default_factory=dict)
     """By input, what the run reads. A run that fails leaves it as it is; one that ends well may write to it after."""
+    room: Callable[[int, str], None] = lambda _nbytes, _what: None
+    """Told the bytes of the state that a sequence starts with, and what to call it, before it is made; may refuse."""
     left: dict[str, Held] = field(default_factory=dict)
     """By input, what the next run is to read; complete when the run has ended well."""
 

@@ -5,7 +5,8 @@ ChrionError
     ├── DeviceUnavailable   a device was asked for that this process cannot use
     ├── PlanRefused         a plan that does not fit the model, the graph or this machine
     ├── RunError            the model failed on the values of one request
-    │   ├── OutOfMemory     for a GPU has no memory left
+    │   ├── OutOfMemory     for there is no memory left beside what else runs
+    │   ├── OverMemory      for it takes more memory than runs may, whatever else runs
     │   └── UnfitValues     and it is the values that are at fault
     ├── RunStopped          a run was ended before it had finished
     ├── StateRefused        state that the model cannot carry from an output to an input
@@ -35,7 +36,14 @@ class RunError(RuntimeFailure):
 
 
 class OutOfMemory(RunError):
-    """A GPU has no memory left for a request; the next one may find some."""
+    """There is no memory left for a request, on the host or on a GPU; the next one may find some."""
+
+    on_host: bool = False
+    """Whether it is the host's."""
+
+
+class OverMemory(RunError):
+    """A request that takes more memory than all runs may together, whatever else runs."""
 
 
 class UnfitValues(RunError):

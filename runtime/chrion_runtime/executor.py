@@ -11,7 +11,7 @@ import onnxruntime as ort
 from chrion_graph.types import STRING
 from chrion_runtime.carry import Carry, shapes_of
 from chrion_runtime.devices import HOST, stoppable
-from chrion_runtime.errors import OutOfMemory, RunError, RunStopped, RuntimeFailure
+from chrion_runtime.errors import OutOfMemory, OverMemory, RunError, RunStopped, RuntimeFailure
 from chrion_runtime.failure import run_error
 from chrion_runtime.lanes import Inbox, Lanes
 from chrion_runtime.program import Program, StageProgram
@@ -93,7 +93,7 @@ class Executor:
         slot = slots.get()
         try:
             return self._fly(slot, feeds, carry, observers, stop)
-        except OutOfMemory:
+        except (OutOfMemory, OverMemory):
             raise
         except RunError:
             # Shapes inside may follow the values, not only the shapes, of the inputs: then no slot fits.
@@ -118,7 +118,7 @@ class Executor:
                 results = stage.session.run(stage.output_names, fed, options)
                 seconds = time.perf_counter() - began
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise _failure(error, stop) from None
+            raise _failure(error, stop, gpu=False) from None
         for observer in observers:
             observer(stage.label, began, seconds)
         answer = dict(zip(stage.outputs, results, strict=True))
@@ -148,12 +148,12 @@ class Executor:
         try:
             run_stage(stage, values, self._lanes, observers, stop)
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise _failure(error, stop) from None
+            raise _failure(error, stop, gpu=stage.device.memory != HOST) from None
 
 
-def _failure(error: BaseException, stop: Stop | None) -> RuntimeFailure:
-    """What to raise for a run that failed: that it was stopped, where it was."""
-    return RunStopped() if stop is not None and stop.is_set else run_error(error)
+def _failure(error: BaseException, stop: Stop | None, gpu: bool) -> RuntimeFailure:
+    """What to raise for a run that failed, on a GPU or not: that it was stopped, where it was."""
+    return RunStopped() if stop is not None and stop.is_set else run_error(error, gpu)
 
 
 def run_stage(
@@ -194,7 +194,8 @@ class _Flight:
         self._guard = threading.Lock()
         self._waits = [stage.waits_for for stage in program.stages]
         self._outstanding = 0
-        self._error: BaseException | None = None
+        self._failure: tuple[BaseException, bool] | None = None
+        """What the first stage that failed raised, and whether that was on a GPU."""
 
     def run(self) -> None:
         """Run all stages; raises RunError with the first failure, or RunStopped, once no stage runs any more."""
@@ -203,8 +204,9 @@ class _Flight:
         self._start(first)
         while (work := self._inbox.get()) is not None:
             work()
-        if self._error is not None:
-            raise _failure(self._error, self._stop) from None
+        if self._failure is not None:
+            error, gpu = self._failure
+            raise _failure(error, self._stop, gpu) from None
 
     def _start(self, stages: Sequence[StageProgram]) -> None:
         for stage in stages:
@@ -220,12 +222,12 @@ class _Flight:
             run_stage(stage, self._values, self._lanes, self._observers, self._stop)
         except BaseException as error:  # noqa: BLE001, a lane's worker outlives any failure of a stage
             # Its frames hold this flight, and with it the values, in a ring.
-            self._error = self._error or error.with_traceback(None)
+            self._failure = self._failure or (error.with_traceback(None), stage.device.memory != HOST)
         ready: list[StageProgram] = []
         with self._guard:
             for index in stage.then:
                 self._waits[index] -= 1
-                if not self._waits[index] and self._error is None:
+                if not self._waits[index] and self._failure is None:
                     ready.append(self._program.stages[index])
             self._outstanding += len(ready) - 1
             done = not self._outstanding

@@ -15,6 +15,7 @@ from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.machine import Machine
 from chrion_runtime.program import Program
+from chrion_runtime.run_memory import RUN_MEMORY
 from chrion_runtime.selection import Selection
 from chrion_runtime.servable import Array
 from chrion_runtime.sessions import SessionStore
@@ -114,7 +115,9 @@ class Loader:
         Raises PlanRefused, RunError where the model fails on its first run.
         """
         executor = Executor(Program(blueprint, self.devices, self.store, alone, bucket_label(shapes)), self.lanes)
-        return executor, executor.warm(self.sample(shapes))
+        answer = executor.warm(self.sample(shapes))
+        RUN_MEMORY.settle()
+        return executor, answer
 
     def sample(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:
         """Values of these shapes to run the model with. Raises InputMismatch."""

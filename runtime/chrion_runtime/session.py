@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -13,11 +14,13 @@ from chrion_graph.graph import Graph
 from chrion_graph.load import graphs
 from chrion_graph.types import RECURRENT, TensorType
 from chrion_runtime.carry import Carry, shapes_of
-from chrion_runtime.errors import PlanRefused, RunError, UnfitValues
+from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, UnfitValues
 from chrion_runtime.executor import SLOTS
+from chrion_runtime.failure import after_trimming
 from chrion_runtime.live import Live, Pilot
 from chrion_runtime.loading import Bucket, Loader, Normalised, nearest
 from chrion_runtime.machine import Machine
+from chrion_runtime.run_memory import RUN_MEMORY
 from chrion_runtime.selection import Selection
 from chrion_runtime.sequences import Sequences, SequenceStore, state_links
 from chrion_runtime.servable import Array, Figure, SequenceStep, StageObserver, TensorSpec
@@ -167,7 +170,18 @@ class Session:
         bucket = self._nearest(shapes_of(feeds, carry))
         if carry is not None:
             self._sequences.begin(carry, feeds, bucket.frontier.inputs)
-        return bucket.executor.run(feeds, carry, observer, stop)
+        try:
+            return bucket.executor.run(feeds, carry, observer, stop)
+        except OutOfMemory as error:
+            if not error.on_host:
+                raise
+        # What earlier runs left in the arena is in its way no more.
+        RUN_MEMORY.trim()
+        try:
+            return bucket.executor.run(feeds, carry, observer, stop)
+        except OutOfMemory as error:
+            failed = copy(error)  # without the frames, which hold the values of the run
+        raise after_trimming(failed)
 
     def _nearest(self, shapes: Mapping[str, Shape]) -> Bucket:
         bucket, distance = nearest(self._service.buckets, shapes)

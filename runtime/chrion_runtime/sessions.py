@@ -9,8 +9,10 @@ import onnxruntime as ort
 
 from chrion_api import ChrionError, Optimization
 from chrion_graph.ort import brief
-from chrion_runtime.devices import Device
+from chrion_runtime.devices import HOST, Device
+from chrion_runtime.devices.cuda.probe import is_out_of_memory
 from chrion_runtime.errors import PlanRefused
+from chrion_runtime.run_memory import LIMIT, RUN_MEMORY
 from chrion_runtime.shares import SessionKey
 
 
@@ -67,4 +69,9 @@ def _load(
     except ChrionError:
         raise
     except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
+        if device.memory == HOST and is_out_of_memory(str(error)):
+            raise PlanRefused(
+                f"the weights of a stage do not fit in the {RUN_MEMORY.limit} bytes that there are for all runs, "
+                f"weights included: raise the limit {LIMIT}"
+            ) from None
         raise PlanRefused(f"{device.name} cannot load a stage, plan again: {brief(error)}") from None

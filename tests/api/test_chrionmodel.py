@@ -136,6 +136,8 @@ def test_auto_means_memory_when_a_latency_is_asked_for(mode: Mode, latency: str 
         ({"slo": {"latency": "20 bananas"}}, 'spec.slo.latency: "20 bananas" is not a duration such as 20ms'),
         ({"slo": {"latency": 20}}, "spec.slo.latency: 20 is not a duration such as 20ms"),
         ({"slo": {"gpuMemory": "1500m"}}, 'spec.slo.gpuMemory: "1500m" is not a quantity of bytes such as 256Mi'),
+        ({"limits": {"runMemory": 0}}, "spec.limits.runMemory: must be more than zero"),
+        ({"limits": {"runMemory": "-1Gi"}}, 'spec.limits.runMemory: "-1Gi" is not a quantity of bytes such as 256Mi'),
         ({"slo": {"gpuMemory": True}}, "spec.slo.gpuMemory: true is not a quantity of bytes such as 256Mi"),
         ({"slo": {"percentile": 100}}, "spec.slo.percentile: 100: input should be less than 100"),
         (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chrion_api import ChrionModelSpec, Objective
+from chrion_api import ChrionModelSpec, InvalidField, Objective
 from chrion_operator.manifests import (
     Server,
     frontier_configmap,
@@ -112,6 +112,20 @@ def test_values_and_state_reach_the_runtime() -> None:
     args = served(inputs=inputs, state=[{"output": "stateN", "input": "state"}])["spec"]["template"]["spec"]
     text = " ".join(args["containers"][0]["args"])
     assert text.endswith("--value sr=16000 --value gain=1234567.25 --value on=1 --state stateN=state")
+
+
+def test_the_memory_of_runs_reaches_the_runtime_and_leaves_its_container_room() -> None:
+    def serve(limit: str | int | None) -> Any:
+        resources = {} if limit is None else {"limits": {"memory": limit}}
+        made = served(limits={"runMemory": "2Gi"}, runtime={"resources": resources})
+        return containers(made["spec"]["template"]["spec"])["serve"]["args"]
+
+    for limit in (None, "2Gi", 3 << 30, "9000000000000m"):
+        args = serve(limit)
+        assert args[args.index("--run-memory") + 1] == "2Gi"
+    with pytest.raises(InvalidField, match=r"spec\.limits\.runMemory: 2Gi is more than the container's memory, .* 2G"):
+        serve("2G")
+    assert "--run-memory" not in containers(served()["spec"]["template"]["spec"])["serve"]["args"]
 
 
 def test_the_objective_is_one_that_the_runtime_reads() -> None:

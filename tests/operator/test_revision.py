@@ -41,6 +41,7 @@ def test_what_a_plan_depends_on_plans_anew(fields: dict[str, Any]) -> None:
         {"mode": "Memory"},
         {"state": [{"output": "a", "input": "b"}]},
         {"paused": True},
+        {"limits": {"runMemory": "2Gi"}},
         {"runtime": {"replicas": 5, "nodeSelector": {"a": "b"}, "podTemplate": {"metadata": {"labels": {"a": "b"}}}}},
         {"runtime": {"resources": {"limits": {"memory": "4Gi"}}}},
         {"runtime": {"resources": {"limits": {"cpu": 1}}}},

@@ -87,7 +87,7 @@ class Fail(Exception):
 
 
 def test_memory_that_ran_out_is_an_error_of_its_own() -> None:
-    found = run_error(Fail("Available memory of 1048576 is smaller than requested bytes of 4194304"))
+    found = run_error(Fail("Available memory of 1048576 is smaller than requested bytes of 4194304"), gpu=True)
     assert type(found) is OutOfMemory
     assert "the GPU has no memory left for this request" in str(found)
     assert "raise slo.gpuMemory" in str(found)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chrion import planning
-from chrion.commands.serving import LogFormatOption, LogLevelOption, Telling, serve_sessions
+from chrion.commands.serving import LogFormatOption, LogLevelOption, Setup, Telling, run_memory_of, serve_sessions
 from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Grouping, Isolate
@@ -24,6 +24,7 @@ from chrion.options import (
     MetricsPortOption,
     OtlpOption,
     PortOption,
+    RunMemoryOption,
     SequenceIdleOption,
     SloOption,
     check_output,
@@ -67,6 +68,7 @@ def command(
     max_sequences: MaxSequencesOption = MAX_SEQUENCES,
     sequence_idle: SequenceIdleOption = "5m",
     max_run: MaxRunOption = MAX_RUN,
+    run_memory: RunMemoryOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
     ] = None,
@@ -88,6 +90,7 @@ def command(
     lives = [Live.of(objective=slo or file) for file in files]  # before they are read
     chosen = [_choose(file, model, slo) for file in files]
     _check_names(chosen)
+    setup = Setup(telling, run_memory_of(run_memory, [one.spec for one in chosen]))
     machine = Machine() if len(chosen) > 1 else None
     idle = parse_seconds("--sequence-idle", sequence_idle)
     run_seconds = parse_seconds("--max-run", max_run)
@@ -95,8 +98,9 @@ def command(
         plans = [_plan(one, devices, replan, display) for one in chosen]
         if output is not None:
             write_aside(output, plans[0].to_json())
+        setup()
         owners = {one.owner for one in chosen}
-        grouping = Grouping(isolate, telling.configure, machine, several=len(owners) > 1)
+        grouping = Grouping(isolate, setup, machine, several=len(owners) > 1)
         sessions = grouping.open(
             [
                 Opening(

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from chrion.commands.serving import LogFormatOption, LogLevelOption, Telling, entry_opening, serve_sessions
+from chrion.commands.serving import (
+    LogFormatOption,
+    LogLevelOption,
+    Setup,
+    Telling,
+    entry_opening,
+    run_memory_of,
+    serve_sessions,
+)
 from chrion.errors import UsageError
 from chrion.grouping import Grouping, Isolate, Served
 from chrion.opening import Keeping, Opening
@@ -26,6 +34,7 @@ from chrion.options import (
     OtlpOption,
     PortOption,
     RepositoryOption,
+    RunMemoryOption,
     SequenceIdleOption,
     SloOption,
     StateOption,
@@ -64,6 +73,7 @@ def command(
     batch: BatchOption = 0,
     max_sequences: MaxSequencesOption = MAX_SEQUENCES,
     sequence_idle: SequenceIdleOption = "5m",
+    run_memory: RunMemoryOption = None,
     latency: LatencyOption = None,
     gpu_memory: GpuMemoryOption = None,
     mode: ModeOption = Mode.AUTO,
@@ -95,7 +105,9 @@ def command(
     lives = [Live.of(one.plan, slo) for one in wanted]  # before they are read
     objective = read_slo(slo, latency, gpu_memory, mode)
     keeping = Keeping(max_sequences, idle)
-    grouping = Grouping(isolate, telling.configure, machine, several=repository is not None)
+    setup = Setup(telling, run_memory_of(run_memory))
+    setup()
+    grouping = Grouping(isolate, setup, machine, several=repository is not None)
     sessions = grouping.open(
         [
             Opening(

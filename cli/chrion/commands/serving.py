@@ -1,6 +1,6 @@
 """Serve sessions: what `chrion run` and `chrion serve` share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +11,12 @@ from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Served
 from chrion.opening import Keeping, Opening
-from chrion_api import ChrionModel
+from chrion.options import parse_bytes
+from chrion_api import ChrionModel, ChrionModelSpec
 from chrion_graph.load import digest
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.live import Live
+from chrion_runtime.run_memory import RUN_MEMORY
 from chrion_runtime.server import Entry, Listening, Repository, RepositoryFolder, ServerOptions, serve
 from chrion_runtime.server.telemetry import logs
 from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
@@ -45,6 +47,28 @@ class Telling:
             raise UsageError(f'--otlp-endpoint: "{endpoint}" is not a URL such as http://localhost:4318')
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What a process is told before it opens models; called there, and can be pickled."""
+
+    telling: Telling
+    run_memory: int | None
+    """What its runs may take of the host's memory together, in bytes; None where nothing is said."""
+
+    def __call__(self) -> None:
+        self.telling.configure()
+        if self.run_memory is not None:
+            RUN_MEMORY.hold_to(self.run_memory)
+
+
+def run_memory_of(option: str | None, specs: Iterable[ChrionModelSpec] = ()) -> int | None:
+    """The bytes that `--run-memory` gives, else the most that a ChrionModel does. Raises UsageError."""
+    if option is not None:
+        return parse_bytes("--run-memory", option)
+    given = [spec.limits.run_memory.bytes for spec in specs if spec.limits.run_memory is not None]
+    return max(given, default=None)
+
+
 def serve_sessions(
     sessions: Sequence[Served],
     options: ServerOptions,
@@ -56,7 +80,6 @@ def serve_sessions(
 
     Raises CannotListen, GrpcUnavailable, RuntimeFailure.
     """
-    telling.configure()
     folder = None if repository is None else RepositoryFolder(repository)
     for session in sessions:
         for selection in session.selections:

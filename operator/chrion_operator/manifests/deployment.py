@@ -4,7 +4,7 @@ from chrion_api import ChrionModelSpec
 from chrion_api.handover import PLAN_KEY
 from chrion_operator.manifests.meta import metadata
 from chrion_operator.manifests.pod import MODEL_FILE, container, pod_template
-from chrion_operator.manifests.resources import runtime_resources
+from chrion_operator.manifests.resources import check_run_memory, runtime_resources
 from chrion_operator.manifests.server import Server
 from chrion_operator.names import (
     SLO_KEY,
@@ -44,10 +44,12 @@ def deployment(
     """The Deployment of a node class; its pods load the model of this digest and no other.
 
     `stuck` says that a replica waits for a node: then a rollout over GPUs takes one from an old replica first. Raises
-    InvalidField for a pod template or a URI that cannot be used here.
+    InvalidField for a pod template or a URI that cannot be used here, and for runs that may take more memory than the
+    container.
     """
     model = model_name(owner)
     resources = runtime_resources(spec, cls)
+    check_run_memory(spec, resources)
     serve = container("serve", _arguments(model, spec), settings.image("runtime", cls.gpu), settings, resources)
     serve |= {
         "ports": [
@@ -91,6 +93,8 @@ def _arguments(model: str, spec: ChrionModelSpec) -> list[str]:
     args = ["serve", MODEL_FILE, "--plan", f"/plan/{PLAN_KEY}", "--slo", f"/slo/{SLO_KEY}", "--name", model]
     args += ["--host", "0.0.0.0", "--port", str(HTTP_PORT), "--metrics-port", str(METRICS_PORT)]  # noqa: S104
     args += ["--leave", f"{LEAVING_SECONDS}s", "--log-format", "json"]
+    if spec.limits.run_memory is not None:
+        args += ["--run-memory", str(spec.limits.run_memory)]
     for entry in spec.inputs:
         if entry.value is not None:
             args += ["--value", f"{entry.name}={+entry.value}"]

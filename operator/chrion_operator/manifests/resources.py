@@ -5,9 +5,10 @@ never puts more lanes on a node than it has cores.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from chrion_api import ChrionModelSpec
+from chrion_api import ChrionModelSpec, InvalidField, Quantity
 from chrion_operator.names import Object
 from chrion_operator.nodes import NodeClass
 
@@ -36,6 +37,18 @@ def without_gpu(resources: Object, spec: ChrionModelSpec) -> Object:
     return {
         part: {name: amount for name, amount in amounts.items() if name != gpu} for part, amounts in resources.items()
     }
+
+
+def check_run_memory(spec: ChrionModelSpec, resources: Object) -> None:
+    """Raise InvalidField where runs may take more than the container: it would be killed before the limit holds."""
+    runs, limit = spec.limits.run_memory, resources["limits"].get("memory")
+    if runs is None or limit is None:
+        return
+    with suppress(ValueError):  # another way to write an amount, which the API server understands
+        if runs.bytes > Quantity(limit).bytes:
+            raise InvalidField(
+                "spec.limits.runMemory", f"{runs} is more than the container's memory, which is {limit}: leave it room"
+            )
 
 
 def as_text(resources: Mapping[str, Any]) -> Object:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from chrion_api import GpuBytes, GpuBytesFrom, Plan
 from chrion_graph.graph import Graph
+from chrion_graph.limits import free_bytes
 from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import open_devices
 from chrion_runtime.devices.cuda.options import provider
@@ -21,6 +22,7 @@ from chrion_runtime.errors import DeviceUnavailable
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
+from chrion_runtime.run_memory import RUN_MEMORY
 from chrion_runtime.sessions import SessionStore
 
 Arrays = dict[str, NDArray[Any]]
@@ -193,6 +195,7 @@ def prepare(contender: Contender) -> Loaded:
     """Load the worker's contender and run it once."""
     global _runner
     sys.setswitchinterval(50e-6)  # as the server has it: lanes must not wait for each other's interpreter lock
+    RUN_MEMORY.hold_to(free_bytes())  # the worker's own limit says what is too much
     _runner = contender.load()
     outputs = _runner.run()
     _settle()

@@ -13,6 +13,7 @@ import onnxruntime as ort
 from chrion_api import DeviceKey, Optimization
 from chrion_runtime.devices.device import HOST, Device, options, stoppable
 from chrion_runtime.errors import DeviceUnavailable
+from chrion_runtime.run_memory import RUN_MEMORY
 from chrion_runtime.servable import Array
 from chrion_runtime.stop import Stop
 
@@ -48,7 +49,9 @@ class Cpu(Device):
         limit: int | None = None,
     ) -> ort.InferenceSession:
         del graph, limit
-        return ort.InferenceSession(path, options(lanes, optimization, spin), providers=["CPUExecutionProvider"])
+        found = options(lanes, optimization, spin)
+        RUN_MEMORY.share(found)
+        return ort.InferenceSession(path, found, providers=["CPUExecutionProvider"])
 
     def put(self, array: Array) -> Array:
         return array

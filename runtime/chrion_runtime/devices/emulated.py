@@ -18,6 +18,7 @@ from chrion_graph.load import graphs
 from chrion_graph.types import tensor_bytes
 from chrion_runtime.devices.cpu import product
 from chrion_runtime.devices.device import Device, options, stoppable
+from chrion_runtime.run_memory import RUN_MEMORY
 from chrion_runtime.servable import Array
 from chrion_runtime.stop import Stop
 
@@ -55,7 +56,9 @@ class Emulated(Device):
         limit: int | None = None,
     ) -> ort.InferenceSession:
         del graph, limit
-        session = ort.InferenceSession(path, options(lanes, optimization, spin), providers=["CPUExecutionProvider"])
+        found = options(lanes, optimization, spin)
+        RUN_MEMORY.share(found)
+        session = ort.InferenceSession(path, found, providers=["CPUExecutionProvider"])
         model = onnx.load(path, load_external_data=False)
         stored = [tensor for graph in graphs(model) for tensor in graph.initializer]
         nbytes = sum(tensor_bytes(tensor.data_type, tuple(tensor.dims)) for tensor in stored)

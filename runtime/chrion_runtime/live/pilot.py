@@ -21,6 +21,7 @@ from chrion_runtime.live.senses import Senses
 from chrion_runtime.live.watch import Watch
 from chrion_runtime.live.window import Seen
 from chrion_runtime.live.workshop import Workshop
+from chrion_runtime.run_memory import RUN_MEMORY
 from chrion_runtime.selection import Selection, latency
 from chrion_runtime.servable import Figure
 from chrion_runtime.service import Service
@@ -78,6 +79,7 @@ class Pilot:
     def _watch(self) -> None:
         while not self._stop.wait(self._live.poll):
             try:
+                RUN_MEMORY.tend()
                 self._tick()
             except Exception:
                 log.exception("%s: a defect in watching the model; it serves on", self._name)

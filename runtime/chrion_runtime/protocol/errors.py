@@ -7,12 +7,15 @@ RuntimeFailure
     ├── TooSlow                 408  the body did not come in time
     ├── SequenceLost            409  a request of a sequence whose state is not here
     ├── TooLarge                413  the body is over the limit
+    ├── TooMuchToKeep           413  state that takes more memory than all states may
+    ├── TooMuchToAnswer         413  an answer that takes more memory than all answers may
     ├── UnsupportedEncoding     415  a Content-Encoding that is neither gzip nor deflate
     ├── AnswerFailed            500  the model's answer has no form in the protocol
     ├── DeadlineExceeded        504  the request's time was up, and its run was stopped
     └── Unavailable             503  not now
         ├── QueueFull                too many requests wait already
-        ├── SequencesFull            every sequence that may be kept is in use
+        ├── SequencesFull            every sequence that may be kept is in use, or all that states may take
+        ├── AnswersFull              answers that are on their way hold as many bytes as they may
         ├── TooLate                  the answer would come after the request's deadline
         ├── TooMuch                  requests in flight hold as many bytes as they may
         ├── CodecLost                the process that reads and writes large JSON ended
@@ -25,7 +28,7 @@ RuntimeFailure
 from math import ceil
 from typing import ClassVar
 
-from chrion_runtime.errors import RuntimeFailure, UnfitValues
+from chrion_runtime.errors import OutOfMemory, OverMemory, RuntimeFailure, UnfitValues
 
 
 class ProtocolError(RuntimeFailure):
@@ -40,6 +43,10 @@ def status_of(error: BaseException) -> int | None:
         return error.status
     if isinstance(error, ConnectionError) or not isinstance(error, Exception):
         return None  # the client has gone; handlers are cancelled then
+    if isinstance(error, OutOfMemory | MemoryError):
+        return Unavailable.status
+    if isinstance(error, OverMemory):
+        return TooLarge.status
     return 400 if isinstance(error, UnfitValues) else 500
 
 
@@ -68,6 +75,18 @@ class TooLarge(ProtocolError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the request body is over the limit of {limit} bytes: send less or raise the limit")
+
+
+class TooMuchToKeep(ProtocolError):
+    """State that takes more memory than the states of all sequences may together."""
+
+    status = 413
+
+
+class TooMuchToAnswer(ProtocolError):
+    """An answer that takes more memory than all answers on their way may together."""
+
+    status = 413
 
 
 class TooSlow(ProtocolError):
@@ -146,7 +165,13 @@ class CodecLost(Unavailable):
 
 
 class SequencesFull(QueueFull):
-    """Every sequence that may be kept has a request under way."""
+    """Every sequence that may be kept has a request under way, or those that have hold all that states may take."""
+
+
+class AnswersFull(Unavailable):
+    """Answers that are on their way hold as many bytes as they may."""
+
+    retry_after = 1
 
 
 class ShuttingDown(Unavailable):

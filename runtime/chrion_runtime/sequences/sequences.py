@@ -7,7 +7,7 @@ from chrion_graph.types import TensorType
 from chrion_runtime.carry import Carry, Held
 from chrion_runtime.devices import Device
 from chrion_runtime.protocol.errors import BadRequest
-from chrion_runtime.sequences.start import Fills, check_fits, start_state
+from chrion_runtime.sequences.start import Fills, check_fits, start_shapes, start_state, state_bytes
 from chrion_runtime.sequences.store import SequenceStore, State
 from chrion_runtime.servable import Array, SequenceStep
 from chrion_runtime.stop import Stop
@@ -45,24 +45,33 @@ class Sequences:
     ) -> dict[str, Array]:
         """Answer one request of a sequence; its state moves on only when that went well and was not stopped.
 
-        Raises SequenceLost, SequencesFull, BadRequest where the request does not fit the state, and what `answer` does.
+        Raises SequenceLost, SequencesFull, TooMuchToKeep, BadRequest where the request does not fit the state, and what
+        `answer` does.
         """
         if not self.links:
             raise BadRequest("the model carries no state from request to request: leave the sequence out")
         with self.store.turn(step) as turn:
-            carry = Carry(self.links, frozenset(outputs or ()), turn.state or {})
+            carry = Carry(self.links, frozenset(outputs or ()), turn.state or {}, turn.hold)
             if turn.state is not None:
                 check_fits(self._kinds, feeds, {name: held.shape for name, held in turn.state.items()})
             results = answer(feeds, carry)
+            turn.hold(sum(held.nbytes for held in carry.left.values()), "the state of the sequence")
             if stop is not None:
                 stop.finish()
             turn.left = carry.left
             return results
 
     def begin(self, carry: Carry, feeds: Mapping[str, Array], bucket: Mapping[str, Shape]) -> None:
-        """Give a run that starts a sequence its state, in the shapes of this bucket; one that does not has it."""
+        """Give a run that starts a sequence its state, in the shapes of this bucket; one that does not has it.
+
+        Raises SequencesFull, TooMuchToKeep.
+        """
         if not carry.taken:
-            zeros = start_state(self._kinds, feeds, bucket, self._fills)
+            shapes = start_shapes(self._kinds, feeds, bucket)
+            sizes = state_bytes(self._kinds, shapes)
+            largest = max(sizes, key=lambda name: sizes[name])
+            carry.room(sum(sizes.values()), f'input "{largest}": the state that the sequence starts with')
+            zeros = start_state(self._kinds, shapes, self._fills)
             carry.taken = {name: Held(self._host, array) for name, array in zeros.items()}
 
     def park(self) -> None:

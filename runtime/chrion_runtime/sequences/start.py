@@ -1,6 +1,7 @@
 """The state that a sequence starts with, and whether a request fits the state it has."""
 
 from collections.abc import Mapping
+from math import prod
 
 import numpy as np
 
@@ -13,24 +14,41 @@ Kinds = Mapping[str, TensorType]
 Fills = Mapping[str, bool | int | float]
 
 
-def start_state(
-    kinds: Kinds, feeds: Mapping[str, Array], bucket: Mapping[str, Shape], fills: Fills
-) -> dict[str, Array]:
-    """Zeros, or what `fills` names, for each input of `kinds` that `feeds` lacks.
+TEXT_BYTES = 32
+"""What ONNX Runtime takes for a string of no more than a few characters."""
+
+
+def start_shapes(kinds: Kinds, feeds: Mapping[str, Array], bucket: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The shape of the state that a sequence starts with, for each input of `kinds` that `feeds` lacks.
 
     An open axis that an input of the request has too, by its symbol, is as long as there; others are as in the bucket.
     """
     sizes = _sizes(kinds, {name: array.shape for name, array in feeds.items()})
-    found = {}
+    found: dict[str, Shape] = {}
     for name in kinds.keys() - feeds.keys():
         kind = kinds[name]
         axes = bucket[name] if kind.shape is None else kind.shape
-        shape = [
+        found[name] = tuple(
             axis if isinstance(axis, int) else sizes.get(axis, planned) if axis is not None else planned
             for axis, planned in zip(axes, bucket[name], strict=True)
-        ]
-        found[name] = np.full(shape, "" if kind.element == STRING else fills.get(name, 0), kind.dtype)
+        )
     return found
+
+
+def state_bytes(kinds: Kinds, shapes: Mapping[str, Shape]) -> dict[str, int]:
+    """What state of these shapes takes, for each input; exact, however large."""
+    return {
+        name: prod(shape) * (TEXT_BYTES if kinds[name].element == STRING else kinds[name].dtype.itemsize)
+        for name, shape in shapes.items()
+    }
+
+
+def start_state(kinds: Kinds, shapes: Mapping[str, Shape], fills: Fills) -> dict[str, Array]:
+    """Zeros, or what `fills` names, in these shapes."""
+    return {
+        name: np.full(shape, "" if kinds[name].element == STRING else fills.get(name, 0), kinds[name].dtype)
+        for name, shape in shapes.items()
+    }
 
 
 def check_fits(kinds: Kinds, feeds: Mapping[str, Array], state: Mapping[str, Shape]) -> None:

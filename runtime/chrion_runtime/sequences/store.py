@@ -1,15 +1,18 @@
-"""The sequences whose state is kept: each request of one takes its turn; the oldest idle one makes room."""
+"""The sequences whose state is kept: each request of one takes its turn; the longest idle one makes room."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from threading import Lock
 from time import monotonic
 
 from chrion_runtime.carry import Held
-from chrion_runtime.protocol.errors import SequenceLost, SequencesFull
+from chrion_runtime.protocol.errors import SequenceLost, SequencesFull, TooMuchToKeep
+from chrion_runtime.run_memory import LIMIT
+from chrion_runtime.sequences.budget import STATES, StateBudget
 from chrion_runtime.servable import Figure, SequenceStep
 
 MAX_SEQUENCES = 1024
@@ -41,6 +44,8 @@ class _Entry:
 
     state: State | None = None
     """None before its first run has ended well."""
+    nbytes: int = 0
+    """What it counts for in the budget."""
     users: int = 0
     used: float = 0.0
     """When its last run ended."""
@@ -50,7 +55,10 @@ class _Entry:
 class Turn:
     """One request's time alone with its sequence."""
 
-    def __init__(self, state: State | None) -> None:
+    def __init__(self, state: State | None, hold: Callable[[int, str], None]) -> None:
+        self.hold = hold
+        """Has the sequence take so many bytes from now on, which may cost others their state; called with what errors
+        call them. Raises TooMuchToKeep, SequencesFull."""
         self.state = state
         """What the request before left; None to start anew."""
         self.left: State | None = None
@@ -58,7 +66,7 @@ class Turn:
 
 
 class SequenceStore:
-    """Keeps the state of at most `limit` sequences, each until it was idle for `idle_seconds`.
+    """Keeps the state of at most `limit` sequences, each until it was idle for `idle_seconds`, in a budget of bytes.
 
     Safe to use from any thread. Nothing here knows what a state is.
     """
@@ -68,8 +76,10 @@ class SequenceStore:
         limit: int = MAX_SEQUENCES,
         idle_seconds: float = IDLE_SECONDS,
         clock: Callable[[], float] = monotonic,
+        budget: StateBudget = STATES,
     ) -> None:
         self.limit = limit
+        self._budget = budget
         self.idle_seconds = idle_seconds
         self._clock = clock
         self._guard = Lock()
@@ -115,16 +125,21 @@ class SequenceStore:
         """
         entry = self._enter(step)
         with entry.lock:
+            before = entry.nbytes
             try:
                 if entry.state is None and not step.start:
                     # Waited for a request that ended the sequence, or failed to start it.
                     with self._guard:
                         raise self._lost(step.id)
-                turn = Turn(None if step.start else entry.state)
+                turn = Turn(None if step.start else entry.state, partial(self._hold, entry))
                 yield turn
                 if turn.left is not None:
                     entry.state = None if step.end else turn.left
+                    before = 0 if step.end else entry.nbytes
             finally:
+                if entry.nbytes != before:
+                    self._budget.give(self, entry.nbytes - before)
+                    entry.nbytes = before
                 self._leave(step.id, entry)
 
     def each(self, change: Callable[[State], State]) -> None:
@@ -135,6 +150,35 @@ class SequenceStore:
             with entry.lock:
                 if entry.state is not None:
                     entry.state = change(entry.state)
+
+    def idle_since(self) -> float | None:
+        """When the longest idle sequence was used last; None where all are in use."""
+        with self._guard:
+            return next((entry.used for entry in self._entries.values() if not entry.users), None)
+
+    def give_up_idle(self) -> None:
+        """Give up the longest idle sequence, if one still is."""
+        with self._guard:
+            if (idle := self._longest_idle()) is not None:
+                self._drop(idle, "it was the longest idle when the memory of states was full", Event.EVICTED)
+
+    def _hold(self, entry: _Entry, nbytes: int, what: str) -> None:
+        if nbytes == entry.nbytes:
+            return
+        limit = self._budget.limit
+        if nbytes > limit:
+            raise TooMuchToKeep(
+                f"{what} takes {nbytes} bytes, and the states of all sequences may take {limit} together, half of what "
+                f"runs may {LIMIT}: send less at once, or raise the limit"
+            )
+        if not self._budget.take(self, nbytes - entry.nbytes):
+            with self._guard:
+                self.events[Event.FULL] += 1
+            raise SequencesFull(
+                f"{what} takes {nbytes} bytes, and the sequences that have a request under way leave less of the "
+                f"{limit} bytes for states: try again later"
+            )
+        entry.nbytes = nbytes
 
     def _enter(self, step: SequenceStep) -> _Entry:
         with self._guard:
@@ -168,7 +212,7 @@ class SequenceStore:
                 self._drop(key, f"it was idle for more than {self.idle_seconds:g} seconds", Event.EXPIRED)
 
     def _make_room(self) -> None:
-        idle = next((key for key, entry in self._entries.items() if not entry.users), None)
+        idle = self._longest_idle()
         if idle is None:
             self.events[Event.FULL] += 1
             raise SequencesFull(
@@ -176,8 +220,12 @@ class SequenceStore:
             )
         self._drop(idle, f"it was the longest idle when more than {self.limit} were begun", Event.EVICTED)
 
+    def _longest_idle(self) -> int | str | None:
+        return next((key for key, entry in self._entries.items() if not entry.users), None)
+
     def _drop(self, key: int | str, why: str, event: Event) -> None:
-        del self._entries[key]
+        entry = self._entries.pop(key)
+        self._budget.give(self, entry.nbytes)
         self._remember(key, why)
         self.events[event] += 1
 

@@ -19,6 +19,7 @@ from chrion_runtime.errors import RunError
 from chrion_runtime.protocol import Answer, InferRequest, Signature, Unread, Write
 from chrion_runtime.protocol.errors import DeadlineExceeded, QueueFull, TooLate
 from chrion_runtime.servable import Array, Servable, StageObserver
+from chrion_runtime.server.answer_budget import ANSWERS, SMALL, answer_bytes
 from chrion_runtime.server.batching import Batcher
 from chrion_runtime.server.codec import Codec
 from chrion_runtime.server.deadline import least
@@ -259,6 +260,21 @@ class Inference:
         return results, perf_counter() - began
 
     def _written(
+        self, write: Write, request: InferRequest, results: Mapping[str, Array]
+    ) -> Answer | Coroutine[Any, Any, Answer]:
+        nbytes = answer_bytes(request, results)
+        if nbytes <= SMALL:
+            return self._write(write, request, results)
+        return self._weighed(nbytes, write, request, results)
+
+    async def _weighed(self, nbytes: int, write: Write, request: InferRequest, results: Mapping[str, Array]) -> Answer:
+        with ANSWERS.share(nbytes) as hold:
+            answer = self._write(write, request, results)
+            answer = answer if isinstance(answer, Answer) else await answer
+            hold(answer)
+            return answer
+
+    def _write(
         self, write: Write, request: InferRequest, results: Mapping[str, Array]
     ) -> Answer | Coroutine[Any, Any, Answer]:
         if self._codec is not None:

@@ -18,7 +18,7 @@ _ERRORS = {
     404: "No such model or version.",
     409: "A request of a sequence whose state is not here.",
     408: "The body did not come in time.",
-    413: "The body is over the limit.",
+    413: "The body is over the limit, or the request takes more memory than there may be for all.",
     415: "A Content-Encoding that is neither gzip nor deflate.",
     500: "The model failed on these values, or a defect; the log says more.",
     503: "Not now: too many requests wait, or the answer would come too late, or the server is shutting down.",

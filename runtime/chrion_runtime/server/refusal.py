@@ -7,12 +7,15 @@ from http import HTTPStatus
 
 import orjson
 
-from chrion_runtime.errors import RunError
+from chrion_runtime.errors import OutOfMemory, RunError
 from chrion_runtime.protocol.errors import DeadlineExceeded, ProtocolError, Unavailable, status_of
 from chrion_runtime.server.telemetry.fields import trace_id
 
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 """What stands behind a status."""
+
+RETRY_SECONDS = 1
+"""After which memory that had run out may be there again."""
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,10 @@ def refusal(error: Exception, what: str, headers: Mapping[str, str]) -> Refusal:
     if status < 500 or isinstance(error, DeadlineExceeded):
         return Refusal(status, str(error))
     extra = {"request_id": getattr(error, "request_id", None), "trace_id": trace_id(headers)}
+    if isinstance(error, OutOfMemory | MemoryError):
+        log.warning("%s failed: %s", what, error, extra=extra)
+        said = str(error) if isinstance(error, OutOfMemory) else "the server has no memory left for this request"
+        return Refusal(status, said, RETRY_SECONDS)
     if isinstance(error, RunError | ProtocolError):
         log.warning("%s failed: %s", what, error, extra=extra)
         return Refusal(500, str(error))

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from chrion_api import StateLink
-from chrion_graph.types import TensorType
+from chrion_graph.types import STRING, TensorType
 from chrion_runtime.errors import StateRefused
 from chrion_runtime.protocol.errors import BadRequest
 from chrion_runtime.sequences import state_links
-from chrion_runtime.sequences.start import check_fits, start_state
+from chrion_runtime.sequences.start import check_fits, start_shapes, start_state, state_bytes
 
 FLOAT, INT = 1, 7
 KINDS = {
@@ -19,8 +19,12 @@ KINDS = {
 BUCKET = {"x": (1, 5), "h": (2, 1, 16), "count": ()}
 
 
+def started(x, fills=()):
+    return start_state(KINDS, start_shapes(KINDS, {"x": x}, BUCKET), dict(fills))
+
+
 def test_zeros_in_the_shapes_of_the_request_and_the_bucket():
-    state = start_state(KINDS, {"x": np.ones((3, 9), np.float32)}, BUCKET, {})
+    state = started(np.ones((3, 9), np.float32))
     assert {name: (array.shape, array.dtype) for name, array in state.items()} == {
         "h": ((2, 3, 16), np.float32),
         "count": ((), np.int64),
@@ -29,9 +33,16 @@ def test_zeros_in_the_shapes_of_the_request_and_the_bucket():
 
 
 def test_a_value_of_the_users():
-    state = start_state(KINDS, {"x": np.ones((1, 5), np.float32)}, BUCKET, {"count": 7, "x": 3})
+    state = started(np.ones((1, 5), np.float32), {"count": 7, "x": 3})
     assert state["count"] == 7
     assert not state["h"].any()
+
+
+def test_what_a_state_takes_is_known_before_it_is_made():
+    """The longest axis that a request can name, with nothing behind it, would be more bytes than 64 bits count."""
+    shapes = start_shapes(KINDS, {"x": np.empty((2**60, 0), np.float32)}, BUCKET)
+    assert state_bytes(KINDS, shapes) == {"h": 2 * 2**60 * 16 * 4, "count": 8}
+    assert state_bytes({"s": TensorType(STRING, ("B",))}, {"s": (10,)}) == {"s": 320}
 
 
 def test_a_request_that_does_not_fit_the_state():

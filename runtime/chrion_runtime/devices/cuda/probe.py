@@ -121,7 +121,7 @@ def first_use_problem(error: BaseException) -> str:
 
 
 def is_out_of_memory(text: str) -> bool:
-    """Whether an error of ONNX Runtime, CUDA, cuDNN or cuBLAS says that memory ran out on the GPU."""
+    """Whether an error of ONNX Runtime, CUDA, cuDNN or cuBLAS says that memory ran out, on a GPU or on the host."""
     lowered = text.lower()
     return any(
         words in lowered
@@ -132,6 +132,8 @@ def is_out_of_memory(text: str) -> bool:
             "_status_alloc_failed",
             "failed to allocate memory for requested buffer",
             "is smaller than requested bytes",  # the arena's limit
+            "bad_alloc",
+            "bad allocation",
         )
     )
 
