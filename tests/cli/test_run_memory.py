@@ -12,7 +12,6 @@ import pytest
 
 from chrion.commands import serving
 from chrion_api import ChrionModelSpec
-from chrion_runtime.run_memory import RunMemory
 from tests.support.control_flow import TextModel
 from tests.support.plans import Planned
 
@@ -180,17 +179,15 @@ def test_an_answer_is_refused_before_its_json_takes_all_memory(client):
     assert binary.body.endswith(np.zeros(rows, np.float32).tobytes())
 
 
-def test_the_largest_limit_of_several_models_holds_unless_the_option_says_otherwise(monkeypatch):
+def test_the_largest_limit_of_several_models_holds_unless_the_option_says_otherwise():
     def limit(option, *given):
-        monkeypatch.setattr(serving, "RUN_MEMORY", RunMemory())
         head = {"model": {"uri": "file://m.onnx"}}
         specs = [ChrionModelSpec.parse({**head, "limits": {"runMemory": one} if one else {}}) for one in given]
-        serving.limit_runs(option, specs)
-        return serving.RUN_MEMORY.limit
+        return serving.run_memory_of(option, specs)
 
     assert limit(None, "1Gi", None, "2Gi") == 2 << 30
     assert limit("512Mi", "1Gi", "2Gi") == 512 << 20
-    assert limit(None, None) > 0
+    assert limit(None, None) is None
 
 
 @pytest.mark.parametrize(("text", "why"), [("0", "must be more than zero"), ("-1", "quantity"), ("much", "quantity")])
