@@ -7,12 +7,14 @@ RuntimeFailure
     ├── TooSlow                 408  the body did not come in time
     ├── SequenceLost            409  a request of a sequence whose state is not here
     ├── TooLarge                413  the body is over the limit
+    ├── TooCostly               413  reading the JSON, or writing it, would take too much memory
     ├── UnsupportedEncoding     415  a Content-Encoding that is neither gzip nor deflate
     ├── AnswerFailed            500  the model's answer has no form in the protocol
     └── Unavailable             503  not now
         ├── QueueFull                too many requests wait already
         ├── SequencesFull            every sequence that may be kept is in use
         ├── TooLate                  the answer would come after the request's deadline
+        │   └── TimePassed           the deadline passed while large JSON was read or written
         ├── TooMuch                  requests in flight hold as many bytes as they may
         ├── CodecLost                the process that reads and writes large JSON ended
         └── ShuttingDown             the server is on its way out
@@ -66,6 +68,12 @@ class TooLarge(ProtocolError):
         super().__init__(f"the request body is over the limit of {limit} bytes: send less or raise the limit")
 
 
+class TooCostly(ProtocolError):
+    """JSON that is within the limit, and would take too much memory to read or to write."""
+
+    status = 413
+
+
 class TooSlow(ProtocolError):
     """A body that did not come in time."""
 
@@ -110,6 +118,19 @@ class TooLate(Unavailable):
         self.retry_after = max(1, ceil(expected))
         self.hurried = hurried
         """Whether the client allows less than the model's objective does."""
+
+
+class TimePassed(TooLate):
+    """The deadline passed while a request's large JSON waited to be read or written, or was."""
+
+    def __init__(self, seconds: float, hurried: bool) -> None:
+        Unavailable.__init__(
+            self,
+            f"the {seconds * 1e3:.1f} ms that the request allows passed while its large JSON was read or written: "
+            "try again later, allow more or send binary tensors",
+        )
+        self.retry_after = 1
+        self.hurried = hurried
 
 
 class TooMuch(Unavailable):

@@ -14,11 +14,11 @@ from typing import Any
 from chrion_runtime.devices.cpu import usable_cores
 from chrion_runtime.errors import RunError
 from chrion_runtime.protocol import Answer, InferRequest, Signature, Unread, Write
-from chrion_runtime.protocol.errors import QueueFull, TooLate
+from chrion_runtime.protocol.errors import QueueFull, TimePassed, TooLate
 from chrion_runtime.servable import Array, Servable, StageObserver
 from chrion_runtime.server.batching import Batcher
 from chrion_runtime.server.codec import Codec
-from chrion_runtime.server.deadline import least
+from chrion_runtime.server.deadline import Deadline, least
 from chrion_runtime.server.estimate import Pace, RunTimes
 from chrion_runtime.server.margin import Margin
 from chrion_runtime.server.metrics import ModelMetrics
@@ -50,6 +50,8 @@ class _Asked:
     """Seconds from its arrival within which it shall be answered."""
     observer: StageObserver | None
     """What wants to hear of its stages."""
+    client: float | None
+    """The same as `allowed`, without the model's objective."""
 
 
 @dataclass
@@ -104,7 +106,9 @@ class Inference:
         """
         now = perf_counter()
         if self._codec is not None and raw.is_slow(self._options.large_json, self._strings):
-            return self._large(self._codec, raw, allowed, followed, now)
+            raw = raw.unpacked(self._options.large_json)
+            if raw.is_slow(self._options.large_json, self._strings):
+                return self._large(self._codec, raw, allowed, followed, now)
         raw = raw.plain(self._options.body_limit)
         if self._long_runs.count:
             # It will not run on the event loop, so what cannot be answered in time is refused before it costs more.
@@ -113,15 +117,18 @@ class Inference:
         observer = None if followed is None else followed.read(request)
         size = raw.size
         if not self._runs_here(size, now) or (request.sequence is not None and self._turns.taken(request.sequence.id)):
-            deadline = least(allowed, request.timeout, self._servable.deadline)
-            return self._queued(_Asked(request, raw.write, size, now, deadline, observer))
+            client = least(allowed, request.timeout)
+            return self._queued(_Asked(request, raw.write, size, now, self._allowed(client), observer, client))
         clock = ThreadClock()
         results, seconds = self._run(request, observer)
         # Where the system gave the core to someone else meanwhile, that says nothing of the model.
         own = clock.own(seconds) if seconds > self._here_seconds else seconds
         self.times.ran_here(size, own, self._here_seconds, now)
         self._metrics.waited(0.0)
-        return self._written(raw.write, request, results)
+        return self._written(raw.write, request, results, now, least(allowed, request.timeout))
+
+    def _allowed(self, client: float | None) -> float | None:
+        return least(client, self._servable.deadline)
 
     def _runs_here(self, size: int, now: float) -> bool:
         # It would wait for the lanes of runs that are under way: they must be short, too.
@@ -132,13 +139,16 @@ class Inference:
     async def _large(
         self, codec: Codec, raw: Unread, allowed: float | None, followed: Followed | None, now: float
     ) -> Answer:
-        request = await codec.read(raw, self._specs, self._options.body_limit)
+        waits = Deadline(now, allowed, self._servable.deadline)
+        request = await codec.read(raw, self._specs, self._options.body_limit, waits)
         size = sum(array.nbytes for array in request.inputs.values())
         write = raw.write
         del raw
         observer = None if followed is None else followed.read(request)
-        deadline = least(allowed, request.timeout, self._servable.deadline)
-        return await self._queued(_Asked(request, write, size, now, deadline, observer))
+        client = least(allowed, request.timeout)
+        if client is not None and perf_counter() - now > client:
+            raise TimePassed(client, hurried=True)
+        return await self._queued(_Asked(request, write, size, now, self._allowed(client), observer, client))
 
     async def _queued(self, asked: _Asked) -> Answer:
         behind = self.pace.ahead > 0
@@ -156,7 +166,7 @@ class Inference:
         self.times.ran(asked.size, seconds)
         if behind and asked.allowed is not None:
             self.margin.ended(late=perf_counter() - asked.arrived > asked.allowed)
-        answer = self._written(asked.write, asked.request, results)
+        answer = self._written(asked.write, asked.request, results, asked.arrived, asked.client)
         return answer if isinstance(answer, Answer) else await answer
 
     async def _ran(self, request: InferRequest, observer: StageObserver | None) -> tuple[Mapping[str, Array], float]:
@@ -203,7 +213,12 @@ class Inference:
         return results, perf_counter() - began
 
     def _written(
-        self, write: Write, request: InferRequest, results: Mapping[str, Array]
+        self,
+        write: Write,
+        request: InferRequest,
+        results: Mapping[str, Array],
+        arrived: float,
+        client: float | None,
     ) -> Answer | Coroutine[Any, Any, Answer]:
         if self._codec is not None:
             numbers = sum(
@@ -211,6 +226,8 @@ class Inference:
                 for output in request.outputs
                 if output.name in results and (self._strings or not output.binary)
             )
-            if numbers * BYTES_PER_NUMBER > self._options.large_json:
-                return self._codec.write(write, self._servable.name, request, results)
+            size = numbers * BYTES_PER_NUMBER
+            if size > self._options.large_json:
+                deadline = Deadline(arrived, client, None)
+                return self._codec.write(write, self._servable.name, request, results, size, deadline)
         return write(self._servable.name, request, results)

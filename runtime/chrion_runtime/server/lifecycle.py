@@ -116,6 +116,8 @@ async def _until_signal(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
     async with listening(front, hurry, repository) as where:
+        if front.codec is not None:
+            front.codec.start()
         # All that is loaded by now stays, or goes by itself when it is exchanged: to look for garbage among it would
         # hold up every request.
         gc.collect()
