@@ -117,6 +117,8 @@ def _read(header: memoryview, binary: memoryview, header_length: str | None, sig
     try:
         document = orjson.loads(header)
     except orjson.JSONDecodeError as error:
+        if error.msg.startswith("Not enough memory"):
+            raise MemoryError(error.msg) from None
         raise BadRequest(f"the request is not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadRequest('the request is not a JSON object with "inputs"')

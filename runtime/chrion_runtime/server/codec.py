@@ -52,8 +52,9 @@ class Codec:
         self._closed = False
         self._threads: list[Thread] = []
         self._processes = processes
+        self._living: set[Worker] = set()
         self.workers: set[Worker] = set()
-        """The processes that live."""
+        """The processes that are ready."""
 
     async def read(self, raw: Unread, specs: Specs, limit: int, deadline: Deadline) -> InferRequest:
         """Read in another process; what is compressed is inflated on the way. Raises ProtocolError."""
@@ -90,7 +91,7 @@ class Codec:
         """End the processes."""
         with self._lock:
             self._closed = True
-            workers = tuple(self.workers)
+            workers = tuple(self._living)
         self._line.close()
         for worker in workers:
             self._end(worker)
@@ -158,7 +159,7 @@ class Codec:
         except OSError:  # no more processes or files
             raise CodecLost from None
         with self._lock:
-            self.workers.add(worker)
+            self._living.add(worker)
             closed = self._closed
         try:
             if closed:
@@ -167,10 +168,12 @@ class Codec:
         except ChrionError:
             self._end(worker)
             raise CodecLost from None
+        self.workers.add(worker)
         return worker
 
     def _end(self, worker: Worker) -> None:
         with self._lock:
+            self._living.discard(worker)
             self.workers.discard(worker)
         with suppress(OSError):
             worker.kill()
