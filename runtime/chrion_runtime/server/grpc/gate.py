@@ -17,6 +17,10 @@ from chrion_runtime.server.grpc.frames import PREFACE, Frames
 log = logging.getLogger(__name__)
 
 
+LINGER_SECONDS = 30.0
+"""What one end may take to read what is left when the other is closed."""
+
+
 class Gate:
     """Takes connections on one socket, between `start` and `close`; made and called on the event loop."""
 
@@ -161,6 +165,7 @@ class _Passage:
             self._gate.leave(self)
         if end.other.transport is not None:
             end.other.transport.close()
+            self._loop.call_later(LINGER_SECONDS, end.other.transport.abort)
 
     def abort(self) -> None:
         """Close both ends now."""
