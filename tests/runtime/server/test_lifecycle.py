@@ -149,6 +149,11 @@ def ended(pid):
         return True
 
 
+def ignores_the_keyboard(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return bool(int(status.partition("SigIgn:")[2].split()[0], 16) & 1 << signal.SIGINT - 1)
+
+
 def wait_for(condition):
     pause = threading.Event()
     while not condition():
@@ -189,6 +194,8 @@ def test_processes_for_large_json_do_not_outlive_a_server_that_is_killed():
     with process() as (child, _, _):
         wait_for(lambda: len(children(child.pid)) == 2)
         found = children(child.pid)
+        # By then they have asked to be killed with their parent.
+        wait_for(lambda: all(map(ignores_the_keyboard, found)))
         os.kill(found[0], signal.SIGSTOP)
         child.kill()
         wait_for(lambda: all(map(ended, found)))
