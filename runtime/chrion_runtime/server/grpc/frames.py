@@ -3,6 +3,7 @@
 Specification: RFC 9113, sections 3.4, 4.1 and 6.
 """
 
+import struct
 from collections.abc import Callable
 
 PREFACE = 24
@@ -10,7 +11,9 @@ PREFACE = 24
 FRAME_COST = 64
 """Bytes that gRPC takes for each frame of data beside what is in it, about."""
 
-_HEAD = 9
+_LAYOUT = struct.Struct(">HBBBI")
+"""Of a frame's head: its length in two parts, type, flags, and stream."""
+_HEAD = _LAYOUT.size
 _DATA, _HEADERS, _RST_STREAM = 0, 1, 3
 _END_STREAM = 1
 
@@ -31,7 +34,7 @@ class Frames:
         which nothing more comes, once its last frame is whole.
         """
         self._began, self._data, self._ended = began, data, ended
-        self._head = bytearray()
+        self._head = b""
         self._left = skip
         self._kind, self._stream, self._ends, self._cost = -1, 0, False, 0
 
@@ -40,13 +43,18 @@ class Frames:
         at, size = 0, len(part)
         while at < size:
             if not self._left:
-                missing = _HEAD - len(self._head)
-                self._head += part[at : at + missing]
-                at += missing
-                if len(self._head) < _HEAD:
-                    return
-                self._open()
-            taken = min(self._left, max(0, size - at))
+                if not self._head and size - at >= _HEAD:
+                    self._open(part, at)
+                    at += _HEAD
+                else:
+                    missing = _HEAD - len(self._head)
+                    self._head += part[at : at + missing]
+                    at += missing
+                    if len(self._head) < _HEAD:
+                        return
+                    self._open(self._head, 0)
+                    self._head = b""
+            taken = min(self._left, size - at)
             self._left -= taken
             at += taken
             if self._ends and not self._left:
@@ -56,13 +64,11 @@ class Frames:
                 self._data(self._stream, taken + self._cost)
                 self._cost = 0
 
-    def _open(self) -> None:
-        head = self._head
-        self._left = int.from_bytes(head[:3], "big")
-        self._kind, flags = head[3], head[4]
-        self._stream = int.from_bytes(head[5:], "big") & 0x7FFFFFFF
+    def _open(self, head: bytes, at: int) -> None:
+        high, low, self._kind, flags, stream = _LAYOUT.unpack_from(head, at)
+        self._left = high << 8 | low
+        self._stream = stream & 0x7FFFFFFF
         self._cost = FRAME_COST
-        head.clear()
         self._ends = self._kind == _RST_STREAM or (self._kind in (_DATA, _HEADERS) and bool(flags & _END_STREAM))
         if self._kind == _HEADERS and self._began is not None:
             self._began(self._stream)
