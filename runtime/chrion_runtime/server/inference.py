@@ -106,7 +106,7 @@ class Inference:
         """
         now = perf_counter()
         if self._codec is not None and raw.is_slow(self._options.large_json, self._strings):
-            raw = raw.unpacked(self._options.large_json)
+            raw = raw.unpacked(min(self._options.large_json, self._options.body_limit))
             if raw.is_slow(self._options.large_json, self._strings):
                 return self._large(self._codec, raw, allowed, followed, now)
         raw = raw.plain(self._options.body_limit)
