@@ -6,7 +6,6 @@ after another over a pipe, and dies with its parent.
 
 import ctypes
 import os
-import pickle
 import resource
 import signal
 import subprocess
@@ -15,12 +14,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
-from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from chrion_api import ChrionError
 from chrion_graph.errors import InvalidModel, LimitExceeded
+from chrion_graph.pipe import Message, Pipe
 
 T = TypeVar("T")
 Report = Callable[[Any], None]
@@ -46,7 +45,7 @@ class Worker:
 
         `ready_for` is what will be called first: the child imports it at once, while others work.
         """
-        self._connection, theirs = Pipe()
+        self._pipe, theirs = Pipe.pair()
         fd = theirs.fileno()
         module = ready_for.__module__ if ready_for else None
         program = f"from chrion_graph.worker import _serve; _serve({fd}, {memory_bytes}, {os.getpid()}, {module!r})"
@@ -67,23 +66,26 @@ class Worker:
         """The child's process id."""
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Whether the child has not ended, be it stopped."""
+        return self._process.poll() is None
+
     def call(
         self, function: Callable[..., T], *arguments: Any, seconds: float, what: str, report: Report | None = None
     ) -> T:
         """Run `function(*arguments)` in the child; `what` says in errors what was being done.
 
         With `report`, the function gets one more argument, a callable whose values arrive here while it runs.
-        Raises LimitExceeded after `seconds` or out of memory, InvalidModel where the child dies, WorkerFailed where
-        the function raises anything but a ChrionError, and the function's own ChrionErrors.
+        Raises LimitExceeded after `seconds`, sending and receiving included, or out of memory; InvalidModel where the
+        child dies, WorkerFailed where the function raises anything but a ChrionError, and the function's own
+        ChrionErrors. The child lives on after all but the time and its death.
         """
         deadline = time.monotonic() + seconds
         try:
-            self._connection.send_bytes(pickle.dumps((function, arguments, report is not None)))
+            self._pipe.send((function, arguments, report is not None), seconds)
             while True:
-                if not self._connection.poll(max(0.0, deadline - time.monotonic())):
-                    self.kill()
-                    raise LimitExceeded(f"{what} did not finish within {seconds:g} s; raise --max-seconds")
-                kind, value = self._connection.recv()
+                kind, value = self._pipe.receive(deadline - time.monotonic()).value()
                 if kind == "report" and report is not None:
                     report(value)
                 elif kind == "result":
@@ -92,7 +94,11 @@ class Worker:
                     raise LimitExceeded(f"{what} needs more memory than the limit allows; raise --max-memory ({value})")
                 elif kind == "error":
                     raise value
-        except (EOFError, ConnectionError):
+        except TimeoutError:
+            # Of the pipe: the child's own errors are ChrionErrors.
+            self.kill()
+            raise LimitExceeded(f"{what} did not finish within {seconds:g} s; raise --max-seconds") from None
+        except (EOFError, OSError):
             raise self._death(what) from None
 
     def _death(self, what: str) -> ChrionError:
@@ -109,7 +115,7 @@ class Worker:
         """End the child now."""
         self._process.kill()
         self._process.wait()
-        self._connection.close()
+        self._pipe.close()
 
     def __enter__(self) -> Self:
         return self
@@ -137,20 +143,23 @@ def _serve(fd: int, memory_bytes: int | None, parent: int, module: str | None) -
     if module is not None:
         with suppress(Exception):  # which the call will run into
             import_module(module)
-    connection = Connection(fd)
+    pipe = Pipe.of(fd)
     while True:
         try:
-            request = connection.recv_bytes()
+            request = pipe.receive()
         except EOFError:
             return
-        connection.send(_answer(request, connection))
+        answer = _answer(request, pipe)
+        del request
+        pipe.send(answer)
+        del answer  # nothing is kept while waiting for the next call
 
 
-def _answer(request: bytes, connection: "Connection[Any, Any]") -> tuple[str, Any]:
+def _answer(request: Message, pipe: Pipe) -> tuple[str, Any]:
     try:
-        function, arguments, reports = pickle.loads(request)  # noqa: S301, from our own parent
+        function, arguments, reports = request.value()
         if reports:
-            arguments = (*arguments, lambda value: connection.send(("report", value)))
+            arguments = (*arguments, lambda value: pipe.send(("report", value)))
         return "result", function(*arguments)
     except ChrionError as error:
         return "error", error

@@ -1,6 +1,7 @@
 """A worker's child may hang, crash, eat memory or outlive nobody: the parent gets one clear error and goes on."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -25,6 +26,13 @@ def add(a, b): return a + b
 def pid(): return os.getpid()
 def hang(): time.sleep(3600)
 def abort(): os.abort()
+def length(value): return len(value)
+def echo(value): return value
+def stop_in_a_moment(size, report):
+    import threading
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGSTOP)).start()
+    report("it is here")
+    return "a" * size
 def leave(code): os._exit(code)
 def be_killed(): os.kill(os.getpid(), signal.SIGKILL)
 def eat(count): return len(bytearray(count))
@@ -107,6 +115,33 @@ def test_a_child_that_hangs_is_killed_at_its_deadline(functions: Any) -> None:
         with pytest.raises(LimitExceeded, match=r"^waiting did not finish within 0\.2 s; raise --max-seconds$"):
             worker.call(functions.hang, seconds=0.2, what="waiting")
         assert not alive(worker.pid)
+
+
+def test_one_that_is_stopped_takes_no_longer_to_be_sent_to_or_heard_from(functions: Any) -> None:
+    large = b"a" * (8 << 20)
+    with Worker() as worker:
+        worker.call(functions.pid, seconds=60, what="starting")
+        os.kill(worker.pid, signal.SIGSTOP)
+        with pytest.raises(LimitExceeded, match=r"^sending did not finish within 0\.2 s"):
+            worker.call(functions.length, large, seconds=0.2, what="sending")
+        assert not worker.alive
+    with Worker() as worker:
+        worker.call(functions.pid, seconds=60, what="starting")
+        with pytest.raises(LimitExceeded, match=r"^hearing did not finish within 1 s"):
+            # It begins to answer, and is stopped with the pipe full.
+            worker.call(
+                functions.stop_in_a_moment, len(large), seconds=1, what="hearing", report=lambda _: time.sleep(0.6)
+            )
+        assert not worker.alive
+
+
+def test_large_buffers_arrive_whole(functions: Any) -> None:
+    large = bytearray(os.urandom(8 << 20))
+    with Worker() as worker:
+        buffers = [pickle.PickleBuffer(memoryview(large)[start:]) for start in (0, 5)]
+        assert worker.call(functions.length, buffers[0], seconds=60, what="sending") == len(large)
+        assert worker.call(functions.echo, buffers[1], seconds=60, what="echoing") == large[5:]
+        assert worker.call(functions.echo, [], seconds=60, what="echoing") == []
 
 
 def test_memory_is_held_to_its_limit(functions: Any) -> None:

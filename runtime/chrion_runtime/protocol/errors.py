@@ -9,6 +9,7 @@ RuntimeFailure
     ├── TooLarge                413  the body is over the limit
     ├── TooMuchToKeep           413  state that takes more memory than all states may
     ├── TooMuchToAnswer         413  an answer that takes more memory than all answers may
+    ├── TooCostly               413  reading the JSON, or writing it, would take too much memory
     ├── UnsupportedEncoding     415  a Content-Encoding that is neither gzip nor deflate
     ├── AnswerFailed            500  the model's answer has no form in the protocol
     ├── DeadlineExceeded        504  the request's time was up, and its run was stopped
@@ -17,6 +18,7 @@ RuntimeFailure
         ├── SequencesFull            every sequence that may be kept is in use, or all that states may take
         ├── AnswersFull              answers that are on their way hold as many bytes as they may
         ├── TooLate                  the answer would come after the request's deadline
+        ├── Waited                   large JSON waited to be read for longer than the objective allows
         ├── TooMuch                  requests in flight hold as many bytes as they may
         ├── CodecLost                the process that reads and writes large JSON ended
         ├── ShuttingDown             the server is on its way out
@@ -89,6 +91,12 @@ class TooMuchToAnswer(ProtocolError):
     status = 413
 
 
+class TooCostly(ProtocolError):
+    """JSON that is within the limit, and would take too much memory to read or to write."""
+
+    status = 413
+
+
 class TooSlow(ProtocolError):
     """A body that did not come in time."""
 
@@ -113,9 +121,10 @@ class DeadlineExceeded(ProtocolError):
 
     status = 504
 
-    def __init__(self, model: str, seconds: float) -> None:
+    def __init__(self, seconds: float) -> None:
         super().__init__(
-            f'model "{model}" did not answer within {seconds * 1e3:.0f} ms, and was stopped: send less or allow more'
+            f"not answered within {seconds * 1e3:.0f} ms, which is all that the request may take: send less or allow "
+            "more"
         )
 
 
@@ -144,6 +153,18 @@ class TooLate(Unavailable):
         self.retry_after = max(1, ceil(expected))
         self.hurried = hurried
         """Whether the client allows less than the model's objective does."""
+
+
+class Waited(Unavailable):
+    """A request's large JSON waited to be read for as long as the model's objective allows."""
+
+    retry_after = 1
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"the JSON has waited to be read for {seconds * 1e3:.1f} ms, the model's objective: try again later, or "
+            "send binary tensors"
+        )
 
 
 class TooMuch(Unavailable):

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pickle import PickleBuffer
 from typing import Any, Protocol, Self
 
+from chrion_runtime.protocol.errors import TooLarge
 from chrion_runtime.protocol.inflate import Buffer, inflate
 from chrion_runtime.protocol.request import InferRequest, read_request
 from chrion_runtime.protocol.response import Answer, write_answer
@@ -27,11 +29,14 @@ class Unread(Protocol):
     def plain(self, limit: int) -> Self:
         """The same, inflated where it is compressed; at most `limit` bytes. Raises ProtocolError."""
 
+    def unpacked(self, limit: int) -> Self:
+        """The same, inflated where that makes at most `limit` bytes, else as it is. Raises ProtocolError."""
+
     def is_slow(self, large: int, strings: bool) -> bool:
         """Whether more than `large` bytes of it are read value by value; `strings` are also where they are binary."""
 
     def read(self, signature: Signature) -> InferRequest:
-        """What it says; to be asked of a plain one. Raises BadRequest."""
+        """What it says; to be asked of a plain one. Raises BadRequest, TooCostly."""
 
     @property
     def write(self) -> Write:
@@ -59,12 +64,19 @@ class RawRequest:
             return self
         return RawRequest(inflate(self.body, self.encoding, limit), self.header_length)
 
+    def unpacked(self, limit: int) -> "RawRequest":
+        """The same, inflated where that makes at most `limit` bytes. Raises UnsupportedEncoding, BadRequest."""
+        try:
+            return self.plain(limit)
+        except TooLarge:
+            return self
+
     def is_slow(self, large: int, strings: bool) -> bool:
         """Whether it is compressed, or holds so much JSON, or strings."""
         return bool(self.encoding) or self.json_size > large or (strings and self.size > large)
 
     def read(self, signature: Signature) -> InferRequest:
-        """What the body says. Raises BadRequest."""
+        """What the body says. Raises BadRequest, TooCostly."""
         return read_request(self.body, self.header_length, signature)
 
     write = staticmethod(write_answer)
@@ -78,5 +90,5 @@ class RawRequest:
         return min(int(length), len(self.body))
 
     def __reduce__(self) -> tuple[type["RawRequest"], tuple[Any, ...]]:
-        # A view of bytes cannot be sent to another process.
-        return RawRequest, (bytes(self.body), self.header_length, self.encoding)
+        # A view of bytes can only be sent to another process as a buffer of its own.
+        return RawRequest, (PickleBuffer(self.body), self.header_length, self.encoding)

@@ -18,6 +18,7 @@ from chrion_runtime.protocol.checks import (
 from chrion_runtime.protocol.datatypes import DTYPES
 from chrion_runtime.protocol.errors import BadRequest
 from chrion_runtime.protocol.inflate import Buffer
+from chrion_runtime.protocol.json_size import check_json_size
 from chrion_runtime.protocol.json_tensor import read_json
 from chrion_runtime.protocol.sequence import read_sequence
 from chrion_runtime.protocol.signature import Signature
@@ -90,7 +91,7 @@ class Layout:
 def read_request(body: Buffer, header_length: str | None, signature: Signature) -> InferRequest:
     """Read a body; `header_length` is the value of Inference-Header-Content-Length, if there was one.
 
-    Raises BadRequest that says what is wrong with which tensor.
+    Raises BadRequest that says what is wrong with which tensor, and TooCostly.
     """
     view = memoryview(body)
     header, binary = _split(view, header_length)
@@ -112,9 +113,12 @@ def read_request(body: Buffer, header_length: str | None, signature: Signature) 
 
 
 def _read(header: memoryview, binary: memoryview, header_length: str | None, signature: Signature) -> InferRequest:
+    check_json_size(header)
     try:
         document = orjson.loads(header)
     except orjson.JSONDecodeError as error:
+        if error.msg.startswith("Not enough memory"):
+            raise MemoryError(error.msg) from None
         raise BadRequest(f"the request is not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadRequest('the request is not a JSON object with "inputs"')

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pickle import PickleBuffer
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ import orjson
 from chrion_runtime.protocol.binary_tensor import write_binary
 from chrion_runtime.protocol.datatypes import datatype_of
 from chrion_runtime.protocol.errors import AnswerFailed
+from chrion_runtime.protocol.inflate import Buffer
 from chrion_runtime.protocol.json_tensor import write_json
 from chrion_runtime.protocol.metadata import MODEL_VERSION
 from chrion_runtime.protocol.request import InferRequest
@@ -19,7 +21,7 @@ from chrion_runtime.servable import Array
 class Answer:
     """A body to send, in parts, and the bytes of JSON at its start where binary tensors follow."""
 
-    parts: tuple[bytes | memoryview, ...]
+    parts: tuple[Buffer, ...]
     header_length: int | None = None
 
     @property
@@ -31,6 +33,10 @@ class Answer:
     def body(self) -> bytes:
         """The parts as one."""
         return b"".join(self.parts)
+
+    def __reduce__(self) -> tuple[type["Answer"], tuple[Any, ...]]:
+        # A view of bytes can only be sent to another process as a buffer of its own.
+        return Answer, (tuple(map(PickleBuffer, self.parts)), self.header_length)
 
 
 def result_of(name: str, results: Mapping[str, Array]) -> tuple[str, Array, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from chrion_runtime.server import handlers, page
 from chrion_runtime.server.front import Front
@@ -21,7 +21,7 @@ def build_app(front: Front, repository: Repository | None = None) -> web.Applica
     """
     app = web.Application(middlewares=[_in_flight, _errors])
     app[FRONT] = front
-    app.on_response_prepare.append(_close_when_draining)
+    app.on_response_prepare.append(_close_where_due)
     app.router.add_get("/v2", handlers.server)
     app.router.add_get("/v2/openapi.json", handlers.openapi)
     _add_health(app)
@@ -78,7 +78,9 @@ def _error(status: int, text: str) -> web.Response:
     return handlers.json_response({"error": text}, status)
 
 
-async def _close_when_draining(request: web.Request, response: web.StreamResponse) -> None:
-    if request.app[FRONT].draining:
+async def _close_where_due(request: web.Request, response: web.StreamResponse) -> None:
+    # HTTP/1.0 has no chunks: who sends them may see another end of the body than a proxy before us (RFC 9112, 6.1).
+    chunked = request.version < HttpVersion11 and "Transfer-Encoding" in request.headers
+    if chunked or request.app[FRONT].draining:
         response.force_close()
         response.headers["Connection"] = "close"

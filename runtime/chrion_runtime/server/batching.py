@@ -124,7 +124,7 @@ class Batcher:
 
     def _expire(self, one: _Waiting, allowed: float) -> None:
         if not one.future.done():
-            one.future.set_exception(DeadlineExceeded(self._servable.name, allowed))
+            one.future.set_exception(DeadlineExceeded(allowed))
             self._leave(one)
 
     def _leave(self, one: _Waiting) -> None:

@@ -1,106 +1,195 @@
 """Large JSON is read and written in processes of their own, so that it never holds this one's interpreter for long.
 
 orjson parses a megabyte in one call of several milliseconds, in which no lane of this process gets from one stage to
-the next; no switch interval helps against that. Copying the bytes to another process takes a tenth of it. What else is
+the next; no switch interval helps against that. Handing the bytes to another process takes a tenth of it. What else is
 read value by value goes the same way: many strings, and typed values over gRPC.
 """
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import lru_cache, partial
-from typing import TypeVar
+from functools import partial
+from threading import Lock, Thread
+from time import monotonic
 
+from chrion_api import ChrionError
 from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.worker import Worker, WorkerFailed
-from chrion_runtime.protocol import Answer, InferRequest, Signature, Unread, Write
-from chrion_runtime.protocol.errors import AnswerFailed, CodecLost, ProtocolError
-from chrion_runtime.servable import Array, TensorSpec
-from chrion_runtime.server.run_queue import RunQueue
+from chrion_runtime.protocol import Answer, InferRequest, Unread, Write, elsewhere
+from chrion_runtime.protocol.elsewhere import Specs
+from chrion_runtime.protocol.errors import AnswerFailed, CodecLost, TooCostly, TooLarge
+from chrion_runtime.servable import Array
+from chrion_runtime.server.codec_line import HEAVY, Job, Line
+from chrion_runtime.server.deadline import Deadline
 
-T = TypeVar("T")
-Specs = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], tuple[tuple[str, str], ...]]
-"""What a signature is made of: inputs, outputs, and state as outputs with their inputs."""
+MEMORY = 2 * 1024 * 1024 * 1024
+"""Bytes of address space that a process may take; the largest body allowed takes about half of it."""
+START_SECONDS = 60.0
+"""What a process may take to start, on a machine that is busy."""
+READY_SECONDS = 2.0
+"""What one that waits may take to say that it is there, before it is given work; else it is taken to be stopped."""
+WORK_SECONDS = 10.0
+"""What it may take over one body, and beside that"""
+SECONDS_PER_BYTE = 1e-6
+"""so much for each byte; else it is taken to hang."""
+WHAT = "large JSON"
 
-QUEUE_LIMIT = 64
-"""Pieces of large JSON that may wait for a process."""
-SECONDS = 60.0
-"""After so long a process is taken to hang."""
+_TOO_COSTLY = f"the JSON takes more than {MEMORY} bytes of memory to read or write: send, and ask for, binary tensors"
+
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""Threads that are never used would take address space."""
 
 
 class Codec:
     """Processes that read and write JSON, each with a thread that waits for it; started when first wanted.
 
-    They are spawned, die with this process, and are started anew when they end.
+    They are spawned, die with this process, and are started anew when they end. Two at least keep a large body from
+    holding up small ones; with one, small ones go first. Used from one thread.
     """
 
     def __init__(self, processes: int) -> None:
-        self._queue = RunQueue("codec", processes, QUEUE_LIMIT, lambda _: None)
-        self._here = threading.local()
+        self._line = Line()
+        self._lock = Lock()
         self._closed = False
+        self._threads: list[Thread] = []
+        self._processes = processes
+        self._living: set[Worker] = set()
         self.workers: set[Worker] = set()
-        """The processes that live."""
+        """The processes that are ready."""
 
-    async def read(self, raw: Unread, specs: Specs, limit: int) -> InferRequest:
+    async def read(self, raw: Unread, specs: Specs, limit: int, deadline: Deadline) -> InferRequest:
         """Read in another process; what is compressed is inflated on the way. Raises ProtocolError."""
-        return await self._queue.run(partial(self._read, raw, specs, limit))
+        self._begin(at_once=False)
+        if raw.size <= HEAVY:
+            try:
+                return await self._line.run(partial(_read, raw, specs, min(limit, HEAVY)), raw.size, deadline)
+            except TooLarge:
+                # It is compressed, and not as small as it looks.
+                if limit <= HEAVY:
+                    raise
+        return await self._line.run(partial(_read, raw, specs, limit), max(raw.size, HEAVY + 1), deadline)
 
-    async def write(self, write: Write, model: str, request: InferRequest, results: Mapping[str, Array]) -> Answer:
-        """Have `write` called in another process. Raises ProtocolError."""
+    async def write(
+        self,
+        write: Write,
+        model: str,
+        request: InferRequest,
+        results: Mapping[str, Array],
+        size: int,
+        deadline: Deadline,
+    ) -> Answer:
+        """Have `write` called in another process, for an answer of about `size` bytes. Raises ProtocolError."""
+        self._begin(at_once=False)
         # The request's own arrays need not go along.
         bare = InferRequest(request.id, {}, request.outputs)
-        return await self._queue.run(partial(self._call, _write, write, model, bare, dict(results)))
+        return await self._line.run(partial(_write, write, model, bare, dict(results), size), size, deadline)
+
+    def start(self) -> None:
+        """Start the processes, so that the first request need not wait for one; returns at once."""
+        self._begin(at_once=True)
 
     def close(self, seconds: float) -> None:
         """End the processes."""
-        self._closed = True
-        for worker in tuple(self.workers):
+        with self._lock:
+            self._closed = True
+            workers = tuple(self._living)
+        self._line.close()
+        for worker in workers:
             self._end(worker)
-        self._queue.close(seconds)
+        deadline = monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - monotonic()))
 
-    def _read(self, raw: Unread, specs: Specs, limit: int) -> InferRequest:
-        # zlib lets other threads run, so inflating may as well be done here, and errors keep their own types.
-        return self._call(_read, raw.plain(limit), specs)
+    def _begin(self, at_once: bool) -> None:
+        if self._threads or self._closed:
+            return
+        for number in range(self._processes):
+            heavy = number < max(1, self._processes - 1)
+            self._threads.append(Thread(target=self._serve, args=(heavy, at_once), name=f"chrion-codec-{number}"))
+            self._threads[-1].daemon = True
+            self._threads[-1].start()
 
-    def _call(self, function: Callable[..., T], *arguments: object) -> T:
+    def _serve(self, heavy: bool, at_once: bool) -> None:
+        worker: Worker | None = None
+        if at_once:
+            with suppress(CodecLost):
+                worker = self._started()
+        while (job := self._line.take(heavy)) is not None:
+            worker = self._do(job, worker)
+            del job
+
+    def _do(self, job: Job, worker: Worker | None) -> Worker | None:
+        """Do a job and tell who waits for it; gives the process that is there afterwards."""
         for _ in range(2):
-            if self._closed:
-                break
-            worker = self._worker()
+            if not job.wanted:
+                return worker
             try:
-                return worker.call(function, *arguments, seconds=SECONDS, what="large JSON")
-            except ProtocolError:
-                raise
+                worker = self._ready(worker)
+                job.deliver(job.work(worker), None)
             except WorkerFailed as error:
-                raise AnswerFailed(str(error)) from None
+                job.deliver(None, AnswerFailed(str(error)))
             except (InvalidModel, LimitExceeded):
-                # It was killed, perhaps for someone else's request: this one has another try.
+                assert worker is not None
+                costly = worker.alive
                 self._end(worker)
-        raise CodecLost
+                worker = None
+                if not costly:
+                    # It was killed, perhaps by someone else, or has hung: the body has another try.
+                    continue
+                job.deliver(None, TooCostly(_TOO_COSTLY))
+            except Exception as error:  # noqa: BLE001, who waits gets it
+                job.deliver(None, error)
+            return worker
+        job.deliver(None, CodecLost())
+        return None
 
-    def _worker(self) -> Worker:
-        worker: Worker | None = getattr(self._here, "worker", None)
-        if worker is None or worker not in self.workers:
-            worker = self._here.worker = Worker()
-            self.workers.add(worker)
+    def _ready(self, worker: Worker | None) -> Worker:
+        """The process, or a new one in place of one that has ended or stands still. Raises CodecLost."""
+        if worker is not None:
+            try:
+                worker.call(elsewhere.ready, seconds=READY_SECONDS, what=WHAT)
+            except ChrionError:
+                self._end(worker)
+            else:
+                return worker
+        return self._started()
+
+    def _started(self) -> Worker:
+        try:
+            worker = Worker(MEMORY, _ONE_THREAD, ready_for=elsewhere.ready)
+        except OSError:  # no more processes or files
+            raise CodecLost from None
+        with self._lock:
+            self._living.add(worker)
+            closed = self._closed
+        try:
+            if closed:
+                raise CodecLost
+            worker.call(elsewhere.ready, seconds=START_SECONDS, what=WHAT)
+        except ChrionError:
+            self._end(worker)
+            raise CodecLost from None
+        self.workers.add(worker)
         return worker
 
     def _end(self, worker: Worker) -> None:
-        self.workers.discard(worker)
+        with self._lock:
+            self._living.discard(worker)
+            self.workers.discard(worker)
         with suppress(OSError):
             worker.kill()
 
 
-@lru_cache(maxsize=64)
-def _signature(specs: Specs) -> Signature:
-    inputs, outputs, state = specs
-    return Signature(inputs, outputs, dict(state))
+def _read(raw: Unread, specs: Specs, limit: int, worker: Worker) -> InferRequest:
+    # zlib lets other threads run, so inflating may as well be done here, and errors keep their own types.
+    plain = raw.plain(limit)
+    return worker.call(elsewhere.read, plain, specs, seconds=_seconds(plain.size), what=WHAT)
 
 
-def _read(raw: Unread, specs: Specs) -> InferRequest:
-    return raw.read(_signature(specs))
+def _write(
+    write: Write, model: str, request: InferRequest, results: Mapping[str, Array], size: int, worker: Worker
+) -> Answer:
+    return worker.call(elsewhere.write, write, model, request, results, seconds=_seconds(size), what=WHAT)
 
 
-def _write(write: Write, model: str, request: InferRequest, results: Mapping[str, Array]) -> Answer:
-    answer = write(model, request, results)
-    return Answer(tuple(bytes(part) for part in answer.parts), answer.header_length)
+def _seconds(size: int) -> float:
+    return WORK_SECONDS + size * SECONDS_PER_BYTE

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from chrion_runtime.protocol import Answer, RawRequest
 from chrion_runtime.protocol.errors import NotFound, TooSlow
+from chrion_runtime.protocol.inflate import Buffer
 from chrion_runtime.server.deadline import allowed
 from chrion_runtime.server.front import Front, ServedModel
 from chrion_runtime.server.plain import PlainHead, is_plain_get, plain_head
@@ -186,9 +187,7 @@ class Connection(web.RequestHandler):
         self._write(found.status, "application/json", len(body), more, (body,), close=exchange.left > 0)
         self._over(exchange, error)
 
-    def _write(
-        self, status: int, kind: str, size: int, more: str, parts: tuple[bytes | memoryview, ...], close: bool
-    ) -> None:
+    def _write(self, status: int, kind: str, size: int, more: str, parts: tuple[Buffer, ...], close: bool) -> None:
         transport = self.transport
         if transport is None:
             raise ConnectionResetError("the client has gone")

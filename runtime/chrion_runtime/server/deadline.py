@@ -10,6 +10,7 @@ The least of them counts, and the objective's latency among them.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from chrion_runtime.protocol.errors import BadRequest
 
@@ -38,3 +39,15 @@ def allowed(headers: Mapping[str, str]) -> float | None:
 def least(*seconds: float | None) -> float | None:
     """The least of those that are given."""
     return min((one for one in seconds if one is not None), default=None)
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """Until when a request shall be answered."""
+
+    arrived: float
+    """When it came, as `time.perf_counter` counts."""
+    client: float | None
+    """Seconds from then that its client allows; None without a limit."""
+    objective: float | None
+    """Seconds that the model's objective allows it to wait behind others; work that has begun is not cut off by it."""

@@ -22,7 +22,7 @@ from chrion_runtime.servable import Array, Servable, StageObserver
 from chrion_runtime.server.answer_budget import ANSWERS, SMALL, answer_bytes
 from chrion_runtime.server.batching import Batcher
 from chrion_runtime.server.codec import Codec
-from chrion_runtime.server.deadline import least
+from chrion_runtime.server.deadline import Deadline, least
 from chrion_runtime.server.estimate import Pace, RunTimes, ShortRuns
 from chrion_runtime.server.margin import Margin
 from chrion_runtime.server.metrics import ModelMetrics
@@ -60,6 +60,8 @@ class _Asked:
     """Seconds from its arrival after which its run is ended."""
     observer: StageObserver | None
     """What wants to hear of its stages."""
+    client: float | None
+    """Seconds from its arrival that its client allows; None without a limit."""
 
     @property
     def left(self) -> float:
@@ -126,7 +128,9 @@ class Inference:
         """
         now = perf_counter()
         if self._codec is not None and raw.is_slow(self._options.large_json, self._strings):
-            return self._large(self._codec, raw, allowed, followed, now)
+            raw = raw.unpacked(min(self._options.large_json, self._options.body_limit))
+            if raw.is_slow(self._options.large_json, self._strings):
+                return self._large(self._codec, raw, allowed, followed, now)
         raw = raw.plain(self._options.body_limit)
         if self._long_runs.count:
             # It will not run on the event loop, so what cannot be answered in time is refused before it costs more.
@@ -144,7 +148,7 @@ class Inference:
         self.times.ran(size, own)
         self.short.ran_here(kind, own, now)
         self._metrics.waited(0.0)
-        return self._written(raw.write, request, results)
+        return self._written(raw.write, request, results, Deadline(now, least(allowed, request.timeout), None))
 
     def _runs_here(self, kind: Kind, now: float) -> bool:
         # It would wait for the lanes of runs that are under way: they must be short, too.
@@ -161,16 +165,20 @@ class Inference:
     ) -> _Asked:
         client, objective = least(allowed, request.timeout), self._servable.deadline
         end = min(least(client, _patience(objective)) or inf, self._options.run_seconds)
-        return _Asked(request, write, size, arrived, least(client, objective), end, observer)
+        return _Asked(request, write, size, arrived, least(client, objective), end, observer, client)
 
     async def _large(
         self, codec: Codec, raw: Unread, allowed: float | None, followed: Followed | None, now: float
     ) -> Answer:
-        request = await codec.read(raw, self._specs, self._options.body_limit)
+        waits = Deadline(now, allowed, self._servable.deadline)
+        request = await codec.read(raw, self._specs, self._options.body_limit, waits)
         size = sum(array.nbytes for array in request.inputs.values())
         write = raw.write
         del raw
         observer = None if followed is None else followed.read(request)
+        client = least(allowed, request.timeout)
+        if client is not None and perf_counter() - now > client:
+            raise DeadlineExceeded(client)
         return await self._queued(self._asked(request, write, size, now, allowed, observer))
 
     async def _queued(self, asked: _Asked) -> Answer:
@@ -191,7 +199,8 @@ class Inference:
         self.short.ran(kind, seconds)
         if behind and asked.wanted is not None:
             self.margin.ended(late=perf_counter() - asked.arrived > asked.wanted)
-        answer = self._written(asked.write, asked.request, results)
+        until = Deadline(asked.arrived, asked.client, None)
+        answer = self._written(asked.write, asked.request, results, until)
         return answer if isinstance(answer, Answer) else await answer
 
     async def _ran(self, asked: _Asked, ended: Ended) -> tuple[Mapping[str, Array], float]:
@@ -204,7 +213,7 @@ class Inference:
             except BaseException as error:
                 ended(False)
                 if isinstance(error, TimeoutError):
-                    raise DeadlineExceeded(self._servable.name, allowed) from None
+                    raise DeadlineExceeded(allowed) from None
                 raise
 
             def left(ran: bool) -> None:
@@ -260,22 +269,24 @@ class Inference:
         return results, perf_counter() - began
 
     def _written(
-        self, write: Write, request: InferRequest, results: Mapping[str, Array]
+        self, write: Write, request: InferRequest, results: Mapping[str, Array], until: Deadline
     ) -> Answer | Coroutine[Any, Any, Answer]:
         nbytes = answer_bytes(request, results)
         if nbytes <= SMALL:
-            return self._write(write, request, results)
-        return self._weighed(nbytes, write, request, results)
+            return self._write(write, request, results, until)
+        return self._weighed(nbytes, write, request, results, until)
 
-    async def _weighed(self, nbytes: int, write: Write, request: InferRequest, results: Mapping[str, Array]) -> Answer:
+    async def _weighed(
+        self, nbytes: int, write: Write, request: InferRequest, results: Mapping[str, Array], until: Deadline
+    ) -> Answer:
         with ANSWERS.share(nbytes) as hold:
-            answer = self._write(write, request, results)
+            answer = self._write(write, request, results, until)
             answer = answer if isinstance(answer, Answer) else await answer
             hold(answer)
             return answer
 
     def _write(
-        self, write: Write, request: InferRequest, results: Mapping[str, Array]
+        self, write: Write, request: InferRequest, results: Mapping[str, Array], until: Deadline
     ) -> Answer | Coroutine[Any, Any, Answer]:
         if self._codec is not None:
             numbers = sum(
@@ -283,6 +294,7 @@ class Inference:
                 for output in request.outputs
                 if output.name in results and (self._strings or not output.binary)
             )
-            if numbers * BYTES_PER_NUMBER > self._options.large_json:
-                return self._codec.write(write, self._servable.name, request, results)
+            size = numbers * BYTES_PER_NUMBER
+            if size > self._options.large_json:
+                return self._codec.write(write, self._servable.name, request, results, size, until)
         return write(self._servable.name, request, results)

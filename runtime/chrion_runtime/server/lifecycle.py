@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -90,6 +91,9 @@ def serve(
     """
     options = options or ServerOptions()
     sys.setswitchinterval(SWITCH_INTERVAL)
+    # Each connection is a file, and over gRPC three; the usual 1024 are for programs that ask select() about them.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         front = Front(servables, options)
     except BaseException:
@@ -116,6 +120,8 @@ async def _until_signal(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
     async with listening(front, hurry, repository) as where:
+        if front.codec is not None:
+            front.codec.start()
         # All that is loaded by now stays, or goes by itself when it is exchanged: to look for garbage among it would
         # hold up every request.
         gc.collect()

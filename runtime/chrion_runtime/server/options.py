@@ -25,8 +25,9 @@ class ServerOptions:
     """The most rows of the first axis that requests which wait are run with together; 0 runs each alone."""
     large_json: int = 128 * 1024
     """JSON of more bytes is read and written in another process."""
-    codec_processes: int = 1
-    """Processes that read and write large JSON; with 0 the event loop does."""
+    codec_processes: int = 2
+    """Processes that read and write large JSON, all but one of them also bodies of megabytes; with 0 the event loop
+    does."""
     read_seconds: float = 30.0
     """What a request may take to come in, from its first byte to its last."""
     write_seconds: float = 30.0

@@ -135,7 +135,7 @@ class RunQueue:
     def _expire(self, job: _Job[Any], allowed: float) -> None:
         job.allowed = allowed
         if not job.future.done() and self._end(job):
-            job.future.set_result((None, DeadlineExceeded(self._name, allowed)))
+            job.future.set_result((None, DeadlineExceeded(allowed)))
 
     def _end(self, job: _Job[Any]) -> bool:
         """Have work not begin, or end; False where its result is on its way already."""
@@ -184,7 +184,7 @@ class RunQueue:
             self._stopped.pop(job, None)
         _tell(job, ran=outcome[1] is None)
         if job.allowed is not None and isinstance(outcome[1], RunStopped):
-            outcome = None, DeadlineExceeded(self._name, job.allowed)
+            outcome = None, DeadlineExceeded(job.allowed)
         if not job.future.done():
             job.future.set_result(outcome)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from time import perf_counter
 
 import aiohttp
 import numpy as np
@@ -15,10 +16,14 @@ import orjson
 import pytest
 
 from chrion_runtime.protocol import RawRequest, Signature, read_request, write_answer
-from chrion_runtime.protocol.errors import BadRequest, TooLarge
+from chrion_runtime.protocol.errors import BadRequest, CodecLost, DeadlineExceeded, QueueFull, TooLarge, Waited
+from chrion_runtime.server import codec as module
 from chrion_runtime.server.codec import Codec
+from chrion_runtime.server.codec_line import HEAVY, MOST_WAITING, Line
+from chrion_runtime.server.deadline import Deadline
 
 LARGE = 2_000
+NEVER = Deadline(0.0, None, None)
 
 
 def request(values, **more):
@@ -56,7 +61,7 @@ def test_large_json(server, url, http, compressed):
     assert answer.status == 200
     assert answer.json["id"] == "me"
     assert answer.json["outputs"][0]["data"] == (2 * values).tolist()
-    assert len(workers(server)) == 1
+    assert workers(server)
 
 
 def test_small_json_and_binary_stay_here(server, url, http):
@@ -120,6 +125,152 @@ def test_killed_under_load(server, url):
     assert statuses.count(200) > 0
 
 
+def stop(server):
+    """Start the processes, and have the system stop them."""
+    server.front.codec.start()
+    wait_for(lambda: len(workers(server)) == 2)
+    stopped = workers(server)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    return stopped
+
+
+def wait_for(condition):
+    pause = threading.Event()
+    while not condition():
+        pause.wait(0.01)
+
+
+def test_processes_that_stand_still_are_replaced(server, url, http):
+    stopped = stop(server)
+    # More than a socket holds, so that it is in the middle of sending.
+    content = request(np.random.default_rng(0).random(100_000))
+    late = http("POST", url, data=content, headers={"X-Request-Timeout-Ms": "100"})
+    assert late.status == 504
+    assert late.json["error"].startswith("not answered within 100 ms")
+    assert http("POST", url, data=content).status == 200
+    wait_for(lambda: not set(stopped) & set(workers(server)))
+
+
+def test_one_that_stops_at_work_is_replaced(server, url, http, monkeypatch):
+    monkeypatch.setattr(module, "WORK_SECONDS", 0.5)
+    monkeypatch.setattr(module, "READY_SECONDS", 60.0)
+    stopped = []
+
+    def stop_at_work(worker, function, *arguments, **options):
+        if function is module.elsewhere.read and not stopped:
+            stopped.append(worker.pid)
+            os.kill(worker.pid, signal.SIGSTOP)
+        return call(worker, function, *arguments, **options)
+
+    call = module.Worker.call
+    monkeypatch.setattr(module.Worker, "call", stop_at_work)
+    answer = http("POST", url, data=request(np.random.default_rng(0).random(100_000)))
+    assert answer.status == 200
+    assert stopped
+    assert stopped[0] not in workers(server)
+
+
+def test_a_deadline_in_the_request_itself(server, url, http):
+    late = http("POST", url, data=request(np.arange(5_000.0), parameters={"timeout": 1}))
+    assert late.status == 504
+
+
+def test_small_bodies_go_before_large_ones():
+    line = Line()
+    order = []
+
+    async def main():
+        def ask(size):
+            return asyncio.create_task(line.run(lambda _: order.append(size), size, NEVER))
+
+        asked = [ask(size) for size in (3 * HEAVY, 2 * HEAVY, 2_000_000, 1_000)]
+        await asyncio.sleep(0)
+
+        def work():
+            for heavy in (False, False, True, True):
+                job = line.take(heavy)
+                job.deliver(job.work(None), None)
+
+        await asyncio.gather(asyncio.to_thread(work), *asked)
+
+    asyncio.run(main())
+    assert order == [1_000, 2_000_000, 2 * HEAVY, 3 * HEAVY]
+
+
+def test_the_line_is_bounded_and_left_at_the_deadline():
+    line = Line()
+
+    async def main():
+        now = perf_counter()
+        hurried = asyncio.create_task(line.run(len, 1, Deadline(now, 0.01, None)))
+        by_objective = asyncio.create_task(line.run(len, 1, Deadline(now, None, 0.01)))
+        with pytest.raises(DeadlineExceeded):
+            await hurried
+        with pytest.raises(Waited):
+            await by_objective
+        waiting = [asyncio.create_task(line.run(len, 1, NEVER)) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull):
+            await line.run(len, 1, NEVER)
+        heavy = asyncio.create_task(line.run(len, HEAVY + 1, NEVER))
+        waiting.pop().cancel()
+        await asyncio.sleep(0)
+        waiting.append(asyncio.create_task(line.run(len, 1, NEVER)))
+        await asyncio.sleep(0)
+        line.close()
+        found = await asyncio.gather(heavy, *waiting, return_exceptions=True)
+        assert {type(error) for error in found} == {CodecLost}
+
+    asyncio.run(main())
+
+
+def test_work_is_cut_off_by_the_client_and_not_by_the_objective():
+    line = Line()
+
+    async def main():
+        now = perf_counter()
+        objective = asyncio.create_task(line.run(len, 1, Deadline(now, None, 0.1)))
+        client = asyncio.create_task(line.run(len, 1, Deadline(now, 0.1, None)))
+        await asyncio.sleep(0)
+        first, second = line.take(True), line.take(True)
+        with pytest.raises(DeadlineExceeded):
+            await client
+        assert not second.wanted
+        first.deliver("done", None)
+        assert await objective == "done"
+
+    asyncio.run(main())
+
+
+def test_json_of_too_many_values(server, url, http):
+    for values, said in ((b"1," * 17_000_000, "16777216 values"), (b"{}," * 4_200_000, "4194304 lists and objects")):
+        answer = http("POST", url, data=b'{"inputs":[' + values + b"1]}")
+        assert answer.status == 413
+        assert said in answer.json["error"]
+    assert http("POST", url, data=request(np.arange(5_000.0))).status == 200
+
+
+def test_memory_is_bounded(server, url, http, monkeypatch):
+    monkeypatch.setattr(module, "MEMORY", 300 << 20)
+    answer = http("POST", url, data=request(np.full(4_000_000, 0.5)))
+    assert answer.status in (413, 503)
+    assert "send" in answer.json["error"]
+    assert http("POST", url, data=request(np.arange(5_000.0))).status == 200
+
+
+def test_small_compressed_bodies_stay_here(server, url, http):
+    gzipped = {"Content-Encoding": "gzip"}
+    for content, status in ((request(np.arange(3.0)), 200), (b"1" * 1_999, 400)):
+        assert http("POST", url, data=gzip.compress(content), headers=gzipped).status == status
+    assert http("POST", url, data=b"nonsense", headers=gzipped).status == 400
+    assert http("POST", url, data=gzip.compress(request([]))[:-9], headers=gzipped).status == 400
+    assert workers(server) == []
+    # Small as it comes, and large inflated: beyond what the process for small bodies takes, too.
+    values = np.zeros(HEAVY // 3)
+    assert http("POST", url, data=gzip.compress(request(values)), headers=gzipped).status == 200
+
+
 def test_as_without_it():
     specs = ((spec_of("x"),), (spec_of("y"),), ())
     signature = Signature(*specs[:2])
@@ -128,15 +279,17 @@ def test_as_without_it():
 
     async def main():
         raw = RawRequest(request(values))
-        read, here = await codec.read(raw, specs, 1 << 20), read_request(raw.body, None, signature)
+        read, here = await codec.read(raw, specs, 1 << 20, NEVER), read_request(raw.body, None, signature)
         assert (read.id, read.outputs, read.timeout) == (here.id, here.outputs, here.timeout)
         np.testing.assert_array_equal(read.inputs["x"], here.inputs["x"])
         results = {"y": values}
-        assert (await codec.write(write_answer, "m", read, results)).body == write_answer("m", here, results).body
+        assert (await codec.write(write_answer, "m", read, results, 1, NEVER)).body == write_answer(
+            "m", here, results
+        ).body
         with pytest.raises(BadRequest, match="nothing"):
-            await codec.read(RawRequest(request(values, outputs=[{"name": "nothing"}])), specs, 1 << 20)
+            await codec.read(RawRequest(request(values, outputs=[{"name": "nothing"}])), specs, 1 << 20, NEVER)
         with pytest.raises(TooLarge):
-            await codec.read(RawRequest(gzip.compress(raw.body), None, "gzip"), specs, 10)
+            await codec.read(RawRequest(gzip.compress(raw.body), None, "gzip"), specs, 10, NEVER)
 
     try:
         asyncio.run(main())
@@ -156,11 +309,12 @@ import numpy as np
 from chrion_runtime.protocol import RawRequest
 from chrion_runtime.servable import TensorSpec
 from chrion_runtime.server.codec import Codec
+from chrion_runtime.server.deadline import Deadline
 
 codec = Codec(1)
 body = b'{"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [1]}]}'
 spec = TensorSpec("x", np.dtype("<f8"), (None,))
-asyncio.run(codec.read(RawRequest(body), ((spec,), (spec,), ()), 1000))
+asyncio.run(codec.read(RawRequest(body), ((spec,), (spec,), ()), 1000, Deadline(0.0, None, None)))
 print(*(worker.pid for worker in codec.workers), flush=True)
 sys.stdin.read()
 """

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
 
 import aiohttp
 import orjson
@@ -132,6 +134,73 @@ def test_a_signal_lets_requests_in_flight_finish(http, number):
         assert child.returncode == 0
         assert out == "closed\nswitch interval 5e-05\n"
         assert err == ""
+
+
+def children(pid):
+    """The processes that another one started, and that have not ended."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def ended(pid):
+    try:
+        return "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return True
+
+
+def ignores_the_keyboard(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return bool(int(status.partition("SigIgn:")[2].split()[0], 16) & 1 << signal.SIGINT - 1)
+
+
+def wait_for(condition):
+    pause = threading.Event()
+    while not condition():
+        pause.wait(0.01)
+
+
+def large(port, answers):
+    """Ask with JSON that another process reads."""
+    tensor = {"name": "x", "datatype": "INT64", "shape": [400_000], "data": [7] * 400_000}
+    connection = HTTPConnection("127.0.0.1", port, timeout=100)
+    connection.request("POST", "/v2/models/slow/infer", orjson.dumps({"inputs": [tensor]}))
+    answers.append(connection.getresponse().status)
+    connection.close()
+
+
+def test_a_signal_while_the_processes_for_large_json_stand_still():
+    with process() as (child, port, _):
+        # Started at once, and not by the first request.
+        wait_for(lambda: len(children(child.pid)) == 2)
+        child.stdin.write("go")
+        child.stdin.flush()
+        answers = []
+        large(port, answers)
+        stopped = children(child.pid)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        asking = threading.Thread(target=large, args=(port, answers))
+        asking.start()
+        wait_for(lambda: set(children(child.pid)) != set(stopped))
+        child.send_signal(signal.SIGTERM)
+        asking.join()
+        assert answers == [200, 200]
+        assert child.wait(60) == 0
+        assert all(map(ended, stopped))
+
+
+def test_processes_for_large_json_do_not_outlive_a_server_that_is_killed():
+    with process() as (child, _, _):
+        wait_for(lambda: len(children(child.pid)) == 2)
+        found = children(child.pid)
+        # By then they have asked to be killed with their parent.
+        wait_for(lambda: all(map(ignores_the_keyboard, found)))
+        os.kill(found[0], signal.SIGSTOP)
+        child.kill()
+        wait_for(lambda: all(map(ended, found)))
 
 
 def test_a_signal_to_an_idle_server_with_an_open_connection():

@@ -112,3 +112,12 @@ def test_expect_continue(connect):
     assert connection.recv(65536).startswith(b"HTTP/1.1 100 Continue")
     connection.sendall(BODY)
     assert b"200 OK" in read_all(connection)
+
+
+def test_chunks_over_http_1_0_end_the_connection(connect):
+    connection = connect()
+    head = post(None, "Transfer-Encoding: chunked", "Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0")
+    connection.sendall(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY) + b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n")
+    answer = read_all(connection)
+    assert answer.count(b"HTTP/1.") == 1
+    assert b"200 OK" in answer

@@ -5,6 +5,7 @@ hundred. So what it is given is counted and small, or is read in another process
 """
 
 from dataclasses import dataclass
+from pickle import PickleBuffer
 from typing import Any
 
 from chrion_runtime.protocol import InferRequest, Signature
@@ -39,6 +40,10 @@ class InferMessage:
         """Itself: compressed messages are refused before they come here."""
         return self
 
+    def unpacked(self, _limit: int) -> "InferMessage":
+        """Itself, too."""
+        return self
+
     def is_slow(self, large: int, strings: bool) -> bool:
         """Whether it holds so many typed values, or strings."""
         return len(self.head) > large or (strings and self.size > large)
@@ -50,8 +55,8 @@ class InferMessage:
     write = staticmethod(write_infer)
 
     def __reduce__(self) -> tuple[type["InferMessage"], tuple[Any, ...]]:
-        # A view of bytes cannot be sent to another process.
-        tensors = tuple(map(bytes, self.tensors))
+        # A view of bytes can only be sent to another process as a buffer of its own.
+        tensors = tuple(map(PickleBuffer, self.tensors))
         return InferMessage, (self.model, self.version, self.size, self.head, tensors)
 
 

@@ -1,10 +1,14 @@
 """gRPC's server: its port, its limits and its end."""
 
+import os
+import secrets
+
 import grpc
 import grpc.aio
 
-from chrion_runtime.server.addresses import CannotListen, address, bind
+from chrion_runtime.server.addresses import bind
 from chrion_runtime.server.front import Front
+from chrion_runtime.server.grpc.gate import Gate
 from chrion_runtime.server.grpc.service import NAME, Service
 
 MOST_CALLS = 1024
@@ -27,8 +31,6 @@ class GrpcServer:
         self._server = grpc.aio.server(
             maximum_concurrent_rpcs=MOST_CALLS,
             options=(
-                # Two servers would share a port, and neither would say so.
-                ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", options.body_limit),
                 ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
                 ("grpc.max_connection_idle_ms", round(options.idle_seconds * 1e3)),
@@ -38,11 +40,17 @@ class GrpcServer:
             ),
         )
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, self._service.handlers()),))
-        self.port = self._bind(options.host, port)
+        # A name that nobody else has, and that leaves no file behind.
+        name = f"chrion-{os.getpid()}-{secrets.token_hex(16)}"
+        sock = bind(options.host, port)
+        self.port: int = sock.getsockname()[1]
+        self._server.add_insecure_port(f"unix-abstract:{name}")
+        self._gate = Gate(sock, f"\0{name}", front.bodies)
 
     async def start(self) -> None:
         """Answer from now on."""
         await self._server.start()
+        await self._gate.start()
 
     def leave(self) -> None:
         """Take no more requests; those in flight go on.
@@ -54,13 +62,4 @@ class GrpcServer:
     async def close(self) -> None:
         """Close all connections; what is still in flight is cut off."""
         await self._server.stop(SEND_SECONDS)
-
-    def _bind(self, host: str, port: int) -> int:
-        # A socket of our own says what is wrong, which gRPC does not, and what number a name stands for.
-        with bind(host, port) as probe:
-            number = probe.getsockname()[0]
-        try:
-            taken: int = self._server.add_insecure_port(address(number, port))
-        except RuntimeError:
-            raise CannotListen(f"cannot listen on {address(host, port)}: another program has just taken it") from None
-        return taken
+        self._gate.close()
