@@ -12,6 +12,7 @@ from chrion.errors import UsageError
 from chrion.face import Session, read
 from chrion.several import about
 from chrion_api import ChrionModel, ChrionModelSpec, Mode
+from chrion_api.redact import shown
 from chrion_graph.load import digest
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.live import Live
@@ -43,7 +44,7 @@ class Telling:
     def __post_init__(self) -> None:
         endpoint = self.otlp_endpoint
         if endpoint is not None and not endpoint.startswith(("http://", "https://")):
-            raise UsageError(f'--otlp-endpoint: "{endpoint}" is not a URL such as http://localhost:4318')
+            raise UsageError(f'--otlp-endpoint: "{shown(endpoint)}" is not a URL such as http://localhost:4318')
 
 
 def open_all(opens: Sequence[tuple[Path, Open]]) -> list[Session]:
