@@ -1,7 +1,7 @@
 """Normalise a model once: optimised at ONNX Runtime's BASIC level, every value's type written down.
 
 BASIC results are bit-equal to the original's. The result is a folder: `model.onnx`, and `weights.bin` that it and
-every sub-model cut from it share.
+every sub-model cut from it share, and their digests, by which damage is noticed later.
 """
 
 from pathlib import Path
@@ -13,12 +13,14 @@ from chrion_graph.errors import InvalidModel
 from chrion_graph.limits import Limits
 from chrion_graph.load import digest, read_model
 from chrion_graph.ort import brief, session_options
+from chrion_graph.seal import seal
 from chrion_graph.tidy import tidy
 from chrion_graph.types import TensorType
 from chrion_graph.worker import isolated
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.bin"
+FILES = (WEIGHTS_FILE, MODEL_FILE)
 _INLINE_BYTES = 256
 """Initializers below this stay in the model's file, where shape computations can see them."""
 
@@ -44,6 +46,7 @@ def _normalise(path: Path, folder: Path, limits: Limits) -> str:
     _only_tensors(path, model.graph)
     _annotate(path, model, folder)
     onnx.save(model, target)
+    seal(folder, FILES)
     return digest(path, limits)
 
 
