@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from chrion_api.document import Document
 from chrion_api.podtemplate import AnyPodTemplate, AnyResources
+from chrion_api.redact import shown
 from chrion_api.slo import SLO, Mode
 from chrion_api.status import Status
 from chrion_api.units import Duration, Quantity
@@ -46,7 +47,7 @@ class ModelRef(Document):
         match = re.match(r"([a-z0-9]+)://.", uri)
         if not match or match[1] not in URI_SCHEMES:
             known = ", ".join(f"{scheme}://" for scheme in URI_SCHEMES)
-            raise ValueError(f'"{uri}" is not a model URI; it starts with one of {known}')
+            raise ValueError(f'"{shown(uri)}" is not a model URI; it starts with one of {known}')
         return uri
 
 

@@ -3,11 +3,11 @@
 import json
 from typing import Any, ClassVar, Self, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from chrion_api.errors import InvalidDocument, InvalidField
+from chrion_api.yaml_text import yaml_to_json
 
 AnyDocument = TypeVar("AnyDocument", bound="Document")
 
@@ -49,13 +49,8 @@ class Document(BaseModel):
 
     @classmethod
     def from_yaml(cls, text: str | bytes, source: str = "") -> Self:
-        """Read YAML (JSON is YAML too); `source` names the file in errors. Raises InvalidDocument."""
-        try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
-            problem = " ".join(str(error).split())
-            raise InvalidDocument(f"{source or cls.__name__}: not valid YAML: {problem}") from None
-        return _named(source, cls, value)
+        """Read YAML (JSON is YAML too); `source` names the file in errors. Raises InvalidDocument, as `from_json`."""
+        return cls.from_json(yaml_to_json(text, source or cls.__name__), source)
 
     def to_data(self) -> dict[str, Any]:
         """The value as plain JSON data."""

@@ -6,6 +6,7 @@ from pydantic import field_validator
 
 from chrion_api.chrionmodel import GROUP
 from chrion_api.document import Document
+from chrion_api.one_line import one_line
 from chrion_api.status import Reason
 
 PLAN_KEY = "plan.json"
@@ -66,7 +67,4 @@ class Termination(Document):
     @classmethod
     def _one_line(cls, message: Any) -> Any:
         """Names of models stand in messages: they must break no line, nor the limit of Kubernetes."""
-        if not isinstance(message, str):
-            return message
-        line = " ".join("".join(letter if letter.isprintable() else " " for letter in message).split())
-        return line if len(line) <= 800 else f"{line[:799]}…"
+        return one_line(message, 800) if isinstance(message, str) else message

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -12,12 +13,15 @@ import onnxruntime as ort
 import platformdirs
 
 from chrion.version import __version__
-from chrion_api import DeviceKey, InputSpec
-from chrion_graph.files import WriteFailed
+from chrion_api import DeviceKey, InputSpec, InvalidDocument, PlanFile
+from chrion_graph.files import WriteFailed, write_aside
 from chrion_graph.limits import Limits
-from chrion_graph.load import digest, read_model
-from chrion_graph.normalise import MODEL_FILE, WEIGHTS_FILE, normalise
+from chrion_graph.load import checked_digest
+from chrion_graph.normalise import FILES, normalise
+from chrion_graph.seal import SUMS_FILE, damage, sealed, unsealed
 from chrion_runtime.session import Normalised
+
+log = logging.getLogger(__name__)
 
 
 def folder() -> Path:
@@ -27,33 +31,64 @@ def folder() -> Path:
 
 
 def normalised(model: Path, limits: Limits) -> Normalised:
-    """The model in normalised form: from the cache, else made and kept there. Raises ModelError."""
-    read_model(model, limits)
-    sha = digest(model, limits)
+    """The model in normalised form: from the cache, where that is undamaged, else made and kept there.
+
+    Raises ModelError, WriteFailed.
+    """
+    sha = checked_digest(model, limits)
     target = folder() / "models" / f"{sha[:32]}-{ort.__version__}"
-    if not all((target / name).exists() for name in (MODEL_FILE, WEIGHTS_FILE)):
-        _build(model, target, limits)
+    if target.exists():
+        if not (problem := damage(target, FILES)):
+            return Normalised(target, sha)
+        _warn(target, problem)
+    _build(model, target, limits)
     return Normalised(target, sha)
 
 
 def _build(model: Path, target: Path, limits: Limits) -> None:
-    """Make it aside and rename, so that nobody ever loads half of one."""
+    """Make it aside and rename, so that nobody ever loads half of one.
+
+    File by file: others may serve from the folder, or make the same at the same time. The digests come last.
+    """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     except OSError as error:
         raise WriteFailed(
-            f"{target.parent}: cannot be written: {error.strerror}; set CHRION_CACHE to another folder"
+            f"{target}: cannot be written: {error.strerror}; set CHRION_CACHE to another folder"
         ) from None
     try:
         normalise(model, aside, limits)
-        if target.exists():
-            shutil.rmtree(target)
-        aside.rename(target)
+        for name in (*FILES, SUMS_FILE):
+            (aside / name).replace(target / name)
     except OSError as error:
         raise WriteFailed(f"{target}: cannot be written: {error.strerror}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def plan(path: Path) -> PlanFile | None:
+    """The plan that is kept at `path`; None where there is none, or where it is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        data = unsealed(path.read_bytes())
+        if data is not None:
+            return PlanFile.from_json(data, path.name)
+        problem = "it has another digest than when it was written"
+    except (OSError, InvalidDocument) as error:
+        problem = str(error)
+    _warn(path, problem)
+    return None
+
+
+def keep_plan(path: Path, plan_file: PlanFile) -> None:
+    """Keep a plan at `path`, which `plan_path` gives. Raises WriteFailed."""
+    write_aside(path, sealed(plan_file.to_json().encode()))
+
+
+def _warn(path: Path, problem: str) -> None:
+    log.warning("%s: the cache is damaged: %s; it is made anew", path, problem)
 
 
 def plan_path(sha: str, inputs: Sequence[InputSpec], devices: dict[str, DeviceKey], lanes: int) -> Path:

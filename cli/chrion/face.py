@@ -9,7 +9,8 @@ from chrion.errors import UsageError
 from chrion_api import SLO, InputSpec, Mode, PlanFile, Profile, Shape, StateLink
 from chrion_graph.limits import Limits
 from chrion_runtime import session
-from chrion_runtime.documents import read_plan_file
+from chrion_runtime.documents import read_bounded, read_plan_file
+from chrion_runtime.errors import Unreadable
 from chrion_runtime.live import Live
 from chrion_runtime.machine import Machine
 from chrion_runtime.selection import select
@@ -131,8 +132,8 @@ def as_mode(mode: Mode | str) -> Mode:
 def read(path: Path) -> str:
     """The text of a file the user named. Raises UsageError."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path}: cannot be read: {getattr(error, 'strerror', None) or 'it is no text file'}"
-        ) from None
+        return read_bounded(path).decode()
+    except Unreadable as error:
+        raise UsageError(str(error)) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: cannot be read: it is no text file") from None

@@ -7,6 +7,7 @@ from io import TextIOWrapper
 
 from chrion.installed import check_onnxruntime
 from chrion_api import ChrionError
+from chrion_api.one_line import one_line
 
 BAD_INPUT = 2
 """The exit code of bad input, as of bad options."""
@@ -40,6 +41,5 @@ def main() -> None:
 
 def _leave(text: str) -> None:
     # A model's own names stand in some errors: they must break no line and reach no terminal as control codes.
-    line = "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
-    print(f"chrion: {line}", file=sys.stderr)
+    print(f"chrion: {one_line(text)}", file=sys.stderr)
     sys.exit(BAD_INPUT)

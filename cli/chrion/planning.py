@@ -1,16 +1,15 @@
 """Plan a model on this machine or for a profile: what the commands and the Python face share."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from chrion import cache
 from chrion.errors import UsageError
-from chrion_api import ChrionModelSpec, InputSpec, InvalidDocument, PlanFile, Profile
+from chrion_api import ChrionModelSpec, InputSpec, PlanFile, Profile
 from chrion_graph.errors import InvalidModel, LimitExceeded
-from chrion_graph.files import write_aside
 from chrion_graph.limits import Limits
+from chrion_graph.load import checked_digest
 from chrion_planner.partition import Budget
 from chrion_planner.planner import Progress, Settings, make_profile, measured_plans, predicted_plans
 from chrion_planner.prepare import Prepared, prepare
@@ -109,13 +108,11 @@ def cached_plan(job: Job, anew: bool = False) -> tuple[PlanFile, bool]:
     """The plan from the cache, else planned and kept there; whether it was there already."""
     settings = job.settings()
     keys = {name: device.key for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
-    sha = cache.normalised(job.model, job.limits).digest
+    sha = checked_digest(job.model, job.limits)
     path = cache.plan_path(sha, job.inputs, keys, settings.cpu_lanes)
-    if not anew:
-        # A plan that is not there, or is damaged, is made again.
-        with suppress(OSError, InvalidDocument):
-            return PlanFile.from_json(path.read_bytes(), str(path)), True
+    if not anew and (kept := cache.plan(path)):
+        return kept, True
     found = plan(job)
     if not found.truncated:
-        write_aside(path, found.to_json())
+        cache.keep_plan(path, found)
     return found, False

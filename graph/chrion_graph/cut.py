@@ -27,10 +27,10 @@ class SubModel:
     outputs: tuple[str, ...]
 
     def write(self, folder: Path) -> Path:
-        """Write it beside the weights it refers to, under the digest of its content; an existing file is kept."""
+        """Write it beside the weights it refers to, under the digest of its content; where that is there, it stays."""
         data = self.model.SerializeToString(deterministic=True)
         path = folder / f"part-{hashlib.sha256(data).hexdigest()[:16]}.onnx"
-        if not path.exists():
+        if not (path.is_file() and path.read_bytes() == data):
             write_aside(path, data)
         return path
 

@@ -24,6 +24,8 @@ class Limits:
     """The model's file and its external data."""
     nodes: int = 100_000
     """Nodes, those inside control flow counted too."""
+    external_files: int = 4096
+    """Files of external data; where a model has more, it can be saved with all of it in one."""
     memory_bytes: int | None = None
     """Address space of a process that loads or runs the model; None for three quarters of what is free."""
     seconds: float = 120.0

@@ -1,7 +1,7 @@
 """Read a model's file without trusting it: size, nodes and external data are checked before anything is loaded."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def read_model(path: Path, limits: Limits | None = None) -> onnx.ModelProto:
     if nodes > limits.nodes:
         raise LimitExceeded(f"{path}: {nodes:,} nodes are more than the limit of {limits.nodes:,}; raise --max-nodes")
     total = path.stat().st_size
-    for data in _external_files(model, path):
+    for data in _external_files(model, path, limits):
         total += data.stat().st_size
     if total > limits.model_bytes:
         raise LimitExceeded(
@@ -36,12 +36,21 @@ def read_model(path: Path, limits: Limits | None = None) -> onnx.ModelProto:
 
 def digest(path: Path, limits: Limits | None = None) -> str:
     """SHA-256 that names a model: of its file, or of its file's and external files' digests where it has any."""
-    model = _parse(path, limits or Limits())
-    external = sorted(_external_files(model, path))
-    own = _file_digest(path)
+    limits = limits or Limits()
+    return _digest(_parse(path, limits), path, limits)
+
+
+def checked_digest(path: Path, limits: Limits) -> str:
+    """The digest of a model that has passed `read_model`, at the price of reading it once. Raises as that does."""
+    return _digest(read_model(path, limits), path, limits)
+
+
+def _digest(model: onnx.ModelProto, path: Path, limits: Limits) -> str:
+    external = sorted(_external_files(model, path, limits))
+    own = file_digest(path)
     if not external:
         return own
-    lines = [own, *(f"{_file_digest(data)} {data.name}" for data in external)]
+    lines = [own, *(f"{file_digest(data)} {data.name}" for data in external)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -56,12 +65,16 @@ class Contents:
 
 
 def look_into(path: Path, limits: Limits | None = None) -> Contents:
-    """What to fetch beside a model's file. Raises InvalidModel, UnsafeModel where data lies outside its folder."""
-    model = _parse(path, limits or Limits())
+    """What to fetch beside a model's file.
+
+    Raises InvalidModel, LimitExceeded for too many files, UnsafeModel where data lies outside its folder.
+    """
+    limits = limits or Limits()
+    model = _parse(path, limits)
     folder = path.parent.resolve()
-    found = {_location(tensor, path) for tensor in _tensors(model) if _is_external(tensor)}
+    found = _external_tensors(model, path, limits)
     names = tuple(sorted(str(data.relative_to(folder)) for data in found))
-    return Contents(names, None if names else _file_digest(path))
+    return Contents(names, None if names else file_digest(path))
 
 
 def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
@@ -124,27 +137,53 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
         yield tensor.indices
 
 
-def _external_files(model: onnx.ModelProto, path: Path) -> set[Path]:
+def _external_files(model: onnx.ModelProto, path: Path, limits: Limits) -> Collection[Path]:
     """The external data files of a model; each is a plain file inside the model's folder, long enough."""
-    files: set[Path] = set()
-    for tensor in _tensors(model):
-        if not _is_external(tensor):
-            continue
-        data = _location(tensor, path)
-        entries = _entries(tensor)
+    found = _external_tensors(model, path, limits)
+    for data, tensors in found.items():
         if not data.is_file():
-            raise InvalidModel(f'{path}: tensor "{tensor.name}" needs the external data file {data}, which is missing')
-        try:
-            offset, length = int(entries.get("offset", "0")), int(entries.get("length", "0"))
-        except ValueError:
-            raise InvalidModel(f'{path}: tensor "{tensor.name}" has an offset or length that is no number') from None
-        if offset < 0 or length < 0:
-            raise InvalidModel(f'{path}: tensor "{tensor.name}" has a negative offset or length')
-        end = offset + length
-        if end > data.stat().st_size:
-            raise InvalidModel(f'{path}: tensor "{tensor.name}" ends at byte {end:,}, past the end of {data}')
-        files.add(data)
-    return files
+            raise InvalidModel(
+                f'{path}: tensor "{tensors[0].name}" needs the external data file {data}, which is missing'
+            )
+        status = data.stat()
+        if status.st_nlink > 1:
+            raise UnsafeModel(
+                f"{path}: the external data file {data} is a hard link, which may lead out of the model's folder; "
+                "put a copy in its place"
+            )
+        for tensor in tensors:
+            _check_extent(tensor, path, data, status.st_size)
+    return found.keys()
+
+
+def _check_extent(tensor: onnx.TensorProto, path: Path, data: Path, size: int) -> None:
+    entries = _entries(tensor)
+    try:
+        offset, length = int(entries.get("offset", "0")), int(entries.get("length", "0"))
+    except ValueError:
+        raise InvalidModel(f'{path}: tensor "{tensor.name}" has an offset or length that is no number') from None
+    if offset < 0 or length < 0:
+        raise InvalidModel(f'{path}: tensor "{tensor.name}" has a negative offset or length')
+    end = offset + length
+    if end > size:
+        raise InvalidModel(f'{path}: tensor "{tensor.name}" ends at byte {end:,}, past the end of {data}')
+
+
+def _external_tensors(model: onnx.ModelProto, path: Path, limits: Limits) -> dict[Path, list[onnx.TensorProto]]:
+    """The tensors that keep their data in other files, by where these are to be, there or not."""
+    by_location: dict[str, list[onnx.TensorProto]] = {}
+    for tensor in _tensors(model):
+        if _is_external(tensor):
+            by_location.setdefault(_entries(tensor).get("location", ""), []).append(tensor)
+            if len(by_location) > limits.external_files:
+                raise LimitExceeded(
+                    f"{path}: keeps its data in more than {limits.external_files:,} files, which is the limit; save it "
+                    "with all data in one file (onnx.save_model with all_tensors_to_one_file=True)"
+                )
+    found: dict[Path, list[onnx.TensorProto]] = {}
+    for tensors in by_location.values():
+        found.setdefault(_location(tensors[0], path), []).extend(tensors)
+    return found
 
 
 def _is_external(tensor: onnx.TensorProto) -> bool:
@@ -169,6 +208,7 @@ def _location(tensor: onnx.TensorProto, path: Path) -> Path:
     )
 
 
-def _file_digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

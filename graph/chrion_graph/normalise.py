@@ -1,7 +1,8 @@
 """Normalise a model once: optimised at ONNX Runtime's BASIC level, every value's type written down.
 
 BASIC results are bit-equal to the original's; integer divisions that could end the process are guarded (`guard.py`).
-The result is a folder: `model.onnx`, and `weights.bin` that it and every sub-model cut from it share.
+The result is a folder: `model.onnx`, `weights.bin` that it and every sub-model cut from it share, and their digests, by
+which damage is noticed later.
 """
 
 from pathlib import Path
@@ -14,12 +15,14 @@ from chrion_graph.guard import guard
 from chrion_graph.limits import Limits
 from chrion_graph.load import digest, read_model
 from chrion_graph.ort import brief, session_options
+from chrion_graph.seal import seal
 from chrion_graph.tidy import tidy
 from chrion_graph.types import TensorType
 from chrion_graph.worker import isolated
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.bin"
+FILES = (WEIGHTS_FILE, MODEL_FILE)
 _INLINE_BYTES = 256
 """Initializers below this stay in the model's file, where shape computations can see them."""
 
@@ -47,6 +50,7 @@ def _normalise(path: Path, folder: Path, limits: Limits) -> str:
     if guard(model):
         _annotate(path, model, folder)
     onnx.save(model, target)
+    seal(folder, FILES)
     return digest(path, limits)
 
 

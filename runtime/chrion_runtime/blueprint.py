@@ -13,7 +13,9 @@ import networkx as nx
 from chrion_api import Plan
 from chrion_graph.cut import cut
 from chrion_graph.graph import Graph
+from chrion_graph.normalise import FILES
 from chrion_graph.rewrite import replay
+from chrion_graph.seal import damage
 from chrion_graph.types import TensorType
 from chrion_runtime.errors import PlanRefused
 
@@ -75,7 +77,12 @@ def draw(graph: Graph, plan: Plan) -> Blueprint:
 
 
 def draw_all(folder: Path, plans: Iterable[Plan]) -> tuple[Blueprint, ...]:
-    """Draw several plans of the normalised model in `folder`; what a child process is asked for."""
+    """Draw several plans of the normalised model in `folder`; what a child process is asked for.
+
+    Raises PlanRefused where one does not fit, or where the folder was damaged since it was written.
+    """
+    if problem := damage(folder, FILES):
+        raise PlanRefused(f"{folder}: is damaged: {problem}; it is made anew when the model is next loaded")
     graph = Graph.load(folder)
     return tuple(draw(graph, plan) for plan in plans)
 

@@ -2,17 +2,17 @@
 
 import gzip
 import io
+import json
+import stat
 import zlib
 from pathlib import Path
 
-import yaml
-
-from chrion_api import ChrionModel, Objective, PlanFile
+from chrion_api import ChrionModel, InvalidDocument, Objective, PlanFile
+from chrion_api.yaml_text import MAX_BYTES, yaml_to_json
 from chrion_runtime.errors import Unreadable
 
 MOST_BYTES = 256 << 20
 """The largest plan file, after inflating."""
-_MOST_OBJECTIVE_BYTES = 1 << 20
 _GZIP = b"\x1f\x8b"
 
 
@@ -21,7 +21,7 @@ def read_plan_file(path: Path) -> PlanFile:
 
     Raises Unreadable, InvalidDocument.
     """
-    return PlanFile.from_json(inflated(_read(path, MOST_BYTES), str(path)), str(path))
+    return PlanFile.from_json(inflated(read_bounded(path), str(path)), str(path))
 
 
 def inflated(data: bytes, source: str) -> bytes:
@@ -43,7 +43,7 @@ def read_objective(path: Path) -> Objective:
 
     Raises Unreadable, InvalidDocument.
     """
-    data = _read(path, _MOST_OBJECTIVE_BYTES)
+    data = read_bounded(path, MAX_BYTES)
     if _is_chrionmodel(data):
         spec = ChrionModel.from_yaml(data, str(path)).spec
         return Objective.of(spec.slo, spec.mode)
@@ -51,14 +51,26 @@ def read_objective(path: Path) -> Objective:
 
 
 def _is_chrionmodel(data: bytes) -> bool:
+    """Whether it is one by its looks; what cannot be read at all is not."""
     try:
-        value = yaml.safe_load(data)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        value = json.loads(yaml_to_json(data, ""))
+    except (InvalidDocument, ValueError):
         return False
     return isinstance(value, dict) and "kind" in value
 
 
-def _read(path: Path, most: int) -> bytes:
+def check_plain(path: Path) -> None:
+    """Raise Unreadable for what is no file: a pipe or a device may keep whoever reads it for ever."""
+    try:
+        plain = stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        raise Unreadable(f"{path}: cannot be read: {error.strerror}") from None
+    if not plain:
+        raise Unreadable(f"{path}: is no plain file; put a file in its place")
+
+
+def read_bounded(path: Path, most: int = MOST_BYTES) -> bytes:
+    """A file of at most so many bytes. Raises Unreadable."""
     try:
         with path.open("rb") as file:
             data = file.read(most + 1)

@@ -5,7 +5,10 @@ import json
 import signal
 
 import pytest
+from aiohttp import web
 
+from chrion.pod.termination import terminating
+from chrion_api import Reason
 from chrion_api.handover import TERMINATION_BYTES, Termination
 from tests.support.file_server import FileServer, silent, status
 
@@ -72,6 +75,29 @@ def test_what_fails_says_why_and_whether_to_try_again(fetch, server, log, path, 
     assert done.returncode == (42 if permanent else 1)
     assert done.stderr == f"chrion: {last['message']}\n"
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("code", [401, 404, 500])
+def test_no_signature_or_token_is_in_the_last_words(fetch, server, log, code):
+    async def echo(request, _):
+        return web.Response(status=code, reason=f"{request.headers['Authorization']} {request.raw_path}")
+
+    server.faults = {"/model.onnx": [echo]}
+    url = server.url("/model.onnx?sig=the-signature")
+    done = fetch(url, "--allow", "127.0.0.1", HTTP_TOKEN="the-token")
+    assert "/model.onnx?…: answers" in json.loads(log.read_text())["message"]
+    for words in (log.read_text(), done.stderr, done.stdout):
+        assert "the-signature" not in words
+        assert "the-token" not in words
+
+
+def test_a_defect_shows_no_signature_either(log, monkeypatch, capsys):
+    monkeypatch.setenv("CHRION_TERMINATION_LOG", str(log))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit), terminating(Reason.FETCH_FAILED):
+        raise ValueError("https://me:the-token@host/a?sig=the-signature")
+    assert json.loads(log.read_text())["message"] == "a defect of Chrion: ValueError: https://…@host/a?…"
+    assert "the-" not in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written(quick, model, tmp_path, log):

@@ -13,13 +13,7 @@ import pytest
 import tritonclient.http as triton
 import yaml
 
-from chrion import cache
-from chrion.planning import Job, cached_plan
-from chrion_api import InputSpec
 from chrion_bench.spectrogram import nsnet2_input
-from chrion_graph.files import write_aside
-from chrion_planner import planner
-from chrion_runtime.devices import open_devices
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -226,16 +220,3 @@ def test_killed_while_planning(fresh_chrion, small):
     left = list(fresh_chrion.cache.rglob("*"))
     assert left
     assert not [path for path in left if path.name.startswith(".")]
-
-
-def test_damaged_plan_in_the_cache_is_made_again(chrion, other_model, monkeypatch):
-    monkeypatch.setenv("CHRION_CACHE", str(chrion.cache))
-    monkeypatch.setattr(planner, "MEASURED_PLANS", 1)
-    job = Job(other_model, (InputSpec(name="input", shape=(3, 1, 128)),), devices=("cpu",), cpu_lanes=1)
-    keys = {"cpu": open_devices(["cpu"])["cpu"].key}
-    path = cache.plan_path(cache.normalised(other_model, job.limits).digest, job.inputs, keys, 1)
-    write_aside(path, '{"version": 1, "mod')
-    plan, cached = cached_plan(job)
-    assert not cached
-    assert path.read_text() == plan.to_json()
-    assert cached_plan(job) == (plan, True)

@@ -37,6 +37,8 @@ REFUSED: dict[str, tuple[type[ModelError], str]] = {
     "external-parent": (UnsafeModel, r'"w" keeps its data at "../secret"'),
     "external-around": (UnsafeModel, r'"w" keeps its data at "sub/../../secret"'),
     "external-absolute": (UnsafeModel, r'"w" keeps its data at "/.*/secret"'),
+    "external-hard-link": (UnsafeModel, r"weights.bin is a hard link, .* put a copy in its place"),
+    "external-many": (LimitExceeded, r"keeps its data in more than 4,096 files, .* all_tensors_to_one_file"),
     "external-link": (UnsafeModel, r'"w" keeps its data at "weights.bin"'),
     "external-linked-folder": (UnsafeModel, r'"w" keeps its data at "sub/secret"'),
     "external-in-constant": (UnsafeModel, r'"w" keeps its data at "../secret"'),

@@ -1,6 +1,7 @@
 """`chrion fetch`: bring a model to this machine, as the init containers of the planner and the runtime do."""
 
 import asyncio
+import logging
 import os
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from chrion.options import parse_seconds
 from chrion.pod.termination import cancelled_by_sigterm, last_words, terminating
 from chrion_api import Quantity, Reason
 from chrion_api.handover import Termination
+from chrion_api.redact import redacted
 from chrion_runtime.fetch import Allowed, Patience, Wanted, fetch
 
 
@@ -39,6 +41,7 @@ def command(
     Addresses that are not public are refused unless allowed, link-local ones always. Credentials are read from the
     environment. The exit code is 42 where another try would end alike, and 1 where it might not.
     """
+    _configure_logs()
     with terminating(Reason.FETCH_FAILED):
         wanted = Wanted(
             uri=uri,
@@ -54,6 +57,19 @@ def command(
         text = f"{output}{files}: {fetched.size:,} bytes, sha256 {fetched.sha256}"
         typer.echo(f"{'was there already' if fetched.kept else 'fetched'}: {text}")
         last_words(Termination(reason=Reason.SUCCEEDED, message=text, sha256=fetched.sha256))
+
+
+class _Redacting(logging.Formatter):
+    """Lines of libraries, which know nothing of what is secret in a URL."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+def _configure_logs() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacting("%(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _digest(text: str | None) -> str | None:

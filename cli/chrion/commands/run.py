@@ -35,6 +35,7 @@ from chrion.planning import Job
 from chrion.progress import Display
 from chrion.several import about
 from chrion_api import ChrionModel, ChrionModelSpec, Objective, PlanFile
+from chrion_api.redact import shown
 from chrion_graph.files import write_aside
 from chrion_graph.load import digest
 from chrion_runtime.documents import read_objective
@@ -178,5 +179,7 @@ def local_path(chrion_model: ChrionModel, file: Path) -> Path:
     uri = chrion_model.spec.model.uri
     scheme, _, path = uri.partition("://")
     if scheme != "file":
-        raise UsageError(f"{file}: spec.model.uri: {uri} is out of reach from here; give the file with --model PATH")
+        raise UsageError(
+            f"{file}: spec.model.uri: {shown(uri)} is out of reach from here; give the file with --model PATH"
+        )
     return file.parent / path

@@ -13,6 +13,7 @@ from chrion.grouping import Served
 from chrion.opening import Keeping, Opening
 from chrion.options import parse_bytes
 from chrion_api import ChrionModel, ChrionModelSpec
+from chrion_api.redact import shown
 from chrion_graph.load import digest
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.live import Live
@@ -44,7 +45,7 @@ class Telling:
     def __post_init__(self) -> None:
         endpoint = self.otlp_endpoint
         if endpoint is not None and not endpoint.startswith(("http://", "https://")):
-            raise UsageError(f'--otlp-endpoint: "{endpoint}" is not a URL such as http://localhost:4318')
+            raise UsageError(f'--otlp-endpoint: "{shown(endpoint)}" is not a URL such as http://localhost:4318')
 
 
 @dataclass(frozen=True)

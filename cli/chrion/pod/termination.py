@@ -19,6 +19,7 @@ from chrion.pod.config_map import ConfigMapGone
 from chrion.pod.payload import PlanTooLarge
 from chrion_api import ChrionError, InvalidDocument, Reason
 from chrion_api.handover import PERMANENT, Termination
+from chrion_api.redact import redacted
 from chrion_graph.errors import InputMismatch, InvalidModel, LimitExceeded, UnsafeModel
 from chrion_runtime import fetch
 from chrion_runtime.errors import DeviceUnavailable
@@ -71,8 +72,9 @@ def terminating(otherwise: Reason) -> Iterator[None]:
     except (KeyboardInterrupt, asyncio.CancelledError):
         _leave(_INTERRUPTED)
     except Exception as error:  # noqa: BLE001, the operator must hear of anything
-        traceback.print_exc()
-        _leave(Termination(reason=otherwise, message=f"a defect of Chrion: {type(error).__name__}: {error}"))
+        print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
+        text = redacted(f"a defect of Chrion: {type(error).__name__}: {error}")
+        _leave(Termination(reason=otherwise, message=text))
 
 
 async def cancelled_by_sigterm(work: Coroutine[Any, Any, T]) -> T:

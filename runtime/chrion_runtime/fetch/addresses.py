@@ -7,17 +7,10 @@ lead to what only the pod can reach: the cloud's metadata, the node, the cluster
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 
 from chrion_runtime.fetch.errors import FetchRefused
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
-METADATA = frozenset(map(ip_address, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
-"""Metadata services outside the link-local range: Azure's, Alibaba's, Oracle's, and Amazon's over IPv6."""
-
-_NAT64 = IPv6Network("64:ff9b::/96")
+from chrion_runtime.fetch.special import LOOPBACK, Address, Network, Reach, readings, row_of
 
 
 @dataclass(frozen=True)
@@ -46,52 +39,44 @@ class Allowed:
     def names(self, host: str) -> bool:
         """Whether a host is named, by its name or, where it is written as an address, by a network."""
         try:
-            return self._holds(unwrapped(host))
+            found = parsed(host)
         except ValueError:
             return _plain(host) in self.hosts
+        return all(map(self._holds, readings(found)))
 
     def objection(self, address: str, hosts: Sequence[str] = ()) -> str | None:
         """Why no connection may go to an address that was found under these host names; None where it may.
 
         Link-local, multicast and unspecified addresses and metadata services: never. Loopback: where a network within
-        loopback is named, not by a wider one. Whatever else is not public: where it or its host is named.
+        loopback is named, not by a wider one. Whatever else is not public: where it or its host is named. An address
+        that carries another must not lead to where that one must not. Raises ValueError for what is no address.
         """
-        ip = unwrapped(address)
-        for kind, found in (
-            ("link-local", ip.is_link_local),
-            ("a multicast address", ip.is_multicast),
-            ("unspecified", ip.is_unspecified),
-            ("a cloud's metadata service", ip in METADATA),
-        ):
-            if found:
-                return f"{kind}; models are never fetched from there"
-        if self._holds(ip):
-            return None
-        if ip.is_loopback:
-            return f"loopback; allow it with --allow {ip}"
-        if not ip.is_global and not any(_plain(host) in self.hosts for host in hosts):
-            return f"private; allow the host, or a network such as {ip}, with --allow (CHRION_FETCH_ALLOW)"
+        named = any(_plain(host) in self.hosts for host in hosts)
+        found = [(ip, row_of(ip)) for ip in readings(parsed(address))]
+        for _, row in found:
+            if row.reach is Reach.NEVER:
+                return f"{row.what}; models are never fetched from there"
+        for ip, row in found:
+            if self._holds(ip):
+                continue
+            if row.reach is Reach.LOOPBACK:
+                return f"{row.what}; allow it with --allow {ip}"
+            if row.reach is Reach.PRIVATE and not named:
+                return f"{row.what}; allow the host, or a network such as {ip}, with --allow (CHRION_FETCH_ALLOW)"
         return None
 
     def _holds(self, ip: Address) -> bool:
-        return any(ip in network and network.is_loopback == ip.is_loopback for network in self.networks)
+        local = row_of(ip).reach is Reach.LOOPBACK
+        return any(ip in network and local == _is_loopback(network) for network in self.networks)
 
 
-def unwrapped(address: str) -> Address:
-    """An address without its scope; the IPv4 address inside an IPv6 one that only carries it. Raises ValueError."""
-    ip = ip_address(address.partition("%")[0])
-    if isinstance(ip, IPv4Address):
-        return ip
-    if ip.ipv4_mapped:
-        return ip.ipv4_mapped
-    if ip.sixtofour:
-        return ip.sixtofour
-    if ip.teredo:
-        return ip.teredo[1]
-    # ::a.b.c.d is long out of use, and 64:ff9b::a.b.c.d leads through a NAT64 gateway; ::1 and :: are themselves.
-    if ip in _NAT64 or 1 < int(ip) < 1 << 32:
-        return IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip
+def parsed(address: str) -> Address:
+    """An address without its zone. Raises ValueError."""
+    return ip_address(address.partition("%")[0])
+
+
+def _is_loopback(network: Network) -> bool:
+    return any(network[0] in local and network[-1] in local for local in LOOPBACK)
 
 
 def _plain(host: str) -> str:

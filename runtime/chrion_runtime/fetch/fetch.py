@@ -11,19 +11,21 @@ from typing import TypeVar
 import aiohttp
 from aiohttp.abc import AbstractResolver
 
+from chrion_api.redact import shown
 from chrion_graph.errors import ModelError, UnsafeModel
 from chrion_graph.files import WriteFailed
 from chrion_graph.limits import GIB, Limits
 from chrion_graph.load import digest, look_into
 from chrion_graph.worker import isolated
 from chrion_runtime.fetch.addresses import Allowed
+from chrion_runtime.fetch.credentials import authorization, secrets
 from chrion_runtime.fetch.download import Patience, download
 from chrion_runtime.fetch.errors import DigestMismatch, FetchRefused, Unreachable
-from chrion_runtime.fetch.guard import Guard
+from chrion_runtime.fetch.guard import Guard, url_of
 from chrion_runtime.fetch.local import LocalSource
 from chrion_runtime.fetch.source import Source
 from chrion_runtime.fetch.store import open_store
-from chrion_runtime.fetch.web import TIMEOUT, WebSource, authorization, parse
+from chrion_runtime.fetch.web import TIMEOUT, WebSource
 
 T = TypeVar("T")
 
@@ -80,7 +82,9 @@ async def fetch(wanted: Wanted, environment: Mapping[str, str], resolver: Abstra
             target.parent.mkdir(parents=True, exist_ok=True)
             (aside / name).replace(target)
     except TimeoutError:
-        raise Unreachable(f"{wanted.uri}: was not fetched within {wanted.seconds:g} s; raise --timeout") from None
+        raise Unreachable(
+            f"{shown(wanted.uri)}: was not fetched within {wanted.seconds:g} s; raise --timeout"
+        ) from None
     except OSError as error:
         raise WriteFailed(f"{wanted.output}: cannot be written: {error.strerror or error}") from None
     finally:
@@ -137,13 +141,15 @@ async def _source(
     uri = wanted.uri
     scheme, separator, path = uri.partition("://")
     if not separator or not path:
-        raise FetchRefused(f'"{uri}" is no URI such as https://HOST/MODEL.onnx, s3://BUCKET/KEY or file:///PATH')
+        raise FetchRefused(f'"{shown(uri)}" is no URI such as https://HOST/MODEL.onnx, s3://BUCKET/KEY or file:///PATH')
     if scheme in _MOUNTED:
-        raise FetchRefused(f"{uri}: is mounted by the operator and not fetched; name the file in the volume by file://")
+        raise FetchRefused(
+            f"{shown(uri)}: is mounted by the operator and not fetched; name the file in the volume by file://"
+        )
     if scheme == "file":
         yield LocalSource(Path(path))
         return
-    guard = Guard(wanted.allowed, resolver)
+    guard = Guard(wanted.allowed, resolver, secrets(environment, uri))
     if scheme in ("s3", "gs"):
         async with open_store(uri, guard, environment) as object_source:
             yield object_source
@@ -152,6 +158,6 @@ async def _source(
         async with aiohttp.ClientSession(
             connector=guard.connector(), timeout=TIMEOUT, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
         ) as session:
-            yield WebSource(session, guard, parse(uri), authorization(environment))
+            yield WebSource(session, guard, url_of(uri), authorization(environment))
     else:
-        raise FetchRefused(f"{uri}: {scheme}:// is not supported; use https://, s3://, gs:// or file://")
+        raise FetchRefused(f"{shown(uri)}: {scheme}:// is not supported; use https://, s3://, gs:// or file://")

@@ -5,15 +5,18 @@ name that resolves to something else the next time. This one stands where socket
 """
 
 import errno
+import re
 import socket
 import ssl
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from chrion_api.redact import redacted, shown
 from chrion_runtime.fetch.addresses import Allowed
 from chrion_runtime.fetch.errors import FetchRefused
 
@@ -21,9 +24,10 @@ from chrion_runtime.fetch.errors import FetchRefused
 class Guard(AbstractResolver):
     """Resolves names, and makes sockets for addresses that are allowed."""
 
-    def __init__(self, allowed: Allowed, resolver: AbstractResolver | None = None) -> None:
-        """Made where the event loop runs; `resolver` in place of the system's."""
+    def __init__(self, allowed: Allowed, resolver: AbstractResolver | None = None, secrets: Sequence[str] = ()) -> None:
+        """Made where the event loop runs; `resolver` in place of the system's. `secrets` are never quoted."""
         self.allowed = allowed
+        self._secrets = secrets
         self.refusal: FetchRefused | None = None
         """Why the last connection was refused."""
         self._resolver = resolver or aiohttp.ThreadedResolver()
@@ -42,12 +46,14 @@ class Guard(AbstractResolver):
     def check(self, url: URL) -> None:
         """What can be said of a URL before anything is resolved. Raises FetchRefused."""
         if url.user is not None or url.password is not None:
-            raise FetchRefused(f"{shown(url)}: holds credentials; put them into the Secret of spec.model.secretRef")
+            raise FetchRefused(
+                f"{shown(str(url))}: holds credentials; put them into the Secret of spec.model.secretRef"
+            )
         if not url.host:
-            raise FetchRefused(f"{shown(url)}: names no host")
+            raise FetchRefused(f"{shown(str(url))}: names no host")
         if url.scheme != "https" and not (url.scheme == "http" and self.allowed.names(url.host)):
             raise FetchRefused(
-                f"{shown(url)}: is not https; plain http is only for hosts that --allow names (CHRION_FETCH_ALLOW)"
+                f"{shown(str(url))}: is not https; plain http is only for hosts that --allow names (CHRION_FETCH_ALLOW)"
             )
 
     async def resolve(
@@ -70,12 +76,21 @@ class Guard(AbstractResolver):
             raise PermissionError(errno.EACCES, str(self.refusal))
         return socket.socket(family, kind, protocol)
 
+    def quoted(self, error: Exception) -> str:
+        """What a library or a store says, on one line, of some length, and without secrets."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        return redacted(text, self._secrets)[:300]
+
     async def close(self) -> None:
         """Close the resolver."""
         await self._resolver.close()
 
 
-def shown(url: URL) -> str:
-    """A URL without what may be secret: credentials and the query, which signs it in some stores."""
-    bare = url.with_query(None).with_fragment(None)
-    return str(bare if bare.user is None and bare.password is None else bare.with_user(None))
+def url_of(text: str) -> URL:
+    """A URL as it was written: a signature may hang on each letter. Raises FetchRefused."""
+    try:
+        url = URL(text, encoded=re.fullmatch(r"[!-~]+", text) is not None)
+        str(url)  # only now are host and port looked at
+    except ValueError:  # whose text quotes what cannot be read
+        raise FetchRefused(f"{shown(text)}: is no URL; its host or port cannot be read") from None
+    return url

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
 
+from chrion_api.redact import shown
 from chrion_runtime.fetch.errors import AccessDenied, FetchError, FetchRefused, ModelNotFound, Unreachable
 from chrion_runtime.fetch.source import Stream
 
@@ -41,6 +42,8 @@ class LocalSource:
         except OSError as error:
             raise self._failure(error) from None
         with file:
+            if self._folder is not None and os.fstat(file.fileno()).st_nlink > 1:
+                raise FetchRefused(f"{self}: is a hard link, which may lead out of its folder; put a copy there")
             yield Stream(0, found.st_size, "", self._chunks(file))
 
     async def _chunks(self, file: IO[bytes]) -> AsyncIterator[bytes]:
@@ -58,4 +61,4 @@ class LocalSource:
         return Unreachable(f"{self}: cannot be read: {error.strerror or error}")
 
     def __str__(self) -> str:
-        return f"file://{self._path}"
+        return shown(f"file://{self._path}")

@@ -1,15 +1,14 @@
 """Objects of S3 and Google Cloud Storage, through fsspec: read block by block over connections that are guarded."""
 
-import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from yarl import URL
-
+from chrion_api.redact import shown
+from chrion_runtime.fetch.credentials import google_key
 from chrion_runtime.fetch.errors import AccessDenied, FetchError, FetchRefused, ModelNotFound, Unreachable
-from chrion_runtime.fetch.guard import Guard
+from chrion_runtime.fetch.guard import Guard, url_of
 from chrion_runtime.fetch.source import Stream
 
 _BLOCK = 16 << 20
@@ -20,7 +19,6 @@ _IDENTITIES = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
 )
-_GOOGLE_TOKENS = "https://oauth2.googleapis.com/token"
 
 
 class StoreSource:
@@ -70,14 +68,14 @@ class StoreSource:
             return FetchRefused(f"{self}: {self._guard.refusal}")
         if isinstance(error, FileNotFoundError):
             return ModelNotFound(f"{self}: is not there; check bucket and key")
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = self._guard.quoted(error)
         denied = isinstance(error, PermissionError) or "Credentials" in type(error).__name__ or "Forbidden" in text
         if denied or getattr(error, "code", None) in (401, 403):
             return AccessDenied(f"{self}: {text}; check the credentials in the Secret of spec.model.secretRef")
-        return Unreachable(f"{self}: {text[:300]}")
+        return Unreachable(f"{self}: {text}")
 
     def __str__(self) -> str:
-        return self._uri
+        return shown(self._uri)
 
 
 @asynccontextmanager
@@ -86,11 +84,17 @@ async def open_store(uri: str, guard: Guard, environment: Mapping[str, str]) -> 
     scheme, _, path = uri.partition("://")
     bucket, _, key = path.partition("/")
     if not bucket or not key or key.endswith("/"):
-        raise ModelNotFound(f"{uri}: names no object; write {scheme}://BUCKET/KEY")
+        raise ModelNotFound(f"{shown(uri)}: names no object; write {scheme}://BUCKET/KEY")
     try:
         files, session = await (_s3 if scheme == "s3" else _gs)(guard, environment)
+    except FetchError:
+        raise
     except ImportError as error:
-        raise FetchRefused(f"{uri}: {scheme}:// needs the package {error.name}; install chrion[cluster]") from None
+        problem = f"{scheme}:// needs the package {error.name}; install chrion[cluster]"
+        raise FetchRefused(f"{shown(uri)}: {problem}") from None
+    except Exception as error:  # noqa: BLE001, each store has errors of its own
+        advice = "check the credentials in the Secret of spec.model.secretRef"
+        raise AccessDenied(f"{shown(uri)}: cannot be asked for: {guard.quoted(error)}; {advice}") from None
     try:
         yield StoreSource(files, guard, uri)
     finally:
@@ -105,7 +109,7 @@ async def _s3(guard: Guard, environment: Mapping[str, str]) -> tuple[Any, Any]:
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     if endpoint:
-        guard.check(URL(endpoint))
+        guard.check(url_of(endpoint))
     connector = {"resolver": guard, "socket_factory": guard.socket, "use_dns_cache": False}
     files = s3fs.S3FileSystem(
         anon=not any(environment.get(name) for name in _IDENTITIES),
@@ -126,9 +130,9 @@ async def _gs(guard: Guard, environment: Mapping[str, str]) -> tuple[Any, Any]:
 
     endpoint = environment.get("STORAGE_EMULATOR_HOST")
     if endpoint:
-        guard.check(URL(endpoint))
+        guard.check(url_of(endpoint))
     files = GCSFileSystem(
-        token=_google_token(environment.get("GOOGLE_CREDENTIALS", "")),
+        token=google_key(environment) or "anon",
         endpoint_url=endpoint,
         session_kwargs={"connector": guard.connector()},
         asynchronous=True,
@@ -136,17 +140,3 @@ async def _gs(guard: Guard, environment: Mapping[str, str]) -> tuple[Any, Any]:
         use_listings_cache=False,
     )
     return files, await files._set_session()
-
-
-def _google_token(text: str) -> Any:
-    """The key of a service account, or of a user, as gcsfs takes it; anonymous without one. Raises AccessDenied."""
-    if not text:
-        return "anon"
-    try:
-        key = json.loads(text)
-        kind = key["type"]
-    except (ValueError, KeyError, TypeError):
-        raise AccessDenied("GOOGLE_CREDENTIALS: is not the JSON of a key, which has a type") from None
-    if kind not in ("service_account", "authorized_user"):
-        raise AccessDenied(f'GOOGLE_CREDENTIALS: has type "{kind}"; give the key of a service_account')
-    return {**key, "token_uri": _GOOGLE_TOKENS}  # a key could name any address to be posted to

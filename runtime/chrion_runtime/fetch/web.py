@@ -1,15 +1,16 @@
 """Files over https, and http where it is allowed: redirects are followed here, one by one, each checked."""
 
-import base64
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 import aiohttp
 from yarl import URL
 
+from chrion_api.redact import shown
 from chrion_runtime.fetch.errors import AccessDenied, FetchError, FetchRefused, ModelNotFound, Unreachable
-from chrion_runtime.fetch.guard import Guard, shown
+from chrion_runtime.fetch.guard import Guard, url_of
 from chrion_runtime.fetch.source import Stream
 
 MOST_REDIRECTS = 10
@@ -71,8 +72,8 @@ class WebSource:
             response.close()
             location = response.headers.get("Location")
             if not location:
-                raise Unreachable(f"{self}: {shown(url)} redirects without saying where to")
-            url = url.join(parse(location))
+                raise Unreachable(f"{self}: {shown(str(url))} redirects without saying where to")
+            url = url.join(url_of(location))
         raise FetchRefused(f"{self}: redirects more than {MOST_REDIRECTS} times")
 
     async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -86,7 +87,7 @@ class WebSource:
         status = response.status
         if status in (200, 206):
             return
-        said = f"{self}: {_host(response.url, self._url)}answers {status} {response.reason or ''}".rstrip()
+        said = f"{self}: {_host(response.url, self._url)}answers {status} {_phrase(status)}".rstrip()
         if status in (401, 403):
             raise AccessDenied(f"{said}; check the URI, and the credentials in the Secret of spec.model.secretRef")
         if status == 416:
@@ -99,30 +100,14 @@ class WebSource:
         if self._guard.refusal is not None:
             return FetchRefused(f"{self}: {self._guard.refusal}")
         if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            return FetchRefused(
-                f"{self}: the certificate of {error.host} cannot be verified: {error.certificate_error}"
-            )
+            problem = self._guard.quoted(error.certificate_error)
+            return FetchRefused(f"{self}: the certificate of {error.host} cannot be verified: {problem}")
         if isinstance(error, aiohttp.InvalidURL):
             return FetchRefused(f"{self}: leads to what is no URL that can be fetched")
-        return Unreachable(f"{self}: {str(error) or type(error).__name__}")
+        return Unreachable(f"{self}: {self._guard.quoted(error)}")
 
     def __str__(self) -> str:
-        return shown(self._url)
-
-
-def parse(text: str) -> URL:
-    """A URL as it was written: a signature may hang on each letter. Raises ValueError."""
-    return URL(text, encoded=re.fullmatch(r"[!-~]+", text) is not None)
-
-
-def authorization(environment: Mapping[str, str]) -> str:
-    """The Authorization that `HTTP_TOKEN`, or `HTTP_USERNAME` and `HTTP_PASSWORD`, stand for; empty without them."""
-    if token := environment.get("HTTP_TOKEN"):
-        return f"Bearer {token.strip()}"
-    if user := environment.get("HTTP_USERNAME"):
-        pair = f"{user}:{environment.get('HTTP_PASSWORD', '')}"
-        return f"Basic {base64.b64encode(pair.encode()).decode()}"
-    return ""
+        return shown(str(self._url))
 
 
 def _extent(response: aiohttp.ClientResponse) -> tuple[int, int | None]:
@@ -131,8 +116,16 @@ def _extent(response: aiohttp.ClientResponse) -> tuple[int, int | None]:
         return 0, response.content_length
     match = re.fullmatch(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)", response.headers.get("Content-Range", ""))
     if match is None:
-        raise Unreachable(f"{shown(response.url)}: answers 206 without saying which part of the file it sends")
+        raise Unreachable(f"{shown(str(response.url))}: answers 206 without saying which part of the file it sends")
     return int(match[1]), None if match[2] == "*" else int(match[2])
+
+
+def _phrase(status: int) -> str:
+    """What a status means; the server's own words for it could hold anything, what it was sent too."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def _tag(headers: Mapping[str, str]) -> str:

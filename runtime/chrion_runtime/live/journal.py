@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from chrion_api.one_line import one_line
 from chrion_runtime.servable import Figure
 
 log = logging.getLogger(__name__)
 
 KEPT = 20
 """Moves and refusals that are shown."""
+
+MOST_LETTERS = 1000
+"""Of why something was moved or refused."""
 
 REASONS = ("plans", "objective", "faster", "smaller", "drain")
 """Why plans are exchanged: a new plan file; a new objective; the target is about to be missed; there is room for less
@@ -34,12 +38,13 @@ class Journal:
     def moved(self, source: str, target: str, reason: str, why: str, figures: Mapping[str, Any]) -> None:
         """Enter a move from one rung to another; `figures` are what was seen when it was decided."""
         self._moved[reason] += 1
-        entry = {"time": _now(), "from": source, "to": target, "reason": reason, "why": why, **figures}
-        self._moves.append(entry)
+        why = one_line(why, MOST_LETTERS)
+        self._moves.append({"time": _now(), "from": source, "to": target, "reason": reason, "why": why, **figures})
         log.info("%s: plan %s -> %s (%s): %s", self._model, source, target, reason, why)
 
     def refused(self, cause: str, why: str) -> None:
         """Enter something that was refused; what served before serves on."""
+        why = one_line(why, MOST_LETTERS)  # rubbish in a file may be quoted in it
         self._refused[cause] += 1
         self._refusals.append({"time": _now(), "cause": cause, "why": why})
         log.warning("%s: refused (%s), what served before serves on: %s", self._model, cause, why)

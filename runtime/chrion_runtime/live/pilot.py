@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chrion_api import ChrionError, Objective, Reason
-from chrion_runtime.documents import read_objective
+from chrion_runtime.documents import check_plain, read_objective
 from chrion_runtime.ladder import Rung, choose, ladder, selections
 from chrion_runtime.live import controller
 from chrion_runtime.live.controller import Move, State, Tuning
@@ -103,6 +103,7 @@ class Pilot:
         service, objective = self._service, self._service.objective
         here = service.rung
         try:
+            check_plain(path)
             with self._opened() as workshop:
                 plan_file = workshop.read(path)
                 service.loader.admit(plan_file)
@@ -114,7 +115,7 @@ class Pilot:
                 to = Destination(plan_file.buckets, rungs, rung, chosen)
                 self._go(to, _bytes(objective), "plans", f"{path.name} has new plans", workshop)
         except ChrionError as error:
-            self._refuse("plans", f"{path}: {error}")
+            self._refuse("plans", str(error) if str(path) in str(error) else f"{path}: {error}")
         if service.rung is not here:
             self._arrive()
 
@@ -122,6 +123,7 @@ class Pilot:
         """Pursue another objective, from now on; as near to it as plans can be loaded."""
         service, before = self._service, self._service.objective
         try:
+            check_plain(path)
             objective = read_objective(path)
             rungs = ladder(service.frontiers, objective)
         except ChrionError as error:

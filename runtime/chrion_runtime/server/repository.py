@@ -1,16 +1,16 @@
 """Models that come and go while others serve: load, unload and index, as in Triton's model repository extension."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from chrion_api import ChrionError
-from chrion_runtime.protocol.errors import BadRequest, Unavailable
+from chrion_runtime.protocol.errors import BadRequest, NotFound, QueueFull, Unavailable
 from chrion_runtime.protocol.metadata import MODEL_VERSION
 from chrion_runtime.servable import Servable
 from chrion_runtime.server.front import Front, ServedModel
@@ -35,6 +35,9 @@ class State(StrEnum):
     UNAVAILABLE = "UNAVAILABLE"
 
 
+_UNDER_WAY = (State.LOADING, State.UNLOADING)
+
+
 @dataclass(frozen=True)
 class _Seen:
     state: State
@@ -52,14 +55,18 @@ class Repository:
         self._seen: dict[str, _Seen] = {}
         self._loaded: set[str] = set()
         """Models that serve and came from the folder; others were there from the start and stay."""
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """One a name for as long as somebody holds it or waits for it: clients may invent names without end."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def index(self, ready: bool = False) -> list[dict[str, str]]:
         """Every model that serves or could be loaded, with its state; only those that are ready where that is asked."""
         names = await self._queue.run(self._folder.names)
         found = []
-        for name in sorted({*names, *self._seen, *self._front.names}):
+        known = {*names, *self._front.names, *(name for name, at in self._seen.items() if at.state in _UNDER_WAY)}
+        # What was seen of models that have left the folder is of no use to anybody.
+        self._seen = {name: at for name, at in self._seen.items() if name in known}
+        for name in sorted(known):
             at = self._seen.get(name, _Seen(State.UNAVAILABLE))
             if name in self._front.names and at.state is not State.UNLOADING:
                 at = _Seen(State.READY)
@@ -78,6 +85,10 @@ class Repository:
         """Serve a model no more; what it has begun is answered first. Raises BadRequest where it does not serve."""
         await self._finish(self._unload_one(name))
 
+    def _lock(self, name: str) -> asyncio.Lock:
+        """What keeps loads and unloads of one name apart."""
+        return self._locks.setdefault(name, asyncio.Lock())
+
     async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
         """Do all of it, even where who asked has gone: half a model is of use to nobody."""
         task = asyncio.get_running_loop().create_task(work)
@@ -86,7 +97,7 @@ class Repository:
         await asyncio.shield(task)
 
     async def _load_one(self, name: str) -> None:
-        async with self._locks[name]:
+        async with self._lock(name):
             if name in self._front.names and name not in self._loaded:
                 raise BadRequest(f'model "{name}" serves from elsewhere than the repository, and stays as it is')
             self._seen[name] = _Seen(State.LOADING)
@@ -94,6 +105,9 @@ class Repository:
                 entry = await self._queue.run(partial(self._folder.entry, name))
                 servable = await self._queue.run(partial(self._load, entry))
                 before = self._front.add(servable)
+            except (NotFound, QueueFull):  # nobody has looked yet whether there is such a model
+                self._seen.pop(name, None)
+                raise
             except BaseException as error:
                 self._seen[name] = _Seen(State.UNAVAILABLE, str(error) or type(error).__name__)
                 if isinstance(error, ChrionError) and not hasattr(error, "status"):
@@ -105,7 +119,7 @@ class Repository:
                 await self._retire(before)
 
     async def _unload_one(self, name: str) -> None:
-        async with self._locks[name]:
+        async with self._lock(name):
             if name not in self._loaded:
                 raise BadRequest(f'model "{name[:80]}" was not loaded from the repository')
             self._seen[name] = _Seen(State.UNLOADING)

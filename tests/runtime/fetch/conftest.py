@@ -3,6 +3,8 @@
 import asyncio
 import os
 import socket
+import ssl
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,20 @@ def model_with_data() -> Callable[[Mapping[str, str]], bytes]:
 def data() -> bytes:
     """What such a file holds."""
     return np.arange(SIZE // 2, dtype=np.float32).tobytes()
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's TLS with a certificate that nobody vouches for, and the certificate."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        [*command, *name, "-keyout", key, "-out", certificate, "-days", "2"], check=True, capture_output=True
+    )
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    return tls, certificate
 
 
 @pytest.fixture(autouse=True)

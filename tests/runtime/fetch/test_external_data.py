@@ -1,12 +1,14 @@
 """External data comes from the model's folder, and stays in it."""
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
-from chrion_graph.errors import InvalidModel, UnsafeModel
+from chrion_graph.errors import InvalidModel, LimitExceeded, UnsafeModel
 from chrion_graph.load import digest
 from chrion_runtime.fetch import DigestMismatch, ModelNotFound, TooLarge
+from tests.support.bad_models import BAD_MODELS
 from tests.support.file_server import cut
 
 PATH = "/models/model.onnx"
@@ -53,6 +55,15 @@ def test_that_is_missing(served, run, left):
     del served.files["/models/w.bin"]
     with pytest.raises(ModelNotFound, match=r"/models/w\.bin"):
         run(served.url(PATH))
+    assert left() == []
+
+
+def test_that_is_in_more_files_than_the_limit(server, run, left):
+    path = "/models/many.onnx"
+    server.files[path] = BAD_MODELS["external-many"].build(Path())
+    with pytest.raises(LimitExceeded, match=r"many\.onnx: keeps its data in more than 4,096 files"):
+        run(server.url(path))
+    assert len(server.requests) == 1
     assert left() == []
 
 

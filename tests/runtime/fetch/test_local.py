@@ -40,6 +40,15 @@ def test_external_data_must_not_be_a_link_out_of_the_folder(source, run, model_w
     assert left() == []
 
 
+def test_external_data_must_not_be_a_hard_link(source, run, model_with_data, data, tmp_path, left):
+    (source / "net.onnx").write_bytes(model_with_data({"weights": "w.bin"}))
+    (tmp_path / "secret").write_bytes(data)
+    (source / "w.bin").hardlink_to(tmp_path / "secret")
+    with pytest.raises(FetchRefused, match=r"w\.bin: is a hard link, .* put a copy there"):
+        run(f"file://{source}/net.onnx")
+    assert left() == []
+
+
 @pytest.mark.parametrize("name", ["missing.onnx", ".", "missing/net.onnx"])
 def test_what_is_not_there(source, run, name):
     with pytest.raises(ModelNotFound, match=r"file://.*source"):

@@ -1,8 +1,6 @@
 """Models over HTTP: what goes wrong on the way, and where redirects and names may lead."""
 
 import hashlib
-import ssl
-import subprocess
 
 import pytest
 
@@ -224,15 +222,8 @@ def test_uris_that_cannot_be_fetched(run, uri, because):
         run(uri)
 
 
-def test_a_certificate_that_nobody_vouches_for(run, content, tmp_path, monkeypatch, output):
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        [*command, *name, "-keyout", key, "-out", certificate, "-days", "2"], check=True, capture_output=True
-    )
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(certificate, key)
+def test_a_certificate_that_nobody_vouches_for(run, content, certified, monkeypatch, output):
+    tls, certificate = certified
     with FileServer({PATH: content}, tls=tls) as server:
         with pytest.raises(FetchRefused, match=r"certificate of 127\.0\.0\.1 cannot be verified"):
             run(server.url(PATH))

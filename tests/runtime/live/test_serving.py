@@ -4,7 +4,7 @@ import gzip
 import re
 import urllib.request
 
-from chrion.cache import plan_path
+from chrion.cache import keep_plan, plan_path
 from chrion_api import InputSpec
 from chrion_runtime.devices import open_devices
 from tests.support.command import serving
@@ -118,8 +118,7 @@ def test_run_watches_its_chrionmodel(world, chrion, tmp_path, until, monkeypatch
     spec = InputSpec(name="input", shape=world.feeds["input"].shape)
     cpu = open_devices([])["cpu"]
     planned = plan_path(world.digest, (spec,), {"cpu": cpu.key}, len(cpu.lanes))
-    planned.parent.mkdir(parents=True, exist_ok=True)
-    planned.write_text(world.file(world.small, devices={"cpu": cpu.key}).to_json())
+    keep_plan(planned, world.file(world.small, devices={"cpu": cpu.key}))
     text = f"""
 apiVersion: chrion.dev/v1alpha1
 kind: ChrionModel

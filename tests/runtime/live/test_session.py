@@ -5,11 +5,13 @@ import os
 import threading
 from contextlib import closing
 
-import onnx
+import numpy as np
 import pytest
 
 from chrion_api import SLO, Mode
-from chrion_runtime.blueprint import draw
+from chrion_graph.files import write_aside
+from chrion_graph.normalise import FILES, WEIGHTS_FILE
+from chrion_graph.seal import seal
 from chrion_runtime.live import Live, Watch
 from chrion_runtime.live.controller import Tuning
 from chrion_runtime.live.drift import DriftTuning
@@ -162,17 +164,13 @@ def test_sessions_of_earlier_plans_are_gone(world, live, until, uncollected):
 
 
 def test_a_plan_that_answers_otherwise_is_refused(world, live, until, tmp_path):
-    graph = normalised(world.model, tmp_path)
-    whole, model = world.plan("damaged", [(world.nodes, ("cpu/0",))], 1), world.normalised
-    model = type(model)(graph.folder, world.digest)
-    # The file of its only stage, cut before, comes to hold something else.
-    path = draw(graph, whole).parts[0].path
-    part = onnx.load(path, load_external_data=False)
-    recurrent = next(node for node in part.graph.node if node.op_type == "GRU")
-    recurrent.attribute.append(onnx.helper.make_attribute("clip", 0.05))
-    onnx.save(part, path)
-    session, file = live(world.file(world.spread), model=model)
-    file.write_text(world.file(whole).to_json())
+    folder = normalised(world.model, tmp_path).folder
+    session, file = live(world.file(world.spread), model=type(world.normalised)(folder, world.digest))
+    # Under the sessions that are loaded the weights stay; those of the next ones are others, and no damage shows it.
+    weights = np.fromfile(folder / WEIGHTS_FILE, np.float32)
+    write_aside(folder / WEIGHTS_FILE, (2 * weights).tobytes())
+    seal(folder, FILES)
+    file.write_text(world.file(world.small).to_json())
     until(lambda: refusals(session))
     assert "answers otherwise than the plan in use" in refusals(session)[0][1]
     assert names(session) == ["spread"]

@@ -1,6 +1,7 @@
 """The model repository: load, unload and index while others serve, and nothing outside the folder."""
 
 import asyncio
+import gc
 import shutil
 import threading
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import tritonclient.http as triton
 from chrion_runtime.errors import PlanRefused, RuntimeFailure
 from chrion_runtime.protocol.errors import BadRequest, NotFound
 from chrion_runtime.server import Repository, RepositoryFolder
+from chrion_runtime.server.repository import AT_ONCE, WAITING
 
 
 @pytest.fixture
@@ -122,6 +124,63 @@ def test_what_cannot_be_loaded_says_why_and_what_served_before_still_does(reposi
         )
         assert states(client)["two"][0] == "UNAVAILABLE"
         assert "plan.json is missing" in states(client)["two"][1]
+
+
+def locks():
+    return sum(isinstance(one, asyncio.Lock) for one in gc.get_objects())
+
+
+def test_names_that_are_not_there_leave_nothing(repository, add, http):
+    """Clients may invent names without end: each is refused, and then forgotten."""
+    with repository(add) as running:
+        url = f"{running.where.url}/v2/repository/models"
+
+        def invent(count):
+            for number in range(count):
+                assert http("POST", f"{url}/none{number}/load").status == 404
+                assert http("POST", f"{url}/none{number}/unload").status == 400
+                assert http("POST", f"{running.where.url}/v2/models/none{number}/infer", data=b"{}").status == 404
+
+        invent(1)
+        before = states(running.client), http("GET", running.where.metrics_url).body.count(b"\n"), locks()
+        invent(100)
+        assert (states(running.client), http("GET", running.where.metrics_url).body.count(b"\n"), locks()) == before
+        assert "none" not in http("GET", running.where.metrics_url).body.decode()
+
+
+def test_names_that_nobody_had_time_to_look_for_leave_nothing(repository, load):
+    gate = load.gates["one"] = load.gates["two"] = threading.Event()
+
+    async def crowd(url):
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            names = ["one", "two", *(f"none{number}" for number in range(AT_ONCE + WAITING + 10))]
+            asked = [asyncio.create_task(session.post(f"{url}/v2/repository/models/{name}/load")) for name in names]
+            while sum(task.done() for task in asked) < 10:
+                await asyncio.sleep(0.005)
+            gate.set()
+            return [answer.status for answer in await asyncio.gather(*asked)]
+
+    with repository() as running:
+        statuses = asyncio.run(crowd(running.where.url))
+        assert statuses[:2] == [200, 200]
+        assert set(statuses[2:]) == {404, 503}
+        assert set(states(running.client)) == {"one", "two"}
+
+
+def test_models_that_have_left_the_folder_leave_the_index(repository, root):
+    with repository() as running:
+        client = running.client
+        (root / "two" / "plan.json").unlink()
+        refused(client.load_model, "two")
+        client.load_model("one")
+        assert states(client)["two"][0] == "UNAVAILABLE"
+        shutil.rmtree(root / "one")
+        shutil.rmtree(root / "two")
+        assert states(client) == {"one": ("READY", "")}
+        assert refused(client.load_model, "one")[0] == "404"
+        assert ask(client, "one") == 2
+        client.unload_model("one")
+        assert states(client) == {}
 
 
 def test_models_from_the_start_stay(repository, root, add, make_model):

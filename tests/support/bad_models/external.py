@@ -5,6 +5,7 @@ from pathlib import Path
 
 from onnx import TensorProto, helper
 
+from chrion_graph.limits import Limits
 from tests.support.bad_models.build import BadModel, floats, graph, serialized
 
 SECRET = b"secret! " * 512
@@ -55,6 +56,20 @@ def _link(folder: Path) -> bytes:
     return _adding(_tensor("weights.bin"))
 
 
+def _hard_link(folder: Path) -> bytes:
+    (folder / "weights.bin").hardlink_to(_secret(folder))
+    return _adding(_tensor("weights.bin"))
+
+
+def _in_many_files(folder: Path) -> bytes:
+    """No file is there: they are counted before any is looked for."""
+    names = [f"w{number}" for number in range(Limits().external_files + 1)]
+    weights = [_tensor(f"{name}.bin") for name in names]
+    for name, weight in zip(names, weights, strict=True):
+        weight.name = name
+    return serialized(graph([helper.make_node("Sum", ["x", *names], ["y"])], [X], [Y], weights))
+
+
 def _linked_folder(folder: Path) -> bytes:
     _secret(folder)
     (folder / "sub").symlink_to(folder.parent)
@@ -92,6 +107,8 @@ MODELS = {
     "external-around": BadModel("external data in sub/../../secret", _around),
     "external-absolute": BadModel("external data at an absolute path outside the folder", _absolute),
     "external-link": BadModel("external data in a symbolic link that leads out of the folder", _link),
+    "external-hard-link": BadModel("external data in a hard link to a file outside the folder", _hard_link),
+    "external-many": BadModel("external data in more files than the limit", _in_many_files),
     "external-linked-folder": BadModel("external data below a symbolic link to another folder", _linked_folder),
     "external-in-constant": BadModel("a Constant node's value in ../secret", _in_constant),
     "external-in-branch": BadModel("an initializer of an If's branch in ../secret", _in_branch),

@@ -1,0 +1,167 @@
+"""A damaged cache is noticed when it is loaded, and made anew: nothing is ever answered by it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+import numpy as np
+import pytest
+
+import chrion as face
+from chrion import cache, planning
+from chrion.planning import Job
+from chrion_api import InputSpec
+from chrion_graph.limits import Limits
+from chrion_graph.normalise import FILES
+from chrion_graph.seal import SUMS_FILE, damage, seal
+from chrion_planner import planner
+from chrion_runtime.blueprint import draw_all
+from chrion_runtime.devices import open_devices
+from chrion_runtime.documents import read_plan_file
+from chrion_runtime.errors import PlanRefused
+
+
+@pytest.fixture
+def feeds(case):
+    return {"input": np.random.default_rng(0).standard_normal(case.inputs["input"]).astype(np.float32)}
+
+
+@pytest.fixture
+def load(model, plan_file, feeds):
+    """`load()`: load the model and ask it once."""
+
+    def answer():
+        session = face.Session(model, plan_file)
+        try:
+            return session.run(feeds)["output"]
+        finally:
+            session.close()
+
+    return answer
+
+
+@pytest.fixture
+def kept(model, load, tmp_path, monkeypatch):
+    """A cache of this test's own, in which the model is; its folder there."""
+    monkeypatch.setenv("CHRION_CACHE", str(tmp_path / "cache"))
+    load()
+    return cache.normalised(model, Limits()).folder
+
+
+def overwrite(path):
+    """As a failing disk may: the length stays, and nothing of it looks wrong."""
+    path.write_bytes(np.full(path.stat().st_size // 4, 0.5, np.float32).tobytes())
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def swap(path):
+    """The digests of other files."""
+    path.write_text(path.read_text().replace(path.read_text()[:8], "0" * 8))
+
+
+DAMAGES = {
+    "weights of other numbers": ("weights.bin", overwrite),
+    "a bit of the weights": ("weights.bin", flip),
+    "weights cut": ("weights.bin", lambda path: os.truncate(path, 1000)),
+    "weights emptied": ("weights.bin", lambda path: os.truncate(path, 0)),
+    "no weights": ("weights.bin", lambda path: path.unlink()),
+    "a pipe for weights": ("weights.bin", pipe),
+    "a model of rubbish": ("model.onnx", lambda path: path.write_text("rubbish")),
+    "a bit of the model": ("model.onnx", flip),
+    "no model": ("model.onnx", lambda path: path.unlink()),
+    "other digests": (SUMS_FILE, swap),
+    "no digests": (SUMS_FILE, lambda path: path.unlink()),
+    "digests of rubbish": (SUMS_FILE, lambda path: path.write_bytes(os.urandom(200))),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_model_is_made_anew(load, kept, caplog, name):
+    before = load()
+    file, spoil = DAMAGES[name]
+    assert not caplog.records
+    spoil(kept / file)
+    assert damage(kept, FILES)
+    np.testing.assert_array_equal(load(), before)
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith(f"{kept}: the cache is damaged: ")
+    assert damage(kept, FILES) is None
+    assert sorted(path.name for path in kept.parent.iterdir()) == [kept.name]
+
+
+def test_a_damaged_part_is_made_anew(load, kept):
+    before = load()
+    parts = list(kept.glob("part-*.onnx"))
+    assert parts
+    for part in parts:
+        part.write_text("rubbish")
+    np.testing.assert_array_equal(load(), before)
+
+
+def test_what_is_damaged_while_it_serves_is_not_drawn(kept, plan_file):
+    plans = read_plan_file(plan_file).buckets[0].plans
+    assert draw_all(kept, plans[:1])
+    overwrite(kept / "weights.bin")
+    with pytest.raises(PlanRefused, match=r"weights\.bin has another digest"):
+        draw_all(kept, plans[:1])
+
+
+def test_digests_are_those_of_coreutils(kept):
+    subprocess.run(["sha256sum", "--check", "--strict", SUMS_FILE], cwd=kept, check=True, capture_output=True)
+    seal(kept, ["model.onnx"])
+    assert damage(kept, ["model.onnx"]) is None
+    assert "weights.bin" in str(damage(kept, FILES))
+
+
+def test_a_served_model_whose_cache_was_damaged(chrion, serving, ask, load, model, plan_file, feeds, tmp_path):
+    """The command, as its users run it: what it answers is right, and it says what happened."""
+    before = load()
+    own = type(chrion)(tmp_path / "own")
+    shutil.copytree(chrion.cache, own.cache)
+    for path in own.cache.glob("models/*/weights.bin"):
+        overwrite(path)
+    with serving(own, "serve", model, "--plan", plan_file) as server:
+        np.testing.assert_array_equal(ask(server, feeds)["output"], before)
+        assert "the cache is damaged: weights.bin has another digest" in server.process.err
+    assert server.process.popen.returncode in (0, -signal.SIGTERM)
+
+
+@pytest.fixture
+def job(other_model, chrion, monkeypatch):
+    monkeypatch.setenv("CHRION_CACHE", str(chrion.cache))
+    monkeypatch.setattr(planner, "MEASURED_PLANS", 1)
+    return Job(other_model, (InputSpec(name="input", shape=(3, 1, 128)),), devices=("cpu",), cpu_lanes=1)
+
+
+def test_a_damaged_plan_is_made_anew(job, caplog, monkeypatch):
+    keys = {"cpu": open_devices(["cpu"])["cpu"].key}
+    path = cache.plan_path(cache.normalised(job.model, job.limits).digest, job.inputs, keys, 1)
+    plan, cached = planning.cached_plan(job)
+    assert not cached
+    assert planning.cached_plan(job) == (plan, True)
+    # Planning takes seconds, and once is enough.
+    made = []
+    monkeypatch.setattr(planning, "plan", lambda job: made.append(job) or plan)
+    whole = path.read_bytes()
+    slower = whole.replace(b'"predictedSeconds": ', b'"predictedSeconds": 9', 1)
+    assert slower != whole
+    for content in (b"", b"rubbish", whole[:100], slower, plan.to_json().encode()):
+        path.write_bytes(content)
+        caplog.clear()
+        assert planning.cached_plan(job) == (plan, False)
+        assert f"{path}: the cache is damaged" in caplog.text
+        assert planning.cached_plan(job) == (plan, True)
+    assert len(made) == 5
+    assert json.loads(path.read_bytes().partition(b"\n")[2]) == plan.to_data()
