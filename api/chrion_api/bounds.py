@@ -42,7 +42,7 @@ def depth(text: bytes) -> int:
 
 
 def values(text: bytes, enough: int) -> int:
-    """How many values the text holds, the names of fields counted too; where that may be above `enough`, to the digit."""
+    """How many values the text holds, the names of fields counted too; exact where it may be over `enough`."""
     most = _separators(text)
     return most if most <= enough else _separators(_STRING.sub(b"", text))
 

@@ -105,7 +105,7 @@ def test_what_is_no_number_is_refused_wherever_it_stands(number: str) -> None:
 
 def test_what_is_wrong_all_over_is_told_in_a_few_words() -> None:
     wrong = {f"field{number}": [0] * 9 for number in range(900)} | {"model": {"x" * 5000: 1}}
-    with pytest.raises(InvalidField, match="and 898 more$") as caught:
+    with pytest.raises(InvalidField, match=r"and 898 more$") as caught:
         PlanFile.parse(wrong)
     assert len(str(caught.value)) < 1000
 
