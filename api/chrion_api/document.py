@@ -11,6 +11,9 @@ from chrion_api.errors import InvalidDocument, InvalidField
 
 AnyDocument = TypeVar("AnyDocument", bound="Document")
 
+MOST_PROBLEMS = 20
+"""Fields at fault that one error names."""
+
 
 class Document(BaseModel):
     """A frozen value with a JSON form; unknown fields are refused."""
@@ -31,7 +34,7 @@ class Document(BaseModel):
     def parse(cls, value: Any, at: str = "") -> Self:
         """Validate plain data; `at` is the path of `value` in its document.
 
-        Raises InvalidField that names every field at fault.
+        Raises InvalidField that names the fields at fault, the first MOST_PROBLEMS of them.
         """
         try:
             return cls.model_validate(value)
@@ -78,11 +81,12 @@ def _named(source: str, cls: type[AnyDocument], value: Any) -> AnyDocument:
 
 
 def _invalid_field(error: ValidationError, at: str, kind: str) -> InvalidField:
-    problems = [(_path(at, item["loc"]), _problem(item)) for item in error.errors(include_url=False)]
-    (path, first), rest = problems[0], problems[1:]
+    items = error.errors(include_url=False)
+    (path, first), *rest = [(_path(at, item["loc"]), _problem(item)) for item in items[:MOST_PROBLEMS]]
     if not path:
         path = kind
-    return InvalidField(path, "; ".join([first, *(f"{where}: {what}" for where, what in rest)]))
+    more = [f"and {len(items) - MOST_PROBLEMS} more"] if len(items) > MOST_PROBLEMS else []
+    return InvalidField(path, "; ".join([first, *(f"{where}: {what}" for where, what in rest), *more]))
 
 
 def _path(at: str, location: tuple[int | str, ...]) -> str:
@@ -105,7 +109,10 @@ def _problem(item: Any) -> str:
             return str(item["ctx"]["problem"])
         case "value_error":
             return str(item["ctx"]["error"])
-    text = json.dumps(item.get("input"), default=str, ensure_ascii=False)[:80]
+    try:
+        text = json.dumps(item.get("input"), default=str, ensure_ascii=False)[:80]
+    except (ValueError, RecursionError):  # a number of more digits than Python writes, or too deep
+        text = "this value"
     match item["type"]:
         case "model_type" | "dict_type":
             return f"{text}: expected named fields"

@@ -17,6 +17,7 @@ from chrion_operator.manifests import Server, frontier_configmap
 from chrion_operator.plans import read_plan
 from chrion_operator.reconcile import Answer, Decision, Observed, Refusal, decide
 from chrion_operator.reconcile.observed import Event
+from chrion_operator.reconcile.ownership import ours
 from chrion_operator.reconcile.summary import summarise
 from chrion_operator.settings import Settings
 from tests.support.objects import plan_file
@@ -56,7 +57,8 @@ class World:
         name = (self.owner["spec"].get("planRef") or {}).get("name")
         reference = summarise(self.others[name]) if name in self.others else None
         seen = {place: trim(kind_of(thing), copy.deepcopy(thing)) for place, thing in self.objects.items()}
-        return Observed(seen, self.nodes, dict(self.answers), reference, self.holders, self.refusals)
+        mine = ours(seen, self.owner["metadata"]["uid"])
+        return Observed(mine, self.nodes, dict(self.answers), reference, self.holders, self.refusals)
 
     def decide(self) -> Decision:
         return decide(copy.deepcopy(self.owner), self.observed(), self.settings, self.server, self.now)
@@ -90,6 +92,7 @@ class World:
                 continue
             self._apply(frontier_configmap(self.owner, one.cls, one.revision, plan))
         for patch in decision.patch:
+            assert self.objects[patch.kind, patch.name]["metadata"]["uid"] == patch.uid
             _merge(self.objects[patch.kind, patch.name], patch.body)
         for delete in decision.delete:
             if self.objects[delete.kind, delete.name]["metadata"]["uid"] == delete.uid:
@@ -230,7 +233,7 @@ class World:
                 "uid": f"uid-{number}",
                 "resourceVersion": "1",
                 "labels": {**owner["spec"]["template"]["metadata"]["labels"]},
-                "ownerReferences": [{"uid": owner["metadata"]["uid"]}],
+                "ownerReferences": [{"uid": owner["metadata"]["uid"], "controller": True}],
             },
             "spec": {},
             "status": status,

@@ -1,9 +1,10 @@
-"""The API server, spoken to in plain dicts: get, list, watch, apply, patch, delete.
+"""The API server, spoken to in plain dicts: get, list, watch, create, apply, patch, delete.
 
 Raises ApiError with the server's own sentence; NotFound, Conflict and Gone where callers tell them apart, Unavailable
 where the server cannot be reached.
 """
 
+import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -14,12 +15,15 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 
 from chrion_operator.cluster.errors import ApiError, Conflict, Gone, NotFound, Unavailable
-from chrion_operator.cluster.kinds import EVENT, Kind, kind_of
+from chrion_operator.cluster.kinds import Kind, kind_of
 from chrion_operator.cluster.metrics import API_REQUESTS
 from chrion_operator.names import FIELD_MANAGER, Object
 
 PAGE = 500
 CONNECT_SECONDS, READ_SECONDS = 5, 30
+"""For the connection, and from one piece of an answer to the next."""
+ANSWER_SECONDS = 60
+"""For a whole answer but a watch's, so that one that never ends holds no worker."""
 
 _ERRORS = {HTTPStatus.NOT_FOUND: NotFound, HTTPStatus.CONFLICT: Conflict, HTTPStatus.GONE: Gone}
 
@@ -43,7 +47,7 @@ class Api:
         self._client = client
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object:
-        """One object. Raises NotFound."""
+        """One object, that of this name in this namespace and no other. Raises NotFound."""
         return self._json("GET", kind.path(namespace, name))
 
     def read(self, path: str) -> Object:
@@ -88,6 +92,12 @@ class Api:
         finally:
             response.close()
 
+    def create(self, manifest: Mapping[str, Any]) -> Object:
+        """Create an object. Raises Conflict where there is one of that name, whoever's it is."""
+        metadata = manifest["metadata"]
+        path = kind_of(dict(manifest)).path(metadata.get("namespace", ""))
+        return self._json("POST", path, {"fieldManager": FIELD_MANAGER}, manifest, "application/json")
+
     def apply(self, manifest: Mapping[str, Any], *, force: bool) -> Object:
         """Server-side apply: create the object, or make it hold what the manifest says; returns it as it is then.
 
@@ -107,11 +117,6 @@ class Api:
         query = {"fieldManager": FIELD_MANAGER}
         path = kind.path(namespace, name, subresource)
         return self._json("PATCH", path, query, body, "application/merge-patch+json")
-
-    def create_event(self, event: Mapping[str, Any]) -> Object:
-        """Create an Event. Raises Conflict where there is one of that name."""
-        path = EVENT.path(event["metadata"]["namespace"])
-        return self._json("POST", path, {"fieldManager": FIELD_MANAGER}, event, "application/json")
 
     def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> Object | None:
         """Delete an object and, in the background, what it owns; one that is not there, or has another uid, is well.
@@ -135,7 +140,7 @@ class Api:
     ) -> Object:
         response = self._request(method, path, query, body, content_type)
         try:
-            answer: Object = orjson.loads(response.data)
+            answer: Object = orjson.loads(_whole(response))
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(f"the API server broke off its answer: {error}") from error
         return answer
@@ -167,6 +172,17 @@ class Api:
             raise Unavailable(f"the API server cannot be reached: {error}") from error
         response: urllib3.BaseHTTPResponse = answer
         return response
+
+
+def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
+    ends = time.monotonic() + ANSWER_SECONDS
+    parts: list[bytes] = []
+    for part in response.stream(1 << 16, decode_content=False):
+        parts.append(part)
+        if time.monotonic() > ends:
+            response.close()
+            raise Unavailable(f"the API server took more than {ANSWER_SECONDS} s to answer")
+    return b"".join(parts)
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

@@ -29,11 +29,12 @@ def decide(owner: Object, observed: Observed, settings: Settings, server: Server
     ready = sum(
         seen.object.get("status", {}).get("readyReplicas", 0) for seen in observed.of_kind("Deployment", "runtime")
     )
-    if (owner["spec"] or {}).get("paused") is True:
+    written = owner.get("spec")
+    if isinstance(written, dict) and written.get("paused") is True:
         claims = conditions.paused(before, ready)
         return _with_status(Decision(), owner, status.unchanged_but(owner, claims, now), claims, before)
     try:
-        spec = ChrionModelSpec.parse(owner["spec"], "spec")
+        spec = ChrionModelSpec.parse(written, "spec")
         at = Situation(owner, spec, observed, settings, server, now, {k.value: c.reason for k, c in before.items()})
         plannings, servings, decision = _work(at)
     except InvalidField as error:

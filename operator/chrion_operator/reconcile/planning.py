@@ -81,7 +81,8 @@ def plan_class(at: Situation, cls: NodeClass) -> Planning:
     frontier = _intact(at.observed.get("ConfigMap", names.frontier_name(at.model, cls.name, wanted)))
     name, source = _source(at, cls, wanted)
     if source is not None and not source.problem and (frontier is None or frontier.digest != source.digest):
-        return Planning(cls, wanted, None, JobReport(Phase.RUNNING), copy=(Copy(name, cls, wanted),))
+        copy = Copy(name, cls, wanted, reference=at.spec.plan_ref is not None)
+        return Planning(cls, wanted, None, JobReport(Phase.RUNNING), copy=(copy,))
     problem = source.problem if source is not None else ""
     accounts = () if at.spec.plan_ref is not None else _accounts(at, cls)
     if frontier is not None:
@@ -129,7 +130,8 @@ def _by_job(at: Situation, cls: NodeClass, wanted: str, problem: str, accounts: 
         case Phase.REFUSED:
             failed = attempts.failed(Failure(said.reason, said.message, said.container))
             # The Job is kept to look at its log, and ended so that it starts no further pods.
-            end = (Patch("Job", job.object["metadata"]["name"], {"spec": {"activeDeadlineSeconds": 1}}),)
+            named = job.object["metadata"]
+            end = (Patch("Job", named["name"], named["uid"], {"spec": {"activeDeadlineSeconds": 1}}),)
             applied = (*accounts, _configmap(at, cls, failed))
             return Planning(cls, wanted, None, said, apply=applied, patch=end if said.unfinished else ())
         case _:
