@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
 
+from chrion_api.units import shown
+
 LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
 """RFC 1123: lowercase letters, digits and `-` between dots, at most 253 characters."""
@@ -24,25 +26,25 @@ def is_subdomain(text: str) -> bool:
 
 def _name(text: str) -> str:
     if not is_subdomain(text):
-        raise ValueError(f'"{text[:60]}" is not the name of an object: lowercase letters, digits, "-" and "."')
+        raise ValueError(f'{shown(text)} is not the name of an object: lowercase letters, digits, "-" and "."')
     return text
 
 
 def _namespace(text: str) -> str:
     if len(text) > LONGEST_LABEL or not re.fullmatch(LABEL, text):
-        raise ValueError(f'"{text[:60]}" is not the name of a namespace: lowercase letters, digits and "-"')
+        raise ValueError(f'{shown(text)} is not the name of a namespace: lowercase letters, digits and "-"')
     return text
 
 
 def _queue(text: str) -> str:
     if text and (len(text) > LONGEST_LABEL or not is_subdomain(text)):
-        raise ValueError(f'"{text[:60]}" is not the name of a queue: up to 63 lowercase letters, digits, "-" and "."')
+        raise ValueError(f'{shown(text)} is not the name of a queue: up to 63 lowercase letters, digits, "-" and "."')
     return text
 
 
 def _resource(text: str) -> str:
     if len(text) > LONGEST_SUBDOMAIN or not re.fullmatch(_RESOURCE, text):
-        raise ValueError(f'"{text[:60]}" is not the name of an extended resource such as nvidia.com/gpu')
+        raise ValueError(f"{shown(text)} is not the name of an extended resource such as nvidia.com/gpu")
     return text
 
 

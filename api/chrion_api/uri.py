@@ -4,6 +4,7 @@ import re
 from urllib.parse import unquote
 
 from chrion_api.names import KEY, LONGEST_SUBDOMAIN, SUBDOMAIN
+from chrion_api.units import shown
 
 URI_SCHEMES = ("https", "s3", "gs", "pvc", "oci", "configmap", "file")
 
@@ -23,17 +24,16 @@ URI_PATTERN = "|".join([f"({_OTHERS})://{_TEXT}+", *(f"{scheme}://{form}" for sc
 def checked_uri(uri: str) -> str:
     """The URI itself. Raises ValueError that says how it is to be written."""
     scheme, _, rest = uri.partition("://")
-    shown = uri if len(uri) <= 200 else f"{uri[:199]}…"
     if scheme not in URI_SCHEMES or not rest:
         known = ", ".join(f"{scheme}://" for scheme in URI_SCHEMES)
-        raise ValueError(f'"{shown}" is not a model URI; it starts with one of {known}')
+        raise ValueError(f"{shown(uri)} is not a model URI; it starts with one of {known}")
     if not re.fullmatch(f"{_TEXT}+", rest):
-        raise ValueError(f"{shown!r} holds a control character")
+        raise ValueError(f"{shown(uri)} holds a control character")
     if scheme in _FORMS:
         pattern, form = _FORMS[scheme]
         name, _, path = rest.partition("#" if scheme == "oci" else "/")
         if not re.fullmatch(pattern, rest) or (scheme != "oci" and len(name) > LONGEST_SUBDOMAIN):
-            raise ValueError(f'"{shown}" is not of the form {form}')
+            raise ValueError(f"{shown(uri)} is not of the form {form}")
         if {".", ".."} & {unquote(part) for part in path.split("/")}:
-            raise ValueError(f'"{shown}" leads out of what is mounted')
+            raise ValueError(f"{shown(uri)} leads out of what is mounted")
     return uri
