@@ -7,12 +7,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from chrion_api.bounds import MAX_VALUES, excess, strange
 from chrion_api.errors import InvalidDocument, InvalidField
 
 AnyDocument = TypeVar("AnyDocument", bound="Document")
 
-MOST_PROBLEMS = 20
-"""Fields at fault that one error names."""
+SHOWN_PROBLEMS = 5
+"""Fields at fault that an error names; what is wrong all over would be a book."""
 
 
 class Document(BaseModel):
@@ -34,20 +35,26 @@ class Document(BaseModel):
     def parse(cls, value: Any, at: str = "") -> Self:
         """Validate plain data; `at` is the path of `value` in its document.
 
-        Raises InvalidField that names the fields at fault, the first MOST_PROBLEMS of them.
+        Raises InvalidField that names the fields at fault, the first SHOWN_PROBLEMS of them.
         """
         try:
-            return cls.model_validate(value)
+            return cls.model_validate(value, context={})
         except ValidationError as error:
             raise _invalid_field(error, at, cls.__name__) from None
 
     @classmethod
-    def from_json(cls, text: str | bytes, source: str = "") -> Self:
-        """Read JSON; `source` names the file in errors. Raises InvalidDocument."""
+    def from_json(cls, text: str | bytes, source: str = "", max_values: int = MAX_VALUES) -> Self:
+        """Read JSON; `source` names the file in errors. Raises InvalidDocument, also for what is too deep or large."""
+        content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        if problem := excess(content, max_values):
+            raise InvalidDocument(f"{source or cls.__name__}: {problem}")
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            value = json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
+        except ValueError as error:
             raise InvalidDocument(f"{source or cls.__name__}: not valid JSON: {error}") from None
+        if fault := strange(value, max_values):
+            path, problem = fault
+            raise InvalidField(": ".join(filter(None, (source, path))), problem)
         return _named(source, cls, value)
 
     @classmethod
@@ -82,11 +89,11 @@ def _named(source: str, cls: type[AnyDocument], value: Any) -> AnyDocument:
 
 def _invalid_field(error: ValidationError, at: str, kind: str) -> InvalidField:
     items = error.errors(include_url=False)
-    (path, first), *rest = [(_path(at, item["loc"]), _problem(item)) for item in items[:MOST_PROBLEMS]]
-    if not path:
-        path = kind
-    more = [f"and {len(items) - MOST_PROBLEMS} more"] if len(items) > MOST_PROBLEMS else []
-    return InvalidField(path, "; ".join([first, *(f"{where}: {what}" for where, what in rest), *more]))
+    problems = [(_path(at, item["loc"]), _problem(item)) for item in items[:SHOWN_PROBLEMS]]
+    (path, first), rest = problems[0], problems[1:]
+    others = [f"{where}: {what}" for where, what in rest]
+    more = [f"and {len(items) - len(problems)} more"] if len(items) > len(problems) else []
+    return InvalidField(path or kind, "; ".join([first, *others, *more]))
 
 
 def _path(at: str, location: tuple[int | str, ...]) -> str:
@@ -95,8 +102,22 @@ def _path(at: str, location: tuple[int | str, ...]) -> str:
         if isinstance(part, int):
             path += f"[{part}]"
         else:
-            path += f".{part}" if path else part
+            path += f".{part[:60]}" if path else part[:60]
     return path
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not a number")
+
+
+def _shown(value: Any) -> str:
+    """The first 80 characters of a value as JSON; no more of it is written than that takes."""
+    text = ""
+    for part in json.JSONEncoder(default=str, ensure_ascii=False).iterencode(value):
+        text += part[:80]
+        if len(text) >= 80:
+            break
+    return text[:80].encode("utf-8", "backslashreplace").decode()
 
 
 def _problem(item: Any) -> str:
@@ -109,10 +130,7 @@ def _problem(item: Any) -> str:
             return str(item["ctx"]["problem"])
         case "value_error":
             return str(item["ctx"]["error"])
-    try:
-        text = json.dumps(item.get("input"), default=str, ensure_ascii=False)[:80]
-    except (ValueError, RecursionError):  # a number of more digits than Python writes, or too deep
-        text = "this value"
+    text = _shown(item.get("input"))
     match item["type"]:
         case "model_type" | "dict_type":
             return f"{text}: expected named fields"

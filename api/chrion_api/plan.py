@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, FailFast, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
@@ -15,21 +15,31 @@ from chrion_api.profile import DeviceKey, Optimization
 PLAN_VERSION = 1
 
 MAX_NODES = 10_000_000
-"""Nodes that a plan can speak of; far more than a model has."""
+"""What every node's index is below."""
+MAX_FILE_NODES = 2_000_000
+"""Nodes of all stages of a file together: 20 plans for the largest model."""
 
 
-def _read_ranges(value: Any) -> Any:
+_RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?(?:,(?!\Z)|\Z)")
+
+
+def _read_ranges(value: Any, info: ValidationInfo) -> Any:
+    """Ranges as their nodes, which are counted over the whole file before they are listed."""
     if not isinstance(value, str):
         return value
+    counted: dict[str, int] = {} if info.context is None else info.context
     nodes: list[int] = []
-    for part in value.split(",") if value else ():
-        match = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", part)
+    at = 0
+    while at < len(value):
+        match = _RANGE.match(value, at)
         if not match:
             raise ValueError(f'"{value[:60]}" is not a list of node ranges such as 0-15,17')
-        first, last = int(match[1]), int(match[2] or match[1])
-        # Ranges that ascend, up to a limit, cannot ask for more memory than a graph's nodes would take.
+        first, last, at = int(match[1]), int(match[2] or match[1]), match.end()
         if not (nodes[-1] if nodes else -1) < first <= last < MAX_NODES:
             raise ValueError(f'"{value[:60]}": node ranges ascend, do not meet twice and end below {MAX_NODES:,}')
+        counted["nodes"] = counted.get("nodes", 0) + last + 1 - first
+        if counted["nodes"] > MAX_FILE_NODES:
+            raise ValueError(f'"{value[:60]}": the stages of all plans hold more than {MAX_FILE_NODES:,} nodes')
         nodes.extend(range(first, last + 1))
     return nodes
 
@@ -46,6 +56,7 @@ def _write_ranges(nodes: tuple[int, ...]) -> str:
 
 NodeRanges = Annotated[
     tuple[Annotated[int, Field(ge=0)], ...],
+    FailFast(),
     BeforeValidator(_read_ranges),
     PlainSerializer(_write_ranges, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"}),
@@ -67,7 +78,7 @@ class Stage(Document):
 
     nodes: NodeRanges
     """Indices of its nodes in the rewritten graph."""
-    lanes: tuple[str, ...] = Field(min_length=1)
+    lanes: tuple[str, ...] = Field(min_length=1, fail_fast=True)
     """The lanes it holds, such as cpu/0; several of one device are its intra-op threads."""
     optimization: Optimization = Optimization.NONE
     """How far ONNX Runtime may optimise inside it."""
@@ -145,11 +156,11 @@ class Plan(Document):
 
     name: str = Field(min_length=1)
     """Its name within the frontier, such as heft or cpu-all."""
-    rewrites: tuple[Rewrite, ...] = ()
+    rewrites: tuple[Rewrite, ...] = Field(default=(), fail_fast=True)
     """Transformations to replay, in this order."""
     graph: str
     """SHA-256 of the rewritten graph; the runtime refuses another."""
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    stages: tuple[Stage, ...] = Field(min_length=1, fail_fast=True)
     """The stages in the order of their predicted start."""
     predicted_seconds: float = Field(ge=0)
     """Predicted makespan."""
@@ -223,11 +234,11 @@ class Frontier(Document):
 
     inputs: dict[str, Shape]
     """The shapes this holds for, by input."""
-    plans: tuple[Plan, ...] = Field(min_length=1)
+    plans: tuple[Plan, ...] = Field(min_length=1, fail_fast=True)
     """From the fastest to the one with the least GPU memory."""
-    baselines: tuple[Baseline, ...] = ()
+    baselines: tuple[Baseline, ...] = Field(default=(), fail_fast=True)
     """What was measured beside them."""
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[Candidate, ...] = Field(default=(), fail_fast=True)
     """Every plan that was measured, in the order of what was predicted of them."""
 
     @property
@@ -247,7 +258,7 @@ class PlanFile(Document):
     """SHA-256 of the model's file."""
     devices: dict[str, DeviceKey]
     """The devices it was planned for, by name."""
-    buckets: tuple[Frontier, ...] = Field(min_length=1)
+    buckets: tuple[Frontier, ...] = Field(min_length=1, fail_fast=True)
     """One frontier for each shape bucket."""
     truncated: bool = False
     """True when time ran out before every candidate was tried."""

@@ -3,21 +3,22 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 from chrion_api import ChrionModelSpec, InvalidField, Reason
-from chrion_operator.cluster.api import Api
+from chrion_operator.cluster.api import Api, Listing
 from chrion_operator.cluster.discovery import owned_kinds
 from chrion_operator.cluster.errors import ApiError, Conflict, NotFound, Unavailable
 from chrion_operator.cluster.events import Recorder
 from chrion_operator.cluster.kinds import CONFIG_MAP, MODEL, NODE, POD, Kind, kind_of
+from chrion_operator.cluster.left_out import LeftOut
 from chrion_operator.cluster.metrics import APPLIED, RECONCILE_SECONDS, RECONCILES
 from chrion_operator.cluster.pods import Target, target_of
 from chrion_operator.cluster.queue import WorkQueue
-from chrion_operator.cluster.store import Store
+from chrion_operator.cluster.store import Store, place_of
 from chrion_operator.cluster.trim import trim_node
 from chrion_operator.cluster.writer import patch, write
 from chrion_operator.errors import LeftOver, NotOurs, OperatorError, PlanRefused
@@ -47,6 +48,7 @@ class Controller:
     def __init__(self, api: Api, settings: Settings, server: Server, identity: str) -> None:
         self.store = Store()
         self.queue = WorkQueue[Key](lambda key: key.namespace, at_once=max(1, settings.workers - 1))
+        self._left_out = LeftOut()
         self.answers: Callable[[Key], Mapping[str, Answer]] = lambda _: {}
         self._api, self._settings, self._server = api, settings, server
         self._kinds = {kind.name: kind for kind in owned_kinds(server)}
@@ -56,17 +58,27 @@ class Controller:
 
     # What informers tell.
 
-    def listed(self, kind: Kind, namespace: str, things: Iterable[Object], version: str) -> None:
+    def listed(self, kind: Kind, namespace: str, things: Listing) -> None:
         """All objects of a kind there are."""
         if kind is NODE:
             if self.store.put_nodes(map(trim_node, things)):
                 self.look_at_all()
             return
-        for key in self.store.replace(kind, namespace, things, int(version)):
+        there = set()
+        for thing in things:
+            self.happened(kind, "ADDED", thing)
+            there.add(place_of(kind, thing))
+        for key in self.store.keep(kind, namespace, there, int(things.version)):
             self.queue.add(key)
 
     def happened(self, kind: Kind, event: str, thing: Object) -> None:
-        """An object was ADDED, MODIFIED or DELETED."""
+        """An object was ADDED, MODIFIED or DELETED. One that nobody expected is left out, and the others go on."""
+        try:
+            self._take(kind, event, thing)
+        except Exception as error:  # noqa: BLE001, whatever it is, it is this object's
+            self._left_out.tell(kind, thing, error)
+
+    def _take(self, kind: Kind, event: str, thing: Object) -> None:
         if kind is NODE:
             gone = event == "DELETED"
             if self.store.remove_node(thing["metadata"]["name"]) if gone else self.store.put_node(trim_node(thing)):
@@ -165,6 +177,7 @@ class Controller:
         return False
 
     def _observe(self, key: Key, model: Object, refusals: tuple[Refusal, ...]) -> Observed:
+        self._read_plans(key, model)
         mine = ours(self.store.owned(key), model["metadata"]["uid"])
         spec = _spec(model)
         return Observed(
@@ -175,6 +188,14 @@ class Controller:
             holders=self._who_holds(mine, spec.devices.gpu_resource) if spec is not None else (),
             refusals=refusals,
         )
+
+    def _read_plans(self, key: Key, model: Object) -> None:
+        """Read the model's own plans that are new; watches leave them unread, whoever wrote them."""
+        for (_, name), seen in ours(self.store.owned(key), model["metadata"]["uid"]).items():
+            if seen.plan is not None and seen.plan.unread:
+                with suppress(NotFound):
+                    there = self._api.get(CONFIG_MAP, key.namespace, name)
+                    self.store.put(CONFIG_MAP, there, plan=summarise(there))
 
     def _reference(self, namespace: str, spec: ChrionModelSpec) -> PlanSummary | None:
         if spec.plan_ref is None:
@@ -199,9 +220,7 @@ class Controller:
             if time.monotonic() - at < HOLDERS_SECONDS:
                 return known
             namespaces = self._settings.namespaces or ("",)
-            pods = [
-                pod for namespace in namespaces for pod in self._api.list(POD, namespace, fields="spec.nodeName!=")[0]
-            ]
+            pods = [pod for namespace in namespaces for pod in self._api.list(POD, namespace, fields="spec.nodeName!=")]
             holders = gpu_holders(resource, pods)
             self._holders[resource] = time.monotonic(), holders
             return holders

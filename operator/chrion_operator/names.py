@@ -10,6 +10,11 @@ from chrion_api.chrionmodel import GROUP, KIND, VERSION
 Object = dict[str, Any]
 """A Kubernetes object as plain JSON data."""
 
+
+class Unreadable(str):
+    """What stands in an object for a part that is too deep or too large to be read: a sentence that says which."""
+
+
 Component = Literal["planner", "plan", "frontier", "slo", "runtime", "service"]
 """What an object is for: the value of the component label."""
 
@@ -49,12 +54,20 @@ def object_name(*parts: str, limit: int = LABEL_LIMIT) -> str:
     so that different parts never give one name by being cut.
     """
     whole = "-".join(parts)
-    name = re.sub(r"[^a-z0-9-]", "-", whole.lower())
-    if not name[:1].isalpha():
-        name = f"m{name}"
+    name = _dns(whole)
     if name != whole or len(name) > limit:
         return f"{name[: limit - 9].rstrip('-')}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
     return name
+
+
+def may_begin(name: str, *parts: str) -> bool:
+    """Whether a name may be an `object_name` whose parts begin with these."""
+    return name.startswith(_dns("-".join((*parts, "")))[: LABEL_LIMIT - 9].rstrip("-"))
+
+
+def _dns(whole: str) -> str:
+    name = re.sub(r"[^a-z0-9-]", "-", whole.lower())
+    return name if name[:1].isalpha() else f"m{name}"
 
 
 def label_value(text: str) -> str:

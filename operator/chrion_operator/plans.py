@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import io
+import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +13,15 @@ from typing import Any
 from chrion_api import InvalidDocument, PlanFile, Reason
 from chrion_api.handover import PLAN_KEY
 from chrion_operator.errors import PlanRefused
+from chrion_operator.names import Unreadable
 
-MAX_PLAN_BYTES = 64 * 1024**2
+MAX_PLAN_BYTES = 16 * 1024**2
 """What a plan file may come to when it is decompressed; one of 10,000 nodes has a few MB."""
+MAX_PLAN_VALUES = 500_000
+"""The values in it; a stage has about 25."""
+
+_one_at_a_time = threading.Lock()
+"""Reading a plan at these bounds takes some 150 MB, and the operator has several workers."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -36,11 +43,12 @@ def read_plan(configmap: Mapping[str, Any], sha256: str | None = None) -> Planne
     Raises PlanRefused that names the ConfigMap and what is wrong.
     """
     source = f"ConfigMap {configmap['metadata']['name']}: {PLAN_KEY}"
-    text, payload = _content(configmap, source)
-    try:
-        file = PlanFile.from_json(text, source)
-    except InvalidDocument as error:
-        raise PlanRefused(Reason.PLAN_REFUSED, str(error)) from None
+    with _one_at_a_time:
+        text, payload = _content(configmap, source)
+        try:
+            file = PlanFile.from_json(text, source, MAX_PLAN_VALUES)
+        except InvalidDocument as error:
+            raise PlanRefused(Reason.PLAN_REFUSED, str(error)) from None
     if sha256 is not None and file.model != sha256:
         problem = f"{source}: is for the model {file.model}, and spec.model.sha256 is {sha256}"
         raise PlanRefused(Reason.DIGEST_MISMATCH, problem)
@@ -49,6 +57,9 @@ def read_plan(configmap: Mapping[str, Any], sha256: str | None = None) -> Planne
 
 def _content(configmap: Mapping[str, Any], source: str) -> tuple[bytes, Mapping[str, Mapping[str, str]]]:
     """The plan file's text, and where it stood."""
+    for field in ("data", "binaryData"):
+        if isinstance(content := configmap.get(field), Unreadable):
+            raise PlanRefused(Reason.PLAN_REFUSED, f"ConfigMap {configmap['metadata']['name']}: {field} {content}")
     plain = (configmap.get("data") or {}).get(PLAN_KEY)
     if plain is not None:
         return plain.encode(), {"data": {PLAN_KEY: plain}}

@@ -6,6 +6,7 @@ It plays the API server (server-side apply as a deep merge), the planner, the ku
 import copy
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -16,7 +17,7 @@ from chrion_operator.errors import PlanRefused
 from chrion_operator.manifests import Server, frontier_configmap
 from chrion_operator.plans import read_plan
 from chrion_operator.reconcile import Answer, Decision, Observed, Refusal, decide
-from chrion_operator.reconcile.observed import Event
+from chrion_operator.reconcile.observed import Event, Seen
 from chrion_operator.reconcile.ownership import ours
 from chrion_operator.reconcile.summary import summarise
 from chrion_operator.settings import Settings
@@ -56,7 +57,7 @@ class World:
     def observed(self) -> Observed:
         name = (self.owner["spec"].get("planRef") or {}).get("name")
         reference = summarise(self.others[name]) if name in self.others else None
-        seen = {place: trim(kind_of(thing), copy.deepcopy(thing)) for place, thing in self.objects.items()}
+        seen = {place: _seen(copy.deepcopy(thing)) for place, thing in self.objects.items()}
         mine = ours(seen, self.owner["metadata"]["uid"])
         return Observed(mine, self.nodes, dict(self.answers), reference, self.holders, self.refusals)
 
@@ -239,6 +240,11 @@ class World:
             "status": status,
         }
         assert self.objects["Pod", name]["metadata"]["labels"]["app.kubernetes.io/component"] == component
+
+
+def _seen(thing: Object) -> Seen:
+    kept = trim(kind_of(thing), thing)
+    return kept if kept.plan is None else replace(kept, plan=summarise(thing))
 
 
 def _merge(there: Object, said: Mapping[str, Any]) -> None:

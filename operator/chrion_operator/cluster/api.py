@@ -5,21 +5,27 @@ where the server cannot be reached.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import urllib3
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 
-from chrion_operator.cluster.errors import ApiError, Conflict, Gone, NotFound, Unavailable
+from chrion_operator.cluster.errors import ApiError, Conflict, Gone, NotFound, TooLarge, Unavailable
 from chrion_operator.cluster.kinds import Kind, kind_of
 from chrion_operator.cluster.metrics import API_REQUESTS
+from chrion_operator.cluster.reading import read_event, read_list, read_object
 from chrion_operator.names import FIELD_MANAGER, Object
 
-PAGE = 500
+Read = TypeVar("Read")
+
+PAGE = 200
+"""Objects of a list that are asked for at once."""
+MAX_BYTES = 16 << 20
+"""The largest answer, and event of a watch: a page of so many large objects is asked for in smaller ones."""
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 """For the connection, and from one piece of an answer to the next."""
 ANSWER_SECONDS = 60
@@ -54,17 +60,13 @@ class Api:
         """Whatever is at a path, such as /version. Raises NotFound."""
         return self._json("GET", path)
 
-    def list(self, kind: Kind, namespace: str = "", labels: str = "", fields: str = "") -> tuple[list[Object], str]:
-        """All objects that match the selectors, and the resource version of the list, to watch from."""
-        query = {"limit": str(PAGE), "labelSelector": labels, "fieldSelector": fields}
-        found: list[Object] = []
-        while True:
-            page = self._json("GET", kind.path(namespace), query)
-            found += page["items"]
-            version, more = page["metadata"]["resourceVersion"], page["metadata"].get("continue")
-            if not more:
-                return found, version
-            query["continue"] = more
+    def list(self, kind: Kind, namespace: str = "", labels: str = "", fields: str = "") -> "Listing":
+        """All objects that match the selectors, one after the other as they are read."""
+        return Listing(self, kind.path(namespace), {"labelSelector": labels, "fieldSelector": fields})
+
+    def page(self, path: str, query: Mapping[str, str]) -> tuple[Iterator[Object], Object]:
+        """A part of a list, and its metadata. Raises TooLarge."""
+        return _parsed(read_list, _whole(self._request("GET", path, query)))
 
     def watch(
         self, kind: Kind, namespace: str, labels: str, version: str, seconds: int
@@ -83,10 +85,10 @@ class Api:
         response = self._request("GET", kind.path(namespace), query, read_seconds=seconds + READ_SECONDS)
         try:
             for line in _lines(response):
-                event = orjson.loads(line)
-                if event["type"] == "ERROR":
-                    raise _error(int(event["object"].get("code", 500)), event["object"])
-                yield event["type"], event["object"]
+                event, thing = _parsed(read_event, line)
+                if event == "ERROR":
+                    raise _error(int(thing.get("code", 500)), thing)
+                yield event, thing
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(f"the watch of {kind.plural} broke off: {error}") from error
         finally:
@@ -138,12 +140,7 @@ class Api:
         body: Mapping[str, Any] | None = None,
         content_type: str = "",
     ) -> Object:
-        response = self._request(method, path, query, body, content_type)
-        try:
-            answer: Object = orjson.loads(_whole(response))
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unavailable(f"the API server broke off its answer: {error}") from error
-        return answer
+        return _parsed(read_object, _whole(self._request(method, path, query, body, content_type)))
 
     def _request(
         self,
@@ -167,33 +164,78 @@ class Api:
         try:
             answer = self._client.call_api(*call, _request_timeout=(CONNECT_SECONDS, read_seconds)).response
             if answer.status >= HTTPStatus.BAD_REQUEST:
-                raise _error(answer.status, _status(answer.data))
+                raise _error(answer.status, _status(_whole(answer)))
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise Unavailable(f"the API server cannot be reached: {error}") from error
         response: urllib3.BaseHTTPResponse = answer
         return response
 
 
+class Listing:
+    """The objects of a list, read page by page while it is gone through, once."""
+
+    def __init__(self, api: Api, path: str, query: Mapping[str, str]) -> None:
+        self.version = ""
+        """The resource version of the list, to watch from; known at its end."""
+        self._api, self._path, self._query = api, path, query
+
+    def __iter__(self) -> Iterator[Object]:
+        """Raises ApiError."""
+        size, more = PAGE, ""
+        while True:
+            try:
+                items, metadata = self._api.page(self._path, {**self._query, "limit": str(size), "continue": more})
+            except TooLarge:
+                if size == 1:
+                    raise
+                size = max(1, size // 8)
+                continue
+            yield from items
+            self.version, more = metadata["resourceVersion"], metadata.get("continue", "")
+            if not more:
+                return
+
+
 def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
-    ends = time.monotonic() + ANSWER_SECONDS
+    """All of an answer. Raises TooLarge, Unavailable."""
     parts: list[bytes] = []
-    for part in response.stream(1 << 16, decode_content=False):
-        parts.append(part)
-        if time.monotonic() > ends:
-            response.close()
-            raise Unavailable(f"the API server took more than {ANSWER_SECONDS} s to answer")
+    left, ends = MAX_BYTES, time.monotonic() + ANSWER_SECONDS
+    try:
+        for part in response.stream(1 << 16, decode_content=False):
+            parts.append(part)
+            left -= len(part)
+            if left < 0:
+                response.close()
+                raise TooLarge(f"the API server's answer has more than {MAX_BYTES >> 20} MiB")
+            if time.monotonic() > ends:
+                response.close()
+                raise Unavailable(f"the API server took more than {ANSWER_SECONDS} s to answer")
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise Unavailable(f"the API server broke off its answer: {error}") from error
     return b"".join(parts)
+
+
+def _parsed(read: Callable[[bytes], Read], text: bytes) -> Read:
+    try:
+        return read(text)
+    except (ValueError, KeyError) as error:
+        raise Unavailable(f"the API server's answer cannot be read: {error}") from error
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     pending: list[bytes] = []
+    size = 0
     for chunk in response.stream(1 << 16, decode_content=False):
         *whole, rest = chunk.split(b"\n")
         for line in whole:
             yield b"".join([*pending, line])
             pending.clear()
+            size = 0
         if rest:
             pending.append(rest)
+            size += len(rest)
+        if size > MAX_BYTES:
+            raise TooLarge(f"an event of a watch has more than {MAX_BYTES >> 20} MiB")
 
 
 def _status(data: bytes) -> Object:

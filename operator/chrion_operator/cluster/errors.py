@@ -5,6 +5,7 @@ OperatorError
     ├── NotFound        the object, or its kind, is not there
     ├── Conflict        somebody else changed it, or holds what was to be set
     ├── Gone            a watch that is too old to go on
+    ├── TooLarge        an answer of more bytes than are read
     └── Unavailable     no answer
 """
 
@@ -32,6 +33,10 @@ class Conflict(ApiError):
 
 class Gone(ApiError):
     """What was watched from is too long ago; list anew."""
+
+
+class TooLarge(ApiError):
+    """The API server's answer is larger than what is read of one."""
 
 
 class Unavailable(ApiError):

@@ -3,13 +3,12 @@
 import logging
 import random
 import threading
-from collections.abc import Iterable
 from typing import Protocol
 
-from chrion_operator.cluster.api import Api
-from chrion_operator.cluster.errors import ApiError, Gone
+from chrion_operator.cluster.api import Api, Listing
+from chrion_operator.cluster.errors import ApiError, Gone, TooLarge
 from chrion_operator.cluster.kinds import Kind
-from chrion_operator.cluster.metrics import RESTARTED_WATCHES
+from chrion_operator.cluster.metrics import FAULTS, RESTARTED_WATCHES
 from chrion_operator.names import Object
 
 log = logging.getLogger(__name__)
@@ -23,8 +22,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
 class Sink(Protocol):
     """Who is told; from the informer's thread."""
 
-    def listed(self, kind: Kind, namespace: str, things: Iterable[Object], version: str) -> None:
-        """All objects there are, at a resource version."""
+    def listed(self, kind: Kind, namespace: str, things: Listing) -> None:
+        """All objects there are."""
 
     def happened(self, kind: Kind, event: str, thing: Object) -> None:
         """An object was ADDED, MODIFIED or DELETED."""
@@ -44,12 +43,13 @@ class Informer(threading.Thread):
         while True:
             try:
                 if not version:
-                    things, version = self._api.list(self._kind, self._namespace, self._labels)
-                    self._sink.listed(self._kind, self._namespace, things, version)
+                    things = self._api.list(self._kind, self._namespace, self._labels)
+                    self._sink.listed(self._kind, self._namespace, things)
+                    version = things.version
                     self.synced.set()
                 seconds = random.randint(*WATCH_SECONDS)  # noqa: S311
                 for event, thing in self._api.watch(self._kind, self._namespace, self._labels, version, seconds):
-                    version, pause = thing["metadata"]["resourceVersion"], FIRST_PAUSE
+                    version, pause = thing["metadata"].get("resourceVersion", version), FIRST_PAUSE
                     if event != "BOOKMARK":
                         self._sink.happened(self._kind, event, thing)
             except Gone:
@@ -57,10 +57,11 @@ class Informer(threading.Thread):
                 version = ""
             except ApiError as error:
                 log.warning("cannot watch %s: %s", self._kind.plural, error)
+                version = "" if isinstance(error, TooLarge) else version
                 threading.Event().wait(pause * random.uniform(0.75, 1.25))  # noqa: S311
                 pause = min(pause * 2, LONGEST_PAUSE)
             except Exception:
-                # An object that nobody expected must not end the watch of all others.
+                FAULTS.labels(where="watch").inc()
                 log.exception("cannot take in %s", self._kind.plural)
                 threading.Event().wait(LONGEST_PAUSE)
                 version = ""

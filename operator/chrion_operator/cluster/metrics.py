@@ -12,5 +12,7 @@ APPLIED = Counter("chrion_operator_writes", "Objects applied, patched and delete
 POD_ANSWERS = Counter("chrion_operator_pod_answers", "Answers of runtime pods, by what they were", ["result"])
 API_REQUESTS = Counter("chrion_operator_api_requests", "Requests to the API server, watches included", ["verb"])
 RESTARTED_WATCHES = Counter("chrion_operator_relists", "Lists taken anew because a watch could not go on", ["kind"])
+LEFT_OUT = Counter("chrion_operator_left_out", "Times that an object could not be taken in, and was left out", ["kind"])
+FAULTS = Counter("chrion_operator_faults", "Exceptions that nobody expected, by what went on after them", ["where"])
 QUEUED = Gauge("chrion_operator_queue_length", "ChrionModels that wait to be looked at")
 LEADING = Gauge("chrion_operator_leading", "1 while this process is the one that writes")

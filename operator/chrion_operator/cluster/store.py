@@ -2,13 +2,14 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 
 from chrion_operator.cluster.kinds import MODEL, Kind
-from chrion_operator.cluster.trim import trim, without_managers
+from chrion_operator.cluster.trim import trim, trim_model
 from chrion_operator.names import MODEL_LABEL, Object, label_value
 from chrion_operator.reconcile.observed import Key, Seen
+from chrion_operator.reconcile.summary import PlanSummary
 
 GRAVES = 2048
 """How many deleted objects are remembered, so that an answer that comes late does not bring one back."""
@@ -27,16 +28,17 @@ class Store:
         self._nodes: dict[str, Object] = {}
         self._graves: OrderedDict[str, int] = OrderedDict()
 
-    def put(self, kind: Kind, thing: Object, settled: str | None = None) -> Key | None:
+    def put(self, kind: Kind, thing: Object, settled: str | None = None, plan: PlanSummary | None = None) -> Key | None:
         """Take in an object as it is now; returns the key of the model to look at, None where nothing is new.
 
-        `settled` is the digest of the manifest that was just applied and that this is the server's answer to.
+        `settled` is the digest of the manifest that was just applied and that this is the server's answer to, and
+        `plan` what was read in it.
         """
         key = key_of(kind, thing)
         if key is None:
             return None
         with self._lock:
-            return self._put(kind, key, thing, settled)
+            return self._put(kind, key, thing, settled, plan)
 
     def remove(self, kind: Kind, thing: Object) -> Key | None:
         """Take in that an object is gone; returns the key of the model to look at."""
@@ -46,21 +48,19 @@ class Store:
         with self._lock:
             return self._remove(kind, key, thing)
 
-    def replace(self, kind: Kind, namespace: str, things: Iterable[Object], version: int) -> set[Key]:
-        """Take in a whole list, of one namespace or ("") of all, as it was at a resource version.
+    def keep(self, kind: Kind, namespace: str, listed: Container[tuple[Key, str] | None], version: int) -> set[Key]:
+        """Drop what is not listed, by key and uid, of one namespace or ("") of all at a resource version.
 
         Returns the keys of the models to look at.
         """
-        changed, listed = set(), set()
         with self._lock:
-            for thing in things:
-                if (key := key_of(kind, thing)) is not None:
-                    listed.add((key, thing["metadata"]["uid"]))
-                    changed.add(self._put(kind, key, thing, None))
-            for key, thing in self._all(kind, namespace):
-                # What came to be after the list is none of its business.
-                if (key, thing["metadata"]["uid"]) not in listed and version_of(thing) <= version:
-                    changed.add(self._remove(kind, key, thing))
+            # What came to be after the list is none of its business.
+            gone = [
+                (key, thing)
+                for key, thing in self._all(kind, namespace)
+                if (key, thing["metadata"]["uid"]) not in listed and version_of(thing) <= version
+            ]
+            changed = {self._remove(kind, key, thing) for key, thing in gone}
         return {key for key in changed if key is not None}
 
     def put_nodes(self, nodes: Iterable[Object]) -> bool:
@@ -107,13 +107,15 @@ class Store:
         with self._lock:
             self._models.pop(key, None)
 
-    def _put(self, kind: Kind, key: Key, thing: Object, settled: str | None) -> Key | None:
+    def _put(
+        self, kind: Kind, key: Key, thing: Object, settled: str | None = None, plan: PlanSummary | None = None
+    ) -> Key | None:
         if version_of(thing) <= self._graves.get(thing["metadata"]["uid"], -1):
             return None
         if kind is MODEL:
             if (known := self._models.get(key)) is not None and version_of(thing) <= version_of(known):
                 return None
-            self._models[key] = without_managers(thing)
+            self._models[key] = trim_model(thing)
             return key
         mine = self._owned.setdefault(key, {})
         place = (kind.name, thing["metadata"]["name"])
@@ -122,6 +124,8 @@ class Store:
         seen = trim(kind, thing, before) if before is None or news else before
         if settled is not None and version_of(thing) == version_of(seen.object):
             seen = replace(seen, settled=settled)
+        if plan is not None and seen.plan is not None and seen.plan.written == plan.written:
+            seen = replace(seen, plan=plan)
         mine[place] = seen
         return key if news else None
 
@@ -161,11 +165,20 @@ def key_of(kind: Kind, thing: Object) -> Key | None:
     metadata = thing["metadata"]
     if kind is MODEL:
         return Key(metadata["namespace"], label_value(metadata["name"]))
-    for owner in metadata.get("ownerReferences", ()):
+    for owner in metadata.get("ownerReferences") or ():
         if owner["kind"] == MODEL.name:
             return Key(metadata["namespace"], label_value(owner["name"]))
-    label = metadata.get("labels", {}).get(MODEL_LABEL)
+    label = (metadata.get("labels") or {}).get(MODEL_LABEL)
     return Key(metadata["namespace"], label) if label else None
+
+
+def place_of(kind: Kind, thing: Object) -> tuple[Key, str] | None:
+    """The key and the uid by which an object is kept; None where it is not."""
+    try:
+        key = key_of(kind, thing)
+        return (key, thing["metadata"]["uid"]) if key is not None else None
+    except (KeyError, TypeError, AttributeError):
+        return None
 
 
 def version_of(thing: Object) -> int:

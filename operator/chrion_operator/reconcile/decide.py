@@ -5,7 +5,7 @@ from datetime import datetime
 from chrion_api import ChrionModelSpec, InvalidField
 from chrion_operator import manifests
 from chrion_operator.manifests import Server
-from chrion_operator.names import Object
+from chrion_operator.names import Object, Unreadable
 from chrion_operator.nodes import node_classes, split_replicas
 from chrion_operator.reconcile import conditions, status
 from chrion_operator.reconcile.cleanup import lost_classes, superseded, unwanted
@@ -29,12 +29,14 @@ def decide(owner: Object, observed: Observed, settings: Settings, server: Server
     ready = sum(
         seen.object.get("status", {}).get("readyReplicas", 0) for seen in observed.of_kind("Deployment", "runtime")
     )
-    written = owner.get("spec")
-    if isinstance(written, dict) and written.get("paused") is True:
+    wanted = owner.get("spec")
+    if isinstance(wanted, dict) and wanted.get("paused") is True:
         claims = conditions.paused(before, ready)
         return _with_status(Decision(), owner, status.unchanged_but(owner, claims, now), claims, before)
     try:
-        spec = ChrionModelSpec.parse(written, "spec")
+        if isinstance(wanted, Unreadable):
+            raise InvalidField("spec", wanted)
+        spec = ChrionModelSpec.parse(wanted, "spec")
         at = Situation(owner, spec, observed, settings, server, now, {k.value: c.reason for k, c in before.items()})
         plannings, servings, decision = _work(at)
     except InvalidField as error:

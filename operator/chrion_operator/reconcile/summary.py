@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chrion_api.handover import PLAN_KEY
 from chrion_operator.errors import PlanRefused
-from chrion_operator.names import Object
+from chrion_operator.names import Object, Unreadable
 from chrion_operator.plans import read_plan
 
 
@@ -23,26 +23,34 @@ class PlanSummary:
     """GPU memory of the smallest plan, over the buckets: less than this serves no request of some shape."""
     problem: str = ""
     """Why it is refused; empty where it is not."""
+    unread: bool = False
+    """Whether nobody has looked yet at what is written."""
 
 
-def summarise(configmap: Object, before: PlanSummary | None = None) -> PlanSummary | None:
-    """The summary of a ConfigMap's plan; `before` again where nothing changed, None where it holds no plan."""
+def unread(configmap: Object, before: PlanSummary | None = None) -> PlanSummary | None:
+    """The summary of a plan that is not to be read now; `before` again where nothing changed, None without a plan."""
     written = next(
         (
-            value
+            content if isinstance(content, Unreadable) else content[PLAN_KEY]
             for field in ("data", "binaryData")
-            if (value := (configmap.get(field) or {}).get(PLAN_KEY)) is not None
+            if isinstance(content := configmap.get(field), Unreadable) or (content and PLAN_KEY in content)
         ),
         None,
     )
     if written is None:
         return None
-    mark = hashlib.sha256(str(written).encode()).hexdigest()
-    if before is not None and before.written == mark:
-        return before
+    mark = hashlib.sha256(str(written).encode("utf-8", "surrogatepass")).hexdigest()
+    return before if before is not None and before.written == mark else PlanSummary(mark, unread=True)
+
+
+def summarise(configmap: Object) -> PlanSummary | None:
+    """The summary of a ConfigMap's plan; None where it holds none."""
+    summary = unread(configmap)
+    if summary is None:
+        return None
     try:
         planned = read_plan(configmap)
     except PlanRefused as refused:
-        return PlanSummary(mark, problem=str(refused))
+        return PlanSummary(summary.written, problem=str(refused))
     least = max(min(plan.gpu_bytes.total for plan in bucket.plans) for bucket in planned.file.buckets)
-    return PlanSummary(mark, planned.digest, planned.file.model, least)
+    return PlanSummary(summary.written, planned.digest, planned.file.model, least)
