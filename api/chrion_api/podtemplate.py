@@ -1,6 +1,5 @@
 """Pod templates and resources: the parts that Chrion reads are checked, the rest is Kubernetes' to judge."""
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from chrion_api.bounds import strange
 from chrion_api.document import Document
 
 DEEPEST = 32
@@ -143,21 +143,17 @@ def plain(value: Any) -> Any:
     while pending:
         path, depth, one = pending.pop()
         if isinstance(one, dict | list | tuple):
+            seen += len(one)
             if depth == DEEPEST:
                 raise ValueError(f"nested more than {DEEPEST} deep, at {path[:200].lstrip('.')}")
-            seen += len(one)
             if seen > MOST:
                 raise ValueError(f"holds more than {MOST:,} values")
             inner = one.items() if isinstance(one, dict) else enumerate(one)
-            if isinstance(one, dict):
-                "".join(one).encode()
             pending += [(f"{path}.{name}", depth + 1, part) for name, part in inner]
-        elif isinstance(one, float) and not math.isfinite(one):
-            raise ValueError(f"{path.lstrip('.')}: {one} is no number that JSON has")
         elif isinstance(one, int) and abs(one) > LARGEST:
             raise ValueError(f"{path.lstrip('.')}: more than 64 bits")
-        elif isinstance(one, str):
-            one.encode()  # UnicodeEncodeError is a ValueError
+    if fault := strange(value):
+        raise ValueError(": ".join(filter(None, fault)))
     return value
 
 

@@ -44,7 +44,7 @@ def many(count: int, say: Say) -> dict[str, Any]:
     with namespace(where, NAMESPACE), operator(where, {}) as process:
         at_first = memory(process)[0]
         with planners(NAMESPACE):
-            began, applied, reconciled = reconcile(where, count, say)
+            began, applied, reconciled = reconcile(where, NAMESPACE, count, say)
             busy = {"cpuSeconds": cpu_seconds(process), "requests": counted(process.metrics(), REQUESTS)}
             settled = _settle(process) - began
             now, most = memory(process)
@@ -73,7 +73,7 @@ def planners(*namespaces: str) -> Iterator[None]:
         stand_in.wait()
 
 
-def reconcile(where: Cluster, count: int, say: Say) -> tuple[float, float, dict[str, float]]:
+def reconcile(where: Cluster, in_namespace: str, count: int, say: Say) -> tuple[float, float, dict[str, float]]:
     """Apply `count` models at once, and wait for all.
 
     When the first was applied, when the last, and when each was seen to be reconciled."""
@@ -87,12 +87,12 @@ def reconcile(where: Cluster, count: int, say: Say) -> tuple[float, float, dict[
                 all_there.set()
 
     spec = {"model": {"uri": "https://models.example.com/model.onnx"}}
-    assert not where.list("ChrionModel", NAMESPACE)
-    with watched(where, "ChrionModel", NAMESPACE, seen):
+    assert not where.list("ChrionModel", in_namespace)
+    with watched(where, "ChrionModel", in_namespace, seen):
         began = time.monotonic()
         with ThreadPoolExecutor(APPLYING) as pool:
             names = (f"model-{number:04}" for number in range(count))
-            for _ in pool.map(lambda name: where.create_or_merge(chrion_model(name, NAMESPACE, spec)), names):
+            for _ in pool.map(lambda name: where.create_or_merge(chrion_model(name, in_namespace, spec)), names):
                 pass
         applied = time.monotonic()
         say(f"{count} applied in {applied - began:.1f} s")

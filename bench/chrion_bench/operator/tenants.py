@@ -5,11 +5,11 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from chrion_bench.operator.many import NAMESPACE, Say, planners, reconcile
+from chrion_bench.operator.many import Say, planners, reconcile
 from chrion_bench.operator.place import chrion_model, cluster, condition, namespace, operator, watched
 from tests.support.cluster import Cluster, Object
 
-NEIGHBOUR = "neighbour"
+CROWD, NEIGHBOUR = "crowd", "neighbour"
 MOST_SECONDS = 120.0
 PAUSE_SECONDS = 0.5
 
@@ -18,13 +18,13 @@ def tenants(count: int, say: Say) -> dict[str, Any]:
     """Apply `count` models to one namespace and, until all of them are reconciled, single ones to another."""
     where = cluster()
     with (
-        namespace(where, NAMESPACE),
+        namespace(where, CROWD),
         namespace(where, NEIGHBOUR),
         operator(where, {}),
-        planners(NAMESPACE, NEIGHBOUR),
+        planners(CROWD, NEIGHBOUR),
         ThreadPoolExecutor(1) as pool,
     ):
-        crowd = pool.submit(reconcile, where, count, say)
+        crowd = pool.submit(reconcile, where, CROWD, count, say)
         seconds = _one_by_one(where, crowd)
         began, _, reconciled = crowd.result()
     say(f"{len(seconds)} single models meanwhile, the slowest within {max(seconds):.1f} s")
