@@ -1,43 +1,47 @@
 """`python -m chrion_operator` runs the operator until it is told to end."""
 
-import logging
+import argparse
+import asyncio
 import sys
-
-import kopf
+from collections.abc import Sequence
+from dataclasses import fields
 
 from chrion_operator.errors import InvalidSetting
-from chrion_operator.handlers import register
+from chrion_operator.logs import log_to_stderr
 from chrion_operator.operator import Operator
-from chrion_operator.settings import Settings
+from chrion_operator.process import run
+from chrion_operator.settings import VERSION, Settings
+
+DESCRIPTION = """Runs Chrion's operator until SIGTERM: it plans and serves the ChrionModels of a cluster, that of the pod
+that it runs in or else of the kubeconfig. It is told how by its environment:"""
 
 
-def main() -> int:
-    """Run until SIGTERM or SIGINT; 2 for a setting that cannot be used."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; 1 where it cannot start, 2 for an argument or a setting that cannot be used."""
+    _parser().parse_args(arguments)
     try:
         settings = Settings.from_environment()
     except InvalidSetting as error:
         print(error, file=sys.stderr)
         return 2
     log_to_stderr(settings)
-    kopf.run(
-        registry=register(Operator(settings)),
-        standalone=True,
-        clusterwide=not settings.namespaces,
-        namespaces=settings.namespaces,
-        liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz" if settings.health_port else None,
+    try:
+        return asyncio.run(run(Operator(settings), settings.health_port))
+    except OSError as error:
+        print(f"CHRION_HEALTH_PORT: {settings.health_port} cannot be listened on: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    variables = "\n".join(f"  CHRION_{field.name.upper()}" for field in fields(Settings))
+    parser = argparse.ArgumentParser(
+        prog="python -m chrion_operator",
+        description=f"{DESCRIPTION}\n\n{variables}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    return 0
-
-
-def log_to_stderr(settings: Settings) -> None:
-    """Log in the form and from the level that the settings say; kopf itself only what is out of order."""
-    debug = settings.log_level == "debug"
-    form = kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL
-    kopf.configure(debug=debug, log_format=form)
-    logging.getLogger().setLevel(settings.log_level.upper())
-    if not debug:
-        for name in ("kopf", "kopf.objects", "aiohttp.access"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+    parser.add_argument("--version", action="version", version=VERSION)
+    return parser
 
 
 if __name__ == "__main__":

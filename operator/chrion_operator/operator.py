@@ -5,13 +5,14 @@ import socket
 import threading
 import uuid
 
+from kubernetes.client import ApiClient
 from prometheus_client import start_http_server
 
 from chrion_operator.cluster.api import Api, connect
 from chrion_operator.cluster.discovery import discover, owned_kinds
 from chrion_operator.cluster.errors import ApiError
 from chrion_operator.cluster.informer import Informer
-from chrion_operator.cluster.kinds import NODE
+from chrion_operator.cluster.kinds import MODEL, NODE
 from chrion_operator.cluster.leader import Leader
 from chrion_operator.cluster.pods import Pods
 from chrion_operator.controller import Controller
@@ -23,11 +24,12 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
 """What ends in the middle of a look may take."""
-RETRY_SECONDS = 2.0
+RETRY_SECONDS, LONGEST_RETRY_SECONDS = 2.0, 30.0
+"""Until the API server is asked again where it does not answer: twice as long each time."""
 
 
 class Operator:
-    """Everything but the watch of ChrionModels, which is kopf's."""
+    """All that works, but for what asks pods, which lives in the event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -35,43 +37,49 @@ class Operator:
         self.pods: Pods
         self._informers: list[Informer] = []
         self._workers: list[threading.Thread] = []
-        self._leader: Leader
+        self._leader: Leader | None = None
+        self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Connect, list and watch what there is, and stand for election. Blocks until all lists are here."""
-        client = connect()
+        """Connect, list and watch what there is, and stand for election.
+
+        Blocks until there is an API server and all lists are here, or until `stop`.
+        """
+        found = self._connect()
+        if found is None:
+            return
+        client, server = found
         api = Api(client)
-        server = self._discover(api)
         identity = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self.controller = Controller(api, self.settings, server, identity)
-        self._leader = Leader(client, self.settings.operator_namespace, identity)
+        leader = Leader(client, self.settings.operator_namespace, identity)
         self.pods = Pods(
             self.settings.scrape_seconds,
             self.controller.targets,
-            lambda: self._leader.leads,
+            lambda: leader.leads,
             self.controller.queue.add,
         )
         self.controller.answers = self.pods.answers
         scopes = [
-            (kind, namespace, MANAGED)
-            for kind in owned_kinds(server)
+            (kind, namespace, labels)
+            for kind, labels in ((MODEL, ""), *((kind, MANAGED) for kind in owned_kinds(server)))
             for namespace in self.settings.namespaces or ("",)
         ] + ([(NODE, "", "")] if self.settings.read_nodes else [])
         self._informers = [Informer(api, *scope, self.controller) for scope in scopes]
         for informer in self._informers:
             informer.start()
-        for informer in self._informers:
-            informer.synced.wait()
+        while not all(informer.synced.wait(RETRY_SECONDS) for informer in self._informers):
+            if self._stopping.is_set():
+                return
         if self.settings.metrics_port:
             start_http_server(self.settings.metrics_port)
         log.info(
             "watching %s on Kubernetes 1.%s", ", ".join(self.settings.namespaces) or "all namespaces", server.minor
         )
-        self._leader.start()
+        leader.start()
+        self._leader = leader
         self._workers = [
-            threading.Thread(
-                target=self.controller.work, args=(self._leader.wait,), name=f"worker-{number}", daemon=True
-            )
+            threading.Thread(target=self.controller.work, args=(leader.wait,), name=f"worker-{number}", daemon=True)
             for number in range(self.settings.workers)
         ]
         for worker in self._workers:
@@ -79,6 +87,9 @@ class Operator:
 
     def stop(self) -> None:
         """Let the looks under way end, and give the lease back."""
+        self._stopping.set()
+        if self._leader is None:
+            return
         self.controller.queue.close()
         for worker in self._workers:
             worker.join(STOP_SECONDS / len(self._workers))
@@ -87,13 +98,17 @@ class Operator:
     @property
     def leads(self) -> bool:
         """Whether this is the one that writes."""
-        return self._leader.leads
+        return self._leader is not None and self._leader.leads
 
-    @staticmethod
-    def _discover(api: Api) -> Server:
-        while True:
+    def _connect(self) -> tuple[ApiClient, Server] | None:
+        """A connection to an API server that answers, and what it has; None where `stop` comes first."""
+        pause = RETRY_SECONDS
+        while not self._stopping.is_set():
             try:
-                return discover(api)
+                client = connect()
+                return client, discover(Api(client))
             except ApiError as error:
-                log.warning("cannot ask the API server what it has: %s", error)
-                threading.Event().wait(RETRY_SECONDS)
+                log.warning("%s; trying again in %.0f s", error, pause)
+            self._stopping.wait(pause)
+            pause = min(pause * 2, LONGEST_RETRY_SECONDS)
+        return None

@@ -62,13 +62,14 @@ class OperatorProcess:
         return self._get(self._metrics, "metrics").decode()
 
     def wait_until_ready(self, standby: bool = False) -> None:
-        """Until it leads, or with `standby` until it answers; the test fails with all it said where it ends before."""
+        """Until it leads, or with `standby` until it knows all there is; the test fails with all it said where it ends before."""
 
         def ready() -> bool:
             if not self.running:
                 pytest.fail(f"the operator ended with {self._process.returncode}:\n{self.words()}")
-            leading = self.health().get("leading")
-            return standby or leading is True
+            if standby:
+                return bool(self._get(self._health, "readyz"))
+            return self.health().get("leading") is True
 
         wait_until(ready, "the operator's being ready", ignore=(OSError, KeyError))
 

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 def _begun(output: Path) -> dict[str, Any]:
     """What was measured before stays, for each needs a cluster of its own."""
     described = machine.describe()
-    described["versions"] |= {name: version(name) for name in ("kopf", "kubernetes")}
+    described["versions"] |= {"kubernetes client": version("kubernetes")}
     about = {"format": FORMAT, "date": time.strftime("%Y-%m-%d"), **described, "kubernetes": server_version()}
     if output.exists():
         kept: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))

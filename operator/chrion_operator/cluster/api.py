@@ -35,12 +35,17 @@ _ERRORS = {HTTPStatus.NOT_FOUND: NotFound, HTTPStatus.CONFLICT: Conflict, HTTPSt
 
 
 def connect() -> ApiClient:
-    """A client for the cluster that this process runs in, or else that of the kubeconfig."""
+    """A client for the cluster that this process runs in, or else that of the kubeconfig. Raises Unavailable."""
     configuration = Configuration()
     try:
         load_incluster_config(client_configuration=configuration)
     except ConfigException:
-        load_kube_config(client_configuration=configuration)
+        try:
+            load_kube_config(client_configuration=configuration)
+        except Exception as error:
+            # It lets through whatever reading the file raises.
+            problem = " ".join(str(error).split())[:200]
+            raise Unavailable(f"there is no pod's service account and no usable kubeconfig: {problem}") from error
     configuration.keep_alive = True
     configuration.connection_pool_maxsize = 64
     return ApiClient(configuration)
