@@ -12,8 +12,8 @@ from chrion_operator.operator import Operator
 from chrion_operator.process import run
 from chrion_operator.settings import VERSION, Settings
 
-DESCRIPTION = """Runs Chrion's operator until SIGTERM: it plans and serves the ChrionModels of a cluster, that of the pod
-that it runs in or else of the kubeconfig. It is told how by its environment:"""
+DESCRIPTION = """Runs Chrion's operator until SIGTERM: it plans and serves the ChrionModels of a cluster, that of the
+pod that it runs in or else of the kubeconfig. It is told how by its environment:"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

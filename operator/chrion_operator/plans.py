@@ -15,13 +15,13 @@ from chrion_api.handover import PLAN_KEY
 from chrion_operator.errors import PlanRefused
 from chrion_operator.names import Unreadable
 
-MAX_PLAN_BYTES = 16 * 1024**2
+MAX_PLAN_BYTES = 8 * 1024**2
 """What a plan file may come to when it is decompressed; one of 10,000 nodes has a few MB."""
 MAX_PLAN_VALUES = 500_000
 """The values in it; a stage has about 25."""
 
 _one_at_a_time = threading.Lock()
-"""Reading a plan at these bounds takes some 150 MB, and the operator has several workers."""
+"""Reading a plan at these bounds takes up to 150 MB, and the operator has several workers."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,16 @@ from tests.support.waiting import wait_until
 class OperatorProcess:
     """`python -m chrion_operator`, with nothing in its environment but what it is given."""
 
-    def __init__(self, kubeconfig: Path, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, kubeconfig: Path, log: Path, environment: Mapping[str, str], identity: Sequence[str] = ()
+    ) -> None:
+        """`identity`: options of setpriv, for another user than ours."""
         self.log = log
         self._health, self._metrics = _free_ports(2)
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 # It ends with us, even where we are killed.
-                ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "chrion_operator"],
+                ["setpriv", "--pdeathsig", "KILL", *identity, sys.executable, "-m", "chrion_operator"],
                 env={
                     "PATH": os.environ["PATH"],
                     "HOME": os.environ.get("HOME", "/"),
@@ -57,18 +60,26 @@ class OperatorProcess:
         answer: dict[str, Any] = json.loads(self._get(self._health, "healthz"))
         return answer
 
+    def ready(self) -> dict[str, Any]:
+        """The same, once it knows what there is. Raises OSError before."""
+        answer: dict[str, Any] = json.loads(self._get(self._health, "readyz"))
+        return answer
+
     def metrics(self) -> str:
         """Its metrics, as Prometheus reads them."""
         return self._get(self._metrics, "metrics").decode()
 
     def wait_until_ready(self, standby: bool = False) -> None:
-        """Until it leads, or with `standby` until it knows all there is; the test fails with all it said where it ends before."""
+        """Until it leads, or with `standby` until it knows all there is.
+
+        The test fails with all it said where it ends before.
+        """
 
         def ready() -> bool:
             if not self.running:
                 pytest.fail(f"the operator ended with {self._process.returncode}:\n{self.words()}")
             if standby:
-                return bool(self._get(self._health, "readyz"))
+                return bool(self.ready())
             return self.health().get("leading") is True
 
         wait_until(ready, "the operator's being ready", ignore=(OSError, KeyError))

@@ -128,7 +128,7 @@ def _idle(where: Cluster, process: OperatorProcess) -> dict[str, Any]:
 
 
 def _asked(where: Cluster, process: OperatorProcess) -> dict[str, float]:
-    """Requests so far: those that the operator counts, and by the server's count those of its lease and of ChrionModels."""
+    """Requests so far: those that the operator counts, and by the server's count those of its lease and our group."""
     served = counted(where.metrics(), SERVED)
     by_group = {
         group: sum(count for labels, count in served.items() if f'group="{group}"' in labels) for group in OWN_GROUPS

@@ -23,8 +23,9 @@ class LeftOut:
     def tell(self, kind: Kind, thing: Object, error: Exception) -> None:
         """Count an object, and log it where that was not done yet."""
         LEFT_OUT.labels(kind=kind.name).inc()
-        metadata = thing.get("metadata") or {}
-        place = (kind.name, str(metadata.get("namespace", "")), str(metadata.get("name", "")))
+        metadata = thing.get("metadata")
+        named = metadata if isinstance(metadata, dict) else {}
+        place = (kind.name, str(named.get("namespace", "?")), str(named.get("name", "?"))[:253])
         with self._lock:
             if place in self._told:
                 return
