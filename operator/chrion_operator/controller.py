@@ -53,7 +53,8 @@ class Controller:
         self._api, self._settings, self._server = api, settings, server
         self._kinds = {kind.name: kind for kind in owned_kinds(server)}
         self._recorder = Recorder(api, identity)
-        self._holders: dict[str, tuple[float, tuple[str, ...]]] = {}
+        self._holders: dict[str, tuple[str, ...]] = {}
+        self._holders_at = -HOLDERS_SECONDS
         self._holders_lock = threading.Lock()
 
     # What informers tell.
@@ -216,14 +217,15 @@ class Controller:
         if not resource or not waiting:
             return ()
         with self._holders_lock:
-            at, known = self._holders.get(resource, (-HOLDERS_SECONDS, ()))
-            if time.monotonic() - at < HOLDERS_SECONDS:
-                return known
-            namespaces = self._settings.namespaces or ("",)
-            pods = [pod for namespace in namespaces for pod in self._api.list(POD, namespace, fields="spec.nodeName!=")]
-            holders = gpu_holders(resource, pods)
-            self._holders[resource] = time.monotonic(), holders
-            return holders
+            # One list for all: the resources are named by whoever writes a spec.
+            if time.monotonic() - self._holders_at >= HOLDERS_SECONDS:
+                self._holders = gpu_holders(
+                    pod
+                    for namespace in self._settings.namespaces or ("",)
+                    for pod in self._api.list(POD, namespace, fields="spec.nodeName!=")
+                )
+                self._holders_at = time.monotonic()
+            return self._holders.get(resource, ())
 
     def _write(self, key: Key, model: Object, observed: Observed, decision: Decision) -> list[Refusal]:
         """Write what was decided; returns what could not be written.

@@ -13,7 +13,7 @@ from chrion_operator.cluster.errors import ApiError, Conflict
 from chrion_operator.cluster.kinds import CONFIG_MAP, MODEL, kind_of
 from chrion_operator.controller import Controller
 from chrion_operator.manifests import Server
-from chrion_operator.reconcile import Key
+from chrion_operator.reconcile import Key, Seen
 from chrion_operator.settings import Settings
 from tests.support.objects import plan_file
 from tests.support.small_server import Object, SmallServer, path_of
@@ -263,3 +263,17 @@ def test_one_model_is_served_while_hundreds_of_another_namespace_queue(
     for worker in workers:
         worker.join(60)
     assert looked_at.index(KEY) < 10
+
+
+def test_who_holds_gpus_is_listed_once_whatever_resources_specs_name(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists: list[Any] = []
+    monkeypatch.setattr(place.api, "list", lambda *_, **__: lists.append(1) or iter(()))
+    message = "0/1 nodes are available: Insufficient"
+    for number in range(20):
+        resource = f"a.example/gpu-{number}"
+        condition = {"type": "PodScheduled", "status": "False", "message": f"{message} {resource}"}
+        waiting = {("Pod", "p"): Seen({"metadata": {"name": "p"}, "status": {"conditions": [condition]}})}
+        assert place.controller._who_holds(waiting, resource) == ()
+    assert len(lists) == 1
