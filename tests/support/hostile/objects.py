@@ -9,13 +9,13 @@ from functools import cache
 from itertools import repeat
 from typing import Any
 
+from tests.support.hostile_objects import plan_text, plans
 from tests.support.objects import plan_file
 
 Object = dict[str, Any]
 
 MODEL = "x"
 """The name of the model that these objects say they are of."""
-NODES = "0-9999999"
 MIB = 1 << 20
 
 
@@ -36,43 +36,23 @@ def owned_by(model: str, uid: str) -> list[Object]:
     return [{**owner, "controller": True, "blockOwnerDeletion": False}]
 
 
-def _file(stages: list[Object], **fields: Any) -> str:
-    plan = {"name": "p", "graph": "0" * 64, "predictedSeconds": 0, "stages": stages}
-    bucket = {"inputs": {}, "plans": [plan]}
-    return json.dumps({"version": 1, "model": "0" * 64, "devices": {}, "buckets": [bucket], **fields})
-
-
-def _deep(levels: int, begin: str = "[", end: str = "]") -> str:
-    return begin * levels + end * levels
-
-
-STAGE = {"nodes": NODES, "lanes": ["cpu/0"]}
+STAGE = {"nodes": "0-9999999", "lanes": ["cpu/0"]}
 
 PLANS: dict[str, str] = {
     "empty": "",
-    "null": "null",
     "a list": "[]",
     "a number": "3",
     "no JSON": "plan",
     "cut off": plan_file().to_json()[:-30],
     "of another version": json.dumps({"version": 99}),
-    "ten million nodes": _file([STAGE]),
-    "sixty million nodes": _file([STAGE] * 6),
-    "ten billion nodes": _file([STAGE] * 1000),
-    "a node a range": _file([{"nodes": ",".join(map(str, range(200_000, 0, -2))), "lanes": ["cpu/0"]}]),
-    "deep": f'{{"version":1,"model":{_deep(960)}}}',
-    "deeper": f'{{"version":1,"model":{_deep(100_000)}}}',
-    "deep where nobody looks": f'{{"version":1,"x":{_deep(990)}}}',
-    "deep objects": '{"version":' + _deep(975, '{"a":', "}").replace("}", "1}", 1) + "}",
-    "half a surrogate pair": '{"version":1,"model":"\\ud800"}',
-    "a name of half a pair": '{"\\ud800":1}',
-    "a number of 5,000 digits": '{"version":' + "9" * 5000 + "}",
-    "1e400": '{"version":1e400}',
-    "NaN": '{"version":NaN}',
+    "sixty million nodes": plan_text([STAGE] * 6),
+    "ten billion nodes": plan_text([STAGE] * 1000),
+    "a node a range": plan_text([{"nodes": ",".join(map(str, range(200_000, 0, -2))), "lanes": ["cpu/0"]}]),
+    "deep where nobody looks": '{"version":1,"x":' + "[" * 990 + "]" * 990 + "}",
     "many small lists": "[" + "[]," * 300_000 + "[]]",
     "many wrong fields": json.dumps({"version": 1, **{f"x{number}": number for number in range(60_000)}}),
-    "many wrong stages": _file([1] * 200_000),  # type: ignore[list-item]
-    "one long name": _file([], model="x" * 900_000),
+    "many wrong stages": plan_text([1] * 200_000),
+    "one long name": json.dumps({"version": 1, "model": "x" * 900_000}),
 }
 """Plan files that cannot be served, as text."""
 
@@ -88,8 +68,6 @@ def _packed(unit: bytes, size: int = 70 * MIB) -> bytes:
 def packed() -> dict[str, bytes]:
     """Plan files that cannot be served, as bytes, by what they are."""
     return {
-        "70 MiB of objects": _packed(b"{},"),
-        "70 MiB of numbers": _packed(b"1,"),
         "70 MiB of spaces": _packed(b"{}," + b" " * 997),
         "gzip in gzip": gzip.compress(_packed(b"1,")),
         "gzip cut off": gzip.compress(b"{}")[:-4],
@@ -102,7 +80,7 @@ def packed() -> dict[str, bytes]:
 
 def configmaps(uid: str) -> Iterator[Object]:
     """ConfigMaps with each of these plans: some with labels alone, the others as if owned by a model with this uid."""
-    contents: list[Object] = [{"data": {"plan.json": text}} for text in PLANS.values()]
+    contents: list[Object] = [*plans().values(), *({"data": {"plan.json": text}} for text in PLANS.values())]
     contents += [{"binaryData": {"plan.json": base64.b64encode(content).decode()}} for content in packed().values()]
     for number, content in enumerate(contents):
         meta: Object = {"labels": labels("frontier" if number % 3 == 2 else "plan")}
