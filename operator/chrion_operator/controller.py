@@ -15,7 +15,7 @@ from chrion_operator.cluster.errors import ApiError, Conflict, NotFound, Unavail
 from chrion_operator.cluster.events import Recorder
 from chrion_operator.cluster.kinds import CONFIG_MAP, MODEL, NODE, POD, Kind, kind_of
 from chrion_operator.cluster.left_out import LeftOut
-from chrion_operator.cluster.metrics import APPLIED, RECONCILE_SECONDS, RECONCILES
+from chrion_operator.cluster.metrics import APPLIED, FAULTS, RECONCILE_SECONDS, RECONCILES
 from chrion_operator.cluster.pods import Target, target_of
 from chrion_operator.cluster.queue import WorkQueue
 from chrion_operator.cluster.store import Store, place_of
@@ -130,6 +130,7 @@ class Controller:
             result = self._outcome(key)
         except Exception:
             log.exception("%s/%s: cannot be reconciled; trying again later", *key)
+            FAULTS.labels(where="worker").inc()
             result = "error"
         RECONCILES.labels(result=result).inc()
         RECONCILE_SECONDS.observe(time.monotonic() - started)

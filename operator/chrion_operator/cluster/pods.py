@@ -11,7 +11,7 @@ from urllib.parse import quote
 import aiohttp
 
 from chrion_operator.cluster.answer import answer_of
-from chrion_operator.cluster.metrics import POD_ANSWERS
+from chrion_operator.cluster.metrics import FAULTS, POD_ANSWERS
 from chrion_operator.names import Object, model_name
 from chrion_operator.reconcile.observed import Answer, Key
 
@@ -76,6 +76,7 @@ class Pods:
                             self._begin(session, turn, rounds)
                     except Exception:
                         log.exception("the pods cannot be asked; trying again")
+                        FAULTS.labels(where="pods").inc()
                     await asyncio.sleep(self._seconds)
             finally:
                 for task in rounds.values():
