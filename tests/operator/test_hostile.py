@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from kubernetes.client import ApiClient, Configuration
 
+from chrion_operator.cluster import api as cluster_api
 from chrion_operator.cluster.api import Api
+from chrion_operator.cluster.errors import TooLarge
 from chrion_operator.cluster.kinds import CONFIG_MAP
 from chrion_operator.controller import Controller
 from chrion_operator.errors import PlanRefused
@@ -66,6 +68,21 @@ def test_an_object_that_nobody_expected_is_left_out_and_told_of_once(
     for thing in poison().values():
         controller.happened(CONFIG_MAP, "DELETED", thing)
         controller.happened(CONFIG_MAP, "MODIFIED", thing)
+
+
+def test_a_list_that_is_too_large_is_read_in_smaller_pages(
+    server: ApiServer, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_api, "MAX_BYTES", 100_000)
+    for number in range(30):
+        hostile = plan_configmap(f"c{number}", "m", "evil", data={"a": "x" * 20_000})
+        server.put("configmaps", "evil", f"c{number}", json.dumps(hostile))
+    listing = api.list(CONFIG_MAP)
+    assert [thing["metadata"]["name"] for thing in listing] == [f"c{number}" for number in range(30)]
+    assert listing.version == "1000"
+    monkeypatch.setattr(cluster_api, "MAX_BYTES", 10_000)
+    with pytest.raises(TooLarge, match="has more than"):
+        [*api.list(CONFIG_MAP)]
 
 
 @pytest.mark.timeout(200)

@@ -95,10 +95,11 @@ class ApiServer:
         if "watch" in request.query:
             return await self._watch(request, plural)
         items = [text for place, text in self.objects.items() if place[0] == plural and namespace in ("", place[1])]
+        first, size = int(request.query.get("continue", 0)), int(request.query.get("limit", len(items)))
+        more = f',"continue":"{first + size}"' if first + size < len(items) else ""
+        page = ",".join(items[first : first + size])
         # As for custom resources: the items come before the metadata.
-        return _json(
-            f'{{"items":[{",".join(items)}],"kind":"List","metadata":{{"resourceVersion":"{self._version}"}}}}'
-        )
+        return _json(f'{{"items":[{page}],"kind":"List","metadata":{{"resourceVersion":"{self._version}"{more}}}}}')
 
     def _written(self, body: Object, method: str, plural: str, namespace: str, name: str) -> web.Response:
         if method == "DELETE":
