@@ -52,7 +52,7 @@ pack-gpu: $(STAMP) ## pack what bench/gpu/run needs on an offline GPU host (PACK
 	@PYTHON=$(BIN)/python bench/gpu/pack $(PACK_ARGS)
 
 bench-operator: $(STAMP) ## measure the operator on a real Kubernetes (BENCH_ARGS=…); needs root
-	@tests/cluster/kubernetes/run.sh $(BIN)/python -m chrion_bench.operator --only many $(BENCH_ARGS)
+	@tests/cluster/kubernetes/run.sh $(BIN)/python -m chrion_bench.operator --only many --only tenants $(BENCH_ARGS)
 	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m chrion_bench.operator --only answer --only objective $(BENCH_ARGS)
 
 soak: $(STAMP) ## serve all kinds of requests for minutes; nothing may grow (SOAK_ARGS=--seconds 60)

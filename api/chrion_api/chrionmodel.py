@@ -1,22 +1,20 @@
 """ChrionModel: a model to serve and the objective to serve it by (`chrion.dev/v1alpha1`)."""
 
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from chrion_api.document import Document
-from chrion_api.podtemplate import AnyPodTemplate, AnyResources
-from chrion_api.redact import shown
+from chrion_api.names import NamespaceName, ObjectName, QueueName, ResourceName
+from chrion_api.podtemplate import AnyPodTemplate, AnyResources, AnyToleration
 from chrion_api.slo import SLO, Mode
 from chrion_api.status import Status
 from chrion_api.units import Duration, Quantity
+from chrion_api.uri import URI_PATTERN, checked_uri
 
 GROUP = "chrion.dev"
 VERSION = "v1alpha1"
 KIND = "ChrionModel"
-
-URI_SCHEMES = ("https", "s3", "gs", "pvc", "oci", "configmap", "file")
 
 Shape = tuple[Annotated[int, Field(ge=0)], ...]
 """Sizes of a tensor's axes; empty for a scalar."""
@@ -25,14 +23,14 @@ Shape = tuple[Annotated[int, Field(ge=0)], ...]
 class NamedRef(Document):
     """The name of another object in the same namespace."""
 
-    name: str = Field(min_length=1)
+    name: ObjectName
     """The object's name."""
 
 
 class ModelRef(Document):
     """Where the model's file is."""
 
-    uri: str = Field(json_schema_extra={"pattern": f"^({'|'.join(URI_SCHEMES)})://."})
+    uri: str = Field(json_schema_extra={"pattern": f"^({URI_PATTERN})$"})
     """Where the ONNX file is: https://HOST/PATH, s3://BUCKET/KEY, gs://BUCKET/KEY, pvc://CLAIM/PATH,
     configmap://NAME/KEY, oci://IMAGE#PATH (Kubernetes 1.31) or file:///PATH, inside the image in a cluster."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
@@ -43,12 +41,8 @@ class ModelRef(Document):
 
     @field_validator("uri")
     @classmethod
-    def _scheme(cls, uri: str) -> str:
-        match = re.match(r"([a-z0-9]+)://.", uri)
-        if not match or match[1] not in URI_SCHEMES:
-            known = ", ".join(f"{scheme}://" for scheme in URI_SCHEMES)
-            raise ValueError(f'"{shown(uri)}" is not a model URI; it starts with one of {known}')
-        return uri
+    def _form(cls, uri: str) -> str:
+        return checked_uri(uri)
 
 
 class InputSpec(Document):
@@ -99,7 +93,7 @@ class StateLink(Document):
 class Devices(Document):
     """The devices that a replica may use."""
 
-    gpu_resource: str = "nvidia.com/gpu"
+    gpu_resource: ResourceName = "nvidia.com/gpu"
     """The extended resource a pod asks for: nvidia.com/gpu, .shared, a MIG resource, or "" for CPU only. Where no node
     has the default, CPUs serve; any other is waited for."""
     cpu_lanes: int = Field(default=0, ge=0)
@@ -115,7 +109,7 @@ class PodOptions(Document):
     is given, else cpuLanes, else 1. One GPU is asked for where the node class has any."""
     node_selector: dict[str, str] = {}
     """Labels that a node needs."""
-    tolerations: tuple[dict[str, Any], ...] = ()
+    tolerations: tuple[AnyToleration, ...] = ()
     """Tolerations, as in a Pod; pods on GPUs tolerate the taint of their resource's name anyway."""
     pod_template: AnyPodTemplate = {}
     """A pod template merged over the generated one: containers, volumes and variables by their names, other lists as
@@ -127,7 +121,7 @@ class PlannerSpec(PodOptions):
 
     timeout: Duration = Duration("10m")
     """What profiling and measuring may take; the best plan so far is kept."""
-    queue_name: str = ""
+    queue_name: QueueName = ""
     """The Kueue queue of the planner's Job."""
 
 
@@ -199,9 +193,9 @@ class Metadata(Document):
 
     model_config = {**Document.model_config, "extra": "allow"}
 
-    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
+    name: ObjectName
     """The model's name, also in the inference API."""
-    namespace: str | None = None
+    namespace: NamespaceName | None = None
     """The namespace it lives in."""
 
 

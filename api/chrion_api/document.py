@@ -35,7 +35,7 @@ class Document(BaseModel):
     def parse(cls, value: Any, at: str = "") -> Self:
         """Validate plain data; `at` is the path of `value` in its document.
 
-        Raises InvalidField that names every field at fault.
+        Raises InvalidField that names the fields at fault, the first SHOWN_PROBLEMS of them.
         """
         try:
             return cls.model_validate(value, context={})

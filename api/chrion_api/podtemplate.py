@@ -1,11 +1,20 @@
 """Pod templates and resources: the parts that Chrion reads are checked, the rest is Kubernetes' to judge."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
+from chrion_api.bounds import strange
 from chrion_api.document import Document
-from chrion_api.errors import InvalidField
+
+DEEPEST = 32
+"""Levels of objects and lists in one another; a pod's affinity, the deepest part of a pod, has 12."""
+MOST = 10_000
+"""Values of one pod template."""
+LARGEST = 2**63 - 1
 
 
 class Part(Document):
@@ -24,9 +33,38 @@ class ContainerResources(Part):
     requests: Amounts | None = None
 
 
-class ContainerTemplate(Part):
-    """A container, merged by its name."""
+class Named(Part):
+    """A thing that is merged by its name."""
 
+    name: str
+
+
+class Mount(Part):
+    """A volume in a container, merged by its path."""
+
+    mount_path: str
+
+
+class BlockDevice(Part):
+    """A block device in a container, merged by its path."""
+
+    device_path: str
+
+
+class Port(Part):
+    """A port of a container, merged by its number."""
+
+    container_port: int
+
+
+class ContainerTemplate(Named):
+    """A container."""
+
+    image: str | None = None
+    env: tuple[Named, ...] | None = None
+    ports: tuple[Port, ...] | None = None
+    volume_mounts: tuple[Mount, ...] | None = None
+    volume_devices: tuple[BlockDevice, ...] | None = None
     resources: ContainerResources | None = None
 
 
@@ -54,6 +92,18 @@ class Affinity(Part):
     node_affinity: NodeAffinity | None = None
 
 
+class HostAlias(Part):
+    """A line of /etc/hosts, merged by its address."""
+
+    ip: str
+
+
+class Spread(Part):
+    """How replicas spread, merged by the topology's key."""
+
+    topology_key: str
+
+
 class PodPart(Part):
     """A pod's spec."""
 
@@ -62,6 +112,10 @@ class PodPart(Part):
     affinity: Affinity | None = None
     containers: tuple[ContainerTemplate, ...] = ()
     init_containers: tuple[ContainerTemplate, ...] = ()
+    volumes: tuple[Named, ...] | None = None
+    image_pull_secrets: tuple[Named, ...] | None = None
+    host_aliases: tuple[HostAlias, ...] | None = None
+    topology_spread_constraints: tuple[Spread, ...] | None = None
 
 
 class MetadataPart(Part):
@@ -78,16 +132,57 @@ class PodTemplate(Part):
     spec: PodPart = PodPart()
 
 
-def _checked(kind: type[Part], value: dict[str, Any]) -> dict[str, Any]:
-    try:
-        kind.parse(value)
-    except InvalidField as error:
-        raise ValueError(str(error)) from None
+def plain(value: Any) -> Any:
+    """The value itself, if it is JSON that every reader takes.
+
+    Raises ValueError, with the path, for what is nested deeper than DEEPEST or holds more than MOST values, for numbers
+    beyond 64 bits, infinite or none, and for text that is no Unicode.
+    """
+    pending: list[tuple[str, int, Any]] = [("", 0, value)]
+    seen = 0
+    while pending:
+        path, depth, one = pending.pop()
+        if isinstance(one, dict | list | tuple):
+            seen += len(one)
+            if depth == DEEPEST:
+                raise ValueError(f"nested more than {DEEPEST} deep, at {path[:200].lstrip('.')}")
+            if seen > MOST:
+                raise ValueError(f"holds more than {MOST:,} values")
+            inner = one.items() if isinstance(one, dict) else enumerate(one)
+            pending += [(f"{path}.{name}", depth + 1, part) for name, part in inner]
+        elif isinstance(one, int) and abs(one) > LARGEST:
+            raise ValueError(f"{path.lstrip('.')}: more than 64 bits")
+    if fault := strange(value):
+        raise ValueError(": ".join(filter(None, fault)))
     return value
 
 
-AnyResources = Annotated[dict[str, Any], AfterValidator(lambda value: _checked(ContainerResources, value))]
+@dataclass(frozen=True)
+class _AsWritten:
+    """Checks a value as a Part, and keeps it as it was written."""
+
+    kind: type[Part]
+
+    def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def check(value: Any, inner: core_schema.ValidatorFunctionWrapHandler) -> Any:
+            inner(plain(value))
+            return value
+
+        return core_schema.no_info_wrap_validator_function(
+            check,
+            handler.generate_schema(self.kind),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value),
+        )
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(core_schema.dict_schema(core_schema.str_schema(), core_schema.any_schema()))
+
+
+AnyResources = Annotated[dict[str, Any], _AsWritten(ContainerResources)]
 """Container resources as they were written, checked as far as Chrion reads them."""
 
-AnyPodTemplate = Annotated[dict[str, Any], AfterValidator(lambda value: _checked(PodTemplate, value))]
+AnyPodTemplate = Annotated[dict[str, Any], _AsWritten(PodTemplate)]
 """A pod template as it was written, checked as far as Chrion reads it."""
+
+AnyToleration = Annotated[dict[str, Any], BeforeValidator(plain)]
+"""A toleration as it was written."""

@@ -86,8 +86,11 @@ class Reason(StrEnum):
     """The measured latency is above the objective."""
     SCALED_TO_ZERO = "ScaledToZero"
     """spec.runtime.replicas is 0."""
-    NAME_TAKEN = "NameTaken"
-    """Somebody else's object has the name of one that is to be made; the message names it."""
+    NOT_OURS = "NotOurs"
+    """Somebody else's object has the name of one that is to be made; the message names it. It is left as it is."""
+    LEFT_OVER = "LeftOver"
+    """An object that is still being deleted, perhaps of an earlier ChrionModel, has the name of one that is to be made.
+    """
     REFUSED_BY_SERVER = "RefusedByServer"
     """The API server refused an object, such as for want of quota; the message is its sentence."""
     PAUSED = "Paused"

@@ -24,7 +24,7 @@ class Unit(str):
 
     def __new__(cls, text: str) -> Self:
         if not isinstance(text, str) or not re.fullmatch(cls.pattern, text):
-            raise ValueError(f"{_shown(text)} is not {cls.what}")
+            raise ValueError(f"{shown(text)} is not {cls.what}")
         return super().__new__(cls, text)
 
     @classmethod
@@ -54,9 +54,9 @@ class Duration(Unit):
     def __new__(cls, text: str) -> Self:
         self = super().__new__(cls, text)
         if self.seconds <= 0:
-            raise ValueError(f"{_shown(text)} is not a duration longer than zero")
+            raise ValueError(f"{shown(text)} is not a duration longer than zero")
         if self.seconds * 1e9 > LARGEST:
-            raise ValueError(f"{_shown(text)} is longer than 292 years")
+            raise ValueError(f"{shown(text)} is longer than 292 years")
         return self
 
     @property
@@ -84,7 +84,7 @@ class Quantity(Unit):
         # YAML reads `gpuMemory: 1000000` as a number.
         self = super().__new__(cls, str(text) if type(text) is int else text)  # type: ignore[arg-type]
         if self.bytes > LARGEST:
-            raise ValueError(f"{_shown(text)} is more than 2^63 - 1 bytes")
+            raise ValueError(f"{shown(text)} is more than 2^63 - 1 bytes")
         return self
 
     @classmethod
@@ -100,7 +100,7 @@ class Quantity(Unit):
         return int((Decimal(number) * unit).to_integral_value(rounding="ROUND_CEILING"))
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as it stands in a document, on one line and not too long."""
     text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:59]}…"

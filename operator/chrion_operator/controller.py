@@ -6,26 +6,30 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 
+from chrion_api import ChrionModelSpec, InvalidField, Reason
 from chrion_operator.cluster.api import Api, Listing
 from chrion_operator.cluster.discovery import owned_kinds
 from chrion_operator.cluster.errors import ApiError, Conflict, NotFound, Unavailable
 from chrion_operator.cluster.events import Recorder
 from chrion_operator.cluster.kinds import CONFIG_MAP, MODEL, NODE, POD, Kind, kind_of
 from chrion_operator.cluster.left_out import LeftOut
-from chrion_operator.cluster.metrics import APPLIED, RECONCILE_SECONDS, RECONCILES
+from chrion_operator.cluster.metrics import APPLIED, FAULTS, RECONCILE_SECONDS, RECONCILES
 from chrion_operator.cluster.pods import Target, target_of
 from chrion_operator.cluster.queue import WorkQueue
 from chrion_operator.cluster.store import Store, place_of
-from chrion_operator.cluster.trim import owners, trim_node
-from chrion_operator.errors import PlanRefused
+from chrion_operator.cluster.trim import trim_node
+from chrion_operator.cluster.writer import patch, write
+from chrion_operator.errors import LeftOver, NotOurs, OperatorError, PlanRefused
 from chrion_operator.manifests import Server, frontier_configmap
 from chrion_operator.names import Object
 from chrion_operator.nodes import gpu_holders
 from chrion_operator.plans import read_plan
-from chrion_operator.reconcile import Answer, Decision, Key, Observed, Refusal, decide
+from chrion_operator.reconcile import Answer, Decision, Key, Observed, Refusal, Seen, decide
 from chrion_operator.reconcile.contains import digest
 from chrion_operator.reconcile.observed import Copy
+from chrion_operator.reconcile.ownership import is_owned, ours
 from chrion_operator.reconcile.serving import is_ready
 from chrion_operator.reconcile.summary import PlanSummary, summarise
 from chrion_operator.settings import Settings
@@ -43,13 +47,14 @@ class Controller:
 
     def __init__(self, api: Api, settings: Settings, server: Server, identity: str) -> None:
         self.store = Store()
+        self.queue = WorkQueue[Key](lambda key: key.namespace, at_once=max(1, settings.workers - 1))
         self._left_out = LeftOut()
-        self.queue: WorkQueue[Key] = WorkQueue()
         self.answers: Callable[[Key], Mapping[str, Answer]] = lambda _: {}
         self._api, self._settings, self._server = api, settings, server
         self._kinds = {kind.name: kind for kind in owned_kinds(server)}
         self._recorder = Recorder(api, identity)
-        self._holders: dict[str, tuple[float, tuple[str, ...]]] = {}
+        self._holders: dict[str, tuple[str, ...]] = {}
+        self._holders_at = -HOLDERS_SECONDS
         self._holders_lock = threading.Lock()
 
     # What informers tell.
@@ -95,7 +100,8 @@ class Controller:
             model = self.store.model(key)
             if model is None:
                 continue
-            for (kind, _), seen in self.store.owned(key).items():
+            mine = ours(self.store.owned(key), model["metadata"]["uid"])
+            for (kind, _), seen in mine.items():
                 if kind == POD.name and is_ready(seen.object):
                     target = target_of(key, model, seen.object)
                     if target is not None:
@@ -118,22 +124,28 @@ class Controller:
             self.queue.done(key, failed=not self._look(key))
 
     def _look(self, key: Key) -> bool:
+        """Look at one model; returns whether all went well. Never raises: no model ends the worker of all others."""
         started = time.monotonic()
         try:
-            result = "ok" if self.reconcile(key) else "refused"
-        except Conflict as error:
-            log.info("%s/%s: %s; looking again", *key, error)
-            self._refresh(key)
-            result = "conflict"
-        except (NotFound, Unavailable) as error:
-            log.info("%s/%s: %s; looking again", *key, error)
-            result = "unavailable"
+            result = self._outcome(key)
         except Exception:
-            log.exception("%s/%s: cannot be reconciled", *key)
+            log.exception("%s/%s: cannot be reconciled; trying again later", *key)
+            FAULTS.labels(where="worker").inc()
             result = "error"
         RECONCILES.labels(result=result).inc()
         RECONCILE_SECONDS.observe(time.monotonic() - started)
         return result == "ok"
+
+    def _outcome(self, key: Key) -> str:
+        try:
+            return "ok" if self.reconcile(key) else "refused"
+        except Conflict as error:
+            log.info("%s/%s: %s; looking again", *key, error)
+            self._refresh(key)
+            return "conflict"
+        except (NotFound, Unavailable) as error:
+            log.info("%s/%s: %s; looking again", *key, error)
+            return "unavailable"
 
     def reconcile(self, key: Key) -> bool:
         """Look at one model until there is nothing to write; returns whether the server took all of it.
@@ -154,7 +166,7 @@ class Controller:
                 if not self._refresh(key):
                     continue
             if decision.writes and not refusals:
-                refusals = self._write(key, model, decision)
+                refusals = self._write(key, model, observed, decision)
                 continue
             for event in decision.events:
                 self._recorder.tell(model, event)
@@ -167,73 +179,75 @@ class Controller:
         return False
 
     def _observe(self, key: Key, model: Object, refusals: tuple[Refusal, ...]) -> Observed:
-        spec = model["spec"] if isinstance(model.get("spec"), dict) else {}
-        nodes = self.store.nodes() if self._settings.read_nodes else None
         self._read_plans(key, model)
+        mine = ours(self.store.owned(key), model["metadata"]["uid"])
+        spec = _spec(model)
         return Observed(
-            objects=self.store.owned(key),
-            nodes=nodes,
+            objects=mine,
+            nodes=self.store.nodes() if self._settings.read_nodes else None,
             answers=self.answers(key),
-            reference=self._reference(key.namespace, spec),
-            holders=self._who_holds(key, spec),
+            reference=self._reference(key.namespace, spec) if spec is not None else None,
+            holders=self._who_holds(mine, spec.devices.gpu_resource) if spec is not None else (),
             refusals=refusals,
         )
 
     def _read_plans(self, key: Key, model: Object) -> None:
         """Read the model's own plans that are new; watches leave them unread, whoever wrote them."""
-        for (_, name), seen in self.store.owned(key).items():
-            uids = {owner["uid"] for owner in owners(seen.object["metadata"])}
-            if seen.plan is None or not seen.plan.unread or model["metadata"]["uid"] not in uids:
-                continue
-            with suppress(NotFound):
-                there = self._api.get(CONFIG_MAP, key.namespace, name)
-                self.store.put(CONFIG_MAP, there, plan=summarise(there))
+        for (_, name), seen in ours(self.store.owned(key), model["metadata"]["uid"]).items():
+            if seen.plan is not None and seen.plan.unread:
+                with suppress(NotFound):
+                    there = self._api.get(CONFIG_MAP, key.namespace, name)
+                    self.store.put(CONFIG_MAP, there, plan=summarise(there))
 
-    def _reference(self, namespace: str, spec: Object) -> PlanSummary | None:
-        name = (spec.get("planRef") or {}).get("name")
-        if not name:
+    def _reference(self, namespace: str, spec: ChrionModelSpec) -> PlanSummary | None:
+        if spec.plan_ref is None:
             return None
         try:
-            return summarise(self._api.get(CONFIG_MAP, namespace, name))
+            return summarise(self._api.get(CONFIG_MAP, namespace, spec.plan_ref.name))
         except NotFound:
             return None
 
-    def _who_holds(self, key: Key, spec: Object) -> tuple[str, ...]:
+    def _who_holds(self, mine: Mapping[tuple[str, str], Seen], resource: str) -> tuple[str, ...]:
         """The pods that hold the model's GPU resource, where one of its own waits for it."""
-        resource = (spec.get("devices") or {}).get("gpuResource", "nvidia.com/gpu")
         waiting = any(
             kind == POD.name and resource in str(condition.get("message", ""))
-            for (kind, _), seen in self.store.owned(key).items()
+            for (kind, _), seen in mine.items()
             for condition in seen.object.get("status", {}).get("conditions", ())
             if condition["type"] == "PodScheduled" and condition["status"] == "False"
         )
         if not resource or not waiting:
             return ()
         with self._holders_lock:
-            at, known = self._holders.get(resource, (-HOLDERS_SECONDS, ()))
-            if time.monotonic() - at < HOLDERS_SECONDS:
-                return known
-            namespaces = self._settings.namespaces or ("",)
-            pods = [pod for namespace in namespaces for pod in self._api.list(POD, namespace, fields="spec.nodeName!=")]
-            holders = gpu_holders(resource, pods)
-            self._holders[resource] = time.monotonic(), holders
-            return holders
+            # One list for all: the resources are named by whoever writes a spec.
+            if time.monotonic() - self._holders_at >= HOLDERS_SECONDS:
+                self._holders = gpu_holders(
+                    pod
+                    for namespace in self._settings.namespaces or ("",)
+                    for pod in self._api.list(POD, namespace, fields="spec.nodeName!=")
+                )
+                self._holders_at = time.monotonic()
+            return self._holders.get(resource, ())
 
-    def _write(self, key: Key, model: Object, decision: Decision) -> list[Refusal]:
-        """Write what was decided; returns what the server refused."""
+    def _write(self, key: Key, model: Object, observed: Observed, decision: Decision) -> list[Refusal]:
+        """Write what was decided; returns what could not be written.
+
+        After an object of a name that somebody else holds nothing more is written: a Job must not run with an account,
+        nor a pod mount a ConfigMap, that is not the model's own.
+        """
         refused: list[Refusal] = []
-        owned = self.store.owned(key)
         copies = filter(None, (self._copied(key, model, copy) for copy in decision.copy))
         for manifest in (*decision.apply, *copies):
             kind, name = kind_of(manifest), manifest["metadata"]["name"]
             with self._refusals(f"{kind.name} {name}", refused):
-                made = self._apply(kind, manifest, model, known=(kind.name, name) in owned)
+                made = write(self._api, manifest, model, known=observed.get(kind.name, name) is not None)
                 self.store.put(kind, made, settled=digest(manifest))
                 APPLIED.labels(verb="apply", kind=kind.name).inc()
-        for patch in decision.patch:
-            kind = self._kinds[patch.kind]
-            with self._refusals(f"{kind.name} {patch.name}", refused), suppress(NotFound):
-                self.store.put(kind, self._api.patch(kind, key.namespace, patch.name, patch.body))
+            if refused and refused[-1].reason in (Reason.NOT_OURS, Reason.LEFT_OVER):
+                return refused
+        for change in decision.patch:
+            kind = self._kinds[change.kind]
+            with self._refusals(f"{kind.name} {change.name}", refused), suppress(NotFound):
+                self.store.put(kind, patch(self._api, kind, key.namespace, change))
                 APPLIED.labels(verb="patch", kind=kind.name).inc()
         for delete in decision.delete:
             kind = self._kinds[delete.kind]
@@ -241,44 +255,27 @@ class Controller:
                 left = self._api.delete(kind, key.namespace, delete.name, delete.uid)
                 if left is not None:
                     self.store.put(kind, left)
-                elif (seen := owned.get((delete.kind, delete.name))) is not None:
+                elif (seen := observed.get(delete.kind, delete.name)) is not None:
                     self.store.remove(kind, seen.object)
                 APPLIED.labels(verb="delete", kind=kind.name).inc()
         return refused
 
-    def _apply(self, kind: Kind, manifest: Object, model: Object, *, known: bool) -> Object:
-        # What is not known to be ours is not taken by force: somebody else may have an object of that name.
-        try:
-            return self._api.apply(manifest, force=known)
-        except Conflict as error:
-            if known or not self._is_ours(kind, manifest, model):
-                text = f"an object of this name exists and is not of this ChrionModel; rename one of the two: {error}"
-                raise Conflict(text, error.code) from None
-            return self._api.apply(manifest, force=True)
-
     @contextmanager
     def _refusals(self, subject: str, refused: list[Refusal]) -> Iterator[None]:
-        """Collects what the server refuses of one object, so that the others are written all the same."""
+        """Collects why an object was not written, so that the others are written all the same."""
         try:
             yield
-        except (NotFound, Unavailable):
+        except (NotFound, Conflict, Unavailable):
             raise
-        except ApiError as error:
+        except (ApiError, NotOurs, LeftOver) as error:
             log.warning("%s is refused: %s", subject, error)
-            refused.append(Refusal(subject, error.code, str(error)))
-
-    def _is_ours(self, kind: Kind, manifest: Object, model: Object) -> bool:
-        metadata = manifest["metadata"]
-        try:
-            there = self._api.get(kind, metadata["namespace"], metadata["name"])
-        except NotFound:
-            return True
-        uids = {owner["uid"] for owner in there["metadata"].get("ownerReferences", ())}
-        return model["metadata"]["uid"] in uids
+            refused.append(Refusal(subject, _reason(error), str(error)))
 
     def _copied(self, key: Key, model: Object, copy: Copy) -> Object | None:
         try:
             source = self._api.get(CONFIG_MAP, key.namespace, copy.source)
+            if not copy.reference and not is_owned(source, model["metadata"]["uid"]):
+                return None
             plan = read_plan(source)
         except (NotFound, PlanRefused) as error:
             # It changed since it was seen: its news is on the way.
@@ -306,3 +303,20 @@ class Controller:
         except Unavailable:
             return False
         return self.store.put(MODEL, there) is None
+
+
+def _spec(model: Object) -> ChrionModelSpec | None:
+    """The spec, where it can be used: nothing is asked for by a name that stands in any other."""
+    try:
+        return ChrionModelSpec.parse(model.get("spec"), "spec")
+    except InvalidField:
+        return None
+
+
+def _reason(error: OperatorError) -> Reason:
+    if isinstance(error, NotOurs):
+        return Reason.NOT_OURS
+    if isinstance(error, LeftOver):
+        return Reason.LEFT_OVER
+    invalid = isinstance(error, ApiError) and error.code in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+    return Reason.INVALID_SPEC if invalid else Reason.REFUSED_BY_SERVER

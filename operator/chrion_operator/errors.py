@@ -3,7 +3,9 @@
 ChrionError
 └── OperatorError           anything that goes wrong in the operator
     ├── InvalidSetting      an environment variable that cannot be used; the operator does not start
-    └── PlanRefused         a ConfigMap whose plan cannot be served; carries the reason for the condition
+    ├── PlanRefused         a ConfigMap whose plan cannot be served; carries the reason for the condition
+    ├── NotOurs             somebody else's object has the name of one that is to be made
+    └── LeftOver            so has one that the server is still deleting; it is waited for
 
 A spec that cannot be used on this cluster is an `InvalidField` of the vocabulary: it names the field.
 """
@@ -17,6 +19,14 @@ class OperatorError(ChrionError):
 
 class InvalidSetting(OperatorError):
     """An environment variable of the operator whose value cannot be used."""
+
+
+class NotOurs(OperatorError):
+    """Somebody else's object has the name of one that is to be made; nothing of it is touched."""
+
+
+class LeftOver(OperatorError):
+    """An object that is being deleted has the name of one that is to be made."""
 
 
 class PlanRefused(OperatorError):

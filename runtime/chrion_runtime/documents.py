@@ -21,7 +21,7 @@ def read_plan_file(path: Path) -> PlanFile:
 
     Raises Unreadable, InvalidDocument.
     """
-    return PlanFile.from_json(inflated(read_bounded(path), str(path)), str(path))
+    return PlanFile.from_json(inflated(read_bounded(path, MOST_BYTES), str(path)), str(path))
 
 
 def inflated(data: bytes, source: str) -> bytes:

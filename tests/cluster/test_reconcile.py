@@ -188,7 +188,7 @@ def test_somebody_elses_object_is_left_alone(operator: OperatorProcess, model: M
     }
     model.cluster.apply(theirs)
     model.apply()
-    assert "Service nsnet2" in model.wait_for("Stalled", "True", "NameTaken")["message"]
+    assert "Service nsnet2" in model.wait_for("Stalled", "True", "NotOurs")["message"]
     found = model.cluster.get("Service", model.name, model.namespace)
     assert found is not None
     assert found["spec"]["selector"] == {"app": "theirs"}

@@ -266,5 +266,5 @@ def test_a_template_that_names_no_container_of_the_pod_is_refused() -> None:
 
 
 def test_a_template_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidField, match=r"^spec\.planner\.podTemplate\.spec\.volumes: expected a list"):
+    with pytest.raises(InvalidField, match=r"^spec\.planner\.podTemplate\.spec\.volumes: \{\}: expected a list"):
         job(planner={"podTemplate": {"spec": {"volumes": {}}}})

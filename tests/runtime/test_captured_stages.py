@@ -17,6 +17,7 @@ from chrion_runtime.devices import Bound, Device, open_devices
 from chrion_runtime.devices.device import FixedBound
 from chrion_runtime.devices.emulated import Emulated
 from chrion_runtime.errors import PlanRefused
+from chrion_runtime.stop import Stop
 from tests.support.partition import Arrays, Cut, assert_same_bits, each_node, normalised, plan_of, running, whole
 
 CPU, ONE, OTHER = ("cpu/0",), ("emulated:0/0",), ("emulated:0/1",)
@@ -37,9 +38,9 @@ class Watching(Emulated):
         self.threads.append(names)
 
         class Named(FixedBound):
-            def run(self) -> None:
+            def run(self, stop: Stop | None = None) -> None:
                 names.add(threading.current_thread().name)
-                super().run()
+                super().run(stop)
 
         return Named(session)
 

@@ -32,7 +32,13 @@ def plan_configmap(name: str, model: str, namespace: str, **content: Any) -> dic
         "chrion.dev/model": model,
         "chrion.dev/node-class": "cpu",
     }
-    owner = {"apiVersion": "chrion.dev/v1alpha1", "kind": "ChrionModel", "name": model, "uid": model}
+    owner = {
+        "kind": "ChrionModel",
+        "name": model,
+        "uid": model,
+        "apiVersion": "chrion.dev/v1alpha1",
+        "controller": True,
+    }
     metadata = {"name": name, "namespace": namespace, "uid": name, "resourceVersion": "5", "labels": labels}
     return {"metadata": {**metadata, "ownerReferences": [owner]}, **content}
 

@@ -16,7 +16,7 @@ def owner(name: str = "nsnet2", **metadata: Any) -> Object:
 
 def spec(**fields: Any) -> ChrionModelSpec:
     """A spec of a model on a claim, with these fields."""
-    return ChrionModelSpec.parse({"model": {"uri": "pvc://models/nsnet2.onnx"}, **fields})
+    return ChrionModelSpec.parse({"model": {"uri": "pvc://models/nsnet2.onnx"}, **fields}, "spec")
 
 
 def node(name: str = "n", gpus: Object | None = None, taints: list[Object] | None = None, **labels: str) -> Object:

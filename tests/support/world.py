@@ -18,6 +18,7 @@ from chrion_operator.manifests import Server, frontier_configmap
 from chrion_operator.plans import read_plan
 from chrion_operator.reconcile import Answer, Decision, Observed, Refusal, decide
 from chrion_operator.reconcile.observed import Event, Seen
+from chrion_operator.reconcile.ownership import ours
 from chrion_operator.reconcile.summary import summarise
 from chrion_operator.settings import Settings
 from tests.support.objects import plan_file
@@ -57,7 +58,8 @@ class World:
         name = (self.owner["spec"].get("planRef") or {}).get("name")
         reference = summarise(self.others[name]) if name in self.others else None
         seen = {place: _seen(copy.deepcopy(thing)) for place, thing in self.objects.items()}
-        return Observed(seen, self.nodes, dict(self.answers), reference, self.holders, self.refusals)
+        mine = ours(seen, self.owner["metadata"]["uid"])
+        return Observed(mine, self.nodes, dict(self.answers), reference, self.holders, self.refusals)
 
     def decide(self) -> Decision:
         return decide(copy.deepcopy(self.owner), self.observed(), self.settings, self.server, self.now)
@@ -91,6 +93,7 @@ class World:
                 continue
             self._apply(frontier_configmap(self.owner, one.cls, one.revision, plan))
         for patch in decision.patch:
+            assert self.objects[patch.kind, patch.name]["metadata"]["uid"] == patch.uid
             _merge(self.objects[patch.kind, patch.name], patch.body)
         for delete in decision.delete:
             if self.objects[delete.kind, delete.name]["metadata"]["uid"] == delete.uid:
@@ -231,7 +234,7 @@ class World:
                 "uid": f"uid-{number}",
                 "resourceVersion": "1",
                 "labels": {**owner["spec"]["template"]["metadata"]["labels"]},
-                "ownerReferences": [{"uid": owner["metadata"]["uid"]}],
+                "ownerReferences": [{"uid": owner["metadata"]["uid"], "controller": True}],
             },
             "spec": {},
             "status": status,

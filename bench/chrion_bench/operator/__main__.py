@@ -1,6 +1,6 @@
 """Measure the operator on a real Kubernetes: `make bench-operator`.
 
-Runs inside tests/cluster/kubernetes/run.sh, `many` on a control plane alone, the others with its node.
+Runs inside tests/cluster/kubernetes/run.sh, `many` and `tenants` on a control plane alone, the others with its node.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from chrion_bench.operator.many import many
 from chrion_bench.operator.objective import objective
 from chrion_bench.operator.place import server_version
 from chrion_bench.operator.summary import aims, page
+from chrion_bench.operator.tenants import tenants
 from chrion_bench.workplace import workplace
 from chrion_graph.files import write_aside
 
@@ -49,6 +50,10 @@ def _many(_folder: Path, quick: bool) -> Any:
     return many(QUICK_MODELS if quick else MODELS, _say)
 
 
+def _tenants(_folder: Path, quick: bool) -> Any:
+    return tenants(QUICK_MODELS if quick else MODELS, _say)
+
+
 def _answer(folder: Path, _quick: bool) -> Any:
     return answer(folder, _say)
 
@@ -57,7 +62,12 @@ def _objective(folder: Path, quick: bool) -> Any:
     return objective(folder, QUICK_EDITS if quick else EDITS, _say)
 
 
-_SCENARIOS: dict[str, Callable[[Path, bool], Any]] = {"many": _many, "answer": _answer, "objective": _objective}
+_SCENARIOS: dict[str, Callable[[Path, bool], Any]] = {
+    "many": _many,
+    "tenants": _tenants,
+    "answer": _answer,
+    "objective": _objective,
+}
 
 
 def _parser() -> argparse.ArgumentParser:

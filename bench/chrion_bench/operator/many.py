@@ -4,8 +4,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from chrion_bench.operator.place import (
@@ -42,15 +43,12 @@ def many(count: int, say: Say) -> dict[str, Any]:
     where = cluster()
     with namespace(where, NAMESPACE), operator(where, {}) as process:
         at_first = memory(process)[0]
-        stand_in = subprocess.Popen([sys.executable, "-m", "chrion_bench.operator.planner_stand_in", PLAN, NAMESPACE])
-        try:
-            began, applied, reconciled = _reconcile(where, count, say)
+        with planners(NAMESPACE):
+            began, applied, reconciled = reconcile(where, NAMESPACE, count, say)
             busy = {"cpuSeconds": cpu_seconds(process), "requests": counted(process.metrics(), REQUESTS)}
             settled = _settle(process) - began
             now, most = memory(process)
             idle = _idle(where, process)
-        finally:
-            stand_in.kill()
         made = {kind: len(where.list(kind, NAMESPACE)) for kind in ("Deployment", "Service", "Job", "ConfigMap")}
     times = sorted(at - began for at in reconciled.values())
     return {
@@ -64,8 +62,21 @@ def many(count: int, say: Say) -> dict[str, Any]:
     }
 
 
-def _reconcile(where: Cluster, count: int, say: Say) -> tuple[float, float, dict[str, float]]:
-    """When the first was applied, when the last, and when each was seen to be reconciled."""
+@contextmanager
+def planners(*namespaces: str) -> Iterator[None]:
+    """Hands in a plan for every planner's Job of some namespaces, until the context ends."""
+    stand_in = subprocess.Popen([sys.executable, "-m", "chrion_bench.operator.planner_stand_in", PLAN, *namespaces])
+    try:
+        yield
+    finally:
+        stand_in.kill()
+        stand_in.wait()
+
+
+def reconcile(where: Cluster, in_namespace: str, count: int, say: Say) -> tuple[float, float, dict[str, float]]:
+    """Apply `count` models at once, and wait for all.
+
+    When the first was applied, when the last, and when each was seen to be reconciled."""
     reconciled: dict[str, float] = {}
     all_there = threading.Event()
 
@@ -76,12 +87,12 @@ def _reconcile(where: Cluster, count: int, say: Say) -> tuple[float, float, dict
                 all_there.set()
 
     spec = {"model": {"uri": "https://models.example.com/model.onnx"}}
-    assert not where.list("ChrionModel", NAMESPACE)
-    with watched(where, "ChrionModel", NAMESPACE, seen):
+    assert not where.list("ChrionModel", in_namespace)
+    with watched(where, "ChrionModel", in_namespace, seen):
         began = time.monotonic()
         with ThreadPoolExecutor(APPLYING) as pool:
             names = (f"model-{number:04}" for number in range(count))
-            for _ in pool.map(lambda name: where.create_or_merge(chrion_model(name, NAMESPACE, spec)), names):
+            for _ in pool.map(lambda name: where.create_or_merge(chrion_model(name, in_namespace, spec)), names):
                 pass
         applied = time.monotonic()
         say(f"{count} applied in {applied - began:.1f} s")

@@ -1,9 +1,10 @@
-"""The API server, spoken to in plain dicts: get, list, watch, apply, patch, delete.
+"""The API server, spoken to in plain dicts: get, list, watch, create, apply, patch, delete.
 
 Raises ApiError with the server's own sentence; NotFound, Conflict and Gone where callers tell them apart, Unavailable
 where the server cannot be reached.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 
 from chrion_operator.cluster.errors import ApiError, Conflict, Gone, NotFound, TooLarge, Unavailable
-from chrion_operator.cluster.kinds import EVENT, Kind, kind_of
+from chrion_operator.cluster.kinds import Kind, kind_of
 from chrion_operator.cluster.metrics import API_REQUESTS
 from chrion_operator.cluster.reading import read_event, read_list, read_object
 from chrion_operator.names import FIELD_MANAGER, Object
@@ -26,6 +27,9 @@ PAGE = 200
 MAX_BYTES = 16 << 20
 """The largest answer, and event of a watch: a page of so many large objects is asked for in smaller ones."""
 CONNECT_SECONDS, READ_SECONDS = 5, 30
+"""For the connection, and from one piece of an answer to the next."""
+ANSWER_SECONDS = 60
+"""For a whole answer but a watch's, so that one that never ends holds no worker."""
 
 _ERRORS = {HTTPStatus.NOT_FOUND: NotFound, HTTPStatus.CONFLICT: Conflict, HTTPStatus.GONE: Gone}
 
@@ -54,7 +58,7 @@ class Api:
         self._client = client
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object:
-        """One object. Raises NotFound."""
+        """One object, that of this name in this namespace and no other. Raises NotFound."""
         return self._json("GET", kind.path(namespace, name))
 
     def read(self, path: str) -> Object:
@@ -95,6 +99,12 @@ class Api:
         finally:
             response.close()
 
+    def create(self, manifest: Mapping[str, Any]) -> Object:
+        """Create an object. Raises Conflict where there is one of that name, whoever's it is."""
+        metadata = manifest["metadata"]
+        path = kind_of(dict(manifest)).path(metadata.get("namespace", ""))
+        return self._json("POST", path, {"fieldManager": FIELD_MANAGER}, manifest, "application/json")
+
     def apply(self, manifest: Mapping[str, Any], *, force: bool) -> Object:
         """Server-side apply: create the object, or make it hold what the manifest says; returns it as it is then.
 
@@ -114,11 +124,6 @@ class Api:
         query = {"fieldManager": FIELD_MANAGER}
         path = kind.path(namespace, name, subresource)
         return self._json("PATCH", path, query, body, "application/merge-patch+json")
-
-    def create_event(self, event: Mapping[str, Any]) -> Object:
-        """Create an Event. Raises Conflict where there is one of that name."""
-        path = EVENT.path(event["metadata"]["namespace"])
-        return self._json("POST", path, {"fieldManager": FIELD_MANAGER}, event, "application/json")
 
     def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> Object | None:
         """Delete an object and, in the background, what it owns; one that is not there, or has another uid, is well.
@@ -199,7 +204,7 @@ class Listing:
 def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
     """All of an answer. Raises TooLarge, Unavailable."""
     parts: list[bytes] = []
-    left = MAX_BYTES
+    left, ends = MAX_BYTES, time.monotonic() + ANSWER_SECONDS
     try:
         for part in response.stream(1 << 16, decode_content=False):
             parts.append(part)
@@ -207,6 +212,9 @@ def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
             if left < 0:
                 response.close()
                 raise TooLarge(f"the API server's answer has more than {MAX_BYTES >> 20} MiB")
+            if time.monotonic() > ends:
+                response.close()
+                raise Unavailable(f"the API server took more than {ANSWER_SECONDS} s to answer")
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise Unavailable(f"the API server broke off its answer: {error}") from error
     return b"".join(parts)

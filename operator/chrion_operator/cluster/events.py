@@ -76,7 +76,7 @@ class Recorder:
             "reportingInstance": self._identity,
         }
         try:
-            self._api.create_event(made)
+            self._api.create(made)
         except Conflict:
             try:
                 told = self._api.get(EVENT, metadata["namespace"], name)

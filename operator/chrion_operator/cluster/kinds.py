@@ -1,6 +1,7 @@
 """The kinds of objects that the operator reads and writes, and where the API server has them."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from chrion_api.chrionmodel import GROUP, KIND, VERSION
 
@@ -19,10 +20,19 @@ class Kind:
     """Whether its objects live in namespaces."""
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """The URL path of one object, or of all (in a namespace) without a name."""
+        """The URL path of one object, or of all (in a namespace) without a name.
+
+        Raises ValueError for a name that no object can have, and that would lead elsewhere.
+        """
         root = f"/apis/{self.api}" if "/" in self.api else f"/api/{self.api}"
-        scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        return "/".join(part for part in (f"{root}{scope}/{self.plural}", name, subresource) if part)
+        scope = f"/namespaces/{_segment(namespace)}" if self.namespaced and namespace else ""
+        return "/".join(part for part in (f"{root}{scope}/{self.plural}", _segment(name), subresource) if part)
+
+
+def _segment(name: str) -> str:
+    if name in (".", ".."):
+        raise ValueError(f'"{name}" is the name of no object')
+    return quote(name, safe="")
 
 
 MODEL = Kind(KIND, f"{GROUP}/{VERSION}", "chrionmodels")

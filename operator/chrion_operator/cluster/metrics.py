@@ -9,6 +9,7 @@ RECONCILE_SECONDS = Histogram(
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30),
 )
 APPLIED = Counter("chrion_operator_writes", "Objects applied, patched and deleted", ["verb", "kind"])
+POD_ANSWERS = Counter("chrion_operator_pod_answers", "Answers of runtime pods, by what they were", ["result"])
 API_REQUESTS = Counter("chrion_operator_api_requests", "Requests to the API server, watches included", ["verb"])
 RESTARTED_WATCHES = Counter("chrion_operator_relists", "Lists taken anew because a watch could not go on", ["kind"])
 LEFT_OUT = Counter("chrion_operator_left_out", "Times that an object could not be taken in, and was left out", ["kind"])

@@ -1,17 +1,17 @@
-"""Asks runtime pods for the plan that they use."""
+"""Asks runtime pods for the plan that they use; no pod, whatever it answers, ends or delays the asking of others'."""
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import groupby
 from urllib.parse import quote
 
 import aiohttp
 
-from chrion_api import Latency
+from chrion_operator.cluster.answer import answer_of
+from chrion_operator.cluster.metrics import FAULTS, POD_ANSWERS
 from chrion_operator.names import Object, model_name
 from chrion_operator.reconcile.observed import Answer, Key
 
@@ -19,7 +19,11 @@ log = logging.getLogger(__name__)
 
 PORT = 8000
 ANSWER_SECONDS = 3.0
-AT_ONCE = 32
+"""From the connection to the last byte."""
+ANSWER_BYTES = 512 << 10
+"""The longest answer that is read, some 2,000 stages; reading it takes 70 times as much memory."""
+AT_ONCE, AT_ONCE_IN_NAMESPACE = 32, 4
+"""Pods that are asked at a time, of all namespaces and of one."""
 LATENCY_SECONDS = 60.0
 """How often at most a latency that changed is news by itself."""
 
@@ -32,6 +36,10 @@ class Target:
     pod: str
     ip: str
     model: str
+
+
+class NoAnswer(Exception):
+    """A pod answered something else than its plan."""
 
 
 class Pods:
@@ -56,26 +64,59 @@ class Pods:
         """Ask every pod, time and again, while this process leads."""
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         turn = asyncio.Semaphore(AT_ONCE)
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
-            while True:
-                if self._leads():
-                    targets = [*self._targets()]
-                    self._forget_all_but(targets)
-                    await asyncio.gather(*(self._ask(session, turn, target) for target in targets))
-                await asyncio.sleep(self._seconds)
+        rounds: dict[str, asyncio.Task[None]] = {}
+        # Not decompressed: a few bytes may stand for gigabytes. Cookies would be one pod's word in another's ear.
+        async with aiohttp.ClientSession(
+            timeout=timeout, trust_env=False, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+        ) as session:
+            try:
+                while True:
+                    try:
+                        if self._leads():
+                            self._begin(session, turn, rounds)
+                    except Exception:
+                        log.exception("the pods cannot be asked; trying again")
+                        FAULTS.labels(where="pods").inc()
+                    await asyncio.sleep(self._seconds)
+            finally:
+                for task in rounds.values():
+                    task.cancel()
+                await asyncio.gather(*rounds.values(), return_exceptions=True)
 
-    async def _ask(self, session: aiohttp.ClientSession, turn: asyncio.Semaphore, target: Target) -> None:
-        host = f"[{target.ip}]" if ":" in target.ip else target.ip
-        url = f"http://{host}:{PORT}/v2/models/{quote(target.model)}/plan"
+    def _begin(
+        self, session: aiohttp.ClientSession, turn: asyncio.Semaphore, rounds: dict[str, asyncio.Task[None]]
+    ) -> None:
+        """Begin a round in each namespace that is through with the one before."""
+        targets = sorted(self._targets(), key=lambda target: target.key)
+        self._forget_all_but(targets)
+        for namespace in [namespace for namespace, task in rounds.items() if task.done()]:
+            del rounds[namespace]
+        for namespace, mine in groupby(targets, key=lambda target: target.key.namespace):
+            if namespace not in rounds:
+                rounds[namespace] = asyncio.create_task(self._ask_all(session, turn, [*mine]))
+
+    async def _ask_all(
+        self, session: aiohttp.ClientSession, turn: asyncio.Semaphore, targets: Sequence[Target]
+    ) -> None:
+        """Ask all pods of one namespace, a few at a time."""
+        mine = asyncio.Semaphore(AT_ONCE_IN_NAMESPACE)
+
+        async def ask(target: Target) -> None:
+            async with mine, turn:
+                await self._ask(session, target)
+
+        await asyncio.gather(*map(ask, targets))
+
+    async def _ask(self, session: aiohttp.ClientSession, target: Target) -> None:
         try:
-            async with turn, session.get(url) as response:
-                said = await response.json() if response.status == 200 else None
-            answer = answer_of(said) if said is not None else None
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
-            log.debug("pod %s gave no answer: %s", target.pod, error)
-            return
-        if answer is not None:
-            self._take(target, answer)
+            self._take(target, answer_of(await _said(session, target)))
+            POD_ANSWERS.labels(result="ok").inc()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            log.debug("pod %s/%s gave no answer: %s", target.key.namespace, target.pod, error)
+            POD_ANSWERS.labels(result="none").inc()
+        except Exception as error:  # noqa: BLE001, what a tenant's pod can bring about is not to be foreseen
+            log.debug("pod %s/%s: %s: %s", target.key.namespace, target.pod, type(error).__name__, error)
+            POD_ANSWERS.labels(result="refused").inc()
 
     def _take(self, target: Target, answer: Answer) -> None:
         mine = self._answers.setdefault(target.key, {})
@@ -89,7 +130,7 @@ class Pods:
         self._since[place] = now
         self._changed(target.key)
 
-    def _forget_all_but(self, targets: list[Target]) -> None:
+    def _forget_all_but(self, targets: Sequence[Target]) -> None:
         there = {(target.key, target.pod) for target in targets}
         for key, pod in [place for place in self._since if place not in there]:
             del self._since[key, pod]
@@ -99,35 +140,22 @@ class Pods:
                 self._answers.pop(key, None)
 
 
-def answer_of(said: Any) -> Answer:
-    """The answer in what `/v2/models/{model}/plan` says. Raises KeyError, TypeError or ValueError for what is none."""
-    buckets = said["buckets"]
-    plans = [bucket["plan"] for bucket in buckets]
-    percentile = float(said["slo"].get("percentile", 99))
-    observed = said.get("observed") or {}
-    measured = [Latency.parse(plan["measured"]).at(percentile) for plan in plans if plan.get("measured")]
-    return Answer(
-        plan=", ".join(dict.fromkeys(str(plan["name"]) for plan in plans)),
-        meets_slo=all(bool(bucket["meetsSLO"]) for bucket in buckets),
-        slo_met=observed.get("sloMet"),
-        latency_seconds=two_digits(observed.get("seconds")),
-        stale=str((said.get("stale") or {}).get("message", "")),
-        predicted_seconds=max((float(plan["predictedSeconds"]) for plan in plans), default=None),
-        measured_seconds=max(measured, default=None),
-        gpu_bytes=max((sum((plan.get("gpuBytes") or {}).values()) for plan in plans), default=None),
-        devices=tuple(sorted({_device(stage) for plan in plans for stage in plan.get("stages", ())})),
-    )
-
-
-def _device(stage: Any) -> str:
-    return str(stage["lanes"][0]).rpartition("/")[0]
-
-
-def two_digits(seconds: float | None) -> float | None:
-    """Rounded to two significant digits, so that noise is no news."""
-    if not seconds:
-        return seconds
-    return round(seconds, 1 - math.floor(math.log10(abs(seconds))))
+async def _said(session: aiohttp.ClientSession, target: Target) -> bytes:
+    """The body of a pod's answer. Raises NoAnswer for one that is not to be read, and what aiohttp raises."""
+    host = f"[{target.ip}]" if ":" in target.ip else target.ip
+    url = f"http://{host}:{PORT}/v2/models/{quote(target.model, safe='')}/plan"
+    # A redirect would lead wherever the pod likes, with the operator's access to the network.
+    async with session.get(url, allow_redirects=False, headers={"Accept-Encoding": "identity"}) as response:
+        if response.status != 200:
+            raise NoAnswer(f"status {response.status}")
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise NoAnswer("it is compressed")
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > ANSWER_BYTES:
+                raise NoAnswer(f"more than {ANSWER_BYTES:,} bytes")
+        return bytes(body)
 
 
 def target_of(key: Key, model: Object, pod: Object) -> Target | None:

@@ -33,7 +33,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any], at: str) -> Object
         path = f"{at}.{key}"
         if value is None:
             merged.pop(key, None)
-        elif key in LIST_KEYS:
+        elif key in LIST_KEYS and not isinstance(value, str):  # text is a label or annotation of such a name
             merged[key] = _merge_list(merged.get(key) or [], value, LIST_KEYS[key], path)
         elif key == "tolerations" and isinstance(value, list):
             merged[key] = [*merged.get(key, ()), *value]
@@ -52,7 +52,7 @@ def _merge_list(below: list[Object], above: Any, key: str, at: str) -> list[Obje
     merged = {entry[key]: entry for entry in below}
     for index, entry in enumerate(above):
         path = f"{at}[{index}]"
-        if not isinstance(entry, dict) or key not in entry:
+        if not isinstance(entry, dict) or not isinstance(entry.get(key), str | int):
             raise InvalidField(path, f"needs a {key}, by which it is merged")
         merged[entry[key]] = merge(merged.get(entry[key], {}), entry, path)
     return list(merged.values())

@@ -6,16 +6,20 @@ Kept as an annotation of the plan ConfigMap, so that it outlives the Jobs, which
 import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from chrion_api import Reason
 from chrion_api.chrionmodel import GROUP
+from chrion_operator import names, words
 from chrion_operator.names import Object
 
 ATTEMPTS_ANNOTATION = f"{GROUP}/attempts"
 """On a plan ConfigMap: JSON of Attempts."""
 ATTEMPT_ANNOTATION = f"{GROUP}/attempt"
 """On a Job: which attempt it is."""
+
+LONGEST_MESSAGE = 4096
+"""Characters of a failure's message; a condition shows a part of it."""
 
 MOST_ATTEMPTS = 4
 """Jobs for one revision, each of which starts up to three pods."""
@@ -29,6 +33,16 @@ class Failure:
     message: str
     container: str = "plan"
     """fetch or plan: which of the two failed."""
+
+    @classmethod
+    def of(cls, data: Any) -> Self | None:
+        """A failure as it was written; None where there is none that can be read."""
+        try:
+            reason, message = Reason(data["reason"]), words.text(data["message"], LONGEST_MESSAGE)
+            container = words.text(data["container"], names.LABEL_LIMIT)
+        except (ValueError, KeyError, TypeError):
+            return None
+        return cls(reason, message, container) if message is not None and container is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +58,12 @@ class Attempts:
     @classmethod
     def of(cls, configmap: Object | None, revision: str) -> Self:
         """What a plan ConfigMap says of a revision; the first attempt where it says nothing that can be read."""
-        text = ((configmap or {}).get("metadata", {}).get("annotations") or {}).get(ATTEMPTS_ANNOTATION, "")
-        try:
-            data = json.loads(text)
-            if data["revision"] != revision:
-                return cls(revision)
-            failed = data.get("failure")
-            failure = Failure(Reason(failed["reason"]), failed["message"], failed["container"]) if failed else None
-            return cls(revision, max(1, int(data["count"])), failure)
-        except (ValueError, KeyError, TypeError):
+        annotations = (configmap or {}).get("metadata", {}).get("annotations") or {}
+        data = words.said(annotations.get(ATTEMPTS_ANNOTATION, ""))
+        count = words.whole(data.get("count"), 1, MOST_ATTEMPTS)
+        if data.get("revision") != revision or count is None:
             return cls(revision)
+        return cls(revision, count, Failure.of(data.get("failure")))
 
     def to_json(self) -> str:
         """As `of` reads it."""

@@ -85,7 +85,7 @@ def _reconciling(plannings: Sequence[Planning], serving: Claim, stalled: Claim, 
     if stalled.status == "True":
         return Claim("False", stalled.reason, "waits for a change; see Stalled")
     if refusals:
-        return Claim("True", Reason.REFUSED_BY_SERVER, _refused(refusals[0]))
+        return Claim("True", refusals[0].reason, _refused(refusals[0]))
     worst = _worst(plannings)
     if worst is not None:
         return Claim("True", worst.report.reason, _said(worst, plannings))
@@ -99,10 +99,8 @@ def _stalled(plannings: Sequence[Planning], refusals: Sequence[Refusal]) -> Clai
         if planning.gave_up:
             return Claim("True", planning.report.reason, _said(planning, plannings))
     for refusal in refusals:
-        if refusal.code in (400, 422):
-            return Claim("True", Reason.INVALID_SPEC, _refused(refusal))
-        if refusal.code == 409:
-            return Claim("True", Reason.NAME_TAKEN, _refused(refusal))
+        if refusal.reason in (Reason.INVALID_SPEC, Reason.NOT_OURS):
+            return Claim("True", refusal.reason, _refused(refusal))
     return NOT_STALLED
 
 

@@ -1,15 +1,17 @@
 """What a planner's Job and its pods say: how far it is, what it waits for, why it failed."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any
 
 from chrion_api import Reason
 from chrion_api.handover import PERMANENT
+from chrion_operator import words
 from chrion_operator.names import Object
+
+LONGEST_MESSAGE = 4096
+"""Characters of a container's last message; Kubernetes keeps as many bytes."""
 
 FETCH, PLAN = "fetch", "plan"
 """The containers of a planner's pod."""
@@ -53,19 +55,19 @@ def report(job: Object, pods: Sequence[Object]) -> JobReport:
     }
     if (done := conditions.get("Complete")) is not None:
         return JobReport(Phase.SUCCEEDED, ended=_time(done))
-    words = _last_words(pods)
+    last = _last_words(pods)
     failed = conditions.get("Failed")
-    if words is not None and words.permanent:
+    if last is not None and last.permanent:
         ended = _time(failed) if failed is not None else None
-        return JobReport(Phase.REFUSED, words.reason, words.message, words.container, ended, unfinished=failed is None)
+        return JobReport(Phase.REFUSED, last.reason, last.message, last.container, ended, unfinished=failed is None)
     if failed is not None:
-        return _failure(failed, words)
+        return _failure(failed, last)
     if job.get("spec", {}).get("suspend"):
         return JobReport(Phase.WAITING, Reason.PENDING, "the Job is suspended: it waits for its queue to admit it")
     waiting = next(filter(None, map(_waits_for, pods)), None)
     if waiting is not None:
         return waiting
-    retried = f"; the attempt before failed: {words.message}" if words is not None else ""
+    retried = f"; the attempt before failed: {last.message}" if last is not None else ""
     doing = "starting the planner"
     if any(_state(pod, FETCH, "running") for pod in pods):
         doing = "fetching the model"
@@ -84,15 +86,15 @@ class _Words:
     """Whether it is of no use to try further Jobs after this one's pods."""
 
 
-def _failure(failed: Object, words: _Words | None) -> JobReport:
+def _failure(failed: Object, last: _Words | None) -> JobReport:
     if failed.get("reason") == "DeadlineExceeded":
         text = "the planner took longer than spec.planner.timeout allows; give it more time or a smaller model"
         return JobReport(Phase.FAILED, Reason.PLANNER_FAILED, text, PLAN, _time(failed))
-    if words is None:
+    if last is None:
         text = failed.get("message") or "the Job failed"
         return JobReport(Phase.FAILED, Reason.PLANNER_FAILED, text, PLAN, _time(failed))
-    phase = Phase.REFUSED if words.recurs else Phase.FAILED
-    return JobReport(phase, words.reason, words.message, words.container, _time(failed))
+    phase = Phase.REFUSED if last.recurs else Phase.FAILED
+    return JobReport(phase, last.reason, last.message, last.container, _time(failed))
 
 
 def _last_words(pods: Iterable[Object]) -> _Words | None:
@@ -103,8 +105,8 @@ def _last_words(pods: Iterable[Object]) -> _Words | None:
             for field in ("state", "lastState"):
                 terminated = (status.get(field) or {}).get("terminated")
                 if terminated and terminated.get("exitCode"):
-                    words = _words(terminated, status["name"])
-                    ended.append((str(terminated.get("finishedAt") or ""), words))
+                    last = _words(terminated, status["name"])
+                    ended.append((str(terminated.get("finishedAt") or ""), last))
         if pod.get("status", {}).get("reason") == "Evicted":
             message = f"the planner's pod was evicted: {pod['status'].get('message', '')}".rstrip(": ")
             ended.append(("", _Words(Reason.PLANNER_FAILED, message, False, PLAN)))
@@ -112,28 +114,19 @@ def _last_words(pods: Iterable[Object]) -> _Words | None:
 
 
 def _words(terminated: Object, container: str) -> _Words:
-    permanent = terminated["exitCode"] == PERMANENT
+    code = terminated["exitCode"]
     if terminated.get("reason") == "OOMKilled":
         message = f"the {container} container ran out of memory; raise spec.planner.resources.limits.memory"
         return _Words(Reason.PLANNER_FAILED, message, False, container, recurs=True)
     text = str(terminated.get("message") or "").strip()
+    said = words.said(text)
+    last_line = text.splitlines()[-1][:500] if text else f"the {container} container ended with exit code {code}"
+    message = words.text(said.get("message"), LONGEST_MESSAGE) or last_line
     try:
-        said: Any = json.loads(text)
-        message = str(said["message"])
-        permanent = bool(said.get("permanent", permanent))
-        reason = Reason(said["reason"])
-    except (ValueError, KeyError, TypeError):
+        reason = Reason(str(said.get("reason")))
+    except ValueError:
         reason = Reason.PLANNER_FAILED
-        message = _sentence(text) or f"the {container} container ended with exit code {terminated['exitCode']}"
-    return _Words(reason, message, permanent, container)
-
-
-def _sentence(text: str) -> str:
-    """The message of last words whose reason is not known, or the last line of what is no JSON."""
-    try:
-        return str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
-        return text.splitlines()[-1][:500] if text else ""
+    return _Words(reason, message, bool(said.get("permanent", code == PERMANENT)), container)
 
 
 def _waits_for(pod: Object) -> JobReport | None:

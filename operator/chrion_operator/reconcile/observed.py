@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from chrion_api import Reason
 from chrion_operator.names import COMPONENT_LABEL, Component, Object
 from chrion_operator.nodes import NodeClass
 from chrion_operator.reconcile.summary import PlanSummary
@@ -53,14 +54,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the API server said to an object that was to be written."""
+    """Why an object that was to be written was not."""
 
     subject: str
     """Such as Deployment nsnet2-cpu."""
-    code: int
-    """The HTTP status."""
+    reason: Reason
+    """Why, for the condition."""
     message: str
-    """Its own sentence."""
+    """Why, for people."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Observed:
     """All that is known of one ChrionModel."""
 
     objects: Mapping[tuple[str, str], Seen] = field(default_factory=dict)
-    """The objects that bear its label, by kind and name."""
+    """Its own objects, by kind and name."""
     nodes: tuple[Object, ...] | None = ()
     """The cluster's nodes; None where they may not be read."""
     answers: Mapping[str, Answer] = field(default_factory=dict)
@@ -78,7 +79,7 @@ class Observed:
     holders: tuple[str, ...] = ()
     """The pods that hold the GPUs which its planner waits for, where it does."""
     refusals: tuple[Refusal, ...] = ()
-    """What the API server refused the last time."""
+    """What could not be written the last time."""
 
     def get(self, kind: str, name: str) -> Seen | None:
         """One object."""
@@ -97,16 +98,19 @@ class Copy:
     """Validate the plan in the ConfigMap `source` and copy it into the frontier of a class and revision."""
 
     source: str
+    """Its name: that of the model's own, or with `reference` that which spec.planRef gives."""
     cls: NodeClass
     revision: str
+    reference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A JSON merge patch of an object that others own too."""
+    """A JSON merge patch of an object that others write to as well, if it still is the one that was seen."""
 
     kind: str
     name: str
+    uid: str
     body: Object
 
 

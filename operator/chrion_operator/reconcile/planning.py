@@ -1,13 +1,12 @@
 """Planning: how one node class comes to a frontier of the wanted revision."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from chrion_api import ChrionModelSpec, Reason
 from chrion_api.handover import PLAN_KEY, PLANNED_ANNOTATION, PROGRESS_ANNOTATION
-from chrion_operator import manifests, names
+from chrion_operator import manifests, names, words
 from chrion_operator.manifests import Server
 from chrion_operator.names import Object
 from chrion_operator.nodes import NodeClass
@@ -81,7 +80,8 @@ def plan_class(at: Situation, cls: NodeClass) -> Planning:
     frontier = _intact(at.observed.get("ConfigMap", names.frontier_name(at.model, cls.name, wanted)))
     name, source = _source(at, cls, wanted)
     if source is not None and not source.problem and (frontier is None or frontier.digest != source.digest):
-        return Planning(cls, wanted, None, JobReport(Phase.RUNNING), copy=(Copy(name, cls, wanted),))
+        copy = Copy(name, cls, wanted, reference=at.spec.plan_ref is not None)
+        return Planning(cls, wanted, None, JobReport(Phase.RUNNING), copy=(copy,))
     problem = source.problem if source is not None else ""
     accounts = () if at.spec.plan_ref is not None else _accounts(at, cls)
     if frontier is not None:
@@ -129,7 +129,8 @@ def _by_job(at: Situation, cls: NodeClass, wanted: str, problem: str, accounts: 
         case Phase.REFUSED:
             failed = attempts.failed(Failure(said.reason, said.message, said.container))
             # The Job is kept to look at its log, and ended so that it starts no further pods.
-            end = (Patch("Job", job.object["metadata"]["name"], {"spec": {"activeDeadlineSeconds": 1}}),)
+            named = job.object["metadata"]
+            end = (Patch("Job", named["name"], named["uid"], {"spec": {"activeDeadlineSeconds": 1}}),)
             applied = (*accounts, _configmap(at, cls, failed))
             return Planning(cls, wanted, None, said, apply=applied, patch=end if said.unfinished else ())
         case _:
@@ -231,7 +232,7 @@ def _job(at: Situation, cls: NodeClass, wanted: str, attempts: Attempts) -> Obje
 
 def _attempt(job: Object) -> int:
     text = _annotation(job, ATTEMPT_ANNOTATION)
-    return int(text) if text.isdecimal() else 1
+    return int(text) if len(text) < 10 and text.isdecimal() else 1
 
 
 def _pods_of(at: Situation, job: Seen) -> list[Object]:
@@ -246,13 +247,11 @@ def _pods_of(at: Situation, job: Seen) -> list[Object]:
 
 def _progress(at: Situation, cls: NodeClass, wanted: str) -> tuple[int | None, str]:
     seen = at.observed.get("ConfigMap", names.plan_name(at.model, cls.name))
-    try:
-        said = json.loads(_annotation(seen.object, PROGRESS_ANNOTATION) if seen is not None else "")
-        if said.get("revision") != wanted:
-            return None, ""
-        return max(0, min(100, int(said["percent"]))), str(said["doing"])[:300]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    said = words.said(_annotation(seen.object, PROGRESS_ANNOTATION)) if seen is not None else {}
+    percent, doing = words.whole(said.get("percent"), 0, 100), words.text(said.get("doing"), 300)
+    if said.get("revision") != wanted or percent is None or doing is None:
         return None, ""
+    return percent, doing
 
 
 def _with_holders(at: Situation, cls: NodeClass, said: JobReport) -> JobReport:

@@ -67,7 +67,7 @@ def serve_class(at: Situation, planning: Planning, replicas: int) -> Serving:
         current = seen is not None and is_current(at.observed, wanted)
     elif seen is not None and seen.object["spec"].get("replicas") != replicas:
         # The template is that of an earlier spec, of which only this is still wanted.
-        patch = (Patch("Deployment", name, {"spec": {"replicas": replicas}}),)
+        patch = (Patch("Deployment", name, seen.object["metadata"]["uid"], {"spec": {"replicas": replicas}}),)
     status = seen.object.get("status", {}) if seen is not None else {}
     observed = seen is not None and status.get("observedGeneration") == seen.object["metadata"].get("generation")
     ready, updated, existing = (status.get(what, 0) for what in ("readyReplicas", "updatedReplicas", "replicas"))
@@ -93,7 +93,7 @@ def announce_slo(at: Situation) -> tuple[Patch, ...]:
     digest = manifests.slo_digest(at.spec)
     patch: Object = {"metadata": {"annotations": {names.SLO_ANNOTATION: digest}}}
     return tuple(
-        Patch("Pod", seen.object["metadata"]["name"], patch)
+        Patch("Pod", seen.object["metadata"]["name"], seen.object["metadata"]["uid"], patch)
         for seen in at.observed.of_kind("Pod", "runtime")
         if seen.object.get("status", {}).get("phase") == "Running"
         and "deletionTimestamp" not in seen.object["metadata"]

@@ -244,19 +244,20 @@ def test_no_replicas_are_no_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "expected"),
+    ("reason", "kind"),
     [
-        (422, "Stalled", ("True", "InvalidSpec")),
-        (409, "Stalled", ("True", "NameTaken")),
-        (403, "Reconciling", ("True", "RefusedByServer")),
+        (Reason.INVALID_SPEC, "Stalled"),
+        (Reason.NOT_OURS, "Stalled"),
+        (Reason.LEFT_OVER, "Reconciling"),
+        (Reason.REFUSED_BY_SERVER, "Reconciling"),
     ],
 )
-def test_what_the_server_refuses_shows(code: int, kind: str, expected: tuple[str, str]) -> None:
+def test_what_cannot_be_written_shows(reason: Reason, kind: str) -> None:
     world = World()
     world.settle()
-    world.refusals = (Refusal("Service nsnet2", code, "no such thing"),)
+    world.refusals = (Refusal("Service nsnet2", reason, "no such thing"),)
     world.settle()
-    assert world.condition(kind) == expected
+    assert world.condition(kind) == ("True", reason.value)
     assert "Service nsnet2: no such thing" in world.message(kind)
 
 

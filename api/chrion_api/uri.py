@@ -1,0 +1,41 @@
+"""Model URIs: their schemes, and how each is written."""
+
+import re
+from urllib.parse import unquote
+
+from chrion_api import redact
+from chrion_api.names import KEY, LONGEST_SUBDOMAIN, SUBDOMAIN
+from chrion_api.units import shown
+
+URI_SCHEMES = ("https", "s3", "gs", "pvc", "oci", "configmap", "file")
+
+_TEXT = r"[^\x00-\x1f\x7f]"
+_FORMS = {
+    "pvc": (rf"{SUBDOMAIN}/{_TEXT}+", "pvc://CLAIM/PATH"),
+    "configmap": (rf"{SUBDOMAIN}/{KEY}", "configmap://NAME/KEY"),
+    "oci": (r"[^#\x00-\x20\x7f]+#" + rf"{_TEXT}+", "oci://IMAGE#PATH"),
+}
+"""What follows the scheme where a part of it names an object, and the form as people read it."""
+_OTHERS = "|".join(scheme for scheme in URI_SCHEMES if scheme not in _FORMS)
+
+URI_PATTERN = "|".join([f"({_OTHERS})://{_TEXT}+", *(f"{scheme}://{form}" for scheme, (form, _) in _FORMS.items())])
+"""What every model URI matches."""
+
+
+def checked_uri(uri: str) -> str:
+    """The URI itself. Raises ValueError that says how it is to be written."""
+    scheme, _, rest = uri.partition("://")
+    public = shown(redact.shown(uri))
+    if scheme not in URI_SCHEMES or not rest:
+        known = ", ".join(f"{scheme}://" for scheme in URI_SCHEMES)
+        raise ValueError(f"{public} is not a model URI; it starts with one of {known}")
+    if not re.fullmatch(f"{_TEXT}+", rest):
+        raise ValueError(f"{public} holds a control character")
+    if scheme in _FORMS:
+        pattern, form = _FORMS[scheme]
+        name, _, path = rest.partition("#" if scheme == "oci" else "/")
+        if not re.fullmatch(pattern, rest) or (scheme != "oci" and len(name) > LONGEST_SUBDOMAIN):
+            raise ValueError(f"{public} is not of the form {form}")
+        if {".", ".."} & {unquote(part) for part in path.split("/")}:
+            raise ValueError(f"{public} leads out of what is mounted")
+    return uri
