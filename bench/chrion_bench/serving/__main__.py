@@ -21,6 +21,7 @@ from chrion_bench.serving.lengths import lengths
 from chrion_bench.serving.models import MODELS, write
 from chrion_bench.serving.overload import overload
 from chrion_bench.serving.process import Program, ServerFailed
+from chrion_bench.serving.runaway import runaway
 from chrion_bench.serving.summary import aims, page
 from chrion_bench.serving.throughput import throughput
 from chrion_bench.serving.together import batching, pipelining
@@ -39,6 +40,7 @@ SCENARIOS: dict[str, Callable[[Path, float, Say], Any]] = {
     "hops": hops,
     "lengths": lengths,
     "overload": overload,
+    "runaway": runaway,
     "pipelining": pipelining,
     "batching": batching,
 }
