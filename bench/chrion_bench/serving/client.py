@@ -244,7 +244,9 @@ class Client:
         await self._settle()
         marks = (0.0, *job.marks)
         rates = (job.rate, *job.rates)
-        counts = [Count(mark, end - mark, slow=job.slow) for mark, end in zip(marks, (*job.marks, job.seconds), strict=True)]
+        counts = [
+            Count(mark, end - mark, slow=job.slow) for mark, end in zip(marks, (*job.marks, job.seconds), strict=True)
+        ]
         for count, rate in zip(counts, rates, strict=True):
             await self._pace(count.seconds, rate, count)
         await self._settle()

@@ -4,12 +4,12 @@ The other model is asked at a fifth of what it can answer, so that what is measu
 take turns: *quiet*; *runaway*, with a request that would go on for ever, sent again as its deadline ends it; *control*,
 with a process that loops beside the server; and one request that runs away alone, to see what comes after it.
 
-Server, runaway and control are on one core, the load generator on the other, as everywhere in this bench: the generator
-keeps its core busy, so a second core for the server would be one in name. A runaway that has a core to itself would cost
-nobody anything, and prove nothing; here all have to share. That a second busy thread costs any server on this core
-something is the kernel's doing and not the runaway's, which is what the control is for: the same load on the same core
-that Chrion knows nothing of. It belongs to the server's session, so that the kernel shares the core out as it does among
-the server's own threads (sched(7), "The autogroup feature").
+Server, runaway and control are on one core and the load generator on the other, as in the other tables. The generator
+keeps its core busy, so a second core for the server would be one in name only; and a runaway with a core to itself
+would cost nobody anything, and prove nothing. Here all share one. What a second busy thread costs any server there is
+the kernel's doing, not the runaway's, which is what the control is for: the same load on the same core, of which Chrion
+knows nothing. It belongs to the server's session, so that the kernel shares the core out as it does among the server's
+own threads (sched(7), "The autogroup feature").
 """
 
 import os

@@ -13,6 +13,7 @@ from chrion_api import SLO
 from chrion_bench.serving.plans import opened
 from chrion_runtime.isolation import Group
 from chrion_runtime.machine import Machine
+from chrion_runtime.servable import Servable
 from chrion_runtime.server import ServerOptions, serve
 
 BUSY = "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\nwhile True: pass"
@@ -27,7 +28,7 @@ def main() -> None:
     names = [name for name in rest if "=" not in name]
     openings = {name: partial(opened, name, Path(folder), slo) for name in names}
     if isolate == "model":
-        served = [Group(name).open([(name, opening)])[0] for name, opening in openings.items()]
+        served: list[Servable] = [Group(name).open([(name, opening)])[0] for name, opening in openings.items()]
     else:
         machine = Machine() if len(names) > 1 else None
         served = [opening(machine) for opening in openings.values()]
