@@ -16,6 +16,7 @@ from chrion_bench import machine
 from chrion_bench.serving import process
 from chrion_bench.serving.contenders import CHRION, bare, chrion, others
 from chrion_bench.serving.hops import hops
+from chrion_bench.serving.isolation import isolation
 from chrion_bench.serving.latency import latency
 from chrion_bench.serving.lengths import lengths
 from chrion_bench.serving.models import MODELS, write
@@ -41,6 +42,7 @@ SCENARIOS: dict[str, Callable[[Path, float, Say], Any]] = {
     "lengths": lengths,
     "overload": overload,
     "runaway": runaway,
+    "isolation": isolation,
     "pipelining": pipelining,
     "batching": batching,
 }
