@@ -17,6 +17,7 @@ from chrion_bench.serving.models import MID, TINY, ServedModel
 from chrion_bench.serving.process import Data, check, once, quietest, running
 from chrion_bench.serving.throughput import CLIENT_CORES, SERVER_CORES, prepared, wanted
 
+MODELS = (TINY, MID)
 RATE = 100.0
 """Requests a second at the low rate."""
 WAYS = {"shared": (), "own": ("isolate=model",)}
@@ -25,7 +26,7 @@ LOADS = {"low rate": RATE, "back to back": None}
 
 def isolation(folder: Path, seconds: float, say: Callable[[str], None]) -> list[Data]:
     """For each model and load: the median latency without and with a process of its own, and requests a second."""
-    return [entry for model in (TINY, MID) for entry in _model(model, folder, seconds, say)]
+    return [entry for model in MODELS for entry in _model(model, folder, seconds, say)]
 
 
 def _model(model: ServedModel, folder: Path, seconds: float, say: Callable[[str], None]) -> list[Data]:

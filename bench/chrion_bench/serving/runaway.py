@@ -47,6 +47,8 @@ DEADLINE_SECONDS = 3.0
 WAYS = {"one process": (), "a process each": ("isolate=model",)}
 SLOW = 2.0
 """Answers that take so many times the quiet p99 are slow."""
+BEGIN_SECONDS = 0.5
+"""What the company of a stretch may take to begin."""
 WARM_SECONDS = 1.0
 """What the other model is asked before a request runs away, once its load generator has started."""
 AFTER_SECONDS = 3.0
@@ -111,7 +113,7 @@ def _endless(folder: Path, deadline: float) -> Path:
 
 def _stretch(company: Callable[[], AbstractContextManager[object]], job: Job) -> list[Data]:
     with company():
-        sleep(0.5)
+        sleep(BEGIN_SECONDS)
         return once(job, CLIENT_CORES)
 
 
