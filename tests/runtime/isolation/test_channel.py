@@ -92,12 +92,14 @@ def test_a_tensor_that_is_not_within_the_memory_is_refused(place):
     with ends() as (one, other, ours):
         one.send({}, [np.zeros(4)])
         other.receive()
-        ours.send(b"I" + orjson.dumps({"tensors": [place]}))
+        ours.send(b"I{}\n" + orjson.dumps([place]))
         with pytest.raises(ValueError, match=r"memory|tensor"):
             other.receive()
 
 
-@pytest.mark.parametrize("data", [b"I{", b"Ix", b"L", b"L" + b"\xff" * 16, b"?", b"I[]", b"I{}"])
+@pytest.mark.parametrize(
+    "data", [b"I{", b"Ix", b"L", b"L" + b"\xff" * 16, b"?", b"I{}", b"I{}\n", b"I{}\n[1]", b"I\n[]"]
+)
 def test_what_is_no_message_is_an_error(data):
     with ends() as (_, other, ours):
         ours.send(data)
