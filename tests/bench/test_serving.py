@@ -80,9 +80,9 @@ def test_runaways_and_isolation_are_measured_and_told() -> None:
     assert "| tiny | back to back |" in page(report)
 
 
-@pytest.mark.parametrize(("rise", "failed", "verdict"), [(0.19, 0, "pass"), (0.21, 0, "miss"), (0.0, 1, "miss")])
-def test_what_a_runaway_may_cost(rise: float, failed: int, verdict: str) -> None:
-    item = {"way": "one process", "rise": rise, "overControl": 0.0, "backSeconds": 0.5, "runaway": {"failed": failed}}
+@pytest.mark.parametrize(("over", "failed", "verdict"), [(0.19, 0, "pass"), (0.21, 0, "miss"), (0.0, 1, "miss")])
+def test_what_a_runaway_may_cost(over: float, failed: int, verdict: str) -> None:
+    item = {"way": "one process", "rise": 0.5, "overControl": over, "backSeconds": 0.5, "runaway": {"failed": failed}}
     assert [aim.verdict for aim in aims({"runaway": [item]})] == [verdict, "pass"]
 
 

@@ -104,9 +104,10 @@ def _runaway_aims(item: Data) -> list[Aim]:
     rise, over, back, failed = item["rise"], item["overControl"], item["backSeconds"], item["runaway"]["failed"]
     return [
         Aim(
-            f"beside a runaway, {item['way']}: p99 of another model at most {RISE_AIM:.0%} higher",
-            f"{rise:+.0%}, and {over:+.0%} over the control" + (f"; {failed} failed" if failed else ""),
-            rise <= RISE_AIM and not failed,
+            # Over the control, which shares the core as well: what that alone costs stands beside it.
+            f"beside a runaway, {item['way']}: another model's p99 at most {RISE_AIM:.0%} over that beside the control",
+            f"{over:+.0%}, and {rise:+.0%} over quiet" + (f"; {failed} failed" if failed else ""),
+            over <= RISE_AIM and not failed,
         ),
         Aim(
             f"after a runaway's deadline, {item['way']}: back within {BACK_AIM:g} s",

@@ -59,6 +59,18 @@ def test_large_and_small_in_turn(size):
             np.testing.assert_array_equal(found, sent)
 
 
+def test_alike_messages_carry_what_each_of_them_says():
+    with ends() as (one, other, _):
+        for number in range(5):
+            sent = [np.full((2, 3), number, np.float32), np.array([number]), np.array([str(number)], dtype=object)]
+            for chosen in (sent, sent[:2]):
+                one.send({}, chosen)
+                for array, expected in zip(other.receive()[1], chosen, strict=True):
+                    np.testing.assert_array_equal(array, expected)
+            one.send({}, [np.zeros((number + 1) << 16, np.uint8)])  # in other memory each time
+            other.receive()
+
+
 def test_a_message_larger_than_a_packet():
     with ends() as (one, other, _):
         text = "x" * (4 * INLINE)
