@@ -1,10 +1,12 @@
 """The serving bench: a real server under its load generator, and what the page says of the figures."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chrion_bench.serving import isolation, process, runaway
 from chrion_bench.serving.client import Job
 from chrion_bench.serving.contenders import bare, chrion
 from chrion_bench.serving.models import TINY, request, write
@@ -49,6 +51,44 @@ def test_a_server_that_does_not_start(tmp_path: Path) -> None:
         pass
 
 
+@pytest.fixture
+def once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with --quick, less of it, and on whatever cores there are."""
+    monkeypatch.setattr(process, "most_times", 1)
+    monkeypatch.setattr(runaway, "WAYS", {"a process each": runaway.WAYS["a process each"]})
+    monkeypatch.setattr(runaway, "BEGIN_SECONDS", 0.1)
+    monkeypatch.setattr(runaway, "WARM_SECONDS", 0.3)
+    monkeypatch.setattr(runaway, "AFTER_SECONDS", 0.2)
+    monkeypatch.setattr(isolation, "MODELS", (TINY,))
+    for module in (runaway, isolation):
+        monkeypatch.setattr(module, "SERVER_CORES", CORES)
+        monkeypatch.setattr(module, "CLIENT_CORES", os.sched_getaffinity(0))
+
+
+@pytest.mark.usefixtures("once_each")
+def test_runaways_and_isolation_are_measured_and_told() -> None:
+    said: list[str] = []
+    with workplace() as folder:
+        beside = runaway.runaway(folder, 0.3, said.append)
+        costs = isolation.isolation(folder, 0.2, said.append)
+    assert len(said) == len(beside) + len(costs) == 3
+    assert all(one["runaway"]["failed"] == 0 and one["backSeconds"] >= 0 for one in beside)
+    assert all(one["ratio"] > 0 for one in costs)
+    report = {**HEAD, "runaway": beside, "isolation": costs}
+    assert len(aims(report)) == 2 + 1
+    assert "| a process each |" in page(report)
+    assert "| tiny | back to back |" in page(report)
+
+
+@pytest.mark.parametrize(("over", "failed", "verdict"), [(0.19, 0, "pass"), (0.21, 0, "miss"), (0.0, 1, "miss")])
+def test_what_a_runaway_may_cost(over: float, failed: int, verdict: str) -> None:
+    item = {"way": "one process", "rise": 0.5, "overControl": over, "backSeconds": 0.5, "runaway": {"failed": failed}}
+    assert [aim.verdict for aim in aims({"runaway": [item]})] == [verdict, "pass"]
+
+
+HEAD = {"machine": {"cpu": "Some CPU", "cores": 2}, "versions": {"chrion": "1"}, "date": "today", "commit": "abc"}
+
+
 def figures(server: str, kind: str, *rounds: float) -> dict[str, Any]:
     return {
         "server": server,
@@ -69,13 +109,7 @@ def test_gains_compare_what_was_measured_in_the_same_round() -> None:
 
 def test_the_page_names_what_was_missed_and_what_is_absent() -> None:
     absent = {"server": "kserve", "model": "tiny", "format": "binary", "rounds": [], "absent": "no wheel"}
-    report = {
-        "machine": {"cpu": "Some CPU", "cores": 2},
-        "versions": {"chrion": "1"},
-        "date": "today",
-        "commit": "abc",
-        "throughput": [figures("chrion", "json", 100), figures("mlserver", "json", 50), absent],
-    }
+    report = {**HEAD, "throughput": [figures("chrion", "json", 100), figures("mlserver", "json", 50), absent]}
     verdicts = {aim.text: aim.verdict for aim in aims(report)}
     assert verdicts["requests/s of a small model, json: at least ×3.5 of mlserver"] == "miss"
     assert verdicts["requests/s of a small model, binary: at least ×4 of kserve"] == "not measured"

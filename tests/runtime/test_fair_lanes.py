@@ -132,6 +132,40 @@ def test_who_has_a_lane_for_too_long_keeps_nobody_from_it(patience):
     right.give("other")
 
 
+def test_who_has_had_a_lane_for_too_long_keeps_nobody_from_it_for_a_while(patience):
+    patience(1.0)
+    clock = Work()
+    right = Right("cpu/0", clock)
+    have(right, "runaway", clock, 2.0)
+    have(right, "runaway", clock, 0.5)
+    right.take("runaway")
+    assert not right.take("other"), "at once, though it has only begun, and the one before was short"
+    right.give("runaway")
+    clock.now += 100.0
+    right.take("runaway")
+    threads, served = in_line(right, "other")
+    assert not served, "it is trusted again"
+    right.give("runaway")
+    threads[0].join(60)
+    assert served == ["other"]
+
+
+def test_who_waits_goes_on_when_the_lane_comes_to_one_that_had_it_for_too_long(patience):
+    patience(1.0)
+    clock = Work()
+    right = Right("cpu/0", clock)
+    have(right, "runaway", clock, 2.0)
+    for _ in range(3):
+        have(right, "other", clock, 0.9)
+    right.take("third")
+    with ThreadPoolExecutor(2) as pool:
+        runaway, other = pool.submit(right.take, "runaway"), pool.submit(right.take, "other")
+        wait_for(lambda: right.waiting == 2)
+        right.give("third")
+        assert runaway.result(60)
+        assert not other.result(60)
+
+
 def test_lanes_that_were_used_beside_another_run_are_not_given_back(patience):
     patience(0.05)
     rights = [Right("cpu/0", time.perf_counter), Right("cpu/1", time.perf_counter)]

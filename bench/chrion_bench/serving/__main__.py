@@ -16,11 +16,13 @@ from chrion_bench import machine
 from chrion_bench.serving import process
 from chrion_bench.serving.contenders import CHRION, bare, chrion, others
 from chrion_bench.serving.hops import hops
+from chrion_bench.serving.isolation import isolation
 from chrion_bench.serving.latency import latency
 from chrion_bench.serving.lengths import lengths
 from chrion_bench.serving.models import MODELS, write
 from chrion_bench.serving.overload import overload
 from chrion_bench.serving.process import Program, ServerFailed
+from chrion_bench.serving.runaway import runaway
 from chrion_bench.serving.summary import aims, page
 from chrion_bench.serving.throughput import throughput
 from chrion_bench.serving.together import batching, pipelining
@@ -39,6 +41,8 @@ SCENARIOS: dict[str, Callable[[Path, float, Say], Any]] = {
     "hops": hops,
     "lengths": lengths,
     "overload": overload,
+    "runaway": runaway,
+    "isolation": isolation,
     "pipelining": pipelining,
     "batching": batching,
 }

@@ -14,6 +14,7 @@ import sys
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from itertools import cycle
+from math import inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
@@ -45,6 +46,8 @@ class Job:
     rates: tuple[float, ...] = ()
     within: float = 0.0
     """Seconds of which is told what part of the answers with status 200 took no longer."""
+    slow: float = inf
+    """Seconds: of answers that took longer it is told when they came."""
 
 
 @dataclass
@@ -58,10 +61,15 @@ class Count:
     sent: int = 0
     warm: int = 0
     """Answers before, which do not count."""
+    slow: float = inf
+    slow_at: list[float] = field(default_factory=list)
+    """When answers came that took longer than `slow` seconds, by the clock that processes share."""
 
     def add(self, status: int, seconds: float, head: bytes) -> None:
         """One answer."""
         self.latencies.setdefault(status, []).append(seconds)
+        if seconds > self.slow:
+            self.slow_at.append(perf_counter())
         if status != 200:
             self.errors[head[:300].decode("latin-1")] += 1
 
@@ -74,6 +82,7 @@ class Count:
             "began": self.began,
             "seconds": self.seconds,
             "sent": self.sent,
+            "slowAt": self.slow_at,
             "answers": {str(status): _spread(found) for status, found in self.latencies.items()},
             "errors": [{"answer": text, "count": count} for text, count in self.errors.most_common(3)],
         }
@@ -235,7 +244,9 @@ class Client:
         await self._settle()
         marks = (0.0, *job.marks)
         rates = (job.rate, *job.rates)
-        counts = [Count(mark, end - mark) for mark, end in zip(marks, (*job.marks, job.seconds), strict=True)]
+        counts = [
+            Count(mark, end - mark, slow=job.slow) for mark, end in zip(marks, (*job.marks, job.seconds), strict=True)
+        ]
         for count, rate in zip(counts, rates, strict=True):
             await self._pace(count.seconds, rate, count)
         await self._settle()

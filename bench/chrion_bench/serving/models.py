@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import orjson
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from chrion_bench.families.graph import GraphBuilder
 from chrion_bench.families.stack import Stack
@@ -66,6 +67,28 @@ def _total() -> onnx.ModelProto:
     return graph.model("total")
 
 
+def _rounds() -> onnx.ModelProto:
+    """As many rounds of Tanh as the first number of the request says."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Tanh", ["value"], ["next"])],
+        "round",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("value", TensorProto.FLOAT, ["numbers"]),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, ["numbers"]),
+        ],
+    )
+    graph = GraphBuilder()
+    value = graph.input("input", ["numbers"])
+    times = graph.node("Cast", graph.node("Gather", value, graph.scalar(0)), to=TensorProto.INT64)
+    graph.output("output", graph.node("Loop", times, "", value, body=body), ["numbers"])
+    return graph.model("rounds")
+
+
 TINY = ServedModel("tiny", lambda: _recurrent(32, 32), (16, 1, 32))
 """An LSTM of about 20 µs."""
 MID = ServedModel("mid", lambda: _recurrent(64, 128), (64, 1, 64))
@@ -82,9 +105,13 @@ BATCHED = ServedModel("batched", lambda: _batch_first(64, 128), (1, 64, 64), ((1
 """An LSTM whose first axis is the batch, planned for one row and for eight."""
 TOTAL = ServedModel("total", _total, (100_000,))
 """Takes large bodies and gives nothing to do."""
+ROUNDS = ServedModel("rounds", _rounds, (4,))
+"""A Loop that goes round as often as the request's first number says; those of `feeds` are below 1."""
+FOR_EVER = 2.0**62
+"""More rounds than anybody can wait for."""
 
 MODELS: Mapping[str, ServedModel] = {
-    model.name: model for model in (TINY, MID, SLOW, LENGTHS, HOPS, CHAIN, BATCHED, TOTAL)
+    model.name: model for model in (TINY, MID, SLOW, LENGTHS, HOPS, CHAIN, BATCHED, TOTAL, ROUNDS)
 }
 
 

@@ -4,22 +4,31 @@ from pathlib import Path
 
 from chrion import cache
 from chrion_api import SLO, Frontier, Mode, Plan, PlanFile, Stage
-from chrion_bench.serving.models import ServedModel
+from chrion_bench.serving.models import MODELS, ServedModel, write
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
 from chrion_runtime.devices import open_devices
+from chrion_runtime.machine import Machine
 from chrion_runtime.session import Session
 
 
-def session(model: ServedModel, path: Path, slo: SLO | None = None) -> Session:
-    """The model as Chrion runs it: one stage, or its layers on its lanes in turn."""
+def session(model: ServedModel, path: Path, slo: SLO | None = None, machine: Machine | None = None) -> Session:
+    """The model as Chrion runs it: one stage, or its layers on its lanes in turn.
+
+    `machine` is what the models of one process share, where there are several.
+    """
     normalised = cache.normalised(path, Limits())
     graph = Graph.load(normalised.folder)
     plan = Plan(name="by-hand", graph=graph.digest, stages=_stages(graph, model.lanes), predicted_seconds=1e-3)
     buckets = tuple(Frontier(inputs={model.input: shape}, plans=(plan,)) for shape in model.buckets or (model.shape,))
     devices = {name: device.key for name, device in open_devices(("cpu",), 0).items()}
     file = PlanFile(model=normalised.digest, devices=devices, buckets=buckets)
-    return Session(normalised, file, name=model.name, slo=slo or SLO(), mode=Mode.LATENCY)
+    return Session(normalised, file, name=model.name, slo=slo or SLO(), mode=Mode.LATENCY, machine=machine)
+
+
+def opened(name: str, folder: Path, slo: SLO | None, machine: Machine | None) -> Session:
+    """The session of a model by its name, whose file is in that folder; for the process that serves it."""
+    return session(MODELS[name], write(MODELS[name], folder), slo, machine)
 
 
 def _stages(graph: Graph, lanes: tuple[str, ...]) -> tuple[Stage, ...]:

@@ -13,6 +13,7 @@ MLSERVER_AIM, KSERVE_AIM, BARE_AIM = 3.5, 4.0, 0.9
 OVER_AIM, HOPS_AIM, ACCEPTED_AIM, REFUSED_AIM = 1e-3, 2.0, 0.99, 0.01
 MEMORY_AIM = 32 << 20
 """Bytes by which memory may grow under overload and still be called flat: the requests that wait are in it."""
+RISE_AIM, BACK_AIM, ISOLATION_AIM = 0.2, 1.0, 60e-6
 IN_ANOTHER_PROCESS = "in another process"
 
 
@@ -37,6 +38,13 @@ def aims(report: Data) -> list[Aim]:
         found.append(Aim(text, value, not lengths["failed"] and p99 <= slo))
     if overload := report.get("overload"):
         found += _overload_aims(overload)
+    for item in report.get("runaway") or ():
+        found += _runaway_aims(item)
+    if isolated := report.get("isolation"):
+        worst = max(isolated, key=lambda item: float(item["moreSeconds"]))
+        more = worst["moreSeconds"]
+        text = f"a process of its own: at most {ISOLATION_AIM * 1e6:g} µs more at p50"
+        found.append(Aim(text, f"{more * 1e6:.0f} µs, {worst['model']} {worst['load']}", more <= ISOLATION_AIM))
     return found
 
 
@@ -92,6 +100,23 @@ def _overload_aims(item: Data) -> list[Aim]:
     ]
 
 
+def _runaway_aims(item: Data) -> list[Aim]:
+    rise, over, back, failed = item["rise"], item["overControl"], item["backSeconds"], item["runaway"]["failed"]
+    return [
+        Aim(
+            # Over the control, which shares the core as well: what that alone costs stands beside it.
+            f"beside a runaway, {item['way']}: another model's p99 at most {RISE_AIM:.0%} over that beside the control",
+            f"{over:+.0%}, and {rise:+.0%} over quiet" + (f"; {failed} failed" if failed else ""),
+            over <= RISE_AIM and not failed,
+        ),
+        Aim(
+            f"after a runaway's deadline, {item['way']}: back within {BACK_AIM:g} s",
+            f"{back:.2f} s",
+            back <= BACK_AIM,
+        ),
+    ]
+
+
 def page(report: Data) -> str:
     """The whole report as Markdown."""
     machine, versions = report["machine"], report["versions"]
@@ -108,6 +133,8 @@ def page(report: Data) -> str:
         ("hops", "Eight hops beside large JSON", _hops),
         ("lengths", "Mixed lengths", _lengths),
         ("overload", "Overload", _overload),
+        ("runaway", "Beside a runaway request", _runaway),
+        ("isolation", "A process of its own", _isolation),
         ("pipelining", "Several requests at once", _pipelining),
         ("batching", "Batching", _batching),
     ):
@@ -204,6 +231,41 @@ def _overload(item: Data) -> str:
         f"the model takes {_ms(own['median'])} ms, {_ms(own['p99'])} at p99 and {_ms(own['worst'])} at worst.\n\n"
         + table(header, rows)
     )
+
+
+def _runaway(results: Sequence[Data]) -> str:
+    rows = [
+        [
+            item["way"],
+            f"{item['rate']:,.0f}",
+            *(cell for kind in ("quiet", "runaway", "control") for cell in _spread(item[kind])),
+            f"{item['rise']:+.0%}",
+            f"{item['overControl']:+.0%}",
+            f"{item['backSeconds']:.2f}",
+        ]
+        for item in results
+    ]
+    header = (
+        *("models in", "requests/s", "quiet p50 ms", "quiet p99", "runaway p50", "runaway p99"),
+        *("control p50", "control p99", "p99 over quiet", "over control", "back after s"),
+    )
+    return "Each the quietest of several stretches.\n\n" + table(header, rows)
+
+
+def _isolation(results: Sequence[Data]) -> str:
+    rows = [
+        [
+            item["model"],
+            item["load"],
+            *(_ms(median(one["p50"] for one in item[way])) for way in ("shared", "own")),
+            f"{item['moreSeconds'] * 1e6:.0f}",
+            *(f"{median(one['perSecond'] for one in item[way]):,.0f}" for way in ("shared", "own")),
+            f"×{item['ratio']:.2f}",
+        ]
+        for item in results
+    ]
+    header = ("model", "load", "p50 ms", "its own process", "µs more", "requests/s", "its own process", "ratio")
+    return table(header, rows)
 
 
 def _pipelining(item: Data) -> str:

@@ -3,8 +3,11 @@
 | message | is |
 |---|---|
 | `N`, then `R` with a descriptor | new shared memory, for what its sender sends from now on |
-| `I` and JSON | a message |
-| `L` and two numbers | a message whose JSON is in the shared memory, from the first number on, as long as the second |
+| `I` and a text | a message |
+| `L` and two numbers | a message whose text is in the shared memory, from the first number on, as long as the second |
+
+The text is two lines of JSON: the message, and where its tensors lie. The second is the same for requests that are
+alike, so that both ends have it ready.
 
 Nothing in a message is executed or unpickled: a process that a model has taken over can only give wrong answers.
 """
@@ -12,6 +15,8 @@ Nothing in a message is executed or unpickled: a process that a model has taken 
 import socket
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,10 +26,12 @@ from chrion_runtime.isolation.region import Region
 from chrion_runtime.servable import Array
 
 INLINE = 32 * 1024
-"""JSON of more bytes goes through the shared memory."""
+"""A text of more bytes goes through the shared memory."""
 KEPT = 8 << 20
 """Shared memory of more bytes is for one message, and given back."""
 LEAST = 64 * 1024
+KNOWN, KNOWN_BYTES = 256, 4096
+"""Layouts whose tensors are kept ready, and the most that one of them takes."""
 _ALIGNED = 64
 _PLACE = struct.Struct("<QQ")
 
@@ -42,13 +49,14 @@ class Channel:
 
     def send(self, message: Message, tensors: Sequence[Array]) -> None:
         """Send a message with tensors. Raises OSError where the other end is gone."""
-        places, end = _places(tensors)
-        data = orjson.dumps({**message, "tensors": places})
+        layout, end = _layout(tensors)
+        data = orjson.dumps(message) + b"\n" + layout
         inline = len(data) <= INLINE
         region = self._room(end if inline else end + len(data))
-        for place, tensor in zip(places, tensors, strict=True):
-            if tensor.size and not tensor.dtype.hasobject and region is not None:
-                np.copyto(region.array(*place), tensor)
+        if end and region is not None:
+            for place, tensor in zip(_tensors(layout, region), tensors, strict=True):
+                if not tensor.dtype.hasobject:
+                    np.copyto(place, tensor)
         if inline:
             self._socket.send(b"I" + data)
         elif region is not None:
@@ -57,7 +65,7 @@ class Channel:
         if region is not None and region.size > KEPT:
             self._ours = None
 
-    def receive(self) -> tuple[Message, list[Array]]:
+    def receive(self) -> tuple[Message, tuple[Array, ...]]:
         """Wait for a message; its tensors are views that hold until the next one is received or sent.
 
         Raises EOFError where the other end is gone, ValueError for what is no message.
@@ -71,10 +79,12 @@ class Channel:
             raise EOFError
         region = self._theirs
         if data[:1] == b"L" and region is not None and len(data) == 1 + _PLACE.size:
-            message = orjson.loads(region.read(*_PLACE.unpack(data[1:])))
+            data = region.read(*_PLACE.unpack(data[1:]))
         else:
-            message = orjson.loads(memoryview(data)[1:])
-        tensors = [_tensor(place, region) for place in message["tensors"]]
+            data = data[1:]
+        head, _, layout = data.partition(b"\n")
+        message = orjson.loads(head)
+        tensors = _tensors(layout, region)
         if region is not None and region.size > KEPT:
             self._theirs = None
         return message, tensors
@@ -92,8 +102,10 @@ class Channel:
         return self._ours
 
 
-def _places(tensors: Sequence[Array]) -> tuple[list[Any], int]:
-    """Where tensors lie in shared memory, and how many bytes they take; strings stand in the message itself."""
+def _layout(tensors: Sequence[Array]) -> tuple[bytes, int]:
+    """Where tensors lie in shared memory, as JSON, and how many bytes they take; strings stand in the JSON itself."""
+    if not any(tensor.dtype.hasobject for tensor in tensors):
+        return _numbers(tuple((tensor.dtype, tensor.shape) for tensor in tensors))
     places: list[Any] = []
     end = 0
     for tensor in tensors:
@@ -101,8 +113,36 @@ def _places(tensors: Sequence[Array]) -> tuple[list[Any], int]:
             places.append([tensor.shape, tensor.ravel().tolist()])
         else:
             places.append([tensor.dtype.str, tensor.shape, end])
-            end += -(-tensor.nbytes // _ALIGNED) * _ALIGNED
-    return places, end
+            end += _room_of(tensor.nbytes)
+    return orjson.dumps(places), end
+
+
+@lru_cache(maxsize=KNOWN)
+def _numbers(kinds: tuple[tuple[np.dtype[Any], tuple[int, ...]], ...]) -> tuple[bytes, int]:
+    """`_layout` of tensors of numbers."""
+    places = []
+    end = 0
+    for dtype, shape in kinds:
+        places.append([dtype.str, shape, end])
+        end += _room_of(prod(shape) * dtype.itemsize)
+    return orjson.dumps(places), end
+
+
+def _room_of(size: int) -> int:
+    return -(-size // _ALIGNED) * _ALIGNED
+
+
+def _tensors(layout: bytes, region: Region | None) -> tuple[Array, ...]:
+    """The tensors of a layout: views of the shared memory, but for strings. Raises ValueError, TypeError."""
+    if region is not None and (known := region.known.get(layout)) is not None:
+        return known
+    places = orjson.loads(layout)
+    tensors = tuple(_tensor(place, region) for place in places)
+    if region is not None and len(layout) <= KNOWN_BYTES and all(len(place) == 3 for place in places):
+        if len(region.known) >= KNOWN:
+            region.known.clear()
+        region.known[layout] = tensors
+    return tensors
 
 
 def _tensor(place: Sequence[Any], region: Region | None) -> Array:

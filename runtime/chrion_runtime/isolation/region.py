@@ -3,7 +3,6 @@
 import fcntl
 import mmap
 import os
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -27,8 +26,8 @@ class Region:
                 raise ValueError("the shared memory is not sealed")
             self.size = os.fstat(fd).st_size
             self._memory = mmap.mmap(fd, self.size)
-            # The same places come again and again.
-            self.array = lru_cache(maxsize=256)(self._array)
+            self.known: dict[bytes, tuple[Array, ...]] = {}
+            """Tensors in it by what says where they are, for the same places come again and again."""
         finally:
             os.close(fd)
 
@@ -40,7 +39,7 @@ class Region:
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
         return fd
 
-    def _array(self, dtype: str, shape: tuple[int, ...], offset: int) -> Array:
+    def array(self, dtype: str, shape: tuple[int, ...], offset: int) -> Array:
         """A view of a tensor in it. Raises ValueError where it is not within."""
         kind: np.dtype[Any] = np.dtype(dtype)
         if kind.kind not in _KINDS or min(shape, default=0) < 0 or offset < 0:

@@ -59,6 +59,18 @@ def test_large_and_small_in_turn(size):
             np.testing.assert_array_equal(found, sent)
 
 
+def test_alike_messages_carry_what_each_of_them_says():
+    with ends() as (one, other, _):
+        for number in range(5):
+            sent = [np.full((2, 3), number, np.float32), np.array([number]), np.array([str(number)], dtype=object)]
+            for chosen in (sent, sent[:2]):
+                one.send({}, chosen)
+                for array, expected in zip(other.receive()[1], chosen, strict=True):
+                    np.testing.assert_array_equal(array, expected)
+            one.send({}, [np.zeros((number + 1) << 16, np.uint8)])  # in other memory each time
+            other.receive()
+
+
 def test_a_message_larger_than_a_packet():
     with ends() as (one, other, _):
         text = "x" * (4 * INLINE)
@@ -92,12 +104,14 @@ def test_a_tensor_that_is_not_within_the_memory_is_refused(place):
     with ends() as (one, other, ours):
         one.send({}, [np.zeros(4)])
         other.receive()
-        ours.send(b"I" + orjson.dumps({"tensors": [place]}))
+        ours.send(b"I{}\n" + orjson.dumps([place]))
         with pytest.raises(ValueError, match=r"memory|tensor"):
             other.receive()
 
 
-@pytest.mark.parametrize("data", [b"I{", b"Ix", b"L", b"L" + b"\xff" * 16, b"?", b"I[]", b"I{}"])
+@pytest.mark.parametrize(
+    "data", [b"I{", b"Ix", b"L", b"L" + b"\xff" * 16, b"?", b"I{}", b"I{}\n", b"I{}\n[1]", b"I\n[]"]
+)
 def test_what_is_no_message_is_an_error(data):
     with ends() as (_, other, ours):
         ours.send(data)
