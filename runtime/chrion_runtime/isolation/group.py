@@ -1,12 +1,6 @@
 """A group's process and who looks after it: started again when it ends, ended when a run of it does not."""
 
 import logging
-import os
-import signal
-import socket
-import subprocess
-import sys
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
@@ -14,114 +8,16 @@ from threading import Event, Lock, Thread
 from time import monotonic
 
 from chrion_runtime.errors import PlanRefused, RuntimeFailure
-from chrion_runtime.isolation.channel import Channel
-from chrion_runtime.isolation.control import Control
+from chrion_runtime.isolation.life import CLOSE_SECONDS, Life
 from chrion_runtime.isolation.model import IsolatedModel
 from chrion_runtime.isolation.wire import Data, error_of
 from chrion_runtime.isolation.worker import Opening
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 2.0
-"""What a run may take to end once it was told to; then its process is."""
-HERE_SECONDS = 1.0
-"""The same for a run that its caller waits for on the event loop, from its beginning."""
 FIRST_SECONDS, MOST_SECONDS, CALM_SECONDS = 0.25, 30.0, 60.0
 """What is waited before a process is started again: twice as long each time, until one has served for a while."""
-CLOSE_SECONDS = 5.0
 _TICK_SECONDS = 0.25
-
-
-class Life:
-    """One process of a group, from its start to its end."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            program = f"from chrion_runtime.isolation.worker import main; main({theirs.fileno()}, {os.getpid()})"
-            self._process = subprocess.Popen(  # noqa: S603, our own program
-                [sys.executable, "-c", program],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                # The process must import what this one can import, wherever it got it from.
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
-        self.control = Control(ours)
-        self._free: deque[Channel] = deque()
-        self._calls = count(1)
-        self._guard = Lock()
-        self._due: dict[int, float] = {}
-        """When runs must have ended, by their calls."""
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        return self._process.pid
-
-    def call(self) -> int:
-        """A number for a call."""
-        return next(self._calls)
-
-    def borrow(self) -> Channel:
-        """A channel that nobody uses. Raises OSError where the process is gone."""
-        with suppress(IndexError):
-            return self._free.pop()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self.control.tell("channel", fds=[theirs.fileno()])
-        return Channel(ours)
-
-    def give(self, channel: Channel) -> None:
-        """Take a channel back, whose call has ended."""
-        self._free.append(channel)
-
-    def stop(self, call: int) -> None:
-        """Have a run end, or else the process."""
-        with self._guard:
-            self._due[call] = monotonic() + GRACE_SECONDS
-        with suppress(OSError):
-            self.control.tell("stop", call)
-
-    def expect(self, call: int) -> None:
-        """A run should end soon by itself."""
-        with self._guard:
-            self._due[call] = monotonic() + HERE_SECONDS
-
-    def ended(self, call: int) -> None:
-        """A run is over."""
-        with self._guard:
-            self._due.pop(call, None)
-
-    @property
-    def overdue(self) -> bool:
-        """Whether there is a run that should have ended."""
-        with self._guard:
-            return any(due < monotonic() for due in self._due.values())
-
-    def kill(self) -> None:
-        """End the process now."""
-        with suppress(OSError):
-            self._process.kill()
-
-    def outcome(self, seconds: float = 1.0) -> str:
-        """How the process ended, once it has."""
-        try:
-            code = self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return "no answer"
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-    def close(self) -> None:
-        """End the process, and let go of all that led to it."""
-        self.control.hang_up()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(CLOSE_SECONDS)
-        self.kill()
-        self._process.wait()
-        self.control.close()
-        while self._free:
-            self._free.pop().close()
 
 
 class Group:

@@ -4,28 +4,39 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from chrion_api import SLO, Frontier, Mode
 from chrion_runtime.errors import RunStopped
 from chrion_runtime.isolation.channel import Message, named
+from chrion_runtime.isolation.life import Life
 from chrion_runtime.isolation.wire import Data, Description, InUse, Report, error_of, in_use_of
 from chrion_runtime.protocol.errors import ProcessLost, Restarting
 from chrion_runtime.selection import Selection
 from chrion_runtime.servable import Array, Figure, SequenceStep, StageLabel, StageObserver, TensorSpec
 from chrion_runtime.stop import Stop
 
-if TYPE_CHECKING:
-    from chrion_runtime.isolation.group import Group, Life
-
 MOST_ANSWERED = 100_000
 """Latencies that may wait until the process asks for them."""
+
+
+class Home(Protocol):
+    """The group of a model, as the model sees it."""
+
+    restarts: int
+    """Processes that were started beside the first."""
+
+    def life(self, index: int) -> Life | None:
+        """The process, once the model of that number is open there."""
+
+    def leave(self, model: "IsolatedModel") -> None:
+        """A model is served no more; with the last one the process ends."""
 
 
 class IsolatedModel:
     """Servable, and Planned: what it says of itself is what its process said last."""
 
-    def __init__(self, name: str, index: int, group: "Group") -> None:
+    def __init__(self, name: str, index: int, group: Home) -> None:
         """`index` is its number in the group."""
         self.name = name
         self.index = index
@@ -138,7 +149,7 @@ class IsolatedModel:
         self._tell(reply, observer)
         return found
 
-    def _exchange(self, life: "Life", message: Message, tensors: Sequence[Array]) -> tuple[Message, dict[str, Array]]:
+    def _exchange(self, life: Life, message: Message, tensors: Sequence[Array]) -> tuple[Message, dict[str, Array]]:
         channel = life.borrow()
         try:
             channel.send(message, tensors)

@@ -187,7 +187,7 @@ def test_a_process_that_ends_is_replaced(group, number):
 
 
 def test_a_run_that_does_not_end_is_ended_with_its_process(group, monkeypatch):
-    monkeypatch.setattr("chrion_runtime.isolation.group.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("chrion_runtime.isolation.life.GRACE_SECONDS", 0.2)
     group, a, b = group
     before = pid(group)
     os.kill(before, signal.SIGSTOP)  # as a node that runs on and on: ONNX Runtime looks between nodes only
@@ -201,7 +201,7 @@ def test_a_run_that_does_not_end_is_ended_with_its_process(group, monkeypatch):
 
 
 def test_a_run_that_is_waited_for_on_the_event_loop_does_not_hold_it_for_long(group, monkeypatch):
-    monkeypatch.setattr("chrion_runtime.isolation.group.HERE_SECONDS", 0.2)
+    monkeypatch.setattr("chrion_runtime.isolation.life.HERE_SECONDS", 0.2)
     group, a, _ = group
     os.kill(pid(group), signal.SIGSTOP)
     with pytest.raises(ProcessLost):
