@@ -2,26 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from enum import StrEnum
 from threading import Lock
 
 from chrion.face import Session
 from chrion.opening import Opening
+from chrion.options import Isolate
 from chrion_runtime.isolation import Group, IsolatedModel
 from chrion_runtime.machine import Machine
 
 Served = Session | IsolatedModel
-
-
-class Isolate(StrEnum):
-    """Which models get a process of their own."""
-
-    OFF = "off"
-    """None: all run in the server's process."""
-    OWNER = "owner"
-    """Where there are models of several owners, those of each."""
-    MODEL = "model"
-    """Each."""
 
 
 class Grouping:

@@ -3,13 +3,13 @@
 import math
 import os
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from chrion.errors import UsageError
-from chrion.grouping import Isolate
 from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity, StateLink
 from chrion_graph.limits import Limits
 from chrion_runtime.documents import read_objective
@@ -103,6 +103,19 @@ LeaveOption = Annotated[
         "--leave", metavar="5s", help="How long connections are taken after SIGTERM, each closed once answered."
     ),
 ]
+
+
+class Isolate(StrEnum):
+    """Which models get a process of their own."""
+
+    OFF = "off"
+    """None: all run in the server's process."""
+    OWNER = "owner"
+    """Where there are models of several owners, those of each."""
+    MODEL = "model"
+    """Each."""
+
+
 IsolateOption = Annotated[
     Isolate,
     typer.Option(

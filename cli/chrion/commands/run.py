@@ -11,13 +11,14 @@ from chrion import planning
 from chrion.commands.serving import LogFormatOption, LogLevelOption, Setup, Telling, run_memory_of, serve_sessions
 from chrion.errors import UsageError
 from chrion.face import read
-from chrion.grouping import Grouping, Isolate
+from chrion.grouping import Grouping
 from chrion.opening import Keeping, Opening
 from chrion.options import (
     MAX_RUN,
     BatchOption,
     GrpcPortOption,
     HostOption,
+    Isolate,
     IsolateOption,
     MaxRunOption,
     MaxSequencesOption,

@@ -15,7 +15,7 @@ from chrion.commands.serving import (
     serve_sessions,
 )
 from chrion.errors import UsageError
-from chrion.grouping import Grouping, Isolate, Served
+from chrion.grouping import Grouping, Served
 from chrion.opening import Keeping, Opening
 from chrion.options import (
     MAX_RUN,
@@ -24,6 +24,7 @@ from chrion.options import (
     GpuMemoryOption,
     GrpcPortOption,
     HostOption,
+    Isolate,
     IsolateOption,
     LatencyOption,
     LeaveOption,
