@@ -104,7 +104,11 @@ def test_a_small_model_comes_from_a_configmap_and_goes_without_a_trace(
     served = Served(node, namespace, "tiny", "configmap://weights/model.onnx", inputs=SMALL_INPUTS)
     served.apply()
     served.wait_for("Ready")
-    assert ask(served.service_ip(), "/v2/models/tiny")["name"] == "tiny"
+    # Pods are ready before kube-proxy has told the node's network so.
+    about = wait_until(
+        lambda: ask(served.service_ip(), "/v2/models/tiny"), "its Service answers", ignore=ConnectionRefusedError
+    )
+    assert about["name"] == "tiny"
     assert served.owned()
     served.delete()
     assert node.get("ConfigMap", "weights", namespace), "what is not ours stays"
