@@ -15,6 +15,7 @@ Nothing in a message is executed or unpickled: a process that a model has taken 
 import socket
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -89,8 +90,13 @@ class Channel:
             self._theirs = None
         return message, tensors
 
+    def hang_up(self) -> None:
+        """End the conversation, for both ends, and for who waits at this one."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Hang up."""
+        """Let go of this end; nobody may use it any more."""
         self._socket.close()
 
     def _room(self, size: int) -> Region | None:

@@ -121,7 +121,7 @@ class IsolatedModel:
         life = self._group.life(self.index)
         if life is None:
             raise Restarting(self.name)
-        call = life.call()
+        call = life.begin()
         message: Message = {
             "model": self.index,
             "call": call,
@@ -129,13 +129,14 @@ class IsolatedModel:
             "outputs": outputs,
             "step": None if sequence is None else [sequence.id, sequence.start, sequence.end],
         }
-        if stop is None:
-            life.expect(call)
-        else:
-            if sequence is not None:
-                stop.defer()
-            stop.on_set(partial(life.stop, call))
         try:
+            if stop is None:
+                life.expect(call)
+            else:
+                if sequence is not None:
+                    stop.defer()
+                stop.on_set(partial(life.stop, call))
+                stop.check()  # who set it before it was deferred takes the run for ended
             reply, found = self._exchange(life, message, list(inputs.values()))
         except (EOFError, OSError, ValueError) as error:
             life.kill()  # what it says cannot be read, where it has not ended by itself
@@ -157,7 +158,7 @@ class IsolatedModel:
             # The views are of memory that the next call writes to.
             found = {name: view.copy() for name, view in named(reply.get("names", ()), views).items()}
         except BaseException:
-            channel.close()
+            life.drop(channel)
             raise
         life.give(channel)
         return reply, found

@@ -86,7 +86,8 @@ class _Worker:
     def _close(self, index: int) -> None:
         model = self._models.pop(index, None)
         if model is not None:
-            model.close()
+            # It may wait for what runs, which can be told to end only here.
+            Thread(target=model.close, name=f"chrion-close-{index}", daemon=True).start()
 
     # What the process does.
 
