@@ -121,3 +121,17 @@ def test_chunks_over_http_1_0_end_the_connection(connect):
     answer = read_all(connection)
     assert answer.count(b"HTTP/1.") == 1
     assert b"200 OK" in answer
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [("Content-Encoding", 415), ("X-Request-Timeout-Ms", 400), ("Inference-Header-Content-Length", 400)],
+)
+@pytest.mark.parametrize("way", [b"", b"Transfer-Encoding: chunked\r\n"])
+def test_a_header_that_is_no_text(connect, header, status, way):
+    connection = connect()
+    head = post(None if way else len(BODY), "Connection: close")[:-2] + way + header.encode() + b": \xff\r\n\r\n"
+    connection.sendall(head + (b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY) if way else BODY))
+    answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["error"]
