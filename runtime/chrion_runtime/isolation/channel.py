@@ -84,8 +84,11 @@ class Channel:
         else:
             data = data[1:]
         head, _, layout = data.partition(b"\n")
-        message = orjson.loads(head)
-        tensors = _tensors(layout, region)
+        try:
+            message = orjson.loads(head)
+            tensors = _tensors(layout, region)
+        except (TypeError, OverflowError) as error:
+            raise ValueError(f"no message: {error}") from None
         if region is not None and region.size > KEPT:
             self._theirs = None
         return message, tensors

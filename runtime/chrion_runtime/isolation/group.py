@@ -122,7 +122,7 @@ class Group:
             return bool(self._openings)
 
     def _live(self) -> str:
-        """Have a process from its start to its end; how it ended. Models whose opening it did not survive are refused."""
+        """Have a process from its start to its end; how it ended. Models that it did not live to open are refused."""
         with self._guard:
             self._told = set(self._openings)
         try:

@@ -1,15 +1,17 @@
 """Models in a process of their own: they answer as here, and what ends their process costs nobody else."""
 
+import errno
 import os
 import signal
 import threading
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from chrion_runtime.errors import PlanRefused, RunError, RunStopped, UnfitValues
+from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, RunStopped, UnfitValues
 from chrion_runtime.isolation import Group
 from chrion_runtime.isolation.life import Life
 from chrion_runtime.protocol.errors import ProcessLost, Restarting, SequenceLost
@@ -242,7 +244,7 @@ def leave_a_child(told):
     child = os.fork()
     if not child:
         signal.pause()
-    with open(told, "a") as file:
+    with Path(told).open("a") as file:
         file.write(f"{child}\n")
 
 
@@ -274,7 +276,7 @@ def test_a_process_that_cannot_be_started_is_tried_again(group, monkeypatch):
     os.kill(pid(group), signal.SIGKILL)
     wait_until(lambda: group.restarts == 3 and a.ready, "it is open again")
     missing.append(3)
-    with pytest.raises(PlanRefused, match="it cannot be started: .*Too many open files"):
+    with pytest.raises(PlanRefused, match=r"it cannot be started: .*Too many open files"):
         Group("none").open([("m", die)])
 
 
@@ -358,3 +360,17 @@ def test_one_whose_process_ends_as_it_is_opened_is_refused():
     with pytest.raises(PlanRefused, match="SIGSEGV"):
         group.open([("m", die)])
     assert group.closed
+
+
+def test_what_the_server_has_run_out_of_costs_a_request_and_no_process(group, monkeypatch):
+    def no_more(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    group, a, _ = group
+    before = pid(group)
+    with monkeypatch.context() as patched:
+        patched.setattr("chrion_runtime.isolation.life.socket.socketpair", no_more)
+        with pytest.raises(OutOfMemory, match="nothing left for the request: Too many open files"):
+            a.run(feeds())
+    assert a.run(feeds())["next"] == [1]
+    assert pid(group) == before
