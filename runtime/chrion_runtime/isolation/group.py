@@ -19,6 +19,8 @@ FIRST_SECONDS, MOST_SECONDS, CALM_SECONDS = 0.25, 30.0, 60.0
 """What is waited before a process is started again: twice as long each time, until one has served for a while."""
 OPEN_SECONDS = 60.0
 """What a process may take to read what it is to open, which it does once it has imported what it needs."""
+STILL_SECONDS = 60.0
+"""A process that reports nothing for so long is ended; it has to import what it needs before it can."""
 _TICK_SECONDS = 0.25
 
 
@@ -88,6 +90,7 @@ class Group:
             if life is not None:
                 life.control.hang_up()
                 life.outcome(CLOSE_SECONDS)
+                life.kill()
         elif life is not None:
             with suppress(OSError):
                 life.control.tell("close", model.index)
@@ -149,10 +152,12 @@ class Group:
                 if self._setup is not None:
                     life.control.tell("setup", self._setup, seconds=OPEN_SECONDS)
                 self._tell_open(life, list(self._openings))
+            heard = monotonic()
             while not life.over:
                 if (report := life.control.reported(_TICK_SECONDS)) is not None:
+                    heard = monotonic()
                     self._hear(life, report)
-                self._look(life)
+                self._look(life, monotonic() - heard)
         except (EOFError, OSError):
             pass  # it has ended
         except Exception:
@@ -174,9 +179,13 @@ class Group:
                 life.control.tell("open", index, self._openings[index], seconds=OPEN_SECONDS)
                 self._told.add(index)
 
-    def _look(self, life: Life) -> None:
+    def _look(self, life: Life, silent: float) -> None:
+        """See to what is due; `silent` are the seconds since the process reported last."""
         if life.overdue:
             log.error("a run of group %s does not end; its process is ended", self.name)
+            life.kill()
+        elif silent > STILL_SECONDS:
+            log.error("the process of group %s stands still, and is ended", self.name)
             life.kill()
         now = monotonic()
         for index, due in tuple(self._retry.items()):
@@ -189,7 +198,7 @@ class Group:
         if "refused" in message:
             self._hear_refusal(message["refused"], error_of(message["error"]))
             return
-        index = message["opened"] if "opened" in message else message["of"]
+        index = message.get("opened", message.get("of"))
         model = self._models.get(index)
         if model is None:
             return

@@ -19,7 +19,7 @@ GRACE_SECONDS = 2.0
 """What a run may take to end once it was told to; then its process is."""
 HERE_SECONDS = 1.0
 """The same for a run that its caller waits for on the event loop, from its beginning."""
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
 """What a process may take to end once it was told to."""
 
 

@@ -86,7 +86,7 @@ class _Worker:
     def _close(self, index: int) -> None:
         model = self._models.pop(index, None)
         if model is not None:
-            # It may wait for what runs, which can be told to end only here.
+            # It may take a while, and runs of other models are told to end here.
             Thread(target=model.close, name=f"chrion-close-{index}", daemon=True).start()
 
     # What the process does.
@@ -121,6 +121,7 @@ class _Worker:
                         message["inUse"] = in_use_data(in_use)
                     known[index] = in_use
                     self._control.report(message)
+                self._control.report({})  # it is alive, also while it opens its first model
 
     def _answer_forever(self, channel: Channel) -> None:
         with closing(channel), suppress(EOFError, OSError):

@@ -239,10 +239,19 @@ def test_a_signal_that_has_no_name(group):
     assert a.run(feeds())["next"] == [1]
 
 
+def test_a_process_that_stands_still_is_replaced(group, monkeypatch):
+    monkeypatch.setattr("chrion_runtime.isolation.group.STILL_SECONDS", 5.0)
+    group, a, _ = group
+    os.kill(pid(group), signal.SIGSTOP)
+    wait_until(lambda: group.restarts and a.ready, "it is open again")
+    assert a.run(feeds())["next"] == [1]
+
+
 def leave_a_child(told):
     """As a setup: a child that has this process's descriptors, and outlives it."""
     child = os.fork()
     if not child:
+        signal.alarm(60)
         signal.pause()
     with Path(told).open("a") as file:
         file.write(f"{child}\n")
@@ -280,28 +289,23 @@ def test_a_process_that_cannot_be_started_is_tried_again(group, monkeypatch):
         Group("none").open([("m", die)])
 
 
-def test_a_model_that_is_closed_under_a_run_keeps_nobody_from_being_stopped(group):
-    group, a, b = group
-    before, stops, ended = pid(group), [Stop(), Stop()], []
+def close_slowly():
+    """As a setup: closing a model never ends."""
+    Session.close = lambda session: threading.Event().wait()
 
-    def run(model, stop):
-        try:
-            model.run(feeds(FOR_EVER), stop=stop)
-        except (RunStopped, ProcessLost) as error:
-            ended.append(type(error))
 
-    threads = [threading.Thread(target=run, args=pair) for pair in zip((a, b), stops, strict=True)]
-    for thread in threads:
-        thread.start()
-    wait_until(lambda: len(group._life._due) == 2, "they run")
+def test_a_model_that_takes_long_to_close_keeps_no_other_from_being_stopped(planned):
+    group = Group("slow", close_slowly)
+    a, b = group.open(openings(planned))
+    before = pid(group)
     a.close()
-    for stop in stops:
-        stop.set()
-    for thread in threads:
-        thread.join()
-    assert ended == [RunStopped, RunStopped]
-    assert pid(group) == before
+    stop = Stop()
+    threading.Timer(0.2, stop.set).start()
+    with pytest.raises(RunStopped):
+        b.run(feeds(FOR_EVER), stop=stop)
     assert b.run(feeds())["next"] == [1]
+    assert pid(group) == before
+    b.close()
 
 
 def test_a_group_serves_again_after_its_last_model_has_gone(planned):

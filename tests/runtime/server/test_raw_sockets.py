@@ -1,9 +1,12 @@
 """What no HTTP library would send: the server refuses it, or forgets it, and goes on."""
 
+import logging
 import socket
 
 import orjson
 import pytest
+
+from chrion_runtime.server.http_log import http_log
 
 BODY = orjson.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]})
 
@@ -135,3 +138,17 @@ def test_a_header_that_is_no_text(connect, header, status, way):
     answer = read_all(connection)
     assert answer.startswith(b"HTTP/1.1 %d " % status)
     assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_a_client_that_leaves_is_a_quiet_line(caplog):
+    with caplog.at_level(logging.INFO):
+        try:
+            raise ConnectionResetError("Cannot write to closing transport")
+        except ConnectionError:
+            http_log.exception("Error handling request from %s", "127.0.0.1")
+    [record] = caplog.records
+    assert (record.levelname, record.exc_info, record.getMessage()) == (
+        "INFO",
+        None,
+        "a client left before it was answered",
+    )
