@@ -199,7 +199,7 @@ class Group:
             self._hear_refusal(message["refused"], error_of(message["error"]))
             return
         index = message.get("opened", message.get("of"))
-        model = self._models.get(index)
+        model = None if index is None else self._models.get(index)
         if model is None:
             return
         model.heard(message)

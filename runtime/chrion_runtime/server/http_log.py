@@ -1,4 +1,4 @@
-"""What aiohttp has to say of bytes that are no HTTP, and of clients that leave: one quiet line, for anybody can do it."""
+"""What aiohttp says of bytes that are no HTTP, and of clients that leave: one quiet line, for anybody can do either."""
 
 import logging
 
