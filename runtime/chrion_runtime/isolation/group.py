@@ -203,10 +203,10 @@ class Group:
         if model is None:
             return
         model.heard(message)
-        if "opened" in message and (event := self._settled.get(index)) is not None:
+        if "opened" in message and (event := self._settled.get(model.index)) is not None:
             event.set()
         if answered := model.take_answered():
-            life.control.tell("answered", index, answered)
+            life.control.tell("answered", model.index, answered)
 
     def _hear_refusal(self, index: int, error: RuntimeFailure) -> None:
         event = self._settled.get(index)
