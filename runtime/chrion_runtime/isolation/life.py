@@ -29,13 +29,16 @@ class Life:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            program = f"from chrion_runtime.isolation.worker import main; main({theirs.fileno()}, {os.getpid()})"
+            program = (
+                # Ctrl-C is for the server, which tells the process to end; also while it imports what it needs.
+                "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+                f"from chrion_runtime.isolation.worker import main; main({theirs.fileno()}, {os.getpid()})"
+            )
             self._process = subprocess.Popen(  # noqa: S603, our own program
                 [sys.executable, "-c", program],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is for the server, which tells it to end
                 # The process must import what this one can import, wherever it got it from.
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )

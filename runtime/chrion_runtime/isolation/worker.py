@@ -40,8 +40,7 @@ def main(fd: int, parent: int) -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         return
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent decides
     sys.setswitchinterval(SWITCH_INTERVAL)
     _Worker(Control(socket.socket(fileno=fd))).serve()
 

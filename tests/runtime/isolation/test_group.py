@@ -289,10 +289,6 @@ def test_a_process_that_cannot_be_started_is_tried_again(group, monkeypatch):
         Group("none").open([("m", die)])
 
 
-def test_what_a_terminal_sends_to_all_processes_of_the_server_it_does_not_get(shared):
-    assert os.getpgid(pid(shared["a"]._group)) != os.getpgrp()
-
-
 def close_slowly():
     """As a setup: closing a model never ends."""
     Session.close = lambda session: threading.Event().wait()
