@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from threading import Event, Lock, Thread
-from time import monotonic
+from time import monotonic, sleep, thread_time
 
 from chrion_runtime.errors import PlanRefused, RuntimeFailure
 from chrion_runtime.isolation.life import CLOSE_SECONDS, Life
@@ -21,6 +21,8 @@ OPEN_SECONDS = 60.0
 """What a process may take to read what it is to open, which it does once it has imported what it needs."""
 STILL_SECONDS = 60.0
 """A process that reports nothing for so long is ended; it has to import what it needs before it can."""
+PAUSE = 9
+"""Times what hearing a process took that it is not heard: one that reports without end gets a tenth of a core."""
 _TICK_SECONDS = 0.25
 
 
@@ -154,10 +156,12 @@ class Group:
                 self._tell_open(life, list(self._openings))
             heard = monotonic()
             while not life.over:
+                used = thread_time()
                 if (report := life.control.reported(_TICK_SECONDS)) is not None:
                     heard = monotonic()
                     self._hear(life, report)
                 self._look(life, monotonic() - heard)
+                sleep(min(PAUSE * (thread_time() - used), _TICK_SECONDS))
         except (EOFError, OSError):
             pass  # it has ended
         except Exception:

@@ -199,7 +199,7 @@ def test_a_run_that_does_not_end_is_ended_with_its_process(group, monkeypatch):
     threading.Timer(0.1, stop.set).start()
     with pytest.raises(RunStopped):
         a.run(feeds(), stop=stop)
-    wait_until(lambda: a.ready and b.ready, "both are open again")
+    wait_until(lambda: group.restarts and a.ready and b.ready, "both are open again")
     assert pid(group) != before
     assert a.run(feeds())["next"] == [1]
 
