@@ -60,7 +60,4 @@ class Grouping:
         if self._isolate is Isolate.OFF or not self._several or owner is None:
             return None
         with self._guard:
-            group = self._of_owner.get(owner)
-            if group is None or group.closed:
-                group = self._of_owner[owner] = Group(owner, self._setup)
-            return group
+            return self._of_owner.setdefault(owner, Group(owner, self._setup))

@@ -15,6 +15,7 @@ Nothing in a message is executed or unpickled: a process that a model has taken 
 import socket
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -83,14 +84,22 @@ class Channel:
         else:
             data = data[1:]
         head, _, layout = data.partition(b"\n")
-        message = orjson.loads(head)
-        tensors = _tensors(layout, region)
+        try:
+            message = orjson.loads(head)
+            tensors = _tensors(layout, region)
+        except (TypeError, OverflowError) as error:
+            raise ValueError(f"no message: {error}") from None
         if region is not None and region.size > KEPT:
             self._theirs = None
         return message, tensors
 
+    def hang_up(self) -> None:
+        """End the conversation, for both ends, and for who waits at this one."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Hang up."""
+        """Let go of this end; nobody may use it any more."""
         self._socket.close()
 
     def _room(self, size: int) -> Region | None:

@@ -19,10 +19,12 @@ import orjson
 _LENGTH = struct.Struct("<Q")
 MOST_BYTES = 64 << 20
 """A process whose message is larger is taken to be out of its mind."""
+TELL_SECONDS = 1.0
+"""What a process may take to read what it is told, for the event loop may be waiting; then the line is hung up."""
 
 
 class Control:
-    """One end of the line; `send` may be called from any thread, `receive` from one."""
+    """One end of the line; any thread may speak, one listens."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -30,32 +32,41 @@ class Control:
         self._data = bytearray()
         self._fds: deque[int] = deque()
 
-    def tell(self, *message: Any, fds: Sequence[int] = ()) -> None:
-        """As the parent: send a message and descriptors. Raises OSError where the process is gone."""
-        self._send(pickle.dumps(message), fds)
+    def tell(self, *message: Any, fds: Sequence[int] = (), seconds: float = TELL_SECONDS) -> None:
+        """As the parent: send a message and descriptors. Raises OSError where the process is gone, or does not read."""
+        self._send(pickle.dumps(message), fds, seconds)
 
     def report(self, message: dict[str, Any]) -> None:
         """As the process: send JSON. Raises OSError where the parent is gone."""
-        self._send(orjson.dumps(message), ())
+        self._send(orjson.dumps(message), (), None)
 
     def told(self) -> tuple[Any, ...]:
         """As the process: wait for the next message. Raises EOFError."""
-        return pickle.loads(self._receive())  # type: ignore[no-any-return]  # noqa: S301, from our own parent
+        while not self._holds:
+            data, fds, _, _ = socket.recv_fds(self._socket, 1 << 16, 8)
+            self._take(data)
+            self._fds.extend(fds)
+        return pickle.loads(self._message())  # type: ignore[no-any-return]  # noqa: S301, from our own parent
 
-    def reported(self) -> dict[str, Any]:
-        """As the parent: wait for the next report. Raises EOFError, ValueError."""
-        found: dict[str, Any] = orjson.loads(self._receive())
+    def reported(self, seconds: float) -> dict[str, Any] | None:
+        """As the parent: the next report; None where it is not all here after so long. Raises EOFError, ValueError.
+
+        Nothing that the process does, such as to say half of it, makes this wait for longer.
+        """
+        if not self._holds:
+            waiting = select.poll()
+            waiting.register(self._socket, select.POLLIN)
+            if waiting.poll(seconds * 1e3):
+                # Descriptors that come along are not taken: they would fill the parent's table.
+                self._take(self._socket.recv(1 << 16))
+        if not self._holds:
+            return None
+        found: dict[str, Any] = orjson.loads(self._message())
         return found
 
     def descriptor(self) -> int:
         """As the process: the descriptor that came with a message."""
         return self._fds.popleft()
-
-    def comes(self, seconds: float) -> bool:
-        """Wait for something to come, for so long; whether it has."""
-        waiting = select.poll()
-        waiting.register(self._socket, select.POLLIN)
-        return self._holds or bool(waiting.poll(seconds * 1e3))
 
     @property
     def _holds(self) -> bool:
@@ -78,22 +89,29 @@ class Control:
         """Let go of the socket; nobody may use it any more."""
         self._socket.close()
 
-    def _send(self, data: bytes, fds: Sequence[int]) -> None:
-        with self._sending:
+    def _send(self, data: bytes, fds: Sequence[int], seconds: float | None) -> None:
+        if not self._sending.acquire(timeout=-1 if seconds is None else seconds):
+            raise TimeoutError("what was said before is not read")
+        try:
+            self._socket.settimeout(seconds)
             head = _LENGTH.pack(len(data))
             if fds:
                 socket.send_fds(self._socket, [head], fds)
             else:
                 self._socket.sendall(head)
             self._socket.sendall(data)
+        except OSError:
+            self.hang_up()  # half a message may be there
+            raise
+        finally:
+            self._sending.release()
 
-    def _receive(self) -> bytes:
-        while not self._holds:
-            data, fds, _, _ = socket.recv_fds(self._socket, 1 << 16, 8)
-            if not data:
-                raise EOFError
-            self._data += data
-            self._fds.extend(fds)
+    def _take(self, data: bytes) -> None:
+        if not data:
+            raise EOFError
+        self._data += data
+
+    def _message(self) -> bytes:
         end = _LENGTH.size + self._length
         message = bytes(self._data[_LENGTH.size : end])
         del self._data[:end]

@@ -8,6 +8,7 @@ import sys
 from collections import deque
 from contextlib import suppress
 from itertools import count
+from math import inf
 from threading import Lock
 from time import monotonic
 
@@ -18,7 +19,7 @@ GRACE_SECONDS = 2.0
 """What a run may take to end once it was told to; then its process is."""
 HERE_SECONDS = 1.0
 """The same for a run that its caller waits for on the event loop, from its beginning."""
-CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
 """What a process may take to end once it was told to."""
 
 
@@ -28,7 +29,11 @@ class Life:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            program = f"from chrion_runtime.isolation.worker import main; main({theirs.fileno()}, {os.getpid()})"
+            program = (
+                # Ctrl-C is for the server, which tells the process to end; also while it imports what it needs.
+                "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+                f"from chrion_runtime.isolation.worker import main; main({theirs.fileno()}, {os.getpid()})"
+            )
             self._process = subprocess.Popen(  # noqa: S603, our own program
                 [sys.executable, "-c", program],
                 stdin=subprocess.DEVNULL,
@@ -39,36 +44,56 @@ class Life:
             )
         self.control = Control(ours)
         self._free: deque[Channel] = deque()
+        self._channels: set[Channel] = set()
+        """All of them, also those in use."""
         self._calls = count(1)
         self._guard = Lock()
         self._due: dict[int, float] = {}
-        """When runs must have ended, by their calls."""
+        """When the runs under way must have ended, by their calls."""
 
     @property
     def pid(self) -> int:
         """The process's id."""
         return self._process.pid
 
-    def call(self) -> int:
-        """A number for a call."""
-        return next(self._calls)
+    def begin(self) -> int:
+        """A number for a run that begins; `ended` must be told of it."""
+        call = next(self._calls)
+        with self._guard:
+            self._due[call] = inf
+        return call
 
     def borrow(self) -> Channel:
         """A channel that nobody uses. Raises OSError where the process is gone."""
         with suppress(IndexError):
             return self._free.pop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        channel = Channel(ours)
         with theirs:
-            self.control.tell("channel", fds=[theirs.fileno()])
-        return Channel(ours)
+            with self._guard:
+                self._channels.add(channel)
+            try:
+                self.control.tell("channel", fds=[theirs.fileno()])
+            except OSError:
+                self.drop(channel)
+                raise
+        return channel
 
     def give(self, channel: Channel) -> None:
         """Take a channel back, whose call has ended."""
         self._free.append(channel)
 
-    def stop(self, call: int) -> None:
-        """Have a run end, or else the process."""
+    def drop(self, channel: Channel) -> None:
+        """Do without a channel from now on."""
         with self._guard:
+            self._channels.discard(channel)
+            channel.close()
+
+    def stop(self, call: int) -> None:
+        """Have a run end, or else the process; one that has ended by now is left out."""
+        with self._guard:
+            if call not in self._due:
+                return
             self._due[call] = monotonic() + GRACE_SECONDS
         with suppress(OSError):
             self.control.tell("stop", call)
@@ -89,10 +114,19 @@ class Life:
         with self._guard:
             return any(due < monotonic() for due in self._due.values())
 
+    @property
+    def over(self) -> bool:
+        """Whether the process has ended, whoever may still have its end of the line."""
+        return self._process.poll() is not None
+
     def kill(self) -> None:
-        """End the process now."""
+        """End the process now, and all that is waited for from it: children of it could have its ends of the lines."""
         with suppress(OSError):
             self._process.kill()
+        self.control.hang_up()
+        with self._guard:
+            for channel in self._channels:
+                channel.hang_up()
 
     def outcome(self, seconds: float = 1.0) -> str:
         """How the process ended, once it has."""
@@ -100,7 +134,9 @@ class Life:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return "no answer"
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        if code >= 0:
+            return f"exit code {code}"
+        return next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
 
     def close(self) -> None:
         """End the process, and let go of all that led to it."""
@@ -111,4 +147,4 @@ class Life:
         self._process.wait()
         self.control.close()
         while self._free:
-            self._free.pop().close()
+            self.drop(self._free.pop())

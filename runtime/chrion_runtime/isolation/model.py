@@ -1,5 +1,7 @@
 """A model that runs in its group's process, as the server sees it."""
 
+import errno
+import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -7,8 +9,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from chrion_api import SLO, Frontier, Mode
-from chrion_runtime.errors import RunStopped
-from chrion_runtime.isolation.channel import Message, named
+from chrion_runtime.errors import OutOfMemory, RunStopped
+from chrion_runtime.isolation.channel import Channel, Message, named
 from chrion_runtime.isolation.life import Life
 from chrion_runtime.isolation.wire import Data, Description, InUse, Report, error_of, in_use_of
 from chrion_runtime.protocol.errors import ProcessLost, Restarting
@@ -18,6 +20,8 @@ from chrion_runtime.stop import Stop
 
 MOST_ANSWERED = 100_000
 """Latencies that may wait until the process asks for them."""
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+"""What the server itself has run out of, which is no fault of the process."""
 
 
 class Home(Protocol):
@@ -121,7 +125,7 @@ class IsolatedModel:
         life = self._group.life(self.index)
         if life is None:
             raise Restarting(self.name)
-        call = life.call()
+        call = life.begin()
         message: Message = {
             "model": self.index,
             "call": call,
@@ -129,15 +133,18 @@ class IsolatedModel:
             "outputs": outputs,
             "step": None if sequence is None else [sequence.id, sequence.start, sequence.end],
         }
-        if stop is None:
-            life.expect(call)
-        else:
-            if sequence is not None:
-                stop.defer()
-            stop.on_set(partial(life.stop, call))
         try:
+            if stop is None:
+                life.expect(call)
+            else:
+                if sequence is not None:
+                    stop.defer()
+                stop.on_set(partial(life.stop, call))
+                stop.check()  # who set it before it was deferred takes the run for ended
             reply, found = self._exchange(life, message, list(inputs.values()))
         except (EOFError, OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in _SCARCE:
+                raise OutOfMemory(f"the server has nothing left for the request: {os.strerror(error.errno)}") from None
             life.kill()  # what it says cannot be read, where it has not ended by itself
             if stop is not None and stop.is_set:
                 raise RunStopped from error
@@ -153,11 +160,9 @@ class IsolatedModel:
         channel = life.borrow()
         try:
             channel.send(message, tensors)
-            reply, views = channel.receive()
-            # The views are of memory that the next call writes to.
-            found = {name: view.copy() for name, view in named(reply.get("names", ()), views).items()}
+            reply, found = _heard(channel)
         except BaseException:
-            channel.close()
+            life.drop(channel)
             raise
         life.give(channel)
         return reply, found
@@ -170,9 +175,9 @@ class IsolatedModel:
             if label is None:
                 if len(self._labels) > 4096:
                     self._labels.clear()
-                label = self._labels[key] = StageLabel(*key)
+                label = self._labels[key] = StageLabel(str(bucket), str(plan), int(index), tuple(map(str, lanes)))
             for tell in observers:
-                tell(label, began, seconds)
+                tell(label, float(began), float(seconds))
 
     def describe_plan(self) -> dict[str, Any]:
         """The plan in use and why, as the process said last."""
@@ -219,3 +224,13 @@ class IsolatedModel:
     def close(self) -> None:
         """Serve no more; with the last model of its group the process ends."""
         self._group.leave(self)
+
+
+def _heard(channel: Channel) -> tuple[Message, dict[str, Array]]:
+    """The process's answer and its tensors. Raises EOFError, OSError; ValueError for what is no answer."""
+    reply, views = channel.receive()
+    try:
+        # The views are of memory that the next call writes to.
+        return reply, {name: view.copy() for name, view in named(reply.get("names", ()), views).items()}
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"no answer: {error}") from None

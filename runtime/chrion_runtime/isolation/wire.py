@@ -1,7 +1,8 @@
 """How what one process knows of a model is said to another: as JSON, and checked when it is read."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,11 @@ from chrion_runtime.selection import Selection
 from chrion_runtime.servable import Figure, TensorSpec
 
 Data = dict[str, Any]
+
+MOST_CONCURRENCY = 64
+"""Each is a thread of the server."""
+_FIGURE = re.compile(r"chrion_[a-z_]+")
+"""Names of figures; others could break up what the metrics say of everybody."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,15 @@ class Description:
 
     @classmethod
     def of(cls, data: Data) -> "Description":
-        """What `to_data` said."""
+        """What `to_data` said. Raises ValueError, TypeError, KeyError."""
+        concurrency = int(data["concurrency"])
+        if not 0 < concurrency <= MOST_CONCURRENCY:
+            raise ValueError(f"a concurrency of {concurrency}")
         return cls(
             tuple(map(_spec, data["inputs"])),
             tuple(map(_spec, data["outputs"])),
             dict(data["state"]),
-            int(data["concurrency"]),
+            concurrency,
             frozenset(data["deciding"]),
         )
 
@@ -71,14 +80,15 @@ class Report:
 
     @classmethod
     def of(cls, data: Data) -> "Report":
-        """What `to_data` said. Raises InvalidField."""
+        """What `to_data` said. Raises InvalidField, ValueError, TypeError, KeyError."""
+        deadline = data["deadline"]
         return cls(
-            data["deadline"],
+            None if deadline is None else float(deadline),
             SLO.parse(data["slo"], "slo"),
             Mode(data["mode"]),
             int(data["offProfile"]),
             data["plan"],
-            tuple(Figure(**figure) for figure in data["figures"]),
+            tuple(map(_figure, data["figures"])),
         )
 
 
@@ -128,6 +138,19 @@ def _kinds(base: type[RuntimeFailure]) -> dict[str, type[RuntimeFailure]]:
     for kind in base.__subclasses__():
         found |= _kinds(kind)
     return found
+
+
+def _figure(data: Data) -> Figure:
+    figure = Figure(**data)
+    texts = [figure.help, *figure.labels, *figure.labels.values()]
+    if (
+        not _FIGURE.fullmatch(figure.name)
+        or figure.kind not in ("gauge", "counter")
+        or not all(isinstance(text, str) for text in texts)
+        or not all(name.isidentifier() for name in figure.labels)
+    ):
+        raise ValueError(f"no figure: {data}")
+    return replace(figure, value=float(figure.value))
 
 
 def _spec_data(spec: TensorSpec) -> list[Any]:

@@ -40,8 +40,7 @@ def main(fd: int, parent: int) -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         return
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent decides
     sys.setswitchinterval(SWITCH_INTERVAL)
     _Worker(Control(socket.socket(fileno=fd))).serve()
 
@@ -86,7 +85,8 @@ class _Worker:
     def _close(self, index: int) -> None:
         model = self._models.pop(index, None)
         if model is not None:
-            model.close()
+            # It may take a while, and runs of other models are told to end here.
+            Thread(target=model.close, name=f"chrion-close-{index}", daemon=True).start()
 
     # What the process does.
 
@@ -120,6 +120,7 @@ class _Worker:
                         message["inUse"] = in_use_data(in_use)
                     known[index] = in_use
                     self._control.report(message)
+                self._control.report({})  # it is alive, also while it opens its first model
 
     def _answer_forever(self, channel: Channel) -> None:
         with closing(channel), suppress(EOFError, OSError):

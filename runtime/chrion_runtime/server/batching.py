@@ -63,12 +63,19 @@ class _Batch:
     stop: Stop = field(default_factory=Stop)
     gone: int = 0
     task: "asyncio.Task[None] | None" = None
+    begun: bool = False
+    """Whether its task has taken its first step; a task that is cancelled before never takes any."""
 
     def leave(self) -> None:
         """One of them waits no more."""
         self.gone += 1
-        if self.gone == len(self.members) and self.task is not None:
+        if self.deserted and self.begun and self.task is not None:
             self.task.cancel()
+
+    @property
+    def deserted(self) -> bool:
+        """Whether nobody waits for it."""
+        return self.gone == len(self.members)
 
 
 class Batcher:
@@ -158,6 +165,10 @@ class Batcher:
         return batch
 
     async def _serve(self, batch: _Batch) -> None:
+        batch.begun = True
+        if batch.deserted:
+            self._ended(batch, ran=False)
+            return
         try:
             work = partial(self._run, batch.members, batch.stop)
             outcomes = await self._queue.run(work, stop=batch.stop, ended=partial(self._ended, batch))

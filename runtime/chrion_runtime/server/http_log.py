@@ -1,4 +1,4 @@
-"""What aiohttp has to say of bytes that are no HTTP: one quiet line, for any scanner can send them."""
+"""What aiohttp says of bytes that are no HTTP, and of clients that leave: one quiet line, for anybody can do either."""
 
 import logging
 
@@ -13,6 +13,10 @@ def _quiet(record: logging.LogRecord) -> bool:
     if isinstance(error, HttpProcessingError):
         record.levelno, record.levelname = logging.INFO, "INFO"
         record.msg, record.args = "refused what is not HTTP: %r", (error.message[:200],)
+        record.exc_info = None
+    elif isinstance(error, ConnectionError):
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.msg, record.args = "a client left before it was answered", ()
         record.exc_info = None
     return True
 

@@ -30,8 +30,8 @@ class Refusal:
 
     @property
     def body(self) -> bytes:
-        """The JSON."""
-        return orjson.dumps({"error": self.text})
+        """The JSON; bytes of a header that are no text, which Python keeps as surrogates, become question marks."""
+        return orjson.dumps({"error": self.text.encode(errors="replace").decode()})
 
     @property
     def headers(self) -> dict[str, str]:

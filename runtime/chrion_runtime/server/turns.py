@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Hashable
+from contextlib import suppress
 
 
 class Turns:
@@ -27,10 +28,12 @@ class Turns:
     def leave(self, key: Hashable) -> None:
         """Give the key to whoever waited longest."""
         line = self._lines[key]
-        if line:
-            line.popleft().set_result(None)
-        else:
-            del self._lines[key]
+        while line:
+            door = line.popleft()
+            if not door.done():  # else who waited there has gone, and not been told yet
+                door.set_result(None)
+                return
+        del self._lines[key]
 
     async def _wait(self, key: Hashable, line: "deque[asyncio.Future[None]]") -> None:
         door = asyncio.get_running_loop().create_future()
@@ -39,7 +42,8 @@ class Turns:
             await door
         except asyncio.CancelledError:
             if door.cancelled():
-                line.remove(door)
+                with suppress(ValueError):  # `leave` may have come first
+                    line.remove(door)
             else:
                 # Let in, and gone before it could go in.
                 self.leave(key)

@@ -1,15 +1,19 @@
 """Models in a process of their own: they answer as here, and what ends their process costs nobody else."""
 
+import errno
 import os
 import signal
 import threading
 import time
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from chrion_runtime.errors import PlanRefused, RunError, RunStopped, UnfitValues
+from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, RunStopped, UnfitValues
 from chrion_runtime.isolation import Group
+from chrion_runtime.isolation.life import Life
 from chrion_runtime.protocol.errors import ProcessLost, Restarting, SequenceLost
 from chrion_runtime.servable import SequenceStep
 from chrion_runtime.session import Session
@@ -195,7 +199,7 @@ def test_a_run_that_does_not_end_is_ended_with_its_process(group, monkeypatch):
     threading.Timer(0.1, stop.set).start()
     with pytest.raises(RunStopped):
         a.run(feeds(), stop=stop)
-    wait_until(lambda: a.ready and b.ready, "both are open again")
+    wait_until(lambda: group.restarts and a.ready and b.ready, "both are open again")
     assert pid(group) != before
     assert a.run(feeds())["next"] == [1]
 
@@ -206,6 +210,125 @@ def test_a_run_that_is_waited_for_on_the_event_loop_does_not_hold_it_for_long(gr
     os.kill(pid(group), signal.SIGSTOP)
     with pytest.raises(ProcessLost):
         a.run(feeds())
+
+
+def test_a_run_that_is_told_to_end_once_it_has_costs_nothing(group, monkeypatch):
+    monkeypatch.setattr("chrion_runtime.isolation.life.GRACE_SECONDS", -1.0)
+    group, a, _ = group
+    stop = Stop()
+    for _ in range(2):  # as a batch, whose requests share what ends them
+        assert a.run(feeds(), stop=stop)["next"] == [1]
+    stop.set()
+    assert not group._life.overdue
+
+
+def test_a_run_that_is_told_to_end_before_it_is_sent_is_not_sent(shared, monkeypatch):
+    monkeypatch.setattr(Life, "stop", lambda life, call: None)  # what is said of it could come too late
+    stop = Stop()
+    stop.set()
+    with pytest.raises(RunStopped):
+        shared["a"].run({"steps": np.array(1), "x": X}, sequence=SequenceStep(11, start=True), stop=stop)
+    with pytest.raises(SequenceLost):
+        shared["a"].run({"steps": np.array(1), "x": X}, sequence=SequenceStep(11))
+
+
+def test_a_signal_that_has_no_name(group):
+    group, a, _ = group
+    os.kill(pid(group), signal.SIGRTMIN + 5)
+    wait_until(lambda: group.restarts == 1 and a.ready, "it is open again")
+    assert a.run(feeds())["next"] == [1]
+
+
+def test_a_process_that_stands_still_is_replaced(group, monkeypatch):
+    monkeypatch.setattr("chrion_runtime.isolation.group.STILL_SECONDS", 5.0)
+    group, a, _ = group
+    os.kill(pid(group), signal.SIGSTOP)
+    wait_until(lambda: group.restarts and a.ready, "it is open again")
+    assert a.run(feeds())["next"] == [1]
+
+
+def leave_a_child(told):
+    """As a setup: a child that has this process's descriptors, and outlives it."""
+    child = os.fork()
+    if not child:
+        signal.alarm(60)
+        signal.pause()
+    with Path(told).open("a") as file:
+        file.write(f"{child}\n")
+
+
+def test_what_a_process_leaves_behind_does_not_keep_it(planned, tmp_path):
+    children = tmp_path / "children"
+    group = Group("family", partial(leave_a_child, str(children)))
+    try:
+        [a] = group.open(openings(planned)[:1])
+        os.kill(pid(group), signal.SIGKILL)
+        wait_until(lambda: group.restarts == 1 and a.ready, "it is open again")
+        assert a.run(feeds())["next"] == [1]
+        a.close()
+    finally:
+        for child in children.read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(group, monkeypatch):
+    group, a, _ = group
+    missing = [1, 2]
+
+    def start():
+        if missing:
+            missing.pop()
+            raise OSError(24, "Too many open files")
+        return Life()
+
+    monkeypatch.setattr("chrion_runtime.isolation.group.Life", start)
+    os.kill(pid(group), signal.SIGKILL)
+    wait_until(lambda: group.restarts == 3 and a.ready, "it is open again")
+    missing.append(3)
+    with pytest.raises(PlanRefused, match=r"it cannot be started: .*Too many open files"):
+        Group("none").open([("m", die)])
+
+
+def close_slowly():
+    """As a setup: closing a model never ends."""
+    Session.close = lambda session: threading.Event().wait()
+
+
+def test_a_model_that_takes_long_to_close_keeps_no_other_from_being_stopped(planned):
+    group = Group("slow", close_slowly)
+    a, b = group.open(openings(planned))
+    before = pid(group)
+    a.close()
+    stop = Stop()
+    threading.Timer(0.2, stop.set).start()
+    with pytest.raises(RunStopped):
+        b.run(feeds(FOR_EVER), stop=stop)
+    assert b.run(feeds())["next"] == [1]
+    assert pid(group) == before
+    b.close()
+
+
+def test_a_group_serves_again_after_its_last_model_has_gone(planned):
+    group = Group("again")
+    for _ in range(2):
+        [model] = group.open(openings(planned)[:1])
+        assert model.run(feeds())["next"] == [1]
+        model.close()
+        assert group.closed
+
+
+def test_models_that_come_as_the_last_one_goes(planned):
+    group = Group("crossing")
+    [first] = group.open(openings(planned)[:1])
+    found = []
+    opening = threading.Thread(target=lambda: found.extend(group.open(openings(planned)[1:])))
+    closing = threading.Thread(target=first.close)
+    for thread in (closing, opening):
+        thread.start()
+    for thread in (closing, opening):
+        thread.join()
+    assert found[0].run(feeds())["next"] == [1]
+    found[0].close()
 
 
 def test_models_come_and_go_while_others_serve(planned):
@@ -241,3 +364,17 @@ def test_one_whose_process_ends_as_it_is_opened_is_refused():
     with pytest.raises(PlanRefused, match="SIGSEGV"):
         group.open([("m", die)])
     assert group.closed
+
+
+def test_what_the_server_has_run_out_of_costs_a_request_and_no_process(group, monkeypatch):
+    def no_more(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    group, a, _ = group
+    before = pid(group)
+    with monkeypatch.context() as patched:
+        patched.setattr("chrion_runtime.isolation.life.socket.socketpair", no_more)
+        with pytest.raises(OutOfMemory, match="nothing left for the request: Too many open files"):
+            a.run(feeds())
+    assert a.run(feeds())["next"] == [1]
+    assert pid(group) == before

@@ -7,6 +7,13 @@ import aiohttp
 import numpy as np
 import orjson
 import pytest
+import uvloop
+
+from chrion_runtime.protocol import InferRequest
+from chrion_runtime.protocol.errors import DeadlineExceeded
+from chrion_runtime.protocol.request import RequestedOutput
+from chrion_runtime.server.batching import Batcher
+from chrion_runtime.server.run_queue import RunQueue
 
 
 def body(*values, output="y"):
@@ -139,3 +146,25 @@ def test_models_without_a_batch_axis_are_left_alone(serving, make_model, http, c
     with serving(fixed, batch=8) as running:
         assert http("POST", f"{running.where.url}/v2/models/rows/infer", data=body(3.0)).status == 200
     assert "is not batched: its first axes are not all open" in caplog.text
+
+
+def test_a_batch_that_everybody_leaves_before_it_begins_gives_back_its_place(make_model):
+    shape = {"x": ("FP64", (None, 1))}
+    model = make_model(lambda x: {"y": x}, shape, {"y": ("FP64", (None, 1))}, name="rows", concurrency=1)
+    queue = RunQueue("rows", 1, 8, lambda seconds: None)
+    request = InferRequest(None, {"x": np.ones((1, 1))}, (RequestedOutput("y", binary=False),))
+    ends = []
+
+    async def main():
+        batcher = Batcher(model, queue, 8)
+        for _ in range(3):
+            with pytest.raises(DeadlineExceeded):
+                # uvloop, on which servers run, tells of a time that is up before a task takes its first step.
+                await batcher.run(request, left=0.0, ended=ends.append)
+        async with asyncio.timeout(30):
+            results, _ = await batcher.run(request, ended=ends.append)
+        return results["y"].tolist()
+
+    assert uvloop.run(main()) == [[1.0]]
+    assert ends == [False, False, False, True]
+    assert queue.close(30)

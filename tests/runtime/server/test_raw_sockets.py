@@ -1,9 +1,12 @@
 """What no HTTP library would send: the server refuses it, or forgets it, and goes on."""
 
+import logging
 import socket
 
 import orjson
 import pytest
+
+from chrion_runtime.server.http_log import http_log
 
 BODY = orjson.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]})
 
@@ -121,3 +124,31 @@ def test_chunks_over_http_1_0_end_the_connection(connect):
     answer = read_all(connection)
     assert answer.count(b"HTTP/1.") == 1
     assert b"200 OK" in answer
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [("Content-Encoding", 415), ("X-Request-Timeout-Ms", 400), ("Inference-Header-Content-Length", 400)],
+)
+@pytest.mark.parametrize("way", [b"", b"Transfer-Encoding: chunked\r\n"])
+def test_a_header_that_is_no_text(connect, header, status, way):
+    connection = connect()
+    head = post(None if way else len(BODY), "Connection: close")[:-2] + way + header.encode() + b": \xff\r\n\r\n"
+    connection.sendall(head + (b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY) if way else BODY))
+    answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_a_client_that_leaves_is_a_quiet_line(caplog):
+    with caplog.at_level(logging.INFO):
+        try:
+            raise ConnectionResetError("Cannot write to closing transport")
+        except ConnectionError:
+            http_log.exception("Error handling request from %s", "127.0.0.1")
+    [record] = caplog.records
+    assert (record.levelname, record.exc_info, record.getMessage()) == (
+        "INFO",
+        None,
+        "a client left before it was answered",
+    )
