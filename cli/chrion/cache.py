@@ -40,7 +40,8 @@ def normalised(model: Path, limits: Limits) -> Normalised:
     if target.exists():
         if not (problem := damage(target, FILES)):
             return Normalised(target, sha)
-        _warn(target, problem)
+        if (target / SUMS_FILE).exists():  # else an earlier version made it
+            _warn(target, problem)
     _build(model, target, limits)
     return Normalised(target, sha)
 

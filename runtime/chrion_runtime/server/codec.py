@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from threading import Lock, Thread
-from time import monotonic
+from time import monotonic, sleep
 
 from chrion_api import ChrionError
 from chrion_graph.errors import InvalidModel, LimitExceeded
@@ -83,9 +83,12 @@ class Codec:
         bare = InferRequest(request.id, {}, request.outputs)
         return await self._line.run(partial(_write, write, model, bare, dict(results), size), size, deadline)
 
-    def start(self) -> None:
-        """Start the processes, so that the first request need not wait for one; returns at once."""
+    def start(self, wait: float = 0.0) -> None:
+        """Start the processes, so that no request waits for it; gives them `wait` seconds to be there."""
         self._begin(at_once=True)
+        deadline = monotonic() + wait
+        while len(self.workers) < self._processes and monotonic() < deadline:
+            sleep(0.01)
 
     def close(self, seconds: float) -> None:
         """End the processes."""

@@ -148,7 +148,8 @@ class Inference:
         self.times.ran(size, own)
         self.short.ran_here(kind, own, now)
         self._metrics.waited(0.0)
-        return self._written(raw.write, request, results, Deadline(now, least(allowed, request.timeout), None))
+        client = allowed if request.timeout is None else least(allowed, request.timeout)
+        return self._written(raw.write, request, results, now, client)
 
     def _runs_here(self, kind: Kind, now: float) -> bool:
         # It would wait for the lanes of runs that are under way: they must be short, too.
@@ -199,8 +200,7 @@ class Inference:
         self.short.ran(kind, seconds)
         if behind and asked.wanted is not None:
             self.margin.ended(late=perf_counter() - asked.arrived > asked.wanted)
-        until = Deadline(asked.arrived, asked.client, None)
-        answer = self._written(asked.write, asked.request, results, until)
+        answer = self._written(asked.write, asked.request, results, asked.arrived, asked.client)
         return answer if isinstance(answer, Answer) else await answer
 
     async def _ran(self, asked: _Asked, ended: Ended) -> tuple[Mapping[str, Array], float]:
@@ -269,9 +269,12 @@ class Inference:
         return results, perf_counter() - began
 
     def _written(
-        self, write: Write, request: InferRequest, results: Mapping[str, Array], until: Deadline
+        self, write: Write, request: InferRequest, results: Mapping[str, Array], arrived: float, client: float | None
     ) -> Answer | Coroutine[Any, Any, Answer]:
         nbytes = answer_bytes(request, results)
+        if nbytes <= self._options.large_json:
+            return write(self._servable.name, request, results)
+        until = Deadline(arrived, client, None)
         if nbytes <= SMALL:
             return self._write(write, request, results, until)
         return self._weighed(nbytes, write, request, results, until)

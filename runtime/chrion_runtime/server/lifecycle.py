@@ -38,6 +38,9 @@ BACKLOG = 1024
 LINGER_SECONDS = 10.0
 """What a client may take to send the rest of a body that was refused, so that it reads why."""
 
+CODEC_SECONDS = 5.0
+"""What the processes for large JSON may take to start before the server listens without them."""
+
 CLOSE_SECONDS = 1.0
 """What idle threads may take to end when nothing is left of the drain."""
 
@@ -102,6 +105,9 @@ def serve(
         raise
     seconds_left = CLOSE_SECONDS
     try:
+        if front.codec is not None:
+            # Before the first request, from which they would take a core.
+            front.codec.start(CODEC_SECONDS)
         seconds_left = uvloop.run(_until_signal(front, on_listening, repository(front) if repository else None))
     finally:
         stuck = front.close(seconds_left)
