@@ -27,6 +27,7 @@ class _Model:
     state: Mapping[str, str] = MappingProxyType({})
     deciding: frozenset[str] = frozenset()
     ready = True
+    hop_seconds = 0.0
 
     def run(self, *_: Any) -> dict[str, Array]:
         return {}

@@ -76,6 +76,10 @@ class Servable(Protocol):
         """Whether it can be run now."""
 
     @property
+    def hop_seconds(self) -> float:
+        """What it takes to hand a request over to where it runs, beside the run; 0 in this process."""
+
+    @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """What a request must hold."""
 

@@ -87,6 +87,11 @@ class Session:
         return True
 
     @property
+    def hop_seconds(self) -> float:
+        """What it takes to hand a request over, beside the run: nothing, in this process."""
+        return 0.0
+
+    @property
     def concurrency(self) -> int:
         """Requests that may be in `run` at once without waiting for each other's values."""
         return SLOTS

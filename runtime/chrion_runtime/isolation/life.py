@@ -8,7 +8,6 @@ import sys
 from collections import deque
 from contextlib import suppress
 from itertools import count
-from math import inf
 from threading import Lock
 from time import monotonic
 
@@ -56,11 +55,12 @@ class Life:
         """The process's id."""
         return self._process.pid
 
-    def begin(self) -> int:
-        """A number for a run that begins; `ended` must be told of it."""
+    def begin(self, within: float) -> int:
+        """A number for a run that begins and should end within so many seconds; `ended` must be told of it."""
         call = next(self._calls)
+        due = monotonic() + within
         with self._guard:
-            self._due[call] = inf
+            self._due[call] = due
         return call
 
     def borrow(self) -> Channel:
@@ -97,11 +97,6 @@ class Life:
             self._due[call] = monotonic() + GRACE_SECONDS
         with suppress(OSError):
             self.control.tell("stop", call)
-
-    def expect(self, call: int) -> None:
-        """A run should end soon by itself."""
-        with self._guard:
-            self._due[call] = monotonic() + HERE_SECONDS
 
     def ended(self, call: int) -> None:
         """A run is over."""

@@ -6,18 +6,21 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Any, Protocol
 
 from chrion_api import SLO, Frontier, Mode
 from chrion_runtime.errors import OutOfMemory, RunStopped
 from chrion_runtime.isolation.channel import Channel, Message, named
-from chrion_runtime.isolation.life import Life
+from chrion_runtime.isolation.life import HERE_SECONDS, Life
 from chrion_runtime.isolation.wire import Data, Description, InUse, Report, error_of, in_use_of
 from chrion_runtime.protocol.errors import ProcessLost, Restarting
 from chrion_runtime.selection import Selection
 from chrion_runtime.servable import Array, Figure, SequenceStep, StageLabel, StageObserver, TensorSpec
 from chrion_runtime.stop import Stop
 
+HOP_SECONDS = 250e-6
+"""To another core and back, and what Python does at either end; another thread in between would double it."""
 MOST_ANSWERED = 100_000
 """Latencies that may wait until the process asks for them."""
 _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
@@ -46,6 +49,7 @@ class IsolatedModel:
         self.index = index
         self.ready = False
         """Whether it is open in a process."""
+        self.hop_seconds = HOP_SECONDS
         self._group = group
         self._about = Description((), (), {}, 1, frozenset())
         self._report = Report()
@@ -125,18 +129,17 @@ class IsolatedModel:
         life = self._group.life(self.index)
         if life is None:
             raise Restarting(self.name)
-        call = life.begin()
+        call = life.begin(within=HERE_SECONDS if stop is None else inf)
         message: Message = {
             "model": self.index,
             "call": call,
             "names": list(inputs),
             "outputs": outputs,
             "step": None if sequence is None else [sequence.id, sequence.start, sequence.end],
+            "stops": stop is not None,
         }
         try:
-            if stop is None:
-                life.expect(call)
-            else:
+            if stop is not None:
                 if sequence is not None:
                     stop.defer()
                 stop.on_set(partial(life.stop, call))

@@ -151,7 +151,7 @@ class _Worker:
                 message["outputs"],
                 None if step is None else SequenceStep(*step),
                 observe,
-                self._stops.begin(call),
+                self._stops.begin(call) if message["stops"] else None,
             )
         except ChrionError as error:
             return {"error": error_data(error)}, []
@@ -159,7 +159,8 @@ class _Worker:
             log.exception("a request failed")
             return {"error": error_data(RunError(f"internal error: {type(error).__name__}"))}, []
         finally:
-            self._stops.end(call)
+            if message["stops"]:
+                self._stops.end(call)
         return {
             "names": list(results),
             "stages": [[at.bucket, at.plan, at.index, at.lanes, began, seconds] for at, began, seconds in ran],

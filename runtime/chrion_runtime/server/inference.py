@@ -105,6 +105,7 @@ class Inference:
         self._batcher = Batcher(servable, queue, options.batch) if options.batch > 1 else None
         self._workers = max(1, servable.concurrency)
         self._here_seconds = HERE_SECONDS if usable_cores() > 1 else HERE_SECONDS_ONE_CORE
+        self._here_seconds += servable.hop_seconds
         # Strings are read one by one in Python, also binary ones.
         self._strings = any(spec.dtype.hasobject for spec in (*servable.inputs, *servable.outputs))
         self._workload = Workload(servable.deciding)

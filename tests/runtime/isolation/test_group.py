@@ -205,7 +205,7 @@ def test_a_run_that_does_not_end_is_ended_with_its_process(group, monkeypatch):
 
 
 def test_a_run_that_is_waited_for_on_the_event_loop_does_not_hold_it_for_long(group, monkeypatch):
-    monkeypatch.setattr("chrion_runtime.isolation.life.HERE_SECONDS", 0.2)
+    monkeypatch.setattr("chrion_runtime.isolation.model.HERE_SECONDS", 0.2)
     group, a, _ = group
     os.kill(pid(group), signal.SIGSTOP)
     with pytest.raises(ProcessLost):

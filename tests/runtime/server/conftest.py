@@ -29,6 +29,7 @@ class Model:
         self.state = {}
         self.deciding = frozenset()
         self.ready = True
+        self.hop_seconds = 0.0
         self.deadline = deadline
         self.closed = False
         self.runs = 0

@@ -35,6 +35,7 @@ class Slow:
     state = {}
     deciding = frozenset()
     ready = True
+    hop_seconds = 0.0
     deadline = None
 
     def run(self, inputs, outputs=None, sequence=None, observer=None, stop=None):

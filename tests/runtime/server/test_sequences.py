@@ -185,6 +185,7 @@ class Echo:
     name, state, deadline, concurrency = "m", {"after": "before"}, None, 2
     deciding = frozenset()
     ready = True
+    hop_seconds = 0.0
     inputs = tuple(TensorSpec(name, np.dtype("<i8"), (None,)) for name in ("x", "before"))
     outputs = tuple(TensorSpec(name, np.dtype("<i8"), (None,)) for name in ("y", "after"))
 
