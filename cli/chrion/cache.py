@@ -89,7 +89,7 @@ def keep_plan(path: Path, plan_file: PlanFile) -> None:
 
 
 def _warn(path: Path, problem: str) -> None:
-    log.warning("%s: the cache is damaged: %s; it is made anew", path, problem)
+    log.warning("%s: the cache is damaged: %s; rebuilding it", path, problem)
 
 
 def plan_path(sha: str, inputs: Sequence[InputSpec], devices: dict[str, DeviceKey], lanes: int) -> Path:
