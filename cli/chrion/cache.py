@@ -47,7 +47,7 @@ def normalised(model: Path, limits: Limits) -> Normalised:
 
 
 def _build(model: Path, target: Path, limits: Limits) -> None:
-    """Make it aside and rename, so that nobody ever loads half of one.
+    """Build it aside and rename it, so that half a model is never loaded.
 
     File by file: others may serve from the folder, or make the same at the same time. The digests come last.
     """
