@@ -56,7 +56,7 @@ class PlannedModel:
 
         `state` says which outputs feed which inputs within a sequence, `sequences` how many are kept and for how long.
         `live` has files watched and the objective kept while the model serves. `machine` is what other models of the
-        process share, where there are some. `compiling` draws the plans where that should not hold up this process.
+        process share, where there are some. `compiling` compiles the plans where that should not hold up this process.
 
         Raises StateRefused where the model has no such state; PlanRefused where the plan does not fit the model, beside
         other models or, unless `any_device`, these devices; DeviceUnavailable; RunError where the model fails on its

@@ -1,4 +1,4 @@
-"""The lock to use a lane: one holder at a time, and among several models the one that used it least goes first."""
+"""Locks of lanes: one holder at a time, and among several models the one that has used the lane least goes first."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -52,11 +52,11 @@ class _Waiter:
 
 
 class LaneLock:
-    """The lock to one lane among several users, by start-time fair queuing (Goyal, Vin and Cheng, SIGCOMM 1996).
+    """The lock of one lane among several users, by start-time fair queuing (Goyal, Vin and Cheng, SIGCOMM 1996).
 
     Each run is charged to its user when it ends, for what it really took. The lane goes to whoever has used it for the
     least time; a user who comes back after a while counts as having used as much as the one who has it then, so that
-    nobody can save up. The lock is for speed, not for safety: who has it for too long loses it to other users.
+    nobody can save up. The lock is for speed, not for safety: whoever has it for too long loses it to other users.
     """
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
@@ -148,7 +148,7 @@ class LaneLock:
 
 
 class LaneLocks:
-    """The locks to all lanes of a process, and who shares them."""
+    """The locks of all lanes of a process, and who shares them."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """`clock` gives seconds; what a lane was used for is told by it."""
@@ -175,7 +175,7 @@ class LaneLocks:
                 lock.forget(user)
 
     def of(self, name: str, user: object) -> LaneLock:
-        """The lock to a lane, which is one of the user's from now on."""
+        """The lock of a lane, which is one of the user's from now on."""
         with self._guard:
             self._lanes[user].add(name)
             return self._locks.setdefault(name, LaneLock(name, self._clock))
@@ -189,7 +189,7 @@ class LaneLocks:
 
 @contextmanager
 def held(locks: Sequence[LaneLock], user: object) -> Iterator[None]:
-    """Have all these locks inside the block; taken in the order given, which must be the same for all users."""
+    """Hold all these locks inside the block; they are taken in the order given, which must be the same for all users."""
     taken: list[LaneLock] = []
     try:
         taken.extend(lock for lock in locks if lock.take(user))

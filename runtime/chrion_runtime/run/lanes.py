@@ -1,4 +1,4 @@
-"""Lanes as one model uses them: in-order queues of work, each with one blocking worker, and the lock to run there."""
+"""Lanes as one model uses them: in-order queues of work, each with one blocking worker, and the lock that lets it run."""
 
 import heapq
 import queue
@@ -38,7 +38,7 @@ class Inbox:
 class Lanes:
     """The lanes of one model, which all its plans run over.
 
-    Workers and queues are the model's own; the locks to the lanes may be shared with other models of the process.
+    Workers and queues are the model's own; the locks of the lanes may be shared with the other models of the process.
     """
 
     def __init__(self, locks: LaneLocks | None = None) -> None:

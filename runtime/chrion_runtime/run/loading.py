@@ -1,4 +1,4 @@
-"""Load compiled_plans plans: check that they fit the model and this machine, make their sessions, warm them."""
+"""Load compiled plans: check that they fit the model and this machine, make their sessions, warm them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

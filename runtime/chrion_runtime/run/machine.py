@@ -1,4 +1,4 @@
-"""What the models of one process share: the lock to the lanes, and the memory of the GPUs."""
+"""What the models of one process share: the locks of the lanes, and the memory of the GPUs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
