@@ -189,7 +189,7 @@ class LaneLocks:
 
 @contextmanager
 def held(locks: Sequence[LaneLock], user: object) -> Iterator[None]:
-    """Hold all these locks inside the block; they are taken in the order given, which must be the same for all users."""
+    """Hold all these locks inside the block; taken in the order given, which must be the same for all users."""
     taken: list[LaneLock] = []
     try:
         taken.extend(lock for lock in locks if lock.take(user))

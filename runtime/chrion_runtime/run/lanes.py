@@ -1,4 +1,4 @@
-"""Lanes as one model uses them: in-order queues of work, each with one blocking worker, and the lock that lets it run."""
+"""Lanes as one model uses them: in-order queues of work, a blocking worker each, and the lock that lets it run."""
 
 import heapq
 import queue
