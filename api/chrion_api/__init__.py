@@ -4,12 +4,15 @@ from chrion_api.chrionmodel import ChrionModel, ChrionModelSpec, Devices, InputS
 from chrion_api.document import Document
 from chrion_api.errors import ChrionError, InvalidDocument, InvalidField
 from chrion_api.plan import (
+    HOST,
+    ONNXRUNTIME,
     Baseline,
     Candidate,
     Frontier,
     GpuBytes,
     GpuBytesFrom,
     Latency,
+    Options,
     Plan,
     PlanFile,
     Rewrite,
@@ -22,6 +25,8 @@ from chrion_api.status import Condition, ConditionType, Reason, Status
 from chrion_api.units import Duration, Quantity
 
 __all__ = [
+    "HOST",
+    "ONNXRUNTIME",
     "SLO",
     "Baseline",
     "CachePoint",
@@ -49,6 +54,7 @@ __all__ = [
     "NodeCost",
     "Objective",
     "Optimization",
+    "Options",
     "Plan",
     "PlanFile",
     "Profile",

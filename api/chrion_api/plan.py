@@ -4,15 +4,22 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, FailFast, Field, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, FailFast, Field, PlainSerializer, ValidationInfo, WithJsonSchema, model_validator
 
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
 from chrion_api.profile import DeviceKey, Optimization
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
+"""Written; files of version 1 are read, too: their stages say `optimization` and `cudaGraph` in place of `options`."""
+
+HOST = "cpu"
+"""The device where requests arrive and answers leave, and the name of its memory."""
+
+ONNXRUNTIME = "onnxruntime"
+"""The engine that runs any node."""
 
 MAX_NODES = 10_000_000
 """What every node's index is below."""
@@ -64,6 +71,30 @@ NodeRanges = Annotated[
 """Node indices, written as ranges ("0-15,17") so that a plan of 10,000 nodes stays small."""
 
 
+Options = dict[Annotated[str, Field(max_length=40)], bool | int | float | Annotated[str, Field(max_length=200)]]
+"""What an engine is told of a stage."""
+
+_VERSION_1_FIELDS = frozenset({"optimization", "cudaGraph", "cuda_graph"})
+
+
+def _options_of_version_1(stage: dict[str, Any]) -> dict[str, Any]:
+    """A stage with what version 1 named as fields among its options."""
+    if not _VERSION_1_FIELDS & stage.keys():
+        return stage
+    optimization = stage.get("optimization", Optimization.NONE)
+    captured = stage.get("cudaGraph", stage.get("cuda_graph", False))
+    if optimization not in tuple(Optimization):
+        raise ValueError(f'optimization: "{str(optimization)[:60]}" is neither All nor None')
+    if not isinstance(captured, bool):
+        raise ValueError(f'cudaGraph: "{str(captured)[:60]}" is neither true nor false')
+    options: dict[str, Any] = {}
+    if optimization != Optimization.NONE:
+        options["optimization"] = str(optimization)
+    if captured:
+        options["capture"] = True
+    return {**{name: value for name, value in stage.items() if name not in _VERSION_1_FIELDS}, "options": options}
+
+
 class Rewrite(Document):
     """One exact transformation of the graph, replayed before the stages are cut."""
 
@@ -74,16 +105,16 @@ class Rewrite(Document):
 
 
 class Stage(Document):
-    """Nodes that run as one ONNX Runtime session, on one lane or on several at once."""
+    """Nodes that run as one kernel of an engine, on one lane or on several at once."""
 
     nodes: NodeRanges
     """Indices of its nodes in the rewritten graph."""
     lanes: tuple[str, ...] = Field(min_length=1, fail_fast=True)
-    """The lanes it holds, such as cpu/0; several of one device are its intra-op threads."""
-    optimization: Optimization = Optimization.NONE
-    """How far ONNX Runtime may optimise inside it."""
-    cuda_graph: bool = False
-    """Whether its kernels are captured once as a CUDA graph and replayed; for CUDA stages with fixed shapes only."""
+    """The lanes it holds, such as cpu/0; several of one device are its threads."""
+    engine: str = Field(default=ONNXRUNTIME, min_length=1, max_length=40)
+    """What runs it."""
+    options: Options = {}
+    """How the engine is to run it, in the engine's own words; docs/plan.md lists them."""
     operators: dict[str, int] = {}
     """Its nodes counted by operator, for people."""
     start_seconds: float = Field(default=0, ge=0)
@@ -92,6 +123,16 @@ class Stage(Document):
     """When it ends in the predicted schedule."""
     arena_bytes: int = Field(default=0, ge=0)
     """What its session is predicted to ask its arena for at most, on a GPU; 0 where that is not known."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, value: Any) -> Any:
+        return _options_of_version_1(value) if isinstance(value, dict) else value
+
+    def with_options(self, **changes: bool | int | float | str) -> Self:
+        """The stage with some options changed; an empty text and False leave one out."""
+        options = {name: value for name, value in {**self.options, **changes}.items() if value not in ("", False)}
+        return self.model_copy(update={"options": options})
 
     @property
     def device(self) -> str:
@@ -252,7 +293,7 @@ class PlanFile(Document):
 
     omit_none: ClassVar[bool] = False
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     """The version of this format."""
     model: str = Field(pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the model's file."""
@@ -262,3 +303,8 @@ class PlanFile(Document):
     """One frontier for each shape bucket."""
     truncated: bool = False
     """True when time ran out before every candidate was tried."""
+
+    @property
+    def engines(self) -> frozenset[str]:
+        """The engines that its plans use."""
+        return frozenset(stage.engine for bucket in self.buckets for plan in bucket.plans for stage in plan.stages)

@@ -4,11 +4,11 @@ Planning is a pure function of graph, profile and objective, so a profile is all
 device that is not here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
@@ -25,6 +25,10 @@ class Optimization(StrEnum):
     """Not at all: bit-equal to the normalised model."""
 
 
+def _engines(key: dict[str, Any]) -> dict[str, Any]:
+    return {"onnxruntime": key["onnxruntime"], **(key.get("engines") or {})}
+
+
 class DeviceKey(Document):
     """What a measurement holds for: it is void on a device that differs in any of these."""
 
@@ -32,10 +36,28 @@ class DeviceKey(Document):
     """The processor's or GPU's product name."""
     cores: int = Field(ge=1)
     """Cores that the process may use (quota and cpuset), or a GPU's multiprocessors."""
-    onnxruntime: str
-    """The version of ONNX Runtime."""
+    engines: dict[str, str]
+    """The versions of the engines that run there, by name."""
+    instructions: str = ""
+    """The widest vector instructions of a processor, such as avx512; empty for GPUs, and where it was not told."""
     driver: str = ""
     """The GPU driver's version."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, value: Any) -> Any:
+        """Version 1 knew one engine."""
+        if not isinstance(value, dict) or "onnxruntime" not in value:
+            return value
+        return {**{name: part for name, part in value.items() if name != "onnxruntime"}, "engines": _engines(value)}
+
+    def changed(self, here: "DeviceKey", engines: Iterable[str]) -> list[str]:
+        """How a device that is here differs, in what was told of both, and in the versions of these engines."""
+        fields = ("product", "cores", "instructions", "driver")
+        pairs = [(field, getattr(self, field), getattr(here, field)) for field in fields]
+        pairs = [pair for pair in pairs if pair[0] != "instructions" or pair[1]]
+        pairs += [(name, self.engines.get(name, ""), here.engines.get(name, "")) for name in engines]
+        return [f"{name} {then!r} is {now!r} here" for name, then, now in pairs if then != now]
 
 
 class NodeCost(Document):

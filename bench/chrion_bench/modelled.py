@@ -77,9 +77,7 @@ def with_gpu(prepared: Prepared, measured: Profile, gpu: Gpu = H100) -> Profile:
             ]
     entry = DeviceProfile(
         name=NAME,
-        key=DeviceKey(
-            product=gpu.product, cores=gpu.multiprocessors, onnxruntime=measured.device(HOST).key.onnxruntime
-        ),
+        key=DeviceKey(product=gpu.product, cores=gpu.multiprocessors, engines=measured.device(HOST).key.engines),
         lanes=1,
         hop_seconds=gpu.hop_seconds,
         handoff_seconds=gpu.handoff_seconds,

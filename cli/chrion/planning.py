@@ -15,6 +15,7 @@ from chrion_planner.planner import Progress, Settings, make_profile, measured_pl
 from chrion_planner.prepare import Prepared, prepare
 from chrion_planner.refusals import asked, known
 from chrion_runtime.devices import default_devices, open_devices
+from chrion_runtime.engines import key_of
 
 
 def _ignore(*_: object) -> None:
@@ -107,7 +108,7 @@ def profile(job: Job) -> Profile:
 def cached_plan(job: Job, anew: bool = False) -> tuple[PlanFile, bool]:
     """The plan from the cache, else planned and kept there; whether it was there already."""
     settings = job.settings()
-    keys = {name: device.key for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
+    keys = {name: key_of(device) for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
     sha = checked_digest(job.model, job.limits)
     path = cache.plan_path(sha, job.inputs, keys, settings.cpu_lanes)
     if not anew and (kept := cache.plan(path)):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chrion_api import SLO, Frontier, InputSpec, Mode, Objective, PlanFile, Shape, StateLink
+from chrion_api import HOST, SLO, Frontier, InputSpec, Mode, Objective, PlanFile, Shape, StateLink
 from chrion_graph.deciding import deciding_inputs
 from chrion_graph.graph import Graph
 from chrion_graph.load import graphs
@@ -19,7 +19,6 @@ from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, UnfitValue
 from chrion_runtime.live import Live, Pilot
 from chrion_runtime.live.plans_in_use import Compiling, PlansInUse
 from chrion_runtime.run.executor import SLOTS
-from chrion_runtime.run.failure import after_trimming
 from chrion_runtime.run.loading import Loader, Normalised, ServedBucket, nearest
 from chrion_runtime.run.machine import Machine
 from chrion_runtime.run.state_transfer import StateTransfer, shapes_of
@@ -78,7 +77,7 @@ class PlannedModel:
         loader = Loader(model, graph.inputs, inputs, any_device, machine)
         self._in_use = PlansInUse(name, loader, graph, plan_file, Objective.of(slo or SLO(), mode), compiling)
         kinds = {name: kind for name, kind in graph.inputs.items() if kind is not None}
-        self._sequences = Sequences(self.state, kinds, loader.devices["cpu"], sequences, loader.values)
+        self._sequences = Sequences(self.state, kinds, loader.devices[HOST].memory, sequences, loader.values)
         self._pilot = Pilot(name, self._in_use, live, lambda: self.off_profile) if live is not None else None
 
     @property
@@ -186,7 +185,7 @@ class PlannedModel:
             return bucket.executor.run(feeds, transfer, observer, stop)
         except OutOfMemory as error:
             failed = copy(error)  # without the frames, which hold the values of the run
-        raise after_trimming(failed)
+        raise RUN_MEMORY.after_trimming(failed)
 
     def _nearest(self, shapes: Mapping[str, Shape]) -> ServedBucket:
         bucket, distance = nearest(self._in_use.buckets, shapes)

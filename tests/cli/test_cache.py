@@ -19,6 +19,7 @@ from chrion_graph.seal import SUMS_FILE, damage, seal
 from chrion_planner import planner
 from chrion_runtime.choice.documents import read_plan_file
 from chrion_runtime.devices import open_devices
+from chrion_runtime.engines import key_of
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.run.compiled_plan import compile_plans
 
@@ -153,7 +154,7 @@ def job(other_model, chrion, monkeypatch):
 
 
 def test_a_damaged_plan_is_made_anew(job, caplog, monkeypatch):
-    keys = {"cpu": open_devices(["cpu"])["cpu"].key}
+    keys = {"cpu": key_of(open_devices(["cpu"])["cpu"])}
     path = cache.plan_path(cache.normalised(job.model, job.limits).digest, job.inputs, keys, 1)
     plan, cached = planning.cached_plan(job)
     assert not cached

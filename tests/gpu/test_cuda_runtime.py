@@ -21,7 +21,7 @@ from chrion_graph.graph import Graph
 from chrion_graph.worker import Worker
 from chrion_planner.measuring.contender import PlanContender, prepare
 from chrion_runtime.devices import Device, open_devices
-from chrion_runtime.devices.cuda.memory import process_bytes
+from chrion_runtime.engines.onnxruntime.cuda.nvml import process_bytes
 from chrion_runtime.errors import DeviceUnavailable, OutOfMemory, PlanRefused
 from chrion_runtime.planned_model import PlannedModel
 from chrion_runtime.run.executor import Executor
@@ -170,7 +170,7 @@ SERVE = """
 import sys
 from pathlib import Path
 from chrion_api import PlanFile
-from chrion_runtime.devices.cuda.memory import process_bytes
+from chrion_runtime.engines.onnxruntime.cuda.nvml import process_bytes
 from chrion_runtime.planned_model import Normalised, PlannedModel
 import numpy as np
 plan_file = PlanFile.from_json(Path(sys.argv[1]).read_text())

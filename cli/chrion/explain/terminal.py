@@ -51,7 +51,11 @@ def _header(plan_file: PlanFile, colours: Mapping[str, str]) -> Table:
     table.add_column(overflow="fold")
     table.add_row("model", f"sha256 {plan_file.model[:16]}…")
     for name, key in sorted(plan_file.devices.items(), key=lambda item: list(colours).index(item[0])):
-        parts = [key.product, write.count(key.cores, "core"), f"onnxruntime {key.onnxruntime}"]
+        parts = [
+            key.product,
+            write.count(key.cores, "core"),
+            *(f"{name} {version}" for name, version in key.engines.items()),
+        ]
         parts += [f"driver {key.driver}"] if key.driver else []
         table.add_row(Text(write.clip(name, 24), style=colours[name]), Text(write.clean(" · ".join(parts))))
     return table

@@ -15,15 +15,15 @@ from chrion_api import GpuBytes, GpuBytesFrom, Plan
 from chrion_graph.graph import Graph
 from chrion_graph.limits import free_bytes
 from chrion_runtime.devices import open_devices
-from chrion_runtime.devices.cuda.options import provider
-from chrion_runtime.devices.cuda.probe import PROVIDER
 from chrion_runtime.devices.run_memory import RUN_MEMORY
+from chrion_runtime.engines.onnxruntime.cuda.options import provider
+from chrion_runtime.engines.onnxruntime.cuda.probe import PROVIDER
 from chrion_runtime.errors import DeviceUnavailable
 from chrion_runtime.run.compiled_plan import compile_plan
 from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.kernels import KernelStore
 from chrion_runtime.run.lanes import Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan
-from chrion_runtime.run.sessions import SessionStore
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -92,7 +92,7 @@ class _PlanRunner:
     def __init__(self, contender: PlanContender) -> None:
         wanted = [name for name in contender.devices if name in contender.plan.devices]
         self._devices = open_devices(wanted, contender.cpu_lanes)
-        loaded = LoadedPlan(compile_plan(Graph.load(contender.folder), contender.plan), self._devices, SessionStore())
+        loaded = LoadedPlan(compile_plan(Graph.load(contender.folder), contender.plan), self._devices, KernelStore())
         self._executor = Executor(loaded, Lanes())
         self._feeds = dict(contender.feeds)
         self._executor.warm(self._feeds)

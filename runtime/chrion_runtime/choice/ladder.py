@@ -7,11 +7,10 @@ moved between, is a rung: for a latency, in each bucket the smallest plan that m
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from chrion_api import SLO, Frontier, Mode, Objective, Plan
+from chrion_api import HOST, SLO, Frontier, Mode, Objective, Plan
 from chrion_runtime.choice.selection import Selection, latency, select
+from chrion_runtime.engines.identity import identity
 from chrion_runtime.errors import PlanRefused
-
-HOST = "cpu"
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def gpu_bytes(plans: Iterable[Plan]) -> int:
     """GPU memory of plans that are loaded side by side.
 
     The context is there once, and weights are shared by plans whose stages on the GPU are the same: those are the same
-    sessions. Everything else adds up.
+    kernels. Everything else adds up.
     """
     context = rest = 0
     weights: dict[object, int] = {}
@@ -43,11 +42,7 @@ def gpu_bytes(plans: Iterable[Plan]) -> int:
         rest += plan.gpu_bytes.activations + plan.gpu_bytes.workspace
         held = (
             plan.graph,
-            frozenset(
-                (stage.nodes, stage.device, len(stage.lanes), stage.optimization)
-                for stage in plan.stages
-                if stage.device != HOST
-            ),
+            frozenset(identity(stage, stage.nodes) for stage in plan.stages if stage.device != HOST),
         )
         weights[held] = max(plan.gpu_bytes.weights, weights.get(held, 0))
     return context + rest + sum(weights.values())

@@ -2,18 +2,38 @@
 
 from collections.abc import Callable, Sequence
 
+from chrion_api import HOST
 from chrion_runtime.devices.cpu import Cpu
-from chrion_runtime.devices.cuda import Cuda
-from chrion_runtime.devices.device import HOST, BoundSession, Device, Value, stoppable
-from chrion_runtime.devices.emulated import Emulated
+from chrion_runtime.devices.device import ACCELERATOR, Device, Traits
+from chrion_runtime.devices.memory import HostTensor, Memory, Tensor
 from chrion_runtime.errors import DeviceUnavailable
 
-__all__ = ["HOST", "BoundSession", "Device", "Value", "default_devices", "open_devices", "stoppable"]
+__all__ = [
+    "HOST",
+    "Device",
+    "HostTensor",
+    "Memory",
+    "Tensor",
+    "Traits",
+    "default_devices",
+    "open_devices",
+    "traits_of",
+]
 
-_KINDS: dict[str, Callable[[str, int], Device]] = {
-    "cuda": Cuda,
-    "emulated": Emulated,
-}
+
+def _cuda() -> type[Device]:
+    from chrion_runtime.engines.onnxruntime.cuda import Cuda
+
+    return Cuda
+
+
+def _emulated() -> type[Device]:
+    from chrion_runtime.devices.emulated import Emulated
+
+    return Emulated
+
+
+_KINDS: dict[str, Callable[[], type[Device]]] = {"cuda": _cuda, "emulated": _emulated}
 
 
 def open_devices(names: Sequence[str], cpu_lanes: int = 0) -> dict[str, Device]:
@@ -21,14 +41,13 @@ def open_devices(names: Sequence[str], cpu_lanes: int = 0) -> dict[str, Device]:
 
     Raises DeviceUnavailable for a name that is unknown and for a device that is not there.
     """
-    found: dict[str, Device] = {"cpu": Cpu(cpu_lanes)}
+    found: dict[str, Device] = {HOST: Cpu(cpu_lanes)}
     for name in names:
-        kind, _, index = name.partition(":")
-        if name == "cpu":
-            continue
-        if kind not in _KINDS or not index.isdecimal():
-            raise DeviceUnavailable(f'"{name}" is not a device; devices are cpu and cuda:0, cuda:1, …')
-        found[name] = _KINDS[kind](name, int(index))
+        if name != HOST:
+            kind, _, index = name.partition(":")
+            if kind not in _KINDS or not index.isdecimal():
+                raise DeviceUnavailable(f'"{name}" is not a device; devices are cpu and cuda:0, cuda:1, …')
+            found[name] = _KINDS[kind]().open(name, int(index))
     return found
 
 
@@ -38,3 +57,9 @@ def default_devices(cpu_lanes: int = 0) -> dict[str, Device]:
         return open_devices(["cuda:0"], cpu_lanes)
     except DeviceUnavailable:
         return open_devices([], cpu_lanes)
+
+
+def traits_of(name: str) -> Traits:
+    """The traits of a device, which need not be here; of one that nobody knows, those of an accelerator."""
+    kind = _KINDS.get(name.partition(":")[0])
+    return Cpu.traits if name == HOST else kind().traits if kind else ACCELERATOR

@@ -17,18 +17,18 @@ from chrion_graph.normalise import FILES
 from chrion_graph.rewrite import replay
 from chrion_graph.seal import damage
 from chrion_graph.types import TensorType
+from chrion_runtime.engines import Ports
 from chrion_runtime.errors import PlanRefused
 
 
 @dataclass(frozen=True)
 class StageFile:
-    """One stage as a file: the n-th name is what the sub-model calls the n-th value."""
+    """One stage as a file: the n-th port is what the sub-model calls the n-th value."""
 
     path: Path
     inputs: tuple[str, ...]
-    input_names: tuple[str, ...]
     outputs: tuple[str, ...]
-    output_names: tuple[str, ...]
+    ports: Ports
     waits_for: int
     """Stages that must end before this one can start."""
     then: tuple[int, ...]
@@ -119,9 +119,11 @@ def _stage_file(graph: Graph, plan: Plan, index: int, order: "nx.DiGraph[int]") 
     return StageFile(
         path=found.write(graph.folder),
         inputs=found.inputs,
-        input_names=tuple(value.name for value in found.model.graph.input),
         outputs=tuple(found.outputs[place] for place in kept),
-        output_names=tuple(found.model.graph.output[place].name for place in kept),
+        ports=Ports(
+            tuple(value.name for value in found.model.graph.input),
+            tuple(found.model.graph.output[place].name for place in kept),
+        ),
         waits_for=order.in_degree(index),
         then=tuple(sorted(order.successors(index), key=lambda other: plan.stages[other].start_seconds)),
     )

@@ -7,9 +7,9 @@ import onnxruntime as ort
 import pytest
 
 from chrion_api import GpuBytesFrom
-from chrion_runtime.devices.cuda.capture_gate import CaptureGate
-from chrion_runtime.devices.cuda.memory import process_bytes, share
-from chrion_runtime.devices.cuda.options import USE_TF32, provider, run_options, stage_provider
+from chrion_runtime.engines.onnxruntime.cuda.capture_gate import CaptureGate
+from chrion_runtime.engines.onnxruntime.cuda.nvml import process_bytes, share
+from chrion_runtime.engines.onnxruntime.cuda.options import USE_TF32, provider, run_options, stage_provider
 
 
 def test_all_sessions_round_alike() -> None:

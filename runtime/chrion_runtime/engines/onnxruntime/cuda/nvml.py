@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from chrion_api import GpuBytesFrom
-from chrion_runtime.devices.cuda.driver import Driver
+from chrion_runtime.engines.onnxruntime.cuda.driver import Driver
 
 _before: dict[int, int] = {}
 """By GPU, what was taken of it before this process used it."""
