@@ -10,7 +10,7 @@ import pytest
 from chrion_api import SLO, Frontier, GpuBytes, Latency, Mode, Plan, Stage
 from chrion_bench.pictures import browser
 from chrion_runtime.choice.selection import Selection
-from chrion_runtime.drawing.format import NOTHING
+from chrion_runtime.report.format import NOTHING
 
 WAIT_SECONDS = 60
 X = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
@@ -68,7 +68,7 @@ def test_the_page_holds_everything_without_its_script(serving, planned, http):
         "cuda:0",
     ):
         assert words in text
-    assert "(in use)" in text
+    assert "fast (in use)</th>" in text, "the table beside the picture"
     assert NASTY not in text
     assert "&lt;img src=x" in text
 

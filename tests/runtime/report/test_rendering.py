@@ -1,4 +1,4 @@
-"""`chrion explain`: what a person sees of a plan file, in the terminal and as a page."""
+"""The report: what a person sees of a plan file, in the terminal and as a page."""
 
 import io
 import random
@@ -11,7 +11,6 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from chrion.explain import html, show
 from chrion_api import (
     SLO,
     Baseline,
@@ -27,10 +26,12 @@ from chrion_api import (
     Stage,
 )
 from chrion_api.units import Duration
-from chrion_runtime.drawing import format as write
-from chrion_runtime.drawing.axis import bytes_axis, ruler, time_axis
-from chrion_runtime.drawing.comparison import comparison, stairs
-from chrion_runtime.drawing.schedule import Schedule
+from chrion_runtime.report import format as write
+from chrion_runtime.report.axis import bytes_axis, ruler, time_axis
+from chrion_runtime.report.html.page import standalone_page
+from chrion_runtime.report.model.bucket import BucketReport
+from chrion_runtime.report.model.timeline import Timeline
+from chrion_runtime.report.text.terminal import show
 
 MIB = 2**20
 CPU = DeviceKey(product="Some CPU 9000", cores=4, onnxruntime="1.31.1")
@@ -236,7 +237,7 @@ def test_the_plan_shown_in_full_is_the_one_the_objective_asks_for(slo, plan, why
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere(sample):
-    text = html(sample(), "A <title> & more")
+    text = standalone_page(sample(), "A <title> & more")
     page = Page(text)
     assert text.startswith("<!doctype html>")
     assert not re.search(r"https?://|@import|url\(", text)
@@ -260,7 +261,7 @@ def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere(sample):
 @pytest.mark.parametrize("sample", [two_lanes, with_gpu, crowded])
 def test_every_stage_is_in_the_picture_and_in_the_table(sample):
     plan_file = sample()
-    text = html(plan_file, "x")
+    text = standalone_page(plan_file, "x")
     charts = [picture for picture in pictures(text) if picture.get("class") == "gantt"]
     plans = [plan for bucket in plan_file.buckets for plan in bucket.plans]
     assert len(charts) == len(plans)
@@ -273,14 +274,14 @@ def test_every_stage_is_in_the_picture_and_in_the_table(sample):
 
 def test_a_stage_is_drawn_across_the_lanes_it_holds():
     heights: dict[str, list[float]] = {}
-    charts = [picture for picture in pictures(html(two_lanes(), "x")) if picture.get("class") == "gantt"]
+    charts = [picture for picture in pictures(standalone_page(two_lanes(), "x")) if picture.get("class") == "gantt"]
     for block in charts[0].iter("g"):
         if "data-stage" in block.attrib:
             heights.setdefault(block.attrib["data-stage"], []).extend(
                 float(rect.attrib["height"]) for rect in block.iter("rect")
             )
     assert heights["0"][0] > 2 * heights["1"][0]
-    apart = html(PlanFile(model="00" * 32, devices={}, buckets=(with_lanes_apart(),)), "x")
+    apart = standalone_page(PlanFile(model="00" * 32, devices={}, buckets=(with_lanes_apart(),)), "x")
     assert apart.count('data-stage="0"') == 2
 
 
@@ -290,7 +291,7 @@ def with_lanes_apart() -> Frontier:
 
 
 def test_the_page_shows_what_a_reader_asks():
-    text = Page(html(with_gpu(), "x")).text
+    text = Page(standalone_page(with_gpu(), "x")).text
     for expected in ("Truncated", "Some GPU 100", "570.86", "1.31.1", "9f" * 32, "400 MiB", "300 MiB", "712 MiB"):
         assert expected in text
     assert "×1.14" in text
@@ -303,7 +304,7 @@ def test_the_page_shows_what_a_reader_asks():
 
 
 def test_names_are_text_never_markup():
-    text = html(nasty(), NASTY)
+    text = standalone_page(nasty(), NASTY)
     page = Page(text)
     assert "<script" not in text
     assert "\x1b" not in text
@@ -313,7 +314,7 @@ def test_names_are_text_never_markup():
 
 
 def test_same_file_same_page():
-    assert html(with_gpu(), "x") == html(PlanFile.from_json(with_gpu().to_json()), "x")
+    assert standalone_page(with_gpu(), "x") == standalone_page(PlanFile.from_json(with_gpu().to_json()), "x")
 
 
 @pytest.mark.parametrize(
@@ -378,17 +379,21 @@ def test_the_stairs_leave_out_beaten_plans():
     plans = with_gpu().buckets[0].plans
     beaten = plans[1].model_copy(update={"measured": latency(9)})
     frontier = Frontier(inputs={}, plans=(plans[0], beaten, plans[2]))
-    assert [nbytes for _, nbytes in stairs(frontier)] == [plans[0].gpu_bytes.total, plans[2].gpu_bytes.total]
+    stairs = BucketReport(frontier).stairs
+    assert [nbytes for _, nbytes in stairs] == [
+        plans[0].gpu_bytes.total,
+        plans[2].gpu_bytes.total,
+    ]
 
 
 def test_a_frontier_without_baselines_has_no_speed_up():
-    (entry,) = comparison(untimed().buckets[0])
+    (entry,) = BucketReport(untimed().buckets[0]).rows
     assert entry.speedup is None
     assert entry.off is None
 
 
 def test_lanes_that_overlap_are_not_busy_twice():
     stages = (stage((0,), ("cpu/0",), 0, 2), stage((1,), ("cpu/0",), 1, 3), stage((2,), ("cpu/1",), 0, 4))
-    schedule = Schedule(Plan(name="a", graph="", stages=stages, predicted_seconds=4e-3))
-    assert [use.busy for use in schedule.uses] == pytest.approx([3e-3, 4e-3])
-    assert schedule.idle == pytest.approx(1e-3)
+    timeline = Timeline(Plan(name="a", graph="", stages=stages, predicted_seconds=4e-3))
+    assert [use.busy for use in timeline.uses] == pytest.approx([3e-3, 4e-3])
+    assert timeline.idle == pytest.approx(1e-3)
