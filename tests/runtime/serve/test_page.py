@@ -148,13 +148,13 @@ def test_in_a_browser(serving, planned, http, chrome, wait):
         wait(lambda _: text_of(chrome, '[data-value="refused"]') == "1")
         wait(lambda _: text_of(chrome, '[data-lane="cpu/0"] [data-busy] span').endswith("%"))
 
-        chrome.execute_script("window.stayed = true")
+        chrome.execute_script("window.stayed = true; document.querySelector('details').open = true")
         planned.use(1)
         planned.model.description = {"moves": [{"time": "now", "from": "fast", "to": "small", "why": NASTY}]}
         wait(lambda _: text_of(chrome, ".bucket b") == "small")
         assert NASTY in text_of(chrome, ".moves td:last-child")
         assert "small" in text_of(chrome, ".point.used title")
-        assert chrome.execute_script("return window.stayed")
+        assert chrome.execute_script("return window.stayed && document.querySelector('details').open")
         assert not chrome.execute_script("return document.images.length")
 
         planned.model.slo = SLO.parse({"latency": "1ns"})
