@@ -12,7 +12,8 @@ from chrion_api import SLO, Frontier, InputSpec, Mode, Objective, PlanFile, Shap
 from chrion_graph.deciding import deciding_inputs
 from chrion_graph.graph import Graph
 from chrion_graph.load import graphs
-from chrion_graph.types import RECURRENT, TensorType
+from chrion_graph.recurrent import RECURRENT
+from chrion_graph.types import TensorType
 from chrion_runtime.carry import Carry, shapes_of
 from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, UnfitValues
 from chrion_runtime.executor import SLOTS

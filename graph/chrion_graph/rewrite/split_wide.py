@@ -12,11 +12,12 @@ from typing import Any
 import onnx
 from onnx import NodeProto, helper
 
+from chrion_graph.attributes import integer
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite.constants import Constants
-from chrion_graph.rewrite.rebuild import rebuilt
-from chrion_graph.rewrite.reroll.reading import Reading, integer
+from chrion_graph.rewrite.support.constants import Constants
+from chrion_graph.rewrite.support.reading import Reading
+from chrion_graph.rewrite.support.rebuild import rebuilt
 from chrion_graph.types import TensorType, tensor_bytes
 
 NAME = "split-wide"
@@ -133,7 +134,7 @@ class _Splitter:
         channels = self._reading.constants[node.input[1]].dims[1] * groups // len(values)
         for name in values:
             self._declare(node.input[0], name, 1, channels)
-        attributes: dict[str, Any] = {"num_outputs": len(values)} if self._reading.opset >= 18 else {}
+        attributes: dict[str, Any] = {"num_outputs": len(values)} if self._reading.graph.opset >= 18 else {}
         return helper.make_node("Split", [node.input[0]], values, axis=1, **attributes)
 
     def _bias(self, name: str, start: int, end: int) -> str:

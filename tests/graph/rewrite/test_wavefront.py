@@ -20,8 +20,8 @@ from chrion_bench.inputs import random_inputs
 from chrion_graph.cut import cut
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
+from chrion_graph.recurrent import RECURRENT
 from chrion_graph.rewrite import REWRITES, split_directions, wavefront
-from chrion_graph.rewrite.wavefront.stacks import RECURRENT
 from tests.support.partition import normalised
 from tests.support.recurrent import feeds_of, layers, older
 

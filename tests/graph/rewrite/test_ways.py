@@ -11,9 +11,9 @@ from chrion_bench.families import cases
 from chrion_bench.families.stack import stack
 from chrion_bench.families.unrolled import unrolled
 from chrion_graph import rewrite
+from chrion_graph.attributes import integer
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite import REWRITES, replay, split_directions, wavefront, ways
-from chrion_graph.rewrite.reroll.reading import integer
 from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
 

@@ -12,7 +12,7 @@ from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite.join_steps.layer import joined
 from chrion_graph.rewrite.join_steps.steps import find_steps
-from chrion_graph.rewrite.reroll.reading import Reading
+from chrion_graph.rewrite.support.reading import Reading
 
 NAME = "join-steps"
 

@@ -12,7 +12,7 @@ from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite.reroll.chains import find_chains
 from chrion_graph.rewrite.reroll.layer import rolled
-from chrion_graph.rewrite.reroll.reading import Reading
+from chrion_graph.rewrite.support.reading import Reading
 
 NAME = "re-roll"
 

@@ -14,10 +14,10 @@ from onnx import NodeProto
 
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite.rebuild import rebuilt
-from chrion_graph.rewrite.reroll.reading import Reading
+from chrion_graph.rewrite.support.reading import Reading
+from chrion_graph.rewrite.support.rebuild import rebuilt
 from chrion_graph.rewrite.unroll.cells import Unroller
-from chrion_graph.rewrite.unroll.layer import Layer, read_layer
+from chrion_graph.rewrite.unroll.layer import RecurrentLayer, read_layer
 
 NAME = "unroll"
 
@@ -55,7 +55,7 @@ def apply(graph: Graph, parameters: Mapping[str, Any]) -> Graph:
     return rebuilt(graph, nodes, unroller.tensors, unroller.infos)
 
 
-def _layers(graph: Graph, nodes: Collection[int]) -> dict[int, Layer]:
+def _layers(graph: Graph, nodes: Collection[int]) -> dict[int, RecurrentLayer]:
     reading = Reading(graph)
     found = {index: read_layer(reading, graph.nodes[index]) for index in nodes}
     return {index: layer for index, layer in found.items() if layer is not None}
