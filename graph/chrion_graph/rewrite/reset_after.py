@@ -22,6 +22,8 @@ from chrion_graph.rewrite.support.reading import Reading
 from chrion_graph.rewrite.support.rebuild import rebuilt
 
 NAME = "reset-after"
+PLACE, SUPERSEDES = 30, True
+"""One node takes the place of one, before layers are cut up."""
 
 
 def candidates(graph: Graph) -> tuple[int, ...]:

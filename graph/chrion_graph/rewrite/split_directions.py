@@ -19,6 +19,8 @@ from chrion_graph.rewrite.support.rebuild import rebuilt
 from chrion_graph.types import TensorType
 
 NAME = "split-directions"
+PLACE, SUPERSEDES = 50, False
+"""It makes stacks of one direction, which wavefront cuts."""
 
 _SHARED = (X, SEQUENCE_LENS)
 """Inputs that both directions share; every other has one slice a direction, on axis 0."""

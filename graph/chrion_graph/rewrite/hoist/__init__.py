@@ -16,6 +16,8 @@ from chrion_graph.rewrite.hoist.product import hoisted
 from chrion_graph.rewrite.support.reading import Reading
 
 NAME = "hoist-projections"
+PLACE, SUPERSEDES = 70, False
+"""It is for what the others leave."""
 
 
 def propose(graph: Graph) -> Iterator[Mapping[str, Any]]:

@@ -15,6 +15,8 @@ from chrion_graph.rewrite.reroll.layer import rolled
 from chrion_graph.rewrite.support.reading import Reading
 
 NAME = "re-roll"
+PLACE, SUPERSEDES = 10, True
+"""Of all rewrites it gains the most, and what can be one layer is not worth cutting up in other ways."""
 
 
 def propose(graph: Graph) -> Iterator[Mapping[str, Any]]:

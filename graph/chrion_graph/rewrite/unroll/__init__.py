@@ -20,6 +20,8 @@ from chrion_graph.rewrite.unroll.cells import Unroller
 from chrion_graph.rewrite.unroll.layer import RecurrentLayer, read_layer
 
 NAME = "unroll"
+PLACE, SUPERSEDES = 40, False
+"""It takes many nodes for one, so the layer may still be faster; and it needs layers that are not cut up yet."""
 
 MOST_CELLS = 256
 """Cells (steps times directions) of all nodes together: some 3,000 nodes, which can still be planned with care."""
