@@ -20,7 +20,7 @@ from chrion_graph.types import TensorType
 
 NAME = "split-directions"
 PLACE, SUPERSEDES = 50, False
-"""It makes stacks of one direction, which wavefront cuts."""
+"""Before wavefront, which cuts layers of one direction."""
 
 _SHARED = (X, SEQUENCE_LENS)
 """Inputs that both directions share; every other has one slice a direction, on axis 0."""
