@@ -9,8 +9,8 @@ import networkx as nx
 
 from chrion_api import DeviceProfile, Optimization, Profile, Shape
 from chrion_graph.graph import Graph, Shapes
+from chrion_graph.recurrent import RECURRENT
 from chrion_graph.signature import signatures
-from chrion_graph.types import RECURRENT
 from chrion_planner.errors import ProfileMismatch
 from chrion_planner.partition import HOST, Lane, Link, Problem
 

@@ -12,8 +12,7 @@ from onnx import TensorProto
 from chrion_api import Plan, Stage
 from chrion_graph.bodies import bodies
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite.wavefront.stacks import direction
-from chrion_graph.types import RECURRENT
+from chrion_graph.recurrent import RECURRENT, direction
 
 CUDA = "cuda"
 """What the names of the devices that have CUDA graphs begin with."""

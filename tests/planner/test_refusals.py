@@ -7,8 +7,8 @@ import onnxruntime as ort
 import pytest
 
 from chrion_api import InputSpec, Profile
+from chrion_graph.attributes import integer
 from chrion_graph.limits import Limits
-from chrion_graph.rewrite.reroll.reading import integer
 from chrion_graph.signature import signatures
 from chrion_planner.partition import Budget
 from chrion_planner.planner import predicted_plans

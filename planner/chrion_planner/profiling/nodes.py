@@ -16,7 +16,7 @@ from chrion_api import NodeCost
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
-from chrion_graph.types import RECURRENT
+from chrion_graph.recurrent import RECURRENT
 from chrion_planner.profiling.bound import Bound, load
 from chrion_planner.profiling.memory import Taken, of_node
 from chrion_planner.stopwatch import median_seconds

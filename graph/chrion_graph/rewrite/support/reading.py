@@ -1,7 +1,6 @@
 """Read a graph's nodes and constants: who makes a value, which axes a node works on, what a constant holds."""
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -14,30 +13,6 @@ _VIEWS = frozenset(("Gather", "Slice", "Squeeze", "Unsqueeze", "Reshape", "Trans
 _MOST_VIEWS = 8
 
 
-Range = tuple[int, int]
-
-
-class View(NamedTuple):
-    """The part of a weight that one input is multiplied with."""
-
-    weight: str
-    rows: Range
-    """Along the input's features."""
-    columns: Range
-    """Along the gate's units."""
-    transposed: bool
-    """Whether the weight is stored as [columns, rows]."""
-    scale: float
-
-
-class Bias(NamedTuple):
-    """The part of a constant that is added."""
-
-    constant: str
-    columns: Range
-    scale: float
-
-
 class Reading:
     """Looks things up in one graph; weights are read from its folder once."""
 
@@ -46,7 +21,6 @@ class Reading:
         # One that is an input too may be given another value.
         self.constants = {name: tensor for name, tensor in graph.constants.items() if name not in graph.inputs}
         self._arrays: dict[str, npt.NDArray[np.float32]] = {}
-        self.opset = next((item.version for item in graph.model.opset_import if item.domain in ("", "ai.onnx")), 0)
 
     def maker(self, value: str, op_type: str) -> NodeProto | None:
         """The node that makes a value, if it is of this type."""
@@ -116,20 +90,6 @@ class Reading:
         kind = self.graph.types.get(value)
         return kind.element if kind else TensorProto.FLOAT
 
-    def weight(self, view: View) -> npt.NDArray[np.float32]:
-        """A part of a weight as [features, units]."""
-        whole = self.array(view.weight)
-        part = (whole.T if view.transposed else whole)[slice(*view.rows), slice(*view.columns)]
-        return part if view.scale == 1 else part * np.float32(view.scale)
-
-    def bias(self, parts: Iterable[Bias], width: int) -> npt.NDArray[np.float32]:
-        """The sum of some biases as [rows, units]; most have one row."""
-        total = np.zeros((1, width), np.float32)
-        for part in parts:
-            whole = np.atleast_2d(self.array(part.constant))
-            total = total + np.float32(part.scale) * (whole if whole.shape[-1] == 1 else whole[:, slice(*part.columns)])
-        return total
-
     def is_float(self, constant: str) -> bool:
         """Whether this is a constant of 32-bit floats."""
         tensor = self.constants.get(constant)
@@ -150,13 +110,3 @@ class Reading:
                 return False
             value = node.input[0]
         return False
-
-
-def integer(node: NodeProto, name: str, default: int) -> int:
-    """A whole-number attribute."""
-    return next((int(entry.i) for entry in node.attribute if entry.name == name), default)
-
-
-def real(node: NodeProto, name: str, default: float) -> float:
-    """A floating-point attribute."""
-    return next((float(entry.f) for entry in node.attribute if entry.name == name), default)

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from chrion_graph.rewrite.reroll.reading import Reading
+from chrion_graph.rewrite.support.reading import Reading
 from chrion_graph.types import TensorType
 
 Shape = tuple[int | str | None, ...]
@@ -121,7 +121,7 @@ class Emitter:
         return name or self._made[known]
 
     def _axes(self, value: str, axis: int) -> tuple[list[str], dict[str, Any]]:
-        if self._reading.opset < 13:
+        if self._reading.graph.opset < 13:
             return [value], {"axes": [axis]}
         return [value, self.integers(axis)], {}
 

@@ -1,13 +1,15 @@
 """Put a graph together again after some of its nodes were replaced."""
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import onnx
 from onnx import NodeProto, TensorProto
 
 from chrion_graph.bodies import node_reads
 from chrion_graph.graph import Graph
+from chrion_graph.recurrent import RECURRENT
+from chrion_graph.rewrite.support.emitter import Emitter
 
 
 def rebuilt(
@@ -60,3 +62,25 @@ def needed(nodes: Sequence[NodeProto], outputs: Iterable[str]) -> list[NodeProto
             if not missing[reader]:
                 heapq.heappush(ready, reader)
     return order
+
+
+def with_layers(
+    graph: Graph, replaced: Collection[int], emitter: Emitter, tensors: Iterable[onnx.TensorProto] = ()
+) -> Graph:
+    """The graph with what the emitter made in place of some nodes."""
+    kept = [node for index, node in enumerate(graph.nodes) if index not in replaced]
+    nodes = needed([*kept, *emitter.nodes], graph.outputs)
+    read = {name for node in nodes for name in node_reads(node)} | graph.outputs.keys()
+    for node in emitter.nodes:
+        _without_unread_outputs(node, read)
+    return rebuilt(graph, nodes, (*emitter.tensors, *tensors), emitter.infos)
+
+
+def _without_unread_outputs(node: NodeProto, read: set[str]) -> None:
+    """Take the names of optional outputs that nobody reads from a recurrent node, which then need not be made."""
+    if node.op_type in RECURRENT:
+        names = [name if name in read else "" for name in node.output]
+        while names and not names[-1]:
+            names.pop()
+        del node.output[:]
+        node.output.extend(names)

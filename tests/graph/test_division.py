@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from chrion_graph.guard import guard
+from chrion_graph.division import guard_divisions
 from tests.support.partition import normalised, reference, saved, whole
 
 NUMBERS = {"int32": np.int32, "int64": np.int64}
@@ -86,7 +86,7 @@ def test_the_model_as_it_is_ends_the_process(tmp_path):
 def test_what_cannot_overflow_is_left_alone(text):
     one = model(text)
     before = one.SerializeToString()
-    assert not guard(one)
+    assert not guard_divisions(one)
     assert one.SerializeToString() == before
 
 

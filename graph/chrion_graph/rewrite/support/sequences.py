@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from onnx import NodeProto
 
-from chrion_graph.rewrite.reroll.emitter import Emitter
-from chrion_graph.rewrite.reroll.reading import Reading, integer
+from chrion_graph.attributes import integer
+from chrion_graph.rewrite.support.emitter import Emitter
+from chrion_graph.rewrite.support.reading import Reading
 
 
 class Origin(NamedTuple):
@@ -22,7 +23,7 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Stretch:
     """Values that follow one another in a sequence, or one value that comes from none."""
 
     value: str
@@ -35,7 +36,7 @@ class _Run:
         """Whether this is all of its sequence, in its order."""
         return self.origin is not None and (self.origin.at, self.step, self.count) == (0, 1, self.origin.length)
 
-    def followed_by(self, origins: Iterable[Origin]) -> "_Run | None":
+    def followed_by(self, origins: Iterable[Origin]) -> "_Stretch | None":
         """The run with one value more, if that is the next."""
         if self.origin is None:
             return None
@@ -47,7 +48,7 @@ class _Run:
         return None
 
 
-class Sequences:
+class StepSequences:
     """Finds and makes the sequences of a graph under construction."""
 
     def __init__(self, reading: Reading, emitter: Emitter) -> None:
@@ -89,23 +90,23 @@ class Sequences:
             return self._taken(runs[0], batch_first, name)
         return self._emitter.concat([self._taken(run, batch_first) for run in runs], int(batch_first), name)
 
-    def _runs(self, values: Sequence[str]) -> list[_Run]:
-        runs: list[_Run] = []
+    def _runs(self, values: Sequence[str]) -> list[_Stretch]:
+        runs: list[_Stretch] = []
         for value in values:
             origins = self._origins(value)
             longer = runs[-1].followed_by(origins) if runs else None
             if longer is not None:
                 runs[-1] = longer
             else:
-                runs.append(_Run(value, origins[0] if origins else None))
+                runs.append(_Stretch(value, origins[0] if origins else None))
         return [self._alone(run) if run.count == 1 else run for run in runs]
 
-    def _alone(self, run: _Run) -> _Run:
+    def _alone(self, run: _Stretch) -> _Stretch:
         """A run of one value, out of the shortest sequence that holds it."""
         whole = next((origin for origin in self._origins(run.value) if origin.length == 1), run.origin)
         return replace(run, origin=whole)
 
-    def _taken(self, run: _Run, batch_first: bool, name: str = "") -> str:
+    def _taken(self, run: _Stretch, batch_first: bool, name: str = "") -> str:
         """A run as a sequence of its own."""
         if run.origin is None:
             return self._emitter.unsqueeze(run.value, int(batch_first), name)

@@ -20,14 +20,14 @@ _LEAST_OPSET = 9
 """The first with Where."""
 
 
-def guard(model: onnx.ModelProto) -> bool:
+def guard_divisions(model: onnx.ModelProto) -> bool:
     """Guard the integer divisions of a model whose values have types, also in its bodies; whether there were any."""
     opset = max((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=0)
     if opset < _LEAST_OPSET or not any(_divisions(model.graph)):
         return False
     # Bodies have types only now.
     typed = onnx.shape_inference.infer_shapes(model)
-    guard = _Guard(model.graph)
+    guard = _DivisionGuard(model.graph)
     guard.graph(model.graph, typed.graph, {})
     model.graph.initializer.extend(guard.constants.values())
     return guard.count > 0
@@ -41,7 +41,7 @@ def _divisions(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
             yield from _divisions(body)
 
 
-class _Guard:
+class _DivisionGuard:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.count = 0
         self.constants: dict[str, onnx.TensorProto] = {}

@@ -1,4 +1,4 @@
-"""Chains of steps that can become layers at the same time: no layer may need its own output before it has run."""
+"""Chains of steps: how long one must be, and which can be layers at once, as none may need its own output first."""
 
 from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
@@ -7,8 +7,14 @@ import networkx as nx
 
 from chrion_graph.graph import Graph
 
+SHORTEST = 3
+"""Steps of the shortest chain that is worth a layer."""
 
-class Layer(Protocol):
+OLDEST_OPSET = 10
+"""The first opset in which Slice takes its bounds as inputs, as the new nodes are written."""
+
+
+class StepChain(Protocol):
     """A chain of steps that one node is to take the place of."""
 
     @property
@@ -28,10 +34,10 @@ class Layer(Protocol):
         """All nodes of its steps."""
 
 
-Line = TypeVar("Line", bound=Layer)
+AnyChain = TypeVar("AnyChain", bound=StepChain)
 
 
-def without_cycles(chains: list[Line], graph: Graph) -> list[Line]:
+def without_cycles(chains: list[AnyChain], graph: Graph) -> list[AnyChain]:
     """Leave out chains whose input at one step depends on their output at another, by themselves or together."""
     while True:
         dag = _contracted(chains, graph)
@@ -48,7 +54,7 @@ def without_cycles(chains: list[Line], graph: Graph) -> list[Line]:
         chains = [chain for position, chain in enumerate(chains) if position not in dropped]
 
 
-def _contracted(chains: Sequence[Layer], graph: Graph) -> "nx.DiGraph[int]":
+def _contracted(chains: Sequence[StepChain], graph: Graph) -> "nx.DiGraph[int]":
     """Which node needs which when layers take the place of chains; the n-th layer is -1 - n."""
     producer = dict(graph.producer)
     for position, chain in enumerate(chains):
@@ -62,7 +68,7 @@ def _contracted(chains: Sequence[Layer], graph: Graph) -> "nx.DiGraph[int]":
     return dag
 
 
-def _feeds_itself(chain: Layer, graph: Graph) -> bool:
+def _feeds_itself(chain: StepChain, graph: Graph) -> bool:
     """Whether a chain alone reads what depends on what it makes."""
     wanted = {graph.producer[name] for name in chain.reads if name in graph.producer}
     last = max(wanted, default=-1)
