@@ -25,7 +25,7 @@ test-cluster: $(STAMP) ## the operator on a real Kubernetes control plane, built
 	@tests/cluster/kubernetes/run.sh $(BIN)/python -m pytest -m "cluster and not slow" tests/cluster $(PYTEST_ARGS)
 
 test-e2e: $(STAMP) ## all of it on a Kubernetes node with real pods; needs root where KUBECONFIG names none
-	@$(BIN)/python -m chrion_bench.real >/dev/null # there is no network where the node is
+	@$(BIN)/python -m chrion_models.real >/dev/null # there is no network where the node is
 	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m pytest -m e2e tests/e2e $(PYTEST_ARGS)
 
 lint: $(STAMP) ## style, formatting, types, and which package may import which

@@ -9,9 +9,10 @@ from typing import Any
 import numpy.typing as npt
 import pytest
 
-from chrion_bench import real
-from chrion_bench.families import ModelCase
-from chrion_bench.inputs import random_inputs
+import chrion_graph  # noqa: F401, before ONNX Runtime is: it keeps that from reporting on its users
+from chrion_models import real
+from chrion_models.families import ModelCase
+from chrion_models.inputs import random_inputs
 from tests.support.bad_models import write_bad_models
 
 CaseInputs = Callable[..., dict[str, npt.NDArray[Any]]]

@@ -13,8 +13,8 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import np_to_triton_dtype
 
-from chrion_bench.families import ModelCase
-from chrion_bench.families.stack import stack
+from chrion_models.families import ModelCase
+from chrion_models.families.stack import stack
 from tests.support.command import Chrion, Done, Serve, Server
 from tests.support.command import serving as serve_command
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import open_devices
 from chrion_runtime.executor import Executor

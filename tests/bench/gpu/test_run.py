@@ -1,4 +1,4 @@
-"""The whole script on a machine without a GPU: a dry run goes through every step, a real one as far as the probe."""
+"""The whole script: on a GPU, and without one, where a dry run goes through every step and a real one to the probe."""
 
 import json
 import os
@@ -17,6 +17,7 @@ from chrion_runtime.devices import open_devices
 from chrion_runtime.errors import DeviceUnavailable
 
 SMALLEST = "gru-bidirectional"
+TELLING = "lstm-bidirectional-l2-h256-s128-b1"
 STEPS = ["probe", "prepare", "profile", "plan", "measure", "write"]
 
 
@@ -67,12 +68,31 @@ def check(report: dict[str, Any], folder: Path, models: int) -> None:
     assert all({device.name for device in one.profile.devices} == {"cpu", "emulated:0"} for one in profiles)
 
 
-def test_without_a_gpu_the_probe_says_why(tmp_path: Path) -> None:
+def why_no_gpu() -> str | None:
     try:
         open_devices(["cuda:0"])
     except DeviceUnavailable as error:
-        why = str(error)
-    else:
+        return str(error)
+    return None
+
+
+@pytest.mark.gpu
+@pytest.mark.timeout(400)
+def test_one_model_is_measured_on_the_gpu(tmp_path: Path) -> None:
+    if why := why_no_gpu():
+        pytest.skip(why)
+    done, report = run(tmp_path, "--only", TELLING, "--minutes", "2")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert report["gpu"]["device"] == "cuda:0"
+    (item,) = report["results"]
+    for name in (ORIGINAL, BOUND, GRAPH, REWRITTEN_GPU, LATENCY):
+        assert item["contenders"][name].get("gain"), item["contenders"][name]
+    assert item["plans"][REWRITTEN_GPU]["gpuWork"] == 1.0
+
+
+def test_without_a_gpu_the_probe_says_why(tmp_path: Path) -> None:
+    why = why_no_gpu()
+    if why is None:
         pytest.skip("there is a GPU")
     done, report = run(tmp_path)
     assert done.returncode == 1

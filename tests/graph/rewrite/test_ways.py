@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from chrion_bench.families import cases
-from chrion_bench.families.stack import stack
-from chrion_bench.families.unrolled import unrolled
 from chrion_graph import rewrite
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite import REWRITES, replay, split_directions, wavefront, ways
 from chrion_graph.rewrite.reroll.reading import integer
+from chrion_models.families import cases
+from chrion_models.families.stack import stack
+from chrion_models.families.unrolled import unrolled
 from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
 

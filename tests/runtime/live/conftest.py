@@ -14,10 +14,10 @@ import orjson
 import pytest
 
 from chrion_api import Frontier, GpuBytes, Latency, Plan, PlanFile
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.graph import Graph
 from chrion_graph.load import digest
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from chrion_runtime.devices import open_devices
 from chrion_runtime.session import Normalised
 from tests.support.command import Chrion, serving
