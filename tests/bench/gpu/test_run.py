@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chrion_bench.gpu.__main__ import main
 from chrion_bench.gpu.aims import LATENCY, REWRITTEN_CPU, REWRITTEN_GPU
 from chrion_bench.gpu.packing.__main__ import ROOT
 from chrion_bench.gpu.sessions import BOUND, GRAPH, ORIGINAL, PLACED, TENSORRT
@@ -90,15 +91,20 @@ def test_one_model_is_measured_on_the_gpu(tmp_path: Path) -> None:
     assert item["plans"][REWRITTEN_GPU]["gpuWork"] == 1.0
 
 
-def test_without_a_gpu_the_probe_says_why(tmp_path: Path) -> None:
+def test_without_a_gpu_the_probe_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     why = why_no_gpu()
     if why is None:
         pytest.skip("there is a GPU")
-    done, report = run(tmp_path)
-    assert done.returncode == 1
+    monkeypatch.setattr("chrion_bench.machine.memory_bandwidth", lambda threads: 1e10)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")  # for what `main` sets
+    assert main(["--output", str(tmp_path)]) == 1
+    (path,) = tmp_path.glob("gpu-*.json")
+    report = json.loads(path.read_text())
     assert [step["name"] for step in report["steps"]] == ["probe", "write"]
     assert report["steps"][0]["failed"] == {"probe": why}
-    assert done.stdout.splitlines()[-1].startswith(f"FAILED: probe: probe: {why}")
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"FAILED: probe: probe: {why}")
     (page,) = tmp_path.glob("gpu-*.md")
     assert f"FAILED: probe: probe: {why}" in page.read_text()
 
