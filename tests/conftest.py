@@ -22,6 +22,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker for each core where all tests run, and none where some are asked for by file or by name."""
+    all_of_them = config.args_source is config.ArgsSource.TESTPATHS and not config.option.keyword
+    return len(os.sched_getaffinity(0)) if all_of_them else 0
+
+
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
     """The folder of the real models (`nsnet2.onnx`, `silero_vad.onnx`, …), fetched when they are not there yet."""
