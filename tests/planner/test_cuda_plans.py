@@ -14,7 +14,7 @@ from chrion_planner.graphs import has_graphs
 from chrion_planner.partition import Budget
 from chrion_planner.planner import predicted_plans
 from chrion_planner.prepare import Prepared
-from chrion_runtime.selection import select
+from chrion_runtime.choice.selection import select
 
 PROFILES = Path(__file__).parents[2] / "bench" / "profiles"
 GPU = "cuda:0"
