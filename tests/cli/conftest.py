@@ -121,7 +121,7 @@ def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def plan_file(chrion: Chrion, model: Path, shape: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Measured plans of the model for this machine's CPU."""
-    arguments = ("plan", model, "--input", shape, "--timeout", "2s")
+    arguments = ("plan", model, "--input", shape)
     return made_once("plan.json", tmp_path_factory, lambda path: chrion.ok(*arguments, "-o", path))
 
 

@@ -14,7 +14,7 @@ DEADLINE = 120.0
 
 def wait_until(
     probe: Callable[[], Answer],
-    what: str,
+    what: str = "what is waited for",
     deadline: float = DEADLINE,
     ignore: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Answer:

@@ -188,9 +188,9 @@ def _ask(server, world: World, traffic: Traffic, stop: threading.Event) -> None:
 
 
 @pytest.fixture
-def until() -> Callable[[Callable[[], object]], object]:
+def until() -> Callable[..., object]:
     """Wait until something holds, and return it."""
-    return lambda condition: wait_until(condition, "what is waited for")
+    return wait_until
 
 
 @pytest.fixture
