@@ -15,8 +15,8 @@ import numpy as np
 import orjson
 import pytest
 
-from chrion_runtime.serve import codec as module
 from chrion_runtime.serve.admission.deadline import Deadline
+from chrion_runtime.serve.codec import codec as module
 from chrion_runtime.serve.codec.codec import Codec
 from chrion_runtime.serve.codec.queue import HEAVY, MOST_WAITING, CodecQueue
 from chrion_runtime.serve.protocol import RawRequest, Signature, read_request, write_answer
