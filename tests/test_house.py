@@ -40,6 +40,14 @@ def test_imports_run_one_way() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_product_tests_and_examples_do_not_import_the_bench() -> None:
+    files = {*ROOT.glob("tests/**/*.py"), *ROOT.glob("examples/**/*.py")} - {*ROOT.glob("tests/bench/**/*.py")}
+    importing = [
+        path for path in files if re.search(r"^\s*(from|import) chrion_bench\b", path.read_text(), re.MULTILINE)
+    ]
+    assert not importing, "generated and real models are in chrion_models, what tests share in tests/support"
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_folder_of_the_design_exists(folder: str) -> None:
     assert (ROOT / folder).is_dir()

@@ -8,9 +8,9 @@ import pytest
 
 from chrion import planning
 from chrion_api import InputSpec
-from chrion_bench.families import find
 from chrion_graph.limits import Limits
 from chrion_graph.recurrent import RECURRENT
+from chrion_models.families import find
 from chrion_planner.candidates import candidates
 from chrion_planner.partition import Budget
 from chrion_planner.planner import make_profile, measured_plans

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from chrion_api import SLO, GpuBytes, GpuBytesFrom, Optimization, Plan
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.equality import difference
 from chrion_graph.graph import Graph
 from chrion_graph.worker import Worker
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from chrion_planner.measuring.contender import PlanContender, prepare
 from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.devices.cuda.memory import process_bytes

@@ -5,9 +5,8 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
+from select import select
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from chrion_api import ChrionError, InvalidField
 from chrion_graph import worker as module
 from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.worker import Worker, WorkerFailed, isolated
+from tests.support.waiting import wait_until
 
 # The child imports what it runs by name; these live in a module that it can find.
 FUNCTIONS = """
@@ -28,9 +28,7 @@ def hang(): time.sleep(3600)
 def abort(): os.abort()
 def length(value): return len(value)
 def echo(value): return value
-def stop_in_a_moment(size, report):
-    import threading
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGSTOP)).start()
+def report_and_answer(size, report):
     report("it is here")
     return "a" * size
 def leave(code): os._exit(code)
@@ -69,14 +67,6 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    pytest.fail("it never came to pass")
 
 
 def test_takes_one_call_after_another(functions: Any) -> None:
@@ -127,11 +117,13 @@ def test_one_that_is_stopped_takes_no_longer_to_be_sent_to_or_heard_from(functio
         assert not worker.alive
     with Worker() as worker:
         worker.call(functions.pid, seconds=60, what="starting")
+
+        def stop_amid_the_answer(_: Any) -> None:
+            assert select([worker._pipe], [], [], 60)[0]  # it answers, more than fits into the pipe
+            os.kill(worker.pid, signal.SIGSTOP)
+
         with pytest.raises(LimitExceeded, match=r"^hearing did not finish within 1 s"):
-            # It begins to answer, and is stopped with the pipe full.
-            worker.call(
-                functions.stop_in_a_moment, len(large), seconds=1, what="hearing", report=lambda _: time.sleep(0.6)
-            )
+            worker.call(functions.report_and_answer, len(large), seconds=1, what="hearing", report=stop_amid_the_answer)
         assert not worker.alive
 
 
@@ -197,4 +189,4 @@ with Worker() as worker:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    wait_until(lambda: not alive(child))
+    wait_until(lambda: not alive(child), "the child is gone")

@@ -7,10 +7,10 @@ import onnx
 import pytest
 
 from chrion_api import DeviceKey, DeviceProfile, InputSpec, NodeCost, Optimization, Profile, Transfer, Whole
-from chrion_bench.families import find
 from chrion_graph.limits import Limits
 from chrion_graph.normalise import normalise
 from chrion_graph.signature import signatures
+from chrion_models.families import find
 from chrion_planner import planner
 from chrion_planner.prepare import Prepared, prepare
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+import onnx
 import pytest
 
 from chrion import planning
 from chrion_api import SLO, Mode, Optimization, Profile
-from chrion_bench.profiles import PROFILES
-from chrion_bench.suite import suite
+from chrion_models.families import find
 from chrion_planner import candidates as searching
 from chrion_planner.candidates import candidates
 from chrion_planner.graphs import has_graphs
@@ -16,6 +16,7 @@ from chrion_planner.planner import predicted_plans
 from chrion_planner.prepare import Prepared
 from chrion_runtime.choice.selection import select
 
+PROFILES = Path(__file__).parents[2] / "bench" / "profiles"
 GPU = "cuda:0"
 MODEL = "gru-bidirectional-l2-h128-s32-b1"
 QUICK = Budget(search_work=50_000, stage_work=20_000, tasks=0)
@@ -25,11 +26,11 @@ PER_SESSION = 32 << 20
 @pytest.fixture(scope="module")
 def job(tmp_path_factory) -> planning.Job:
     folder = tmp_path_factory.mktemp("model")
-    entry = next(entry for entry in suite() if entry.name == MODEL)
-    entry.write(folder / "model.onnx")
+    case = find(MODEL)
+    onnx.save(case.build(), folder / "model.onnx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHRION_CACHE", str(folder / "cache"))
-        yield planning.Job(folder / "model.onnx", entry.inputs)
+        yield planning.Job(folder / "model.onnx", case.specs)
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 
 from chrion import planning
 from chrion_api import InputSpec, Plan, Stage
-from chrion_bench.families import find
 from chrion_bench.gpu.model import accelerated, best_alone, spread
 from chrion_bench.gpu.suite import DRY_NAMES, NAMES, REAL_FILES, gpu_suite
 from chrion_bench.suite import REAL
+from chrion_models.families import find
 
 
 def plan(name: str, seconds: float, *lanes: str) -> Plan:

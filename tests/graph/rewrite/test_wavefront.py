@@ -13,15 +13,15 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from chrion_bench.families import ModelCase, cases
-from chrion_bench.families.graph import GraphBuilder
-from chrion_bench.families.stack import GATES, Kind, stack
-from chrion_bench.inputs import random_inputs
 from chrion_graph.cut import cut
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.recurrent import RECURRENT
 from chrion_graph.rewrite import REWRITES, split_directions, wavefront
+from chrion_models.families import ModelCase, cases
+from chrion_models.families.graph import GraphBuilder
+from chrion_models.families.stack import GATES, Kind, stack
+from chrion_models.inputs import random_inputs
 from tests.support.partition import normalised
 from tests.support.recurrent import feeds_of, layers, older
 

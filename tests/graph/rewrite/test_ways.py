@@ -9,14 +9,14 @@ import onnx
 import pytest
 
 from chrion_api import Rewrite
-from chrion_bench.families import cases
-from chrion_bench.families.stack import stack
-from chrion_bench.families.unrolled import unrolled
 from chrion_graph import rewrite
 from chrion_graph.attributes import integer
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite import REWRITES, replay, split_directions, wavefront, ways
+from chrion_models.families import cases
+from chrion_models.families.stack import stack
+from chrion_models.families.unrolled import unrolled
 from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
 

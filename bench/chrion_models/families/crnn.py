@@ -9,9 +9,9 @@ from functools import partial
 
 import onnx
 
-from chrion_bench.families.case import ModelCase
-from chrion_bench.families.graph import GraphBuilder
-from chrion_bench.families.stack import Stack
+from chrion_models.families.case import ModelCase
+from chrion_models.families.graph import GraphBuilder
+from chrion_models.families.stack import Stack
 
 HEIGHT = 32
 CLASSES = 97

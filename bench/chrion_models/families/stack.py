@@ -9,8 +9,8 @@ from typing import Literal
 import onnx
 from onnx import TensorProto
 
-from chrion_bench.families.case import ModelCase
-from chrion_bench.families.graph import GraphBuilder
+from chrion_models.families.case import ModelCase
+from chrion_models.families.graph import GraphBuilder
 
 Kind = Literal["LSTM", "GRU", "RNN"]
 Direction = Literal["forward", "reverse", "bidirectional"]

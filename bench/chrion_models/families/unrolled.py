@@ -7,9 +7,9 @@ from typing import Literal
 
 import onnx
 
-from chrion_bench.families.case import ModelCase
-from chrion_bench.families.graph import GraphBuilder
-from chrion_bench.families.stack import GATES, Kind, State, state_names
+from chrion_models.families.case import ModelCase
+from chrion_models.families.graph import GraphBuilder
+from chrion_models.families.stack import GATES, Kind, State, state_names
 
 Linear = Literal["gemm", "matmul"]
 """How a dense layer is written: one Gemm, or MatMul and Add."""
