@@ -12,8 +12,7 @@ from threading import Lock, Thread
 from time import monotonic, sleep
 
 from chrion_api import ChrionError
-from chrion_graph.errors import InvalidModel, LimitExceeded
-from chrion_graph.worker import Worker, WorkerFailed
+from chrion_graph.worker import Worker, WorkerDied, WorkerFailed, WorkerOutOfMemory, WorkerTimeout
 from chrion_runtime.protocol import Answer, InferRequest, Unread, Write, elsewhere
 from chrion_runtime.protocol.elsewhere import Specs
 from chrion_runtime.protocol.errors import AnswerFailed, CodecLost, TooCostly, TooLarge
@@ -130,12 +129,11 @@ class Codec:
                 job.deliver(job.work(worker), None)
             except WorkerFailed as error:
                 job.deliver(None, AnswerFailed(str(error)))
-            except (InvalidModel, LimitExceeded):
+            except (WorkerDied, WorkerOutOfMemory, WorkerTimeout) as error:
                 assert worker is not None
-                costly = worker.alive
                 self._end(worker)
                 worker = None
-                if not costly:
+                if not isinstance(error, WorkerOutOfMemory):
                     # It was killed, perhaps by someone else, or has hung: the body has another try.
                     continue
                 job.deliver(None, TooCostly(_TOO_COSTLY))
