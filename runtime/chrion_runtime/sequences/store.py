@@ -10,7 +10,7 @@ from threading import Lock
 from time import monotonic
 
 from chrion_runtime.carry import Held
-from chrion_runtime.protocol.errors import SequenceLost, SequencesFull, TooMuchToKeep
+from chrion_runtime.errors import SequenceLost, SequencesFull, TooMuchToKeep
 from chrion_runtime.run_memory import LIMIT
 from chrion_runtime.sequences.budget import STATES, StateBudget
 from chrion_runtime.servable import Figure, SequenceStep

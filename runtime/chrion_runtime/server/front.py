@@ -5,9 +5,9 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
-from chrion_runtime.errors import RuntimeFailure
+from chrion_runtime.errors import Restarting, RuntimeFailure
 from chrion_runtime.protocol import Answer, Signature, Unread
-from chrion_runtime.protocol.errors import NotFound, Restarting, ShuttingDown, Stuck, Unavailable
+from chrion_runtime.protocol.errors import NotFound, ShuttingDown, Stuck, Unavailable
 from chrion_runtime.protocol.metadata import check_version
 from chrion_runtime.servable import Servable
 from chrion_runtime.server.body_budget import BodyBudget
@@ -51,7 +51,7 @@ class ServedModel:
         return self._inference.waiting
 
     def check_ready(self) -> None:
-        """Raise Unavailable where the model has no process, or a run that was told to end holds it."""
+        """Raise Restarting where the model has no process, Stuck where a run that was told to end holds it."""
         if not self.servable.ready:
             raise Restarting(self.servable.name)
         if not self.ready:
@@ -161,7 +161,7 @@ class Front:
         return model
 
     def check_ready(self) -> None:
-        """Raise Unavailable unless requests are welcome: a server is ready while one of its models is."""
+        """Raise Unavailable or Restarting unless requests are welcome: a server is ready while one of its models is."""
         if self.draining:
             raise ShuttingDown
         models = self.models
@@ -172,7 +172,7 @@ class Front:
     @property
     def ready(self) -> bool:
         """Whether requests are welcome."""
-        with suppress(Unavailable):
+        with suppress(Unavailable, Restarting):
             self.check_ready()
             return True
         return False

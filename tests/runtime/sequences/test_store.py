@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chrion_runtime.protocol.errors import SequenceLost, SequencesFull
+from chrion_runtime.errors import SequenceLost, SequencesFull
 from chrion_runtime.sequences import Event, SequenceStore
 from chrion_runtime.servable import SequenceStep
 

@@ -7,8 +7,8 @@ from functools import cache
 from math import inf
 from time import perf_counter
 
-from chrion_runtime.errors import RuntimeFailure
-from chrion_runtime.protocol.errors import status_of
+from chrion_runtime.errors import RuntimeFailure, SequenceMismatch
+from chrion_runtime.protocol.errors import BadRequest, status_of
 from chrion_runtime.servable import Servable, StageLabel
 from chrion_runtime.server.metrics.histogram import Histogram
 from chrion_runtime.server.metrics.window import Recent, Window
@@ -165,7 +165,9 @@ def _blame(error: BaseException) -> tuple[str, str]:
     if status is None:
         return "gone", "client_gone"
     outcome = "refused" if status < 500 else "overloaded" if status in (503, 504) else "failed"
-    return outcome, _reason(type(error).__name__) if isinstance(error, RuntimeFailure) else "defect"
+    # Whether it is the sequence's state or the model that a request does not fit is all one to who counts.
+    kind = BadRequest if isinstance(error, SequenceMismatch) else type(error)
+    return outcome, _reason(kind.__name__) if isinstance(error, RuntimeFailure) else "defect"
 
 
 @cache
