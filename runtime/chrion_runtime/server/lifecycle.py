@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -19,7 +20,7 @@ from aiohttp import web
 from chrion_runtime.servable import Servable
 from chrion_runtime.server.addresses import address, bind
 from chrion_runtime.server.app import build_app, build_metrics_app
-from chrion_runtime.server.connection import Connection
+from chrion_runtime.server.connection import Connection, missing
 from chrion_runtime.server.front import Front
 from chrion_runtime.server.grpc import grpc_server
 from chrion_runtime.server.http_log import http_log
@@ -158,8 +159,8 @@ async def listening(
             metrics_sock = stack.enter_context(bind(options.host, options.metrics_port))
         calls = grpc_server(front)
         if options.metrics_port is not None:
-            await _start(stack, front, build_metrics_app(front), metrics_sock)
-        listener = await _start(stack, front, build_app(front, repository), sock)
+            await _start(stack, front, build_metrics_app(front), metrics_sock, infers=False)
+        listener = await _start(stack, front, build_app(front, repository), sock, infers=True)
         if calls is not None:
             await calls.start()
             stack.push_async_callback(calls.close)
@@ -190,7 +191,9 @@ async def _drain(front: Front, hurry: asyncio.Event | None) -> None:
             wait.cancel()
 
 
-async def _start(stack: AsyncExitStack, front: Front, app: web.Application, sock: socket.socket) -> asyncio.Server:
+async def _start(
+    stack: AsyncExitStack, front: Front, app: web.Application, sock: socket.socket, infers: bool
+) -> asyncio.Server:
     options: dict[str, Any] = {
         "access_log": None,
         "logger": http_log,
@@ -207,7 +210,13 @@ async def _start(stack: AsyncExitStack, front: Front, app: web.Application, sock
     server = runner.server
     assert server is not None
     loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: Connection(server, front, loop=loop, **options), sock=sock, backlog=BACKLOG)
+    connection: Callable[..., web.RequestHandler] = web.RequestHandler
+    if infers:
+        if lacks := missing(connection(server, loop=loop, **options)):
+            log.warning("this aiohttp lacks %s: requests take longer than they need to", ", ".join(lacks))
+        else:
+            connection = partial(Connection, front)
+    return await loop.create_server(lambda: connection(server, loop=loop, **options), sock=sock, backlog=BACKLOG)
 
 
 async def _stop(listener: asyncio.Server, sock: socket.socket) -> None:
