@@ -30,8 +30,6 @@ INSIDE: Mapping[str, str] = {
     "_messages": "requests that aiohttp has parsed and not begun with",
     "_next_keepalive_close_time": "when an idle connection is closed, to be moved on after an answer of ours",
     "_process_keepalive": "closes an idle connection; one that we are busy with is not",
-    "_pause_transport_reading": "keeps the client waiting while we hold what it has sent",
-    "_resume_transport_reading": "the contrary",
 }
 """All that is used here of aiohttp's RequestHandler and not in its documentation, and what for."""
 
@@ -235,14 +233,15 @@ class Connection(web.RequestHandler):
 
     def _hold(self, data: bytes) -> None:
         self._held += data
-        self._pause_transport_reading()
+        if self.transport is not None:
+            self.transport.pause_reading()
 
     def _go_on(self) -> None:
         if self._exchange is not None or self.writing_paused or self.transport is None:
             return
         held, self._held = self._held, b""
         if held:
-            self._resume_transport_reading()
+            self.transport.resume_reading()
             self.data_received(held)
 
     def resume_writing(self) -> None:
