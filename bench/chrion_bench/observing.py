@@ -14,7 +14,7 @@ from prometheus_client import Histogram as PrometheusHistogram
 
 from chrion_runtime.latencies.histogram import BUCKETS, SHORT_BUCKETS
 from chrion_runtime.servable import Array, Figure, StageLabel, StageObserver, TensorSpec
-from chrion_runtime.server.metrics import Metrics
+from chrion_runtime.serve.metrics import Metrics
 
 ROUNDS, REQUESTS = 15, 20_000
 

@@ -10,7 +10,7 @@ from chrion import explain
 from chrion.options import GpuMemoryOption, LatencyOption, ModeOption, parse_objective
 from chrion_api import Mode
 from chrion_graph.files import write_aside
-from chrion_runtime.documents import read_plan_file
+from chrion_runtime.choice.documents import read_plan_file
 
 
 def command(

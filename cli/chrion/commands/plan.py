@@ -33,7 +33,7 @@ from chrion.planning import Job
 from chrion.progress import Display
 from chrion_api import Mode, Profile
 from chrion_graph.files import write_aside
-from chrion_runtime.selection import select
+from chrion_runtime.choice.selection import select
 
 
 def command(

@@ -48,10 +48,10 @@ from chrion.options import (
 from chrion.several import by_model, pair
 from chrion_api import Mode
 from chrion_runtime.live import Live
-from chrion_runtime.machine import Machine
+from chrion_runtime.run.machine import Machine
 from chrion_runtime.sequences.store import MAX_SEQUENCES
-from chrion_runtime.server import Entry, ServerOptions
-from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
+from chrion_runtime.serve import Entry, ServerOptions
+from chrion_runtime.serve.telemetry.logs import LogFormat, LogLevel
 
 
 def command(

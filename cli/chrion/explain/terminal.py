@@ -11,11 +11,11 @@ from rich.text import Text
 from chrion.explain.frontier_text import bars, scatter
 from chrion.explain.gantt_text import gantt
 from chrion_api import SLO, Frontier, Mode, Plan, PlanFile
+from chrion_runtime.choice.selection import select
 from chrion_runtime.drawing import format as write
 from chrion_runtime.drawing.comparison import Entry, comparison, headline, uses_gpu
 from chrion_runtime.drawing.schedule import Schedule, devices, took
 from chrion_runtime.errors import PlanRefused
-from chrion_runtime.selection import select
 
 MOST_STAGES = 16
 MOST_REWRITES = 6
