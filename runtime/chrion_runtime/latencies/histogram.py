@@ -14,8 +14,8 @@ BUCKETS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25,
 SHORT_BUCKETS = (1e-5, 2.5e-5, 5e-5, *BUCKETS)
 """The same for stages and waits, which are often far below a request."""
 
-STEPS = 36
-"""Fine buckets to a factor of two: each is 2 % wide, and its middle within 1 % of all that is in it."""
+STEPS = 64
+"""Fine buckets to a factor of two: each is 1.1 % wide, and its middle within 1 % of all that is in it."""
 BOUNDS = tuple(sorted({*(1e-6 * 2 ** (step / STEPS) for step in range(34 * STEPS)), *SHORT_BUCKETS}))
 """Upper bounds of the fine buckets, from a microsecond to hours; Prometheus' are among them."""
 
