@@ -13,6 +13,11 @@ class Axis:
     unit: str
     ticks: tuple[tuple[float, str], ...]
 
+    @property
+    def marks(self) -> list[tuple[float, str]]:
+        """The ticks, each label with its unit."""
+        return [(value, f"{text} {self.unit}" if value else "0") for value, text in self.ticks]
+
     def at(self, value: float) -> float:
         """Where a value lies between the ends, 0 to 1; values beyond them lie on them."""
         return min(max((value - self.low) / (self.high - self.low), 0.0), 1.0)

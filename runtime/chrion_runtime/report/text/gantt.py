@@ -7,32 +7,32 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from chrion_api import Stage
-from chrion_runtime.drawing import format as write
-from chrion_runtime.drawing.axis import Axis, ruler, time_axis
-from chrion_runtime.drawing.schedule import Schedule, device_of, took
+from chrion_runtime.report import format as write
+from chrion_runtime.report.axis import Axis, ruler, time_axis
+from chrion_runtime.report.model.timeline import Timeline, device_of, stage_labels
 
 MOST_LANES = 32
 _SHADES = "░▒▓█"
 
 
-def gantt(schedule: Schedule, width: int, colours: Mapping[str, str]) -> Text:
+def gantt(timeline: Timeline, width: int, colours: Mapping[str, str]) -> Text:
     """Lines of at most `width` cells, one a lane, with the time axis below and the lane's use at the right.
 
     `colours` gives the rich style of each device.
     """
-    shown = list(schedule.stages_by_lane)[:MOST_LANES]
+    shown = list(timeline.stages_by_lane)[:MOST_LANES]
     gutter = min(max(cell_len(write.clean(lane)) for lane in shown), 16, width // 4)
     space = max(8, width - gutter - 8)
-    axis = time_axis(0.0, schedule.makespan, max(4, space // 12))
+    axis = time_axis(0.0, timeline.makespan, max(4, space // 12))
     chart, crowded = Text(no_wrap=True, overflow="crop"), False
-    for lane, use in zip(shown, schedule.uses, strict=False):
-        row = _row(schedule.stages_by_lane[lane], axis, space)
+    for lane, use in zip(shown, timeline.uses, strict=False):
+        row = _row(timeline.stages_by_lane[lane], axis, space)
         crowded = crowded or not set(row).isdisjoint(_SHADES)
         name = write.clip(lane, gutter)
         chart.append(name + " " * (gutter - cell_len(name) + 1))
         chart.append(row, style=colours[device_of(lane)])
         chart.append(f"{write.share(use.utilisation):>7}\n")
-    hidden = len(schedule.uses) - len(shown)
+    hidden = len(timeline.uses) - len(shown)
     if hidden:
         chart.append(f"… and {write.count(hidden, 'more lane')}\n", style="dim")
     indent = " " * (gutter + 1)
@@ -64,7 +64,6 @@ def _row(stages: list[tuple[int, Stage]], axis: Axis, space: int) -> str:
 def _bar(index: int, stage: Stage, width: int) -> str:
     if width == 1:
         return "┃"
-    size, time = write.count(len(stage.nodes), "node"), write.seconds(took(stage))
-    labels = (f" {index} · {size} · {time} ", f" {index} · {time} ", f" {index} ", f"{index}", "")
+    labels = (*(f" {label} " for label in stage_labels(index, stage)), f"{index}", "")
     label = next(label for label in labels if cell_len(label) <= width - 2)
     return f"┣{label:━<{width - 2}}┫"

@@ -1,15 +1,12 @@
-"""How numbers and names are written, in the terminal as on the page."""
+"""How numbers and names are written, in a terminal as on a page."""
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.cells import cell_len, set_cell_size
 
-from chrion_api import Candidate, Plan, Rewrite, Shape, Stage
-
-CLOSE = 0.15
-"""A prediction this far off still counts as close."""
+from chrion_api import Rewrite, Shape, Stage
 
 _JOINERS = "\u200c\u200d"
 """Zero-width (non-)joiners: not printable by themselves, yet part of words and emoji."""
@@ -51,24 +48,6 @@ def share(fraction: float) -> str:
     """A part of a whole: `87 %`, `0.4 %`."""
     percent = 100 * fraction
     return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"
-
-
-def predictions(candidates: Sequence[Candidate]) -> str:
-    """How many candidates were measured, and how close their predictions came."""
-    known = [abs(one.off) for one in candidates if one.off is not None]
-    close = sum(off <= CLOSE for off in known)
-    dropped = sum(bool(one.problem) for one in candidates)
-    return f"{count(len(known), 'candidate')} measured, {close} of them within {share(CLOSE)} of what was predicted" + (
-        f"; {dropped} dropped" if dropped else ""
-    )
-
-
-def bound(plan: Plan) -> str:
-    """What no plan can beat, and how far above it this one is predicted; for plans that have a bound."""
-    return (
-        f"bound {seconds(plan.bound_seconds or 0)}: by the profile no plan for this graph is faster; "
-        f"gap {share(plan.gap or 0)} of the predicted {seconds(plan.predicted_seconds)}"
-    )
 
 
 def change(fraction: float) -> str:
