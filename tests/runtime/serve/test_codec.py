@@ -15,8 +15,8 @@ import numpy as np
 import orjson
 import pytest
 
-from chrion_runtime.serve import codec as module
 from chrion_runtime.serve.admission.deadline import Deadline
+from chrion_runtime.serve.codec import codec as module
 from chrion_runtime.serve.codec.codec import Codec
 from chrion_runtime.serve.codec.queue import HEAVY, MOST_WAITING, CodecQueue
 from chrion_runtime.serve.protocol import RawRequest, Signature, read_request, write_answer
@@ -158,7 +158,7 @@ def test_one_that_stops_at_work_is_replaced(server, url, http, monkeypatch):
     stopped = []
 
     def stop_at_work(worker, function, *arguments, **options):
-        if function is module.elsewhere.read and not stopped:
+        if function is module.remote.read and not stopped:
             stopped.append(worker.pid)
             os.kill(worker.pid, signal.SIGSTOP)
         return call(worker, function, *arguments, **options)
