@@ -14,11 +14,11 @@ from chrion_graph.division import guard_divisions
 from chrion_graph.errors import InvalidModel
 from chrion_graph.limits import Limits
 from chrion_graph.load import digest, read_model
+from chrion_graph.model_worker import isolated
 from chrion_graph.ort import brief, session_options
 from chrion_graph.seal import seal
 from chrion_graph.tidy import tidy
 from chrion_graph.types import TensorType
-from chrion_graph.worker import isolated
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.bin"

@@ -15,9 +15,9 @@ from chrion_api import Optimization, Profile
 from chrion_graph.cut import cut
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
+from chrion_graph.model_worker import ModelWorker
 from chrion_graph.observe import observe
 from chrion_graph.signature import signature
-from chrion_graph.worker import Worker
 from chrion_runtime.devices import HOST, Device, open_devices
 
 Refusals = Callable[[Mapping[str, NDArray[Any]], Graph, Sequence[int]], Collection[int]]
@@ -44,7 +44,7 @@ def asked(devices: Sequence[str], limits: Limits) -> Refusals:
         model = graph.model.SerializeToString()
         # CUDA reserves far more address space than it uses.
         memory = None if any(name.startswith("cuda") for name in others) else limits.memory
-        with Worker(memory) as worker:
+        with ModelWorker(memory) as worker:
             return worker.call(
                 _ask, others, model, graph.folder, tuple(nodes), seconds=limits.seconds, what="asking devices for nodes"
             )

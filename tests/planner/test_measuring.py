@@ -11,7 +11,7 @@ import pytest
 
 from chrion_api import SLO, GpuBytes, Mode, Optimization, Profile, Quantity
 from chrion_graph.limits import Limits
-from chrion_graph.worker import Worker
+from chrion_graph.model_worker import ModelWorker
 from chrion_planner.measuring import SessionContender, contest
 from chrion_planner.measuring.contender import prepare, turn
 from chrion_planner.partition import Budget
@@ -93,7 +93,7 @@ def others_run():
 def test_a_contender_idles_once_its_turn_is_over(prepared_case):
     """Else its spinning threads would take the next contender's cores."""
     prepared = prepared_case(WIDE)
-    with Worker(LIMITS.memory) as worker:
+    with ModelWorker(LIMITS.memory) as worker:
         call = partial(worker.call, seconds=LIMITS.seconds, what="test")
         call(prepare, SessionContender("spins", prepared.model, prepared.buckets[0].feeds, threads=2))
         call(others_run)  # which imports this module: long enough for any thread to end spinning

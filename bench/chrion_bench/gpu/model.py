@@ -27,7 +27,7 @@ from chrion_bench.modelled import operations
 from chrion_bench.race import Effort, figures, race
 from chrion_bench.suite import Entry
 from chrion_graph.limits import Limits
-from chrion_graph.worker import isolated
+from chrion_graph.model_worker import isolated
 from chrion_planner.candidates import Candidates
 from chrion_planner.costs import Bucket
 from chrion_planner.measuring import Contender, PlanContender, Result

@@ -11,8 +11,8 @@ from chrion_api import DeviceProfile, NodeCost, Profile, Shape, Transfer, Whole
 from chrion_graph.files import write_aside
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.limits import Limits
+from chrion_graph.model_worker import ModelWorker
 from chrion_graph.signature import signatures
-from chrion_graph.worker import Worker
 from chrion_planner.profiling.cache import cache_points
 from chrion_planner.profiling.calibrate import handoff_seconds, launch_and_hop_seconds, transfers
 from chrion_planner.profiling.interference import Interference
@@ -65,7 +65,7 @@ def profile_devices(
         # CUDA reserves far more address space than it uses.
         memory = None if name.startswith("cuda") else limits.memory
         for attempt in range(ATTEMPTS):
-            with Worker(memory) as worker:
+            with ModelWorker(memory) as worker:
                 entry, copies = worker.call(
                     _profile_device,
                     name,

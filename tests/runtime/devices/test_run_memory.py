@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chrion_graph import limits
 from chrion_graph.limits import free_bytes
-from chrion_graph.worker import isolated
+from chrion_graph.model_worker import isolated
 from chrion_runtime.devices.run_memory import PAUSE, RUN_MEMORY
 from chrion_runtime.errors import OutOfMemory, OverMemory, RunError, RuntimeFailure, UnfitValues
 from chrion_runtime.run.failure import run_error

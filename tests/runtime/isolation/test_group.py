@@ -10,12 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, RunStopped, UnfitValues
+from chrion_runtime.errors import (
+    OutOfMemory,
+    PlanRefused,
+    ProcessLost,
+    Restarting,
+    RunError,
+    RunStopped,
+    SequenceLost,
+    UnfitValues,
+)
 from chrion_runtime.isolation import Group
 from chrion_runtime.isolation.life import Life
 from chrion_runtime.planned_model import PlannedModel
 from chrion_runtime.servable import SequenceStep
-from chrion_runtime.serve.protocol.errors import ProcessLost, Restarting, SequenceLost
 from chrion_runtime.stop import Stop
 from tests.support.plans import Planned
 from tests.support.rounds import BUCKET, FOR_EVER, STATE, rounds

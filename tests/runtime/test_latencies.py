@@ -7,15 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chrion_runtime.serve.metrics.histogram import BOUNDS, SHORT_BUCKETS, Histogram, percentile
-from chrion_runtime.serve.metrics.window import SECONDS, SLICE, Window
+from chrion_runtime.latencies import Histogram, Recent, Window
+from chrion_runtime.latencies.histogram import BOUNDS, SHORT_BUCKETS
+from chrion_runtime.latencies.window import PARTS, SECONDS
+
+SLICE = SECONDS / PARTS
 
 seconds = st.one_of(st.floats(0, 2000), st.sampled_from(BOUNDS))
 
 
-@given(st.lists(seconds))
-def test_prometheus_buckets_count_what_is_not_above_them(values):
-    histogram = Histogram()
+@given(st.lists(seconds), st.sampled_from([BOUNDS, SHORT_BUCKETS]))
+def test_prometheus_buckets_count_what_is_not_above_them(values, own):
+    histogram = Histogram(own)
     for value in values:
         histogram.observe(value)
     ordered = sorted(values)
@@ -26,17 +29,17 @@ def test_prometheus_buckets_count_what_is_not_above_them(values):
 
 
 @given(st.lists(st.floats(2e-6, 800), min_size=1), st.floats(1, 99))
-def test_a_percentile_is_in_the_fine_bucket_of_the_value_that_it_is_about(values, percent):
+def test_a_percentile_is_within_a_hundredth_of_the_value_that_it_is_about(values, percent):
     histogram = Histogram()
     for value in values:
         histogram.observe(value)
     true = sorted(values)[max(0, -int(-len(values) * percent // 100) - 1)]
-    found = percentile(histogram.counts, percent)
-    assert true / 1.1 <= found <= true * 1.1
+    found = Recent(histogram.counts, 1.0).at(percent)
+    assert found == pytest.approx(true, rel=0.01)
 
 
 def test_no_percentile_of_nothing():
-    assert percentile(Histogram().counts, 99) is None
+    assert Recent(Histogram().counts, 1.0).at(99) is None
 
 
 @given(st.lists(seconds), st.lists(seconds))
