@@ -17,6 +17,9 @@ GROUP = "chrion.dev"
 VERSION = "v1alpha1"
 KIND = "ChrionModel"
 
+PLAN_INPUT = "plan input"
+"""Marks a field of the spec that plans depend on: with another value the model is planned anew."""
+
 Shape = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(json_schema_extra=in_crd(maxItems=64))]
 """Sizes of a tensor's axes; empty for a scalar."""
 
@@ -162,9 +165,11 @@ _AS_MANY_RULE = (
 class ChrionModelSpec(Document):
     """What to serve, on what, and by which objective."""
 
-    model: ModelRef
+    model: Annotated[ModelRef, PLAN_INPUT]
     """The model."""
-    inputs: tuple[InputSpec, ...] = Field(default=(), json_schema_extra=in_crd(_AS_MANY_RULE, key="name", maxItems=256))
+    inputs: Annotated[tuple[InputSpec, ...], PLAN_INPUT] = Field(
+        default=(), json_schema_extra=in_crd(_AS_MANY_RULE, key="name", maxItems=256)
+    )
     """One entry for each input with open axes."""
     state: tuple[StateLink, ...] = Field(default=(), json_schema_extra=in_crd(maxItems=256))
     """Recurrent state carried across the requests of a sequence."""
@@ -176,7 +181,7 @@ class ChrionModelSpec(Document):
     """Leave everything as it is until this is false again."""
     plan_ref: NamedRef | None = None
     """A committed plan to serve without planning, checked against model and device."""
-    devices: Devices = Devices()
+    devices: Annotated[Devices, PLAN_INPUT] = Devices()
     """The devices that a replica may use."""
     limits: RunLimits = RunLimits()
     """What requests may cost the process that serves the model."""
@@ -196,6 +201,11 @@ class ChrionModelSpec(Document):
         if len(counts) > 1:
             raise ValueError(f"{_AS_MANY}; got {sorted(counts)}")
         return inputs
+
+    def plan_inputs(self) -> dict[str, Any]:
+        """The fields that plans depend on, as plain JSON data: part of a revision, and of a cached plan's key."""
+        marked = {name for name, field in type(self).model_fields.items() if PLAN_INPUT in field.metadata}
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=marked)
 
 
 class Metadata(Document):

@@ -1,8 +1,9 @@
 """Plan a model on this machine or for a profile: what the commands and the Python face share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from chrion import cache
 from chrion.errors import UsageError
@@ -34,6 +35,8 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     progress: Progress = _ignore
     warn: Callable[[str], None] = _ignore
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """What of a ChrionModel's spec plans depend on, where it comes of one."""
 
     @classmethod
     def of(
@@ -53,6 +56,7 @@ class Job:
             timeout_seconds=spec.planner.timeout.seconds,
             progress=progress,
             warn=warn,
+            asked=spec.plan_inputs(),
         )
 
     def settings(self) -> Settings:
@@ -109,7 +113,8 @@ def cached_plan(job: Job, anew: bool = False) -> tuple[PlanFile, bool]:
     settings = job.settings()
     keys = {name: device.key for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
     sha = checked_digest(job.model, job.limits)
-    path = cache.plan_path(sha, job.inputs, keys, settings.cpu_lanes)
+    asked = {"inputs": [spec.to_data() for spec in job.inputs], **job.asked}
+    path = cache.plan_path(sha, asked, keys, settings.cpu_lanes)
     if not anew and (kept := cache.plan(path)):
         return kept, True
     found = plan(job)

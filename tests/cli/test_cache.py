@@ -154,7 +154,8 @@ def job(other_model, chrion, monkeypatch):
 
 def test_a_damaged_plan_is_made_anew(job, caplog, monkeypatch):
     keys = {"cpu": open_devices(["cpu"])["cpu"].key}
-    path = cache.plan_path(cache.normalised(job.model, job.limits).digest, job.inputs, keys, 1)
+    asked = {"inputs": [spec.to_data() for spec in job.inputs]}
+    path = cache.plan_path(cache.normalised(job.model, job.limits).digest, asked, keys, 1)
     plan, cached = planning.cached_plan(job)
     assert not cached
     assert planning.cached_plan(job) == (plan, True)
