@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from chrion.pod.advance import Advance
-from chrion.pod.config_map import ClusterError, ConfigMap, ConfigMapGone, Conflict, Persistence
+from chrion.pod.config_map import ClusterError, ConfigMap, ConfigMapConflict, ConfigMapGone, Persistence
 from chrion.pod.payload import PLAIN_BYTES, PlanTooLarge, plan_of, plan_patch
 from chrion_api import PlanFile
 from chrion_api.handover import Termination
@@ -178,7 +178,7 @@ def test_what_the_api_server_refuses_for_good(environment, monkeypatch, api):
     with pytest.raises(ClusterError, match="cannot be patched"):
         hand.patch({"metadata": {}})
     api.faults = []
-    with pytest.raises(Conflict):
+    with pytest.raises(ConfigMapConflict):
         hand.patch({"metadata": {"resourceVersion": "0"}})
     with pytest.raises(ConfigMapGone):
         ConfigMap("team/other").read()

@@ -23,13 +23,13 @@ PER_SESSION = 32 << 20
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory) -> planning.Job:
+def job(tmp_path_factory) -> planning.PlanningTask:
     folder = tmp_path_factory.mktemp("model")
     entry = next(entry for entry in suite() if entry.name == MODEL)
     entry.write(folder / "model.onnx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHRION_CACHE", str(folder / "cache"))
-        yield planning.Job(folder / "model.onnx", entry.inputs)
+        yield planning.PlanningTask(folder / "model.onnx", entry.inputs)
 
 
 @pytest.fixture(scope="module")

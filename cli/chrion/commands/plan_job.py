@@ -9,9 +9,9 @@ import typer
 
 from chrion import planning
 from chrion.errors import UsageError
-from chrion.planning import Job
+from chrion.planning import PlanningTask
 from chrion.pod.advance import Advance
-from chrion.pod.config_map import ConfigMap, Conflict
+from chrion.pod.config_map import ConfigMap, ConfigMapConflict
 from chrion.pod.payload import plan_of, plan_patch, progress_patch, wanted_revision
 from chrion.pod.termination import Superseded, last_words, terminating
 from chrion.progress import Display
@@ -66,8 +66,8 @@ def _plan(spec: ChrionModelSpec, model: Path, hand: ConfigMap, revision: str) ->
     with Display() as display:
         advance = Advance(max((len(one.buckets) for one in spec.inputs), default=1))
         teller = _Teller(hand, revision, advance, display)
-        job = Job.of(spec, model, progress=teller.progress, warn=display.warn)
-        return planning.cached_plan(job)[0]
+        task = PlanningTask.of(spec, model, progress=teller.progress, warn=display.warn)
+        return planning.cached_plan(task)[0]
 
 
 def _hand_in(hand: ConfigMap, plan: PlanFile, revision: str) -> None:
@@ -77,7 +77,7 @@ def _hand_in(hand: ConfigMap, plan: PlanFile, revision: str) -> None:
         _check_wanted(found, revision)
         try:
             return hand.patch(plan_patch(plan, revision, found["metadata"]["resourceVersion"]))
-        except Conflict:
+        except ConfigMapConflict:
             continue
 
 

@@ -9,7 +9,7 @@ from chrion.commands.serving import (
     LogFormatOption,
     LogLevelOption,
     Setup,
-    Telling,
+    TelemetryOptions,
     entry_opening,
     run_memory_of,
     serve_sessions,
@@ -93,7 +93,7 @@ def command(
     Several models share the lanes; the objective is each one's own. The plans and the file behind --slo are watched:
     what changes there is taken over while the models serve.
     """
-    telling = Telling(log_format, log_level, otlp_endpoint)
+    telemetry = TelemetryOptions(log_format, log_level, otlp_endpoint)
     if not models and repository is None:
         raise UsageError("name a model with its --plan, or a --repository to load models from")
     wanted = pair(models or (), plan or (), name or ())
@@ -106,7 +106,7 @@ def command(
     lives = [Live.of(one.plan, slo) for one in wanted]  # before they are read
     objective = read_slo(slo, latency, gpu_memory, mode)
     keeping = Keeping(max_sequences, idle)
-    setup = Setup(telling, run_memory_of(run_memory))
+    setup = Setup(telemetry, run_memory_of(run_memory))
     setup()
     grouping = Grouping(isolate, setup, machine, several=repository is not None)
     sessions = grouping.open(
@@ -140,4 +140,4 @@ def command(
         run_seconds=run_seconds,
         leave_seconds=leave_seconds,
     )
-    serve_sessions(sessions, options, telling, repository, load)
+    serve_sessions(sessions, options, telemetry, repository, load)

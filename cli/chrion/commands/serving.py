@@ -31,7 +31,7 @@ LogLevelOption = Annotated[
 
 
 @dataclass(frozen=True)
-class Telling:
+class TelemetryOptions:
     """What a server tells of itself, and where to. Raises UsageError."""
 
     log_format: LogFormat = LogFormat.TEXT
@@ -52,12 +52,12 @@ class Telling:
 class Setup:
     """What a process is told before it opens models; called there, and can be pickled."""
 
-    telling: Telling
+    telemetry: TelemetryOptions
     run_memory: int | None
     """What its runs may take of the host's memory together, in bytes; None where nothing is said."""
 
     def __call__(self) -> None:
-        self.telling.configure()
+        self.telemetry.configure()
         if self.run_memory is not None:
             RUN_MEMORY.hold_to(self.run_memory)
 
@@ -73,7 +73,7 @@ def run_memory_of(option: str | None, specs: Iterable[ChrionModelSpec] = ()) -> 
 def serve_sessions(
     sessions: Sequence[Served],
     options: ServerOptions,
-    telling: Telling,
+    telemetry: TelemetryOptions,
     repository: Path | None = None,
     load: Callable[[Entry], Served] | None = None,
 ) -> None:
@@ -96,7 +96,7 @@ def serve_sessions(
         if where.metrics_url:
             typer.echo(f"page on {where.page_url}, metrics on {where.metrics_url}")
 
-    options = replace(options, otlp_endpoint=telling.otlp_endpoint)
+    options = replace(options, otlp_endpoint=telemetry.otlp_endpoint)
     if folder is None or load is None:
         serve(sessions, options, ready)
     else:
