@@ -15,6 +15,7 @@ from chrion.commands.serving import (
     TelemetryOptions,
     run_memory_of,
     serve_sessions,
+    server_options,
 )
 from chrion.errors import UsageError
 from chrion.face import read
@@ -50,7 +51,6 @@ from chrion_runtime.documents import read_objective
 from chrion_runtime.live import Live
 from chrion_runtime.machine import Machine
 from chrion_runtime.sequences.store import MAX_SEQUENCES
-from chrion_runtime.server import ServerOptions
 from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 
@@ -102,7 +102,7 @@ def command(
     setup = Setup(telemetry, run_memory_of(run_memory, [one.spec for one in chosen]))
     machine = Machine() if len(chosen) > 1 else None
     idle = parse_seconds("--sequence-idle", sequence_idle)
-    run_seconds = parse_seconds("--max-run", max_run)
+    options = server_options(host, port, metrics_port, grpc_port, batch=batch, max_run=max_run, telemetry=telemetry)
     with Display() as display:
         plans = [_plan(one, devices, replan, display) for one in chosen]
         if output is not None:
@@ -132,15 +132,7 @@ def command(
             for selection in session.selections:
                 if not selection.meets_slo:
                     display.warn(f"{slo or one.file}: spec.slo: {selection.reason}")
-    options = ServerOptions(
-        host=host,
-        port=port,
-        metrics_port=None if metrics_port < 0 else metrics_port,
-        grpc_port=grpc_port,
-        batch=batch,
-        run_seconds=run_seconds,
-    )
-    serve_sessions(sessions, options, telemetry)
+    serve_sessions(sessions, options)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from chrion.commands.serving import (
     entry_opening,
     run_memory_of,
     serve_sessions,
+    server_options,
 )
 from chrion.errors import UsageError
 from chrion.grouping import Grouping, Served
@@ -50,7 +51,7 @@ from chrion_api import Mode
 from chrion_runtime.live import Live
 from chrion_runtime.machine import Machine
 from chrion_runtime.sequences.store import MAX_SEQUENCES
-from chrion_runtime.server import Entry, ServerOptions
+from chrion_runtime.server import Entry
 from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
 
 
@@ -101,8 +102,9 @@ def command(
     values, states = by_model("--value", value, names), by_model("--state", state, names)
     machine = Machine() if repository is not None or len(wanted) > 1 else None
     idle = parse_seconds("--sequence-idle", sequence_idle)
-    run_seconds = parse_seconds("--max-run", max_run)
-    leave_seconds = 0.0 if leave is None else parse_seconds("--leave", leave)
+    options = server_options(
+        host, port, metrics_port, grpc_port, batch=batch, max_run=max_run, telemetry=telemetry, leave=leave
+    )
     lives = [Live.of(one.plan, slo) for one in wanted]  # before they are read
     objective = read_slo(slo, latency, gpu_memory, mode)
     keeping = Keeping(max_sequences, idle)
@@ -131,13 +133,4 @@ def command(
     def load(entry: Entry) -> Served:
         return grouping.open([entry_opening(entry, keeping, any_device)])[0]
 
-    options = ServerOptions(
-        host=host,
-        port=port,
-        metrics_port=None if metrics_port < 0 else metrics_port,
-        grpc_port=grpc_port,
-        batch=batch,
-        run_seconds=run_seconds,
-        leave_seconds=leave_seconds,
-    )
-    serve_sessions(sessions, options, telemetry, repository, load)
+    serve_sessions(sessions, options, repository, load)
