@@ -20,6 +20,7 @@ from chrion.commands.serving import (
 from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Grouping
+from chrion.models_to_serve import about
 from chrion.opening import Keeping, Opening
 from chrion.options import (
     MAX_RUN,
@@ -42,7 +43,6 @@ from chrion.options import (
 )
 from chrion.planning import PlanningTask
 from chrion.progress import Display
-from chrion.several import about
 from chrion_api import ChrionModel, ChrionModelSpec, Objective, PlanFile
 from chrion_api.redact import shown
 from chrion_graph.files import write_aside

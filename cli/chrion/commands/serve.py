@@ -17,6 +17,7 @@ from chrion.commands.serving import (
 )
 from chrion.errors import UsageError
 from chrion.grouping import Grouping, Served
+from chrion.models_to_serve import by_model, pair
 from chrion.opening import Keeping, Opening
 from chrion.options import (
     MAX_RUN,
@@ -46,7 +47,6 @@ from chrion.options import (
     parse_state,
     read_slo,
 )
-from chrion.several import by_model, pair
 from chrion_api import Mode
 from chrion_runtime.live import Live
 from chrion_runtime.machine import Machine

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from chrion_api import ChrionModelSpec, Reason
 from chrion_api.handover import PLAN_KEY, PLANNED_ANNOTATION, PROGRESS_ANNOTATION
-from chrion_operator import manifests, names, words
+from chrion_operator import manifests, names, untrusted_json
 from chrion_operator.manifests import Server
 from chrion_operator.names import Object
 from chrion_operator.nodes import NodeClass
@@ -247,8 +247,8 @@ def _pods_of(at: Situation, job: SeenObject) -> list[Object]:
 
 def _progress(at: Situation, cls: NodeClass, wanted: str) -> tuple[int | None, str]:
     seen = at.observed.get("ConfigMap", names.plan_name(at.model, cls.name))
-    said = words.said(_annotation(seen.object, PROGRESS_ANNOTATION)) if seen is not None else {}
-    percent, doing = words.whole(said.get("percent"), 0, 100), words.text(said.get("doing"), 300)
+    said = untrusted_json.said(_annotation(seen.object, PROGRESS_ANNOTATION)) if seen is not None else {}
+    percent, doing = untrusted_json.whole(said.get("percent"), 0, 100), untrusted_json.text(said.get("doing"), 300)
     if said.get("revision") != wanted or percent is None or doing is None:
         return None, ""
     return percent, doing

@@ -10,9 +10,9 @@ from chrion_operator import names
 from chrion_operator.names import Object
 from chrion_operator.reconcile.claim import Claim
 from chrion_operator.reconcile.conditions import Claims
-from chrion_operator.reconcile.glance import gpu_memory, latency, runs_on
 from chrion_operator.reconcile.observed import ModelEvent
 from chrion_operator.reconcile.planning import Planning
+from chrion_operator.reconcile.printer_columns import gpu_memory, latency, runs_on
 from chrion_operator.reconcile.serving import Serving
 
 _QUIET = frozenset({Reason.PENDING, Reason.PLANNING, Reason.ROLLING_OUT, Reason.PAUSED, Reason.SCALED_TO_ZERO})

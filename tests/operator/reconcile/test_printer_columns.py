@@ -2,8 +2,8 @@
 
 import pytest
 
-from chrion_operator.reconcile.glance import gpu_memory, latency, runs_on
 from chrion_operator.reconcile.observed import PodAnswer
+from chrion_operator.reconcile.printer_columns import gpu_memory, latency, runs_on
 
 
 def planned(measured: float, observed: float | None = None) -> PodAnswer:

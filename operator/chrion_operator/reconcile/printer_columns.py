@@ -1,4 +1,4 @@
-"""At a glance: what runs where, how fast and with how much GPU memory, as one line of `kubectl get` shows it."""
+"""Printer columns of the status: where a model runs, how fast and with how much GPU memory, each as one short text."""
 
 from collections.abc import Sequence
 
