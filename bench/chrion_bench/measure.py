@@ -14,7 +14,7 @@ from chrion_planner.errors import PlanningError
 from chrion_planner.measuring import PlanContender, Result
 from chrion_planner.planner import Settings, make_profile, measured_plans
 from chrion_planner.prepare import Prepared
-from chrion_runtime.selection import select
+from chrion_runtime.choice.selection import select
 
 PLAN = "plan"
 """What the plan is called among the contenders; its own name stands beside it."""

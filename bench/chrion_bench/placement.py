@@ -17,7 +17,7 @@ from chrion_api import GpuBytes, Optimization, Profile, Stage
 from chrion_planner.costs import Bucket, Costs, costs
 from chrion_planner.memory import gpu_bytes, inner_bytes, peak_bytes, sessions
 from chrion_planner.partition import HOST, Place, Problem, StagePlan, simulate
-from chrion_runtime.executor import SLOTS
+from chrion_runtime.run.executor import SLOTS
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
 from chrion_graph.normalise import FILES, normalise
 from chrion_graph.seal import SUMS_FILE, damage, sealed, unsealed
-from chrion_runtime.session import Normalised
+from chrion_runtime.planned_model import Normalised
 
 log = logging.getLogger(__name__)
 

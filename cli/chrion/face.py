@@ -8,14 +8,14 @@ from chrion import cache, planning
 from chrion.errors import UsageError
 from chrion_api import SLO, InputSpec, Mode, PlanFile, Profile, Shape, StateLink
 from chrion_graph.limits import Limits
-from chrion_runtime import session
-from chrion_runtime.documents import read_bounded, read_plan_file
+from chrion_runtime.choice.documents import read_bounded, read_plan_file
+from chrion_runtime.choice.selection import select
 from chrion_runtime.errors import Unreadable
 from chrion_runtime.live import Live
-from chrion_runtime.machine import Machine
-from chrion_runtime.selection import select
+from chrion_runtime.live.plans_in_use import Compiling
+from chrion_runtime.planned_model import PlannedModel
+from chrion_runtime.run.machine import Machine
 from chrion_runtime.sequences import SequenceStore
-from chrion_runtime.service import Drawing
 
 Inputs = Mapping[str, Shape | Sequence[Shape]] | Sequence[InputSpec]
 """A shape, or several for several buckets, by input; or InputSpecs."""
@@ -52,7 +52,7 @@ def plan(
     return found
 
 
-class Session(session.Session):
+class Session(PlannedModel):
     """A model that runs by a plan; `run` takes and returns arrays by name, and may be called from many threads."""
 
     def __init__(
@@ -69,12 +69,12 @@ class Session(session.Session):
         any_device: bool = False,
         live: Live | None = None,
         machine: Machine | None = None,
-        drawing: Drawing | None = None,
+        compiling: Compiling | None = None,
     ) -> None:
         """`plan` is a plan or a plan file's path. `inputs` gives values to warm with where the model needs them.
         `state` says which outputs feed which inputs from one request of a sequence to the next. `sequences`, `live`,
-        `machine` and `drawing` are for servers: how many sequences are kept, what is watched while the model serves,
-        what several models share, and who draws the plans.
+        `machine` and `compiling` are for servers: how many sequences are kept, what is watched while the model serves,
+        what several models share, and who compiles the plans.
 
         Raises ChrionError: the file cannot be read, the plan does not fit the model or these devices.
         """
@@ -92,7 +92,7 @@ class Session(session.Session):
             any_device=any_device,
             live=live,
             machine=machine,
-            drawing=drawing,
+            compiling=compiling,
         )
 
 

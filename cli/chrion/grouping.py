@@ -8,7 +8,7 @@ from chrion.face import Session
 from chrion.opening import Opening
 from chrion.options import Isolate
 from chrion_runtime.isolation import Group, IsolatedModel
-from chrion_runtime.machine import Machine
+from chrion_runtime.run.machine import Machine
 
 Served = Session | IsolatedModel
 

@@ -9,7 +9,7 @@ from chrion.models_to_serve import about
 from chrion_api import SLO, InputSpec, Mode, PlanFile, StateLink
 from chrion_runtime.live import Live
 from chrion_runtime.live.workshop import Workshop
-from chrion_runtime.machine import Machine
+from chrion_runtime.run.machine import Machine
 from chrion_runtime.sequences import SequenceStore
 
 
@@ -57,5 +57,5 @@ class Opening:
                 any_device=self.any_device,
                 live=self.live,
                 machine=machine,
-                drawing=stack.enter_context(Workshop()).draw if self.beside else None,
+                compiling=stack.enter_context(Workshop()).compile if self.beside else None,
             )

@@ -12,7 +12,7 @@ import typer
 from chrion.errors import UsageError
 from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity, StateLink
 from chrion_graph.limits import Limits
-from chrion_runtime.documents import read_objective
+from chrion_runtime.choice.documents import read_objective
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The ONNX file.", show_default=False)]
 InputOption = Annotated[

@@ -12,8 +12,8 @@ from chrion_graph.limits import Limits
 from chrion_planner.measuring import Contender, PlanContender, SessionContender, contest, latency
 from chrion_planner.measuring.statistics import ratio
 from chrion_planner.planner import Progress, silent
-from chrion_runtime.selection import select
-from chrion_runtime.session import Normalised
+from chrion_runtime.choice.selection import select
+from chrion_runtime.planned_model import Normalised
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from chrion_api import GpuBytes, Stage
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph, Shapes
 from chrion_planner.partition import HOST
-from chrion_runtime.executor import SLOTS
+from chrion_runtime.run.executor import SLOTS
 
 CHUNK = 256
 """Bytes of which ONNX Runtime's arena hands out a multiple."""

@@ -16,7 +16,7 @@ from chrion_bench.placement import Point, placed, placements
 from chrion_bench.profiles import MODELS, Recorded, recorded, together
 from chrion_bench.suite import suite
 from chrion_planner.partition import Lane, Link, Problem
-from chrion_runtime.selection import select
+from chrion_runtime.choice.selection import select
 
 RECORDED = list(recorded())
 ENTRIES = {entry.name: entry for entry in suite()}

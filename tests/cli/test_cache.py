@@ -17,10 +17,10 @@ from chrion_graph.limits import Limits
 from chrion_graph.normalise import FILES
 from chrion_graph.seal import SUMS_FILE, damage, seal
 from chrion_planner import planner
-from chrion_runtime.blueprint import draw_all
+from chrion_runtime.choice.documents import read_plan_file
 from chrion_runtime.devices import open_devices
-from chrion_runtime.documents import read_plan_file
 from chrion_runtime.errors import PlanRefused
+from chrion_runtime.run.compiled_plan import compile_plans
 
 
 @pytest.fixture
@@ -119,10 +119,10 @@ def test_a_damaged_part_is_made_anew(load, kept):
 
 def test_what_is_damaged_while_it_serves_is_not_drawn(kept, plan_file):
     plans = read_plan_file(plan_file).buckets[0].plans
-    assert draw_all(kept, plans[:1])
+    assert compile_plans(kept, plans[:1])
     overwrite(kept / "weights.bin")
     with pytest.raises(PlanRefused, match=r"weights\.bin has another digest"):
-        draw_all(kept, plans[:1])
+        compile_plans(kept, plans[:1])
 
 
 def test_digests_are_those_of_coreutils(kept):

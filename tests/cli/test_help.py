@@ -44,7 +44,7 @@ def test_what_needs_no_onnxruntime_does_not_wait_for_it(arguments):
 import sys
 from chrion.app import app
 app({list(arguments)}, standalone_mode=False)
-print(sorted({{"onnxruntime", "chrion_planner", "chrion_runtime.server"}} & set(sys.modules)), file=sys.stderr)
+print(sorted({{"onnxruntime", "chrion_planner", "chrion_runtime.serve"}} & set(sys.modules)), file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"

@@ -183,8 +183,8 @@ def test_models_that_do_not_fit_the_gpu_together(three, tmp_path, monkeypatch):
     from chrion_api import SLO
     from chrion_runtime.devices.emulated import Emulated
     from chrion_runtime.errors import PlanRefused
-    from chrion_runtime.machine import Machine
-    from chrion_runtime.session import Session
+    from chrion_runtime.planned_model import PlannedModel
+    from chrion_runtime.run.machine import Machine
 
     monkeypatch.setattr(Emulated, "total_bytes", 1000)
     graph = three["lstm"].graph
@@ -206,7 +206,7 @@ def test_models_that_do_not_fit_the_gpu_together(three, tmp_path, monkeypatch):
     def session(name):
         one = models[name]
         slo = SLO.parse({"gpuMemory": "700"}, "slo")
-        return Session(one.normalised, one.plan_file, name=name, slo=slo, machine=machine)
+        return PlannedModel(one.normalised, one.plan_file, name=name, slo=slo, machine=machine)
 
     a = session("a")
     b = session("b")  # 500 + 400, and the context of 100 once
@@ -221,4 +221,4 @@ def test_models_that_do_not_fit_the_gpu_together(three, tmp_path, monkeypatch):
     assert c.run(feeds(0)).keys() == a.run(feeds(0)).keys()
     c.close()
     a.close()
-    assert not machine.rights.shared
+    assert not machine.locks.shared

@@ -23,9 +23,9 @@ from chrion_planner.measuring.contender import PlanContender, prepare
 from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.devices.cuda.memory import process_bytes
 from chrion_runtime.errors import DeviceUnavailable, OutOfMemory, PlanRefused
-from chrion_runtime.executor import Executor
-from chrion_runtime.machine import Machine
-from chrion_runtime.session import Session
+from chrion_runtime.planned_model import PlannedModel
+from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.machine import Machine
 from tests.support.control_flow import TextModel
 from tests.support.partition import Arrays, Cut, each_node, normalised, plan_of, running, whole
 from tests.support.plans import Planned
@@ -99,7 +99,7 @@ def test_answers_are_the_cpus(graph: Graph, devices: dict[str, Device], name: st
 def test_lanes_have_sessions_and_so_streams_of_their_own(graph: Graph, devices: dict[str, Device]) -> None:
     with on_gpu(graph, cuts(graph)["both lanes"], devices) as executor:
         by_lane = [
-            {id(stage.session) for stage in executor.program.stages if stage.lanes == lane} for lane in (ONE, OTHER)
+            {id(stage.session) for stage in executor.loaded.stages if stage.lanes == lane} for lane in (ONE, OTHER)
         ]
         assert all(by_lane)
         assert not by_lane[0] & by_lane[1]
@@ -171,10 +171,10 @@ import sys
 from pathlib import Path
 from chrion_api import PlanFile
 from chrion_runtime.devices.cuda.memory import process_bytes
-from chrion_runtime.session import Normalised, Session
+from chrion_runtime.planned_model import Normalised, PlannedModel
 import numpy as np
 plan_file = PlanFile.from_json(Path(sys.argv[1]).read_text())
-session = Session(Normalised(Path(sys.argv[2]), plan_file.model), plan_file)
+session = PlannedModel(Normalised(Path(sys.argv[2]), plan_file.model), plan_file)
 draw = np.random.default_rng(0)
 for count in range(int(sys.argv[3])):
     steps = 64 if count % 50 else 96
@@ -219,9 +219,9 @@ def planned(folder: Path, graph: Graph, total: int) -> Planned:
     return Planned(find(CASE).build(), folder, SHAPES, cuts(graph)["whole"], ["cuda:0"], GpuBytes(weights=total))
 
 
-def served(one: Planned, budget: str, name: str = "model", machine: Machine | None = None) -> Session:
+def served(one: Planned, budget: str, name: str = "model", machine: Machine | None = None) -> PlannedModel:
     slo = SLO.parse({"gpuMemory": budget}, "slo")
-    return Session(one.normalised, one.plan_file, name=name, slo=slo, machine=machine)
+    return PlannedModel(one.normalised, one.plan_file, name=name, slo=slo, machine=machine)
 
 
 def test_a_budget_that_is_not_free_is_refused(graph: Graph, cuda: Device, tmp_path: Path) -> None:

@@ -11,7 +11,13 @@ CODE = "import {}, onnxruntime, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
 
 @pytest.mark.parametrize(
     "module",
-    ["chrion_graph.ort", "chrion_runtime.sessions", "chrion_planner.profiling.nodes", "chrion.cache", "chrion.main"],
+    [
+        "chrion_graph.ort",
+        "chrion_runtime.run.sessions",
+        "chrion_planner.profiling.nodes",
+        "chrion.cache",
+        "chrion.main",
+    ],
 )
 @pytest.mark.parametrize("wish", [None, "0"])
 def test_telemetry_is_off_by_default(module, wish, tmp_path):

@@ -6,10 +6,10 @@ from chrion_api import PlanFile
 from chrion_planner.errors import ProfileMismatch
 from chrion_planner.partition import Budget
 from chrion_planner.planner import predicted_plans
-from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import open_devices
-from chrion_runtime.program import Program
-from chrion_runtime.sessions import SessionStore
+from chrion_runtime.run.compiled_plan import compile_plan
+from chrion_runtime.run.loaded_plan import LoadedPlan
+from chrion_runtime.run.sessions import SessionStore
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"
 
@@ -58,7 +58,9 @@ def test_every_plan_can_be_built_and_is_the_same_each_time(prepared_case, made_u
     graph = prepared.buckets[0].variants[0].bucket.graph
     devices = open_devices(["emulated:0"], 1)
     for plan in plan_file.buckets[0].plans:
-        Program(draw(graph, plan), devices, SessionStore())  # refuses nodes left out, rings and unknown lanes
+        LoadedPlan(
+            compile_plan(graph, plan), devices, SessionStore()
+        )  # refuses nodes left out, rings and unknown lanes
 
 
 def test_a_profile_of_another_model_is_refused(prepared_case, made_up_profile):

@@ -14,7 +14,7 @@ from chrion_planner.graphs import has_graphs
 from chrion_planner.partition import Budget
 from chrion_planner.planner import predicted_plans
 from chrion_planner.prepare import Prepared
-from chrion_runtime.selection import select
+from chrion_runtime.choice.selection import select
 
 GPU = "cuda:0"
 MODEL = "gru-bidirectional-l2-h128-s32-b1"

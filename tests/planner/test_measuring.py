@@ -14,7 +14,7 @@ from chrion_planner.measuring import SessionContender, contest
 from chrion_planner.measuring.contender import prepare, turn
 from chrion_planner.partition import Budget
 from chrion_planner.planner import Settings, measured_plans, predicted_plans
-from chrion_runtime.selection import select
+from chrion_runtime.choice.selection import select
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"
 WIDE = "gru-forward-l2-h256-s32-b8"

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from chrion_api import Stage
 from chrion_graph.graph import Graph
 from chrion_planner.memory import arena_bytes, chunks, gpu_bytes, inner_bytes, peak_bytes, sessions
-from chrion_runtime.executor import SLOTS
+from chrion_runtime.run.executor import SLOTS
 
 GPU = "cuda:0"
 WIDTH = 512

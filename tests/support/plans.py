@@ -12,8 +12,8 @@ from chrion_graph.graph import Graph
 from chrion_graph.load import digest
 from chrion_runtime.devices import open_devices
 from chrion_runtime.isolation import Opening
-from chrion_runtime.machine import Machine
-from chrion_runtime.session import Normalised, Session
+from chrion_runtime.planned_model import Normalised, PlannedModel
+from chrion_runtime.run.machine import Machine
 from tests.support.partition import Cut, normalised, plan_of
 
 Shape = tuple[int, ...]
@@ -58,7 +58,7 @@ class Planned:
         return Normalised(self.graph.folder, self.plan_file.model)
 
     def opening(self, **options: Any) -> Opening:
-        """What opens a session of it in a process of its own, with `options` of Session."""
+        """What opens a session of it in a process of its own, with `options` of PlannedModel."""
         return partial(_opened, normalised=self.normalised, plan_file=self.plan_file, options=options)
 
     def write(self, path: Path) -> Path:
@@ -67,5 +67,5 @@ class Planned:
         return path
 
 
-def _opened(machine: Machine, normalised: Normalised, plan_file: PlanFile, options: Mapping[str, Any]) -> Session:
-    return Session(normalised, plan_file, machine=machine, **options)
+def _opened(machine: Machine, normalised: Normalised, plan_file: PlanFile, options: Mapping[str, Any]) -> PlannedModel:
+    return PlannedModel(normalised, plan_file, machine=machine, **options)

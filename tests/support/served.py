@@ -6,7 +6,7 @@ import onnx
 
 from chrion_api import Frontier, PlanFile, Shape
 from chrion_runtime.devices import open_devices
-from chrion_runtime.session import Normalised, Session
+from chrion_runtime.planned_model import Normalised, PlannedModel
 from tests.support.control_flow import TextModel
 from tests.support.partition import each_node, normalised, plan_of
 
@@ -14,7 +14,7 @@ BODY_LIMIT = 200_000
 """Bytes of a body, where bad requests are tried."""
 
 
-def real_session(name: str, model: str | onnx.ModelProto, shapes: dict[str, Shape], folder: Path) -> Session:
+def real_session(name: str, model: str | onnx.ModelProto, shapes: dict[str, Shape], folder: Path) -> PlannedModel:
     """A session of a model, given as text or ready, each of its nodes a stage, over two CPU lanes."""
     built = TextModel(model, ()).build() if isinstance(model, str) else model
     graph = normalised(built, folder)
@@ -25,4 +25,4 @@ def real_session(name: str, model: str | onnx.ModelProto, shapes: dict[str, Shap
         devices={"cpu": lanes.key},
         buckets=(Frontier(inputs=shapes, plans=(plan_of(graph, each_node(graph)),)),),
     )
-    return Session(Normalised(graph.folder, digest), plan_file, name=name, any_device=True)
+    return PlannedModel(Normalised(graph.folder, digest), plan_file, name=name, any_device=True)

@@ -65,7 +65,7 @@ class World:
         return decide(copy.deepcopy(self.owner), self.observed(), self.settings, self.server, self.now)
 
     def settle(self) -> Decision:
-        """Carry out decisions until there is nothing to do; fails where that does not come."""
+        """StateTransfer out decisions until there is nothing to do; fails where that does not come."""
         for _ in range(MOST_ROUNDS):
             decision = self.decide()
             if decision.writes:

@@ -34,7 +34,7 @@ from chrion_planner.measuring import Contender, PlanContender, Result
 from chrion_planner.partition import HOST, Budget
 from chrion_planner.planner import Settings, find_candidates, make_profile, measured_plans
 from chrion_planner.prepare import Prepared
-from chrion_runtime.selection import select
+from chrion_runtime.choice.selection import select
 
 MEMORY_PLANS = 4
 """Smaller plans along the frontier that are raced, spread evenly over it."""

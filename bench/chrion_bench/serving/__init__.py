@@ -1,1 +1,1 @@
-"""Chrion's server beside others: requests a second, latency, overload, and lanes beside a busy front."""
+"""Chrion's server beside others: requests a second, latency, overload, and lanes beside a busy registry."""

@@ -8,11 +8,11 @@ from chrion_bench.serving.models import MODELS, ServedModel, write
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
 from chrion_runtime.devices import open_devices
-from chrion_runtime.machine import Machine
-from chrion_runtime.session import Session
+from chrion_runtime.planned_model import PlannedModel
+from chrion_runtime.run.machine import Machine
 
 
-def session(model: ServedModel, path: Path, slo: SLO | None = None, machine: Machine | None = None) -> Session:
+def session(model: ServedModel, path: Path, slo: SLO | None = None, machine: Machine | None = None) -> PlannedModel:
     """The model as Chrion runs it: one stage, or its layers on its lanes in turn.
 
     `machine` is what the models of one process share, where there are several.
@@ -23,10 +23,10 @@ def session(model: ServedModel, path: Path, slo: SLO | None = None, machine: Mac
     buckets = tuple(Frontier(inputs={model.input: shape}, plans=(plan,)) for shape in model.buckets or (model.shape,))
     devices = {name: device.key for name, device in open_devices(("cpu",), 0).items()}
     file = PlanFile(model=normalised.digest, devices=devices, buckets=buckets)
-    return Session(normalised, file, name=model.name, slo=slo or SLO(), mode=Mode.LATENCY, machine=machine)
+    return PlannedModel(normalised, file, name=model.name, slo=slo or SLO(), mode=Mode.LATENCY, machine=machine)
 
 
-def opened(name: str, folder: Path, slo: SLO | None, machine: Machine | None) -> Session:
+def opened(name: str, folder: Path, slo: SLO | None, machine: Machine | None) -> PlannedModel:
     """The session of a model by its name, whose file is in that folder; for the process that serves it."""
     return session(MODELS[name], write(MODELS[name], folder), slo, machine)
 

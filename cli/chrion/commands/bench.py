@@ -26,8 +26,8 @@ from chrion.progress import Display
 from chrion_api import Mode
 from chrion_graph.limits import Limits
 from chrion_planner.comparison import Comparison, compare
-from chrion_runtime.documents import read_plan_file
-from chrion_runtime.drawing import format as write
+from chrion_runtime.choice.documents import read_plan_file
+from chrion_runtime.report import format as write
 
 
 def command(

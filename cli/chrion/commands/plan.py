@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chrion import explain, planning
+from chrion import planning
 from chrion.face import read
 from chrion.options import (
     DevicesOption,
@@ -33,7 +33,8 @@ from chrion.planning import PlanningTask
 from chrion.progress import Display
 from chrion_api import Mode, Profile
 from chrion_graph.files import write_aside
-from chrion_runtime.selection import select
+from chrion_runtime.choice.selection import select
+from chrion_runtime.report.text.terminal import show
 
 
 def command(
@@ -82,7 +83,7 @@ def command(
     write_aside(output, found.to_json())
     selections = [select(frontier, slo, mode) for frontier in found.buckets]
     if not quiet:
-        explain.show(found, Console(), slo=slo, mode=mode)
+        show(found, Console(), slo=slo, mode=mode)
         typer.echo(f"wrote {output}")
     for selection in selections:
         if not selection.meets_slo:

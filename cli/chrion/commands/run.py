@@ -47,11 +47,11 @@ from chrion_api import ChrionModel, ChrionModelSpec, Objective, PlanFile
 from chrion_api.redact import shown
 from chrion_graph.files import write_aside
 from chrion_graph.load import digest
-from chrion_runtime.documents import read_objective
+from chrion_runtime.choice.documents import read_objective
 from chrion_runtime.live import Live
-from chrion_runtime.machine import Machine
+from chrion_runtime.run.machine import Machine
 from chrion_runtime.sequences.store import MAX_SEQUENCES
-from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
+from chrion_runtime.serve.telemetry.logs import LogFormat, LogLevel
 
 
 def command(

@@ -49,10 +49,10 @@ from chrion.options import (
 )
 from chrion_api import Mode
 from chrion_runtime.live import Live
-from chrion_runtime.machine import Machine
+from chrion_runtime.run.machine import Machine
 from chrion_runtime.sequences.store import MAX_SEQUENCES
-from chrion_runtime.server import Entry
-from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
+from chrion_runtime.serve import Entry
+from chrion_runtime.serve.telemetry.logs import LogFormat, LogLevel
 
 
 def command(

@@ -15,12 +15,12 @@ from chrion.options import parse_bytes, parse_seconds
 from chrion_api import ChrionModel, ChrionModelSpec
 from chrion_api.redact import shown
 from chrion_graph.load import digest
+from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.live import Live
-from chrion_runtime.run_memory import RUN_MEMORY
-from chrion_runtime.server import Entry, Listening, Repository, RepositoryFolder, ServerOptions, serve
-from chrion_runtime.server.telemetry import logs
-from chrion_runtime.server.telemetry.logs import LogFormat, LogLevel
+from chrion_runtime.serve import Entry, Listening, Repository, RepositoryFolder, ServerOptions, serve
+from chrion_runtime.serve.telemetry import logs
+from chrion_runtime.serve.telemetry.logs import LogFormat, LogLevel
 
 LogFormatOption = Annotated[
     LogFormat, typer.Option("--log-format", case_sensitive=False, help="Lines for people, or JSON for machines.")
@@ -122,7 +122,7 @@ def serve_sessions(
     if folder is None or load is None:
         serve(sessions, options, ready)
     else:
-        serve(sessions, options, ready, lambda front: Repository(front, folder, load))
+        serve(sessions, options, ready, lambda registry: Repository(registry, folder, load))
 
 
 def entry_opening(entry: Entry, keeping: Keeping, any_device: bool) -> Opening:

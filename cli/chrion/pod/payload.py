@@ -9,7 +9,7 @@ from typing import Any
 
 from chrion_api import ChrionError, PlanFile
 from chrion_api.handover import PLAN_KEY, PLANNED_ANNOTATION, PROGRESS_ANNOTATION, REVISION_ANNOTATION, PlanProgress
-from chrion_runtime.documents import inflated
+from chrion_runtime.choice.documents import inflated
 
 PLAIN_BYTES = 900_000
 """The largest plan that goes in as text; people can read those."""

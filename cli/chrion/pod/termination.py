@@ -38,7 +38,7 @@ REASONS: dict[type[ChrionError], tuple[Reason, bool]] = {
     fetch.ModelNotFound: (Reason.MODEL_NOT_FOUND, True),
     fetch.AccessDenied: (Reason.ACCESS_DENIED, True),
     fetch.FetchRefused: (Reason.FETCH_REFUSED, True),
-    fetch.TooLarge: (Reason.MODEL_TOO_LARGE, True),
+    fetch.ModelTooLarge: (Reason.MODEL_TOO_LARGE, True),
     fetch.DigestMismatch: (Reason.DIGEST_MISMATCH, True),
     fetch.Unreachable: (Reason.MODEL_UNREACHABLE, False),
     InvalidModel: (Reason.INVALID_MODEL, True),

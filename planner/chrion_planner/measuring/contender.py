@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from chrion_api import GpuBytes, GpuBytesFrom, Plan
 from chrion_graph.graph import Graph
 from chrion_graph.limits import free_bytes
-from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import open_devices
 from chrion_runtime.devices.cuda.options import provider
 from chrion_runtime.devices.cuda.probe import PROVIDER
+from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.errors import DeviceUnavailable
-from chrion_runtime.executor import Executor
-from chrion_runtime.lanes import Lanes
-from chrion_runtime.program import Program
-from chrion_runtime.run_memory import RUN_MEMORY
-from chrion_runtime.sessions import SessionStore
+from chrion_runtime.run.compiled_plan import compile_plan
+from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.lanes import Lanes
+from chrion_runtime.run.loaded_plan import LoadedPlan
+from chrion_runtime.run.sessions import SessionStore
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -92,11 +92,11 @@ class _PlanRunner:
     def __init__(self, contender: PlanContender) -> None:
         wanted = [name for name in contender.devices if name in contender.plan.devices]
         self._devices = open_devices(wanted, contender.cpu_lanes)
-        program = Program(draw(Graph.load(contender.folder), contender.plan), self._devices, SessionStore())
-        self._executor = Executor(program, Lanes())
+        loaded = LoadedPlan(compile_plan(Graph.load(contender.folder), contender.plan), self._devices, SessionStore())
+        self._executor = Executor(loaded, Lanes())
         self._feeds = dict(contender.feeds)
         self._executor.warm(self._feeds)
-        sessions = [stage.session for stage in program.stages]
+        sessions = [stage.session for stage in loaded.stages]
         self.sessions = tuple(map(sessions.index, sessions))
         self.stages: list[list[float]] = [[] for _ in sessions]
         self._executor.observe(lambda stage, _, seconds: self.stages[stage.index].append(seconds))

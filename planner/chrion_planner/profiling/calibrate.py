@@ -14,12 +14,12 @@ from onnx import TensorProto, helper
 from chrion_api import Plan, Stage, Transfer
 from chrion_graph.graph import Graph
 from chrion_planner.stopwatch import median_seconds
-from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import Device
-from chrion_runtime.executor import Executor
-from chrion_runtime.lanes import Lanes
-from chrion_runtime.program import Program
-from chrion_runtime.sessions import SessionStore
+from chrion_runtime.run.compiled_plan import compile_plan
+from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.lanes import Lanes
+from chrion_runtime.run.loaded_plan import LoadedPlan
+from chrion_runtime.run.sessions import SessionStore
 
 _LINKS = 8
 _SMALL, _LARGE = 64, 4 << 20
@@ -83,7 +83,7 @@ def _run_seconds(graph: Graph, lanes: list[str], devices: Mapping[str, Device]) 
     )
     plan = Plan(name="chain", graph=graph.digest, stages=stages, predicted_seconds=0)
     pool = Lanes()
-    executor = Executor(Program(draw(graph, plan), devices, SessionStore()), pool, slots=1)
+    executor = Executor(LoadedPlan(compile_plan(graph, plan), devices, SessionStore()), pool, slots=1)
     feeds = {
         "x": np.ones([axis.dim_value for axis in graph.model.graph.input[0].type.tensor_type.shape.dim], np.float32)
     }

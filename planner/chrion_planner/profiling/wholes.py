@@ -14,12 +14,12 @@ from chrion_api import Optimization, Plan, Shape, Stage, Whole
 from chrion_graph.graph import Graph
 from chrion_planner.graphs import can_be_graphs
 from chrion_planner.stopwatch import median_seconds
-from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import HOST, Device
-from chrion_runtime.executor import Executor
-from chrion_runtime.lanes import Lanes
-from chrion_runtime.program import Program
-from chrion_runtime.sessions import SessionStore
+from chrion_runtime.run.compiled_plan import compile_plan
+from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.lanes import Lanes
+from chrion_runtime.run.loaded_plan import LoadedPlan
+from chrion_runtime.run.sessions import SessionStore
 
 _ABOUT = 0.2
 """Seconds of runs for each figure."""
@@ -88,7 +88,7 @@ def _run_seconds(graph: Graph, stage: Stage, feeds: Mapping[str, NDArray[Any]], 
     plan = Plan(name="whole", graph=graph.digest, stages=(stage,), predicted_seconds=0)
     pool = Lanes()
     try:
-        executor = Executor(Program(draw(graph, plan), devices, SessionStore()), pool, slots=1)
+        executor = Executor(LoadedPlan(compile_plan(graph, plan), devices, SessionStore()), pool, slots=1)
         executor.warm(feeds)
         return median_seconds(lambda: executor.run(feeds), about_seconds=_ABOUT)
     finally:

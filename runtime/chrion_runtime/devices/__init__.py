@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 from chrion_runtime.devices.cpu import Cpu
 from chrion_runtime.devices.cuda import Cuda
-from chrion_runtime.devices.device import HOST, Bound, Device, Value, stoppable
+from chrion_runtime.devices.device import HOST, BoundSession, Device, Value, stoppable
 from chrion_runtime.devices.emulated import Emulated
 from chrion_runtime.errors import DeviceUnavailable
 
-__all__ = ["HOST", "Bound", "Device", "Value", "default_devices", "open_devices", "stoppable"]
+__all__ = ["HOST", "BoundSession", "Device", "Value", "default_devices", "open_devices", "stoppable"]
 
 _KINDS: dict[str, Callable[[str, int], Device]] = {
     "cuda": Cuda,

@@ -12,8 +12,8 @@ import onnxruntime as ort
 
 from chrion_api import DeviceKey, Optimization
 from chrion_runtime.devices.device import HOST, Device, options, stoppable
+from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.errors import DeviceUnavailable
-from chrion_runtime.run_memory import RUN_MEMORY
 from chrion_runtime.servable import Array
 from chrion_runtime.stop import Stop
 
@@ -45,10 +45,10 @@ class Cpu(Device):
         optimization: Optimization,
         spin: bool,
         *,
-        graph: bool = False,
+        capture: bool = False,
         limit: int | None = None,
     ) -> ort.InferenceSession:
-        del graph, limit
+        del capture, limit
         found = options(lanes, optimization, spin)
         RUN_MEMORY.share(found)
         return ort.InferenceSession(path, found, providers=["CPUExecutionProvider"])

@@ -22,7 +22,7 @@ HOST = "host"
 """The memory where requests arrive and answers leave."""
 
 
-class Bound:
+class BoundSession:
     """A session, bound in advance to the values that it reads and writes."""
 
     def __init__(self, session: ort.InferenceSession) -> None:
@@ -46,7 +46,7 @@ class Bound:
         self._session.run_with_iobinding(self._binding, options)
 
 
-class FixedBound(Bound):
+class CapturedSession(BoundSession):
     """A session whose first run is captured and then replayed: on the same thread, with the same values, always.
 
     Where either changed, a replay would go wrong without a word, so that here it is an error.
@@ -91,7 +91,7 @@ class Device(ABC):
 
     name: str
     memory: str
-    graphs: bool = False
+    captures: bool = False
     """Whether stages may be captured once and replayed (`cudaGraph`)."""
 
     def __init__(self, name: str, memory: str, lanes: int) -> None:
@@ -122,12 +122,12 @@ class Device(ABC):
         optimization: Optimization,
         spin: bool,
         *,
-        graph: bool = False,
+        capture: bool = False,
         limit: int | None = None,
     ) -> ort.InferenceSession:
         """A session of a sub-model's file over `lanes` lanes; `spin` lets its idle threads wait actively.
 
-        `graph` is for devices that have `graphs` only; `limit` bounds in bytes what its arena may take of the
+        `capture` is for devices that have `captures` only; `limit` bounds in bytes what its arena may take of the
         device's memory, where the device can hold a session to it. Raises DeviceUnavailable where ONNX Runtime
         silently loaded it elsewhere.
         """
@@ -156,9 +156,9 @@ class Device(ABC):
     ) -> list[Value]:
         """Run once with values of any shape; the results are new values. Nothing is captured or replayed."""
 
-    def bind(self, session: ort.InferenceSession, graph: bool = False) -> Bound:
-        """A session to be bound in advance; with `graph`, its first run is captured."""
-        return FixedBound(session) if graph else Bound(session)
+    def bind(self, session: ort.InferenceSession, capture: bool = False) -> BoundSession:
+        """A session to be bound in advance; with `capture`, its first run is captured."""
+        return CapturedSession(session) if capture else BoundSession(session)
 
     @abstractmethod
     def allocate(self, dtype: np.dtype[Any], shape: Sequence[int]) -> ort.OrtValue:

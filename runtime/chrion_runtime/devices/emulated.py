@@ -18,7 +18,7 @@ from chrion_graph.load import graphs
 from chrion_graph.types import tensor_bytes
 from chrion_runtime.devices.cpu import product
 from chrion_runtime.devices.device import Device, options, stoppable
-from chrion_runtime.run_memory import RUN_MEMORY
+from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.servable import Array
 from chrion_runtime.stop import Stop
 
@@ -30,7 +30,7 @@ class Emulated(Device):
     kept to its thread and its values, though nothing is faster by it.
     """
 
-    graphs = True
+    captures = True
 
     def __init__(self, name: str, index: int) -> None:
         super().__init__(name, name, 2)
@@ -52,10 +52,10 @@ class Emulated(Device):
         optimization: Optimization,
         spin: bool,
         *,
-        graph: bool = False,
+        capture: bool = False,
         limit: int | None = None,
     ) -> ort.InferenceSession:
-        del graph, limit
+        del capture, limit
         found = options(lanes, optimization, spin)
         RUN_MEMORY.share(found)
         session = ort.InferenceSession(path, found, providers=["CPUExecutionProvider"])

@@ -8,7 +8,7 @@ from chrion_runtime.fetch.errors import (
     FetchError,
     FetchRefused,
     ModelNotFound,
-    TooLarge,
+    ModelTooLarge,
     Unreachable,
 )
 from chrion_runtime.fetch.fetch import Fetched, Wanted, fetch
@@ -21,8 +21,8 @@ __all__ = [
     "FetchRefused",
     "Fetched",
     "ModelNotFound",
+    "ModelTooLarge",
     "Patience",
-    "TooLarge",
     "Unreachable",
     "Wanted",
     "fetch",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from chrion_runtime.fetch.errors import TooLarge, Unreachable
+from chrion_runtime.fetch.errors import ModelTooLarge, Unreachable
 from chrion_runtime.fetch.source import Source, Stream
 
 _HEADWAY = 1 << 20
@@ -28,7 +28,7 @@ class Patience:
 
 
 async def download(source: Source, target: Path, most: int, patience: Patience) -> int:
-    """Write a source's bytes to a file; how many there are. Raises FetchError, TooLarge beyond `most` bytes."""
+    """Write a source's bytes to a file; how many there are. Raises FetchError, ModelTooLarge beyond `most` bytes."""
     tag, failures, reached = "", 0, 0
     with target.open("wb") as file:
         while True:
@@ -64,7 +64,7 @@ async def _copy(stream: Stream, file: IO[bytes], most: int, source: Source) -> N
 
 def _check(size: int, most: int, source: Source) -> None:
     if size > most:
-        raise TooLarge(
+        raise ModelTooLarge(
             f"{source}: has more than the {most:,} bytes that the model may still take; raise --max-bytes "
             "(CHRION_MAX_MODEL_BYTES)"
         )

@@ -6,7 +6,7 @@ ChrionError
         ├── ModelNotFound   the URI leads nowhere
         ├── AccessDenied    the store refuses the credentials, or asks for some
         ├── FetchRefused    the URI or a redirect leads where models are not fetched from
-        ├── TooLarge        more bytes than the limit
+        ├── ModelTooLarge        more bytes than the limit
         ├── DigestMismatch  other bytes than were asked for
         └── Unreachable     the store does not answer, or not as it should; may pass
 """
@@ -30,7 +30,7 @@ class FetchRefused(FetchError):
     """The URI or a redirect leads where models are not fetched from."""
 
 
-class TooLarge(FetchError):
+class ModelTooLarge(FetchError):
     """More bytes than the limit."""
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from chrion_api import SLO, ChrionError, Frontier, Mode, Plan
+from chrion_runtime.choice.selection import Selection
 from chrion_runtime.errors import RunError, RuntimeFailure
-from chrion_runtime.selection import Selection
 from chrion_runtime.servable import Figure, TensorSpec
 
 Data = dict[str, Any]

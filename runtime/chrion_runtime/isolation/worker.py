@@ -18,14 +18,14 @@ from chrion_runtime.errors import PlanRefused, RunError
 from chrion_runtime.isolation.channel import Channel, Message, named
 from chrion_runtime.isolation.control import Control
 from chrion_runtime.isolation.wire import Description, Report, error_data, in_use_data
-from chrion_runtime.machine import Machine
+from chrion_runtime.planned_model import PlannedModel
+from chrion_runtime.run.machine import Machine
 from chrion_runtime.servable import Array, SequenceStep, StageLabel
-from chrion_runtime.session import Session
 from chrion_runtime.stop import Stop
 
 log = logging.getLogger(__name__)
 
-Opening = Callable[[Machine], Session]
+Opening = Callable[[Machine], PlannedModel]
 """Opens a model's session in the process that serves it; can be pickled, and raises ChrionError."""
 
 REPORT_SECONDS = 0.5
@@ -49,7 +49,7 @@ class _Worker:
     def __init__(self, control: Control) -> None:
         self._control = control
         self._machine = Machine()
-        self._models: dict[int, Session] = {}
+        self._models: dict[int, PlannedModel] = {}
         self._stops = _Stops()
         self._over = Event()
 
@@ -167,7 +167,7 @@ class _Worker:
         }, list(results.values())
 
 
-def _report(session: Session) -> Mapping[str, Any]:
+def _report(session: PlannedModel) -> Mapping[str, Any]:
     return {
         "report": Report(
             session.deadline,

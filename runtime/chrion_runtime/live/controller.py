@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from chrion_api import Mode, Objective
-from chrion_runtime.ladder import Rung, choose
+from chrion_runtime.choice.ladder import Rung, choose
 from chrion_runtime.live.window import Seen
 
 
@@ -40,7 +40,7 @@ class Tuning:
 
 
 @dataclass(frozen=True)
-class State:
+class ControllerState:
     """What the controller remembers of a ladder."""
 
     at: int
@@ -59,7 +59,7 @@ class State:
     """For each rung, until when it is not tried."""
 
     @classmethod
-    def start(cls, rungs: int, at: int, now: float, ratio: float = 1.0) -> "State":
+    def start(cls, rungs: int, at: int, now: float, ratio: float = 1.0) -> "ControllerState":
         """Just arrived at a rung of a ladder that nothing is known of."""
         return cls(at, now, False, ratio, (None,) * rungs, (0,) * rungs, (-math.inf,) * rungs)
 
@@ -76,8 +76,8 @@ class Move:
 
 
 def decide(
-    rungs: Sequence[Rung], objective: Objective, state: State, seen: Seen, now: float, tuning: Tuning
-) -> tuple[State, Move | None]:
+    rungs: Sequence[Rung], objective: Objective, state: ControllerState, seen: Seen, now: float, tuning: Tuning
+) -> tuple[ControllerState, Move | None]:
     """What to remember, and the move to make, if any; `moved` or `barred` then tell what came of it."""
     barred = {index for index, until in enumerate(state.barred_until) if now < until}
     if objective.resolved is Mode.LATENCY or objective.latency is None:
@@ -130,7 +130,7 @@ def is_missing(objective: Objective, seen: Seen, tuning: Tuning) -> bool:
     return seen.samples >= enough and seen.seconds > tuning.about_to_miss * objective.latency.seconds
 
 
-def moved(state: State, move: Move, now: float) -> State:
+def moved(state: ControllerState, move: Move, now: float) -> ControllerState:
     """The state once a move was made."""
     strikes = list(state.strikes)
     if move.reason == "faster" and state.came_down:
@@ -145,19 +145,19 @@ def moved(state: State, move: Move, now: float) -> State:
     )
 
 
-def barred(state: State, index: int, now: float, tuning: Tuning) -> State:
+def barred(state: ControllerState, index: int, now: float, tuning: Tuning) -> ControllerState:
     """The state once a move to this rung has failed."""
     until = list(state.barred_until)
     until[index] = now + tuning.bar
     return replace(state, barred_until=tuple(until))
 
 
-def patience(state: State, index: int, tuning: Tuning) -> float:
+def patience(state: ControllerState, index: int, tuning: Tuning) -> float:
     """How long there must be room for a rung, in seconds."""
     return tuning.patience * 2.0 ** min(state.strikes[index], 20)
 
 
-def _learn(here: Rung, state: State, seen: Seen, now: float, tuning: Tuning) -> State:
+def _learn(here: Rung, state: ControllerState, seen: Seen, now: float, tuning: Tuning) -> ControllerState:
     """Take in what is seen: how far off expectations are, and that the rung has proved itself."""
     if seen.seconds is not None and seen.samples >= tuning.few and here.seconds:
         state = replace(state, ratio=seen.seconds / here.seconds)
@@ -167,14 +167,19 @@ def _learn(here: Rung, state: State, seen: Seen, now: float, tuning: Tuning) -> 
     return state
 
 
-def _stay_at(wanted: int, rungs: Sequence[Rung], state: State, now: float, tuning: Tuning) -> Move | None:
+def _stay_at(wanted: int, rungs: Sequence[Rung], state: ControllerState, now: float, tuning: Tuning) -> Move | None:
     if wanted == state.at or now - state.since < tuning.rest:
         return None
     return Move(wanted, "objective", f"{rungs[wanted].name} is what the objective asks for")
 
 
 def _faster(
-    rungs: Sequence[Rung], objective: Objective, state: State, seen: Seen, barred: Collection[int], tuning: Tuning
+    rungs: Sequence[Rung],
+    objective: Objective,
+    state: ControllerState,
+    seen: Seen,
+    barred: Collection[int],
+    tuning: Tuning,
 ) -> Move | None:
     """To the smallest rung that is expected to leave room, else to the fastest; None where there is no faster one."""
     assert objective.latency is not None

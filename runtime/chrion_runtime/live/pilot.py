@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from chrion_api import ChrionError, Objective, Reason
-from chrion_runtime.documents import check_plain, read_objective
-from chrion_runtime.ladder import Rung, choose, ladder, selections
+from chrion_runtime.choice.documents import check_plain, read_objective
+from chrion_runtime.choice.ladder import Rung, choose, ladder, selections
+from chrion_runtime.choice.selection import Selection, latency
+from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.live import controller
-from chrion_runtime.live.controller import Move, State, Tuning
+from chrion_runtime.live.controller import ControllerState, Move, Tuning
 from chrion_runtime.live.drift import DriftTuning
 from chrion_runtime.live.journal import Journal
 from chrion_runtime.live.mover import Destination, Mover
-from chrion_runtime.live.senses import Senses
+from chrion_runtime.live.observations import Observations
+from chrion_runtime.live.plans_in_use import PlansInUse
 from chrion_runtime.live.watch import Watch
 from chrion_runtime.live.window import Seen
 from chrion_runtime.live.workshop import Workshop
-from chrion_runtime.run_memory import RUN_MEMORY
-from chrion_runtime.selection import Selection, latency
 from chrion_runtime.servable import Figure
-from chrion_runtime.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +53,16 @@ class Live:
 class Pilot:
     """Keeps one model at its objective, on a thread of its own until it is closed."""
 
-    def __init__(self, name: str, service: Service, live: Live, off_profile: Callable[[], int]) -> None:
+    def __init__(self, name: str, in_use: PlansInUse, live: Live, off_profile: Callable[[], int]) -> None:
         """`off_profile` counts the requests of other shapes than those that are planned for."""
         self.journal = Journal(name)
-        self.senses = Senses(service, live.window, live.settle, live.drift, off_profile)
+        self.observations = Observations(in_use, live.window, live.settle, live.drift, off_profile)
         self._name = name
-        self._service = service
+        self._in_use = in_use
         self._live = live
         self._stop = threading.Event()
-        self._mover = Mover(service, live.freeing, self._stop)
-        self._state: State | None = None
+        self._mover = Mover(in_use, live.freeing, self._stop)
+        self._state: ControllerState | None = None
         """None while the plans in use are on no rung of the ladder."""
         self._workshop: Workshop | None = None
         self._arrive()
@@ -92,22 +92,22 @@ class Pilot:
                 take(watch.path)
             elif watch.vanished():
                 log.warning("%s: %s is gone; what it said last stays in force", self._name, watch.path)
-        before = self.senses.stale
-        self.senses.listen(time.monotonic())
-        if (stale := self.senses.stale) != before:
+        before = self.observations.stale
+        self.observations.listen(time.monotonic())
+        if (stale := self.observations.stale) != before:
             log.warning("%s: %s", self._name, f"{Reason.PLAN_STALE}: {stale}" if stale else "the plan is stale no more")
         self._steer()
 
     def _new_plans(self, path: Path) -> None:
         """Serve by another plan file; all of it is refused where the plan it asks for cannot be used."""
-        service, objective = self._service, self._service.objective
-        here = service.rung
+        in_use, objective = self._in_use, self._in_use.objective
+        here = in_use.rung
         try:
             check_plain(path)
             with self._opened() as workshop:
                 plan_file = workshop.read(path)
-                service.loader.admit(plan_file)
-                if plan_file.buckets == service.frontiers:
+                in_use.loader.admit(plan_file)
+                if plan_file.buckets == in_use.frontiers:
                     return
                 rungs = ladder(plan_file.buckets, objective)
                 rung = rungs[choose(rungs, objective)]
@@ -116,24 +116,24 @@ class Pilot:
                 self._go(to, _bytes(objective), "plans", f"{path.name} has new plans", workshop)
         except ChrionError as error:
             self._refuse("plans", str(error) if str(path) in str(error) else f"{path}: {error}")
-        if service.rung is not here:
+        if in_use.rung is not here:
             self._arrive()
 
     def _new_objective(self, path: Path) -> None:
         """Pursue another objective, from now on; as near to it as plans can be loaded."""
-        service, before = self._service, self._service.objective
+        in_use, before = self._in_use, self._in_use.objective
         try:
             check_plain(path)
             objective = read_objective(path)
-            rungs = ladder(service.frontiers, objective)
+            rungs = ladder(in_use.frontiers, objective)
         except ChrionError as error:
             self._refuse("objective", str(error))
             return
         if objective == before:
             return
         ratio = self._state.ratio if self._state else 1.0
-        service.objective, service.rungs = objective, rungs
-        self.senses.anew(time.monotonic())
+        in_use.objective, in_use.rungs = objective, rungs
+        self.observations.anew(time.monotonic())
         # A budget that shrinks holds once the move that it asks for is made.
         budgets = [_bytes(before), _bytes(objective)]
         budget = None if None in budgets else max(filter(None, budgets), default=0)
@@ -141,9 +141,9 @@ class Pilot:
         with self._opened() as workshop:
             while len(failed) < len(rungs):
                 index = choose(rungs, objective, failed, ratio)
-                chosen = selections(service.frontiers, rungs[index], objective)
+                chosen = selections(in_use.frontiers, rungs[index], objective)
                 try:
-                    to = Destination(service.frontiers, rungs, rungs[index], chosen)
+                    to = Destination(in_use.frontiers, rungs, rungs[index], chosen)
                     self._go(to, budget, "objective", f"the objective is now {_written(objective)}", workshop)
                     break
                 except ChrionError as error:
@@ -157,21 +157,19 @@ class Pilot:
         """Let the controller decide, and do what it says."""
         if self._state is None:
             return
-        service, now = self._service, time.monotonic()
-        here, seen = service.rung, self.senses.seen
-        self._state, move = controller.decide(
-            service.rungs, service.objective, self._state, seen, now, self._live.tuning
-        )
+        in_use, now = self._in_use, time.monotonic()
+        here, seen = in_use.rung, self.observations.seen
+        self._state, move = controller.decide(in_use.rungs, in_use.objective, self._state, seen, now, self._live.tuning)
         if move is None:
             return
         try:
             with self._opened() as workshop:
-                rung = service.rungs[move.to]
-                to = Destination(service.frontiers, service.rungs, rung, self._because(rung, move))
-                self._go(to, _bytes(service.objective), move.reason, move.why, workshop)
+                rung = in_use.rungs[move.to]
+                to = Destination(in_use.frontiers, in_use.rungs, rung, self._because(rung, move))
+                self._go(to, _bytes(in_use.objective), move.reason, move.why, workshop)
         except ChrionError as error:
-            self._refuse("move", f"to {service.rungs[move.to].name}: {error}")
-            if service.rung is not here:
+            self._refuse("move", f"to {in_use.rungs[move.to].name}: {error}")
+            if in_use.rung is not here:
                 self._arrive()
             self._bar(move.to)
         else:
@@ -179,10 +177,10 @@ class Pilot:
 
     def _go(self, to: Destination, budget: int | None, reason: str, why: str, workshop: Workshop) -> None:
         """Move, and enter into the journal what was exchanged. Raises ChrionError."""
-        seen = self.senses.seen
+        seen = self.observations.seen
 
         def exchanged(before: Rung, rung: Rung) -> None:
-            self.senses.anew(time.monotonic())
+            self.observations.anew(time.monotonic())
             if rung is to.rung:
                 self.journal.moved(before.name, rung.name, reason, why, _figures(seen))
             else:
@@ -192,7 +190,7 @@ class Pilot:
         self._mover.go(to, budget, workshop, exchanged)
 
     def _because(self, rung: Rung, move: Move) -> tuple[Selection, ...]:
-        slo = self._service.objective
+        slo = self._in_use.objective
         target = slo.latency.seconds if slo.latency is not None else None
         return tuple(Selection(plan, move.why, target is None or latency(plan, slo) <= target) for plan in rung.plans)
 
@@ -207,9 +205,9 @@ class Pilot:
 
     def _arrive(self, ratio: float = 1.0) -> None:
         """Begin anew on the ladder as it is now."""
-        rungs = self._service.rungs
-        at = next((index for index, rung in enumerate(rungs) if rung.plans == self._service.rung.plans), None)
-        self._state = None if at is None else State.start(len(rungs), at, time.monotonic(), ratio)
+        rungs = self._in_use.rungs
+        at = next((index for index, rung in enumerate(rungs) if rung.plans == self._in_use.rung.plans), None)
+        self._state = None if at is None else ControllerState.start(len(rungs), at, time.monotonic(), ratio)
 
     def _bar(self, index: int) -> None:
         if self._state is not None:
@@ -221,7 +219,7 @@ class Pilot:
 
     def describe(self) -> dict[str, Any]:
         """What is seen, and what was moved and refused, as JSON data."""
-        objective, seen = self._service.objective, self.senses.seen
+        objective, seen = self._in_use.objective, self.observations.seen
         return {
             "observed": {
                 "percentile": objective.percentile,
@@ -230,17 +228,25 @@ class Pilot:
                 "requestsPerSecond": round(seen.samples / seen.span, 3) if seen.span else None,
                 "sloMet": is_met(objective, seen),
             },
-            "stale": {"reason": Reason.PLAN_STALE.value, "message": stale} if (stale := self.senses.stale) else None,
+            "stale": {"reason": Reason.PLAN_STALE.value, "message": stale}
+            if (stale := self.observations.stale)
+            else None,
             **self.journal.to_data(),
         }
 
     def figures(self) -> list[Figure]:
         """Numbers for the metrics."""
-        objective, seen = self._service.objective, self.senses.seen
+        objective, seen = self._in_use.objective, self.observations.seen
         met = is_met(objective, seen)
         found = [
             *self.journal.figures(),
-            Figure("chrion_plan_stale", "gauge", "1 while stages are off the plan", {}, float(bool(self.senses.stale))),
+            Figure(
+                "chrion_plan_stale",
+                "gauge",
+                "1 while stages are off the plan",
+                {},
+                float(bool(self.observations.stale)),
+            ),
         ]
         if met is not None:
             found.append(Figure("chrion_slo_met", "gauge", "Whether the objective is met", {}, float(met)))

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from chrion_api import Plan
+from chrion_runtime.choice.ladder import Rung, gpu_bytes
 from chrion_runtime.errors import PlanRefused
-from chrion_runtime.ladder import Rung, gpu_bytes
 
 
 def route(held: Sequence[Plan], rungs: Sequence[Rung], to: Rung, budget: int | None) -> tuple[Rung, ...]:

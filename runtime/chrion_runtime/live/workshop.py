@@ -10,8 +10,8 @@ from typing import Self
 from chrion_api import Plan, PlanFile
 from chrion_graph.limits import Limits
 from chrion_graph.worker import Worker
-from chrion_runtime.blueprint import Blueprint, draw_all
-from chrion_runtime.documents import read_plan_file
+from chrion_runtime.choice.documents import read_plan_file
+from chrion_runtime.run.compiled_plan import CompiledPlan, compile_plans
 
 _NICE = 10
 """How far it stands back: what serves comes first, and yet it gets its part of a busy machine."""
@@ -28,10 +28,10 @@ class Workshop:
         """Read a plan file. Raises ChrionError."""
         return self._child().call(read_plan_file, path, seconds=self._limits.seconds, what=f"reading {path}")
 
-    def draw(self, folder: Path, plans: Sequence[Plan]) -> tuple[Blueprint, ...]:
+    def compile(self, folder: Path, plans: Sequence[Plan]) -> tuple[CompiledPlan, ...]:
         """Cut plans of the normalised model in `folder`. Raises ChrionError."""
         what = f"cutting {', '.join(plan.name for plan in plans)}"
-        return self._child().call(draw_all, folder, tuple(plans), seconds=self._limits.seconds, what=what)
+        return self._child().call(compile_plans, folder, tuple(plans), seconds=self._limits.seconds, what=what)
 
     def _child(self) -> Worker:
         if self._worker is None:

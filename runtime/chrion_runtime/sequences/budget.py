@@ -5,7 +5,7 @@ from threading import Lock
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
-from chrion_runtime.run_memory import RUN_MEMORY, STATES_PART
+from chrion_runtime.devices.run_memory import RUN_MEMORY, STATES_PART
 
 
 class Keeper(Protocol):

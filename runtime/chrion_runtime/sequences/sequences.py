@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from chrion_api import Shape
 from chrion_graph.types import TensorType
-from chrion_runtime.carry import Carry, Held
 from chrion_runtime.devices import Device
-from chrion_runtime.protocol.errors import BadRequest
+from chrion_runtime.run.state_transfer import HeldValue, StateTransfer
 from chrion_runtime.sequences.start import Fills, check_fits, start_shapes, start_state, state_bytes
 from chrion_runtime.sequences.store import SequenceStore, State
 from chrion_runtime.servable import Array, SequenceStep
+from chrion_runtime.serve.protocol.errors import BadRequest
 from chrion_runtime.stop import Stop
 
-Answer = Callable[[Mapping[str, Array], Carry], dict[str, Array]]
+Answer = Callable[[Mapping[str, Array], StateTransfer], dict[str, Array]]
 """Runs the model; calls `Sequences.begin` once it knows the bucket."""
 
 
@@ -51,28 +51,28 @@ class Sequences:
         if not self.links:
             raise BadRequest("the model carries no state from request to request: leave the sequence out")
         with self.store.turn(step) as turn:
-            carry = Carry(self.links, frozenset(outputs or ()), turn.state or {}, turn.hold)
+            transfer = StateTransfer(self.links, frozenset(outputs or ()), turn.state or {}, turn.hold)
             if turn.state is not None:
                 check_fits(self._kinds, feeds, {name: held.shape for name, held in turn.state.items()})
-            results = answer(feeds, carry)
-            turn.hold(sum(held.nbytes for held in carry.left.values()), "the state of the sequence")
+            results = answer(feeds, transfer)
+            turn.hold(sum(held.nbytes for held in transfer.left.values()), "the state of the sequence")
             if stop is not None:
                 stop.finish()
-            turn.left = carry.left
+            turn.left = transfer.left
             return results
 
-    def begin(self, carry: Carry, feeds: Mapping[str, Array], bucket: Mapping[str, Shape]) -> None:
+    def begin(self, transfer: StateTransfer, feeds: Mapping[str, Array], bucket: Mapping[str, Shape]) -> None:
         """Give a run that starts a sequence its state, in the shapes of this bucket; one that does not has it.
 
         Raises SequencesFull, TooMuchToKeep.
         """
-        if not carry.taken:
+        if not transfer.taken:
             shapes = start_shapes(self._kinds, feeds, bucket)
             sizes = state_bytes(self._kinds, shapes)
             largest = max(sizes, key=lambda name: sizes[name])
-            carry.room(sum(sizes.values()), f'input "{largest}": the state that the sequence starts with')
+            transfer.room(sum(sizes.values()), f'input "{largest}": the state that the sequence starts with')
             zeros = start_state(self._kinds, shapes, self._fills)
-            carry.taken = {name: Held(self._host, array) for name, array in zeros.items()}
+            transfer.taken = {name: HeldValue(self._host, array) for name, array in zeros.items()}
 
     def park(self) -> None:
         """Bring every state to the host, where it holds no device's memory; the next request takes it from there."""
@@ -80,6 +80,6 @@ class Sequences:
 
     def _parked(self, state: State) -> State:
         return {
-            name: held if held.device.memory == self._host.memory else Held(self._host, held.array().copy())
+            name: held if held.device.memory == self._host.memory else HeldValue(self._host, held.array().copy())
             for name, held in state.items()
         }

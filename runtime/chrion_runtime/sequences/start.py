@@ -7,8 +7,8 @@ import numpy as np
 
 from chrion_api import Shape
 from chrion_graph.types import STRING, TensorType
-from chrion_runtime.protocol.errors import BadRequest
 from chrion_runtime.servable import Array
+from chrion_runtime.serve.protocol.errors import BadRequest
 
 Kinds = Mapping[str, TensorType]
 Fills = Mapping[str, bool | int | float]

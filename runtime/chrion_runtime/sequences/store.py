@@ -9,11 +9,11 @@ from functools import partial
 from threading import Lock
 from time import monotonic
 
-from chrion_runtime.carry import Held
-from chrion_runtime.protocol.errors import SequenceLost, SequencesFull, TooMuchToKeep
-from chrion_runtime.run_memory import LIMIT
+from chrion_runtime.devices.run_memory import LIMIT
+from chrion_runtime.run.state_transfer import HeldValue
 from chrion_runtime.sequences.budget import STATES, StateBudget
 from chrion_runtime.servable import Figure, SequenceStep
+from chrion_runtime.serve.protocol.errors import SequenceLost, SequencesFull, TooMuchToKeep
 
 MAX_SEQUENCES = 1024
 IDLE_SECONDS = 300.0
@@ -21,7 +21,7 @@ IDLE_SECONDS = 300.0
 REMEMBERED = 4096
 """Sequences that are gone of which it is remembered why."""
 
-State = Mapping[str, Held]
+State = Mapping[str, HeldValue]
 """A value for each input that takes state."""
 
 

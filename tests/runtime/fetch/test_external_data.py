@@ -7,7 +7,7 @@ import pytest
 
 from chrion_graph.errors import InvalidModel, LimitExceeded, UnsafeModel
 from chrion_graph.load import digest
-from chrion_runtime.fetch import DigestMismatch, ModelNotFound, TooLarge
+from chrion_runtime.fetch import DigestMismatch, ModelNotFound, ModelTooLarge
 from tests.support.bad_models import BAD_MODELS
 from tests.support.file_server import cut
 
@@ -46,7 +46,7 @@ def test_goes_on_where_the_connection_was_lost(served, run, output, data):
 
 
 def test_counts_within_the_limit(served, run, left, data):
-    with pytest.raises(TooLarge, match=r"w\.bin"):
+    with pytest.raises(ModelTooLarge, match=r"w\.bin"):
         run(served.url(PATH), most_bytes=len(served.files[PATH]) + 2 * len(data) - 1)
     assert left() == []
 

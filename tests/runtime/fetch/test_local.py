@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from chrion_runtime.fetch import FetchRefused, ModelNotFound, TooLarge
+from chrion_runtime.fetch import FetchRefused, ModelNotFound, ModelTooLarge
 
 
 @pytest.fixture
@@ -62,5 +62,5 @@ def test_a_device_is_no_model(run):
 
 def test_the_limit_holds(source, run, content):
     (source / "net.onnx").write_bytes(content)
-    with pytest.raises(TooLarge):
+    with pytest.raises(ModelTooLarge):
         run(f"file://{source}/net.onnx", most_bytes=1000)

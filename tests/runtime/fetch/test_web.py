@@ -9,8 +9,8 @@ from chrion_runtime.fetch import (
     DigestMismatch,
     FetchRefused,
     ModelNotFound,
+    ModelTooLarge,
     Patience,
-    TooLarge,
     Unreachable,
 )
 from tests.support.file_server import FileServer, cut, endless, silent, status
@@ -120,14 +120,14 @@ def test_nobody_listens(run):
 
 def test_an_endless_body_ends_at_the_limit(server, run, left):
     server.faults[PATH] = [endless]
-    with pytest.raises(TooLarge, match="10,000,000"):
+    with pytest.raises(ModelTooLarge, match="10,000,000"):
         run(server.url(PATH), most_bytes=10_000_000)
     assert left() == []
 
 
 def test_a_size_beyond_the_limit_is_refused_before_it_is_read(server, run, content):
     server.faults[PATH] = [silent]
-    with pytest.raises(TooLarge):
+    with pytest.raises(ModelTooLarge):
         run(server.url(PATH), most_bytes=len(content) - 1)
 
 

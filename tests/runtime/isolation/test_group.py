@@ -14,9 +14,9 @@ import pytest
 from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, RunStopped, UnfitValues
 from chrion_runtime.isolation import Group
 from chrion_runtime.isolation.life import Life
-from chrion_runtime.protocol.errors import ProcessLost, Restarting, SequenceLost
+from chrion_runtime.planned_model import PlannedModel
 from chrion_runtime.servable import SequenceStep
-from chrion_runtime.session import Session
+from chrion_runtime.serve.protocol.errors import ProcessLost, Restarting, SequenceLost
 from chrion_runtime.stop import Stop
 from tests.support.plans import Planned
 from tests.support.rounds import BUCKET, FOR_EVER, STATE, rounds
@@ -69,7 +69,7 @@ def pid(group):
 
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_answers_as_in_this_process(shared, planned, name):
-    session = Session(planned[name].normalised, planned[name].plan_file, name=name, state=STATE)
+    session = PlannedModel(planned[name].normalised, planned[name].plan_file, name=name, state=STATE)
     try:
         model = shared[name]
         assert (model.inputs, model.outputs, model.state) == (session.inputs, session.outputs, session.state)
@@ -291,7 +291,7 @@ def test_a_process_that_cannot_be_started_is_tried_again(group, monkeypatch):
 
 def close_slowly():
     """As a setup: closing a model never ends."""
-    Session.close = lambda session: threading.Event().wait()
+    PlannedModel.close = lambda session: threading.Event().wait()
 
 
 def test_a_model_that_takes_long_to_close_keeps_no_other_from_being_stopped(planned):

@@ -9,8 +9,8 @@ from chrion_api import ChrionError
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.isolation import Group, worker
 from chrion_runtime.isolation.wire import Description, Report
-from chrion_runtime.protocol.errors import ProcessLost
 from chrion_runtime.servable import Figure
+from chrion_runtime.serve.protocol.errors import ProcessLost
 from chrion_runtime.stop import Stop
 from tests.support.plans import Planned
 from tests.support.rounds import BUCKET, STATE, rounds

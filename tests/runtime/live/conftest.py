@@ -19,7 +19,7 @@ from chrion_bench.inputs import random_inputs
 from chrion_graph.graph import Graph
 from chrion_graph.load import digest
 from chrion_runtime.devices import open_devices
-from chrion_runtime.session import Normalised
+from chrion_runtime.planned_model import Normalised
 from tests.support.command import Chrion, serving
 from tests.support.partition import Arrays, Cut, each_node, normalised, plan_of, saved, whole
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chrion_api import Mode, Objective, Plan, Stage
-from chrion_runtime.ladder import Rung, choose
-from chrion_runtime.live.controller import State, Tuning, barred, decide, moved, patience
+from chrion_runtime.choice.ladder import Rung, choose
+from chrion_runtime.live.controller import ControllerState, Tuning, barred, decide, moved, patience
 from chrion_runtime.live.window import Seen
 
 TUNING = Tuning()
@@ -52,7 +52,7 @@ class Plant:
 def fly(plant, wanted, seconds, start=None, loads=None, step=1):
     """Every move within a simulated time, as (time, from, move), and the last state."""
     at = choose(plant.rungs, wanted) if start is None else start
-    state, found = State.start(len(plant.rungs), at, 0.0), []
+    state, found = ControllerState.start(len(plant.rungs), at, 0.0), []
     for now in range(step, int(seconds), step):
         if loads is not None:
             plant.load = loads(now)
@@ -152,13 +152,13 @@ def test_a_rung_that_proves_itself_is_forgiven():
 )
 def test_how_much_must_be_seen(seen, moves):
     rungs = ladder_of((0.01, 0.08))
-    _, move = decide(rungs, objective(), State.start(2, 1, 0.0), seen, 20.0, TUNING)
+    _, move = decide(rungs, objective(), ControllerState.start(2, 1, 0.0), seen, 20.0, TUNING)
     assert (move is not None) is moves
 
 
 def test_a_rung_that_cannot_be_loaded_is_left_alone_for_a_while():
     rungs = ladder_of((0.01, 0.03, 0.2))
-    state = barred(State.start(3, 2, 0.0), 1, 0.0, TUNING)
+    state = barred(ControllerState.start(3, 2, 0.0), 1, 0.0, TUNING)
     seen = Seen(500, 500, 0.2, 60)
     _, move = decide(rungs, objective(), state, seen, 20.0, TUNING)
     assert move.to == 0
@@ -172,5 +172,5 @@ def test_a_rung_that_cannot_be_loaded_is_left_alone_for_a_while():
 
 def test_what_it_says():
     rungs = ladder_of((0.01, 0.08))
-    _, move = decide(rungs, objective(), State.start(2, 1, 0.0), Seen(500, 40, 0.12, 60), 20.0, TUNING)
+    _, move = decide(rungs, objective(), ControllerState.start(2, 1, 0.0), Seen(500, 40, 0.12, 60), 20.0, TUNING)
     assert move.why == ("p99 was 120 ms of 100 ms, with 40 of 500 answers above it; plan 0 is expected at 15 ms")

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chrion_api import SLO, Frontier, GpuBytes, Latency, Mode, Objective, Plan, Stage
-from chrion_runtime.documents import read_objective, read_plan_file
+from chrion_runtime.choice.documents import read_objective, read_plan_file
+from chrion_runtime.choice.ladder import choose, gpu_bytes, ladder, selections
 from chrion_runtime.errors import PlanRefused, Unreadable
-from chrion_runtime.ladder import choose, gpu_bytes, ladder, selections
 from chrion_runtime.live import Watch
 from chrion_runtime.live.drift import Drift, DriftTuning
 from chrion_runtime.live.route import peak, route
@@ -262,7 +262,7 @@ class TestRoute:
 
 class TestDocuments:
     def test_a_gzip_bomb_is_stopped(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("chrion_runtime.documents.MOST_BYTES", 1000)
+        monkeypatch.setattr("chrion_runtime.choice.documents.MOST_BYTES", 1000)
         path = tmp_path / "plan.json"
         path.write_bytes(gzip.compress(bytes(100_000)))
         with pytest.raises(Unreadable, match="it inflates to more than"):

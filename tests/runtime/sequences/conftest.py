@@ -8,13 +8,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from chrion_runtime.blueprint import draw
-from chrion_runtime.executor import Executor
-from chrion_runtime.lanes import Lanes
-from chrion_runtime.program import Program
+from chrion_runtime.run.compiled_plan import compile_plan
+from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.lanes import Lanes
+from chrion_runtime.run.loaded_plan import LoadedPlan
+from chrion_runtime.run.sessions import SessionStore
 from chrion_runtime.sequences import Sequences, SequenceStore
 from chrion_runtime.servable import SequenceStep
-from chrion_runtime.sessions import SessionStore
 from tests.support.partition import normalised
 
 WIDTH, HIDDEN, STEPS = 6, 8, 4
@@ -81,17 +81,17 @@ class Stream:
 
     def __init__(self, executor, devices, bucket=BUCKET, links=LINKS, **options):
         self.executor = executor
-        blueprint = executor.program.blueprint
-        kinds = {name: blueprint.types[name] for name in blueprint.inputs}
+        compiled = executor.loaded.compiled
+        kinds = {name: compiled.types[name] for name in compiled.inputs}
         self.sequences = Sequences(links, kinds, devices["cpu"], SequenceStore(**options))
         self._bucket = bucket
 
     def send(self, key, feeds, start=False, end=False, outputs=None):
         return self.sequences.run(SequenceStep(key, start, end), feeds, outputs, self._answer)
 
-    def _answer(self, feeds, carry):
-        self.sequences.begin(carry, feeds, self._bucket)
-        return self.executor.run(feeds, carry)
+    def _answer(self, feeds, transfer):
+        self.sequences.begin(transfer, feeds, self._bucket)
+        return self.executor.run(feeds, transfer)
 
     def talk(self, key, x, **options):
         """A sequence from its start to its end in chunks; all of y."""
@@ -106,7 +106,7 @@ def executors(graph, plans, devices) -> Iterator[list[Executor]]:
     """Executors of several plans over the same lanes, warm."""
     lanes, store = Lanes(), SessionStore()
     try:
-        found = [Executor(Program(draw(graph, plan), devices, store), lanes) for plan in plans]
+        found = [Executor(LoadedPlan(compile_plan(graph, plan), devices, store), lanes) for plan in plans]
         yield found
     finally:
         lanes.close()

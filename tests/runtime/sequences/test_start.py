@@ -6,9 +6,9 @@ import pytest
 from chrion_api import StateLink
 from chrion_graph.types import STRING, TensorType
 from chrion_runtime.errors import StateRefused
-from chrion_runtime.protocol.errors import BadRequest
 from chrion_runtime.sequences import state_links
 from chrion_runtime.sequences.start import check_fits, start_shapes, start_state, state_bytes
+from chrion_runtime.serve.protocol.errors import BadRequest
 
 FLOAT, INT = 1, 7
 KINDS = {

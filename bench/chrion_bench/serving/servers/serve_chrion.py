@@ -12,9 +12,9 @@ from pathlib import Path
 from chrion_api import SLO
 from chrion_bench.serving.plans import opened
 from chrion_runtime.isolation import Group
-from chrion_runtime.machine import Machine
+from chrion_runtime.run.machine import Machine
 from chrion_runtime.servable import Servable
-from chrion_runtime.server import ServerOptions, serve
+from chrion_runtime.serve import ServerOptions, serve
 
 BUSY = "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\nwhile True: pass"
 

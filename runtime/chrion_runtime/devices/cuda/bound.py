@@ -4,9 +4,9 @@ from itertools import count
 
 import onnxruntime as ort
 
-from chrion_runtime.devices.cuda.gate import GATE
+from chrion_runtime.devices.cuda.capture_gate import GATE
 from chrion_runtime.devices.cuda.options import run_options
-from chrion_runtime.devices.device import Bound, FixedBound
+from chrion_runtime.devices.device import BoundSession, CapturedSession
 from chrion_runtime.stop import Stop
 
 NO_GRAPH = -1
@@ -16,7 +16,7 @@ _ids = count(1)
 """One for each binding, since sessions are shared by stages alike and by slots; 0 stands for runs that name none."""
 
 
-class CudaBound(Bound):
+class CudaBoundSession(BoundSession):
     """A session that runs kernel by kernel."""
 
     def run(self, stop: Stop | None = None) -> None:
@@ -24,10 +24,10 @@ class CudaBound(Bound):
             super().run(stop)
 
 
-class GraphBound(FixedBound):
+class CudaCapturedSession(CapturedSession):
     """A session whose kernels are captured in its first run, and launched all at once ever after.
 
-    ONNX Runtime keeps captured graphs in the context of the thread that ran (PerThreadContext), and there by id: from
+    ONNX Runtime keeps captured runs in the context of the thread that ran (PerThreadContext), and there by id: from
     another thread, it would capture anew. One call does the regular runs before a capture, the capture and a replay.
     """
 

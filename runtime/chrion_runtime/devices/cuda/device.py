@@ -14,13 +14,13 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 from chrion_api import DeviceKey, GpuBytes, GpuBytesFrom, Optimization
 from chrion_runtime.devices.assignment import RECORD, fallen_back
 from chrion_runtime.devices.cuda import memory
-from chrion_runtime.devices.cuda.bound import NO_GRAPH, CudaBound, GraphBound
+from chrion_runtime.devices.cuda.bound import NO_GRAPH, CudaBoundSession, CudaCapturedSession
+from chrion_runtime.devices.cuda.capture_gate import GATE
 from chrion_runtime.devices.cuda.cudart import Cudart
 from chrion_runtime.devices.cuda.driver import Driver
-from chrion_runtime.devices.cuda.gate import GATE
 from chrion_runtime.devices.cuda.options import run_options, stage_provider
 from chrion_runtime.devices.cuda.probe import PROVIDER, cuda_major, first_use_problem, look, problem
-from chrion_runtime.devices.device import Bound, Device, options, stoppable
+from chrion_runtime.devices.device import BoundSession, Device, options, stoppable
 from chrion_runtime.errors import DeviceUnavailable
 from chrion_runtime.servable import Array
 from chrion_runtime.stop import Stop
@@ -37,7 +37,7 @@ class Cuda(Device):
     lane reads them: a run and a copy return only when their stream has nothing left to do.
     """
 
-    graphs = True
+    captures = True
 
     def __init__(self, name: str, index: int) -> None:
         """Raises DeviceUnavailable, with the reason, where the GPU cannot be used."""
@@ -84,12 +84,12 @@ class Cuda(Device):
         optimization: Optimization,
         spin: bool,
         *,
-        graph: bool = False,
+        capture: bool = False,
         limit: int | None = None,
     ) -> ort.InferenceSession:
         found = options(lanes, optimization, spin)
         found.add_session_config_entry(RECORD, "1")
-        provider = stage_provider(self._index, graph, limit)
+        provider = stage_provider(self._index, capture, limit)
         with GATE.use():
             session = ort.InferenceSession(path, found, providers=[provider], enable_fallback=0)
         if session.get_providers()[0] != PROVIDER:
@@ -97,7 +97,7 @@ class Cuda(Device):
         # A node that CUDA does not take must be an error here, not a hidden copy to the CPU.
         if left := fallen_back(session, path):
             raise DeviceUnavailable(f"{self.name}: ONNX Runtime leaves {', '.join(left)} to the CPU")
-        if graph:
+        if capture:
             self._of_graphs.add(session)
         return session
 
@@ -127,7 +127,7 @@ class Cuda(Device):
             binding.bind_ortvalue_input(name, value)
         for name in outputs:
             binding.bind_output(name, "cuda", self._index)
-        # Shapes that nothing was bound for leave no memory behind. A captured graph, though, lives on memory that is
+        # Shapes that nothing was bound for leave no memory behind. A captured run, though, lives on memory that is
         # free in the arena between two of its runs.
         shrink = self._index if self._shrinks and session not in self._of_graphs else None
         with GATE.use():
@@ -142,8 +142,8 @@ class Cuda(Device):
         found: list[ort.OrtValue] = binding.get_outputs()
         return found
 
-    def bind(self, session: ort.InferenceSession, graph: bool = False) -> Bound:
-        return GraphBound(session) if graph else CudaBound(session)
+    def bind(self, session: ort.InferenceSession, capture: bool = False) -> BoundSession:
+        return CudaCapturedSession(session) if capture else CudaBoundSession(session)
 
     def allocate(self, dtype: np.dtype[Any], shape: Sequence[int]) -> ort.OrtValue:
         with GATE.use():

@@ -20,7 +20,7 @@ def provider(index: int) -> tuple[str, dict[str, str]]:
     return PROVIDER, {"device_id": str(index), "use_tf32": str(int(USE_TF32))}
 
 
-def stage_provider(index: int, graph: bool, limit: int | None) -> tuple[str, dict[str, str]]:
+def stage_provider(index: int, capture: bool, limit: int | None) -> tuple[str, dict[str, str]]:
     """The CUDA provider for a stage: its arena grows by what is asked for, up to `limit` bytes where one is given.
 
     Kept at their defaults because values that another lane reads must be complete when a run ends:
@@ -29,7 +29,7 @@ def stage_provider(index: int, graph: bool, limit: int | None) -> tuple[str, dic
     """
     name, options = provider(index)
     options["arena_extend_strategy"] = "kSameAsRequested"
-    if graph:
+    if capture:
         options["enable_cuda_graph"] = "1"
     if limit is not None:
         options["gpu_mem_limit"] = str(max(limit, LEAST_LIMIT))

@@ -1,0 +1,1 @@
+"""Large JSON is read and written in processes of its own."""

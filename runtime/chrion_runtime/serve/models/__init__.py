@@ -1,0 +1,1 @@
+"""The models behind a server: those that are served, and a repository of more."""

@@ -1,0 +1,41 @@
+"""What the server says of itself and of a model."""
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+from chrion_runtime.serve.protocol.errors import NotFound
+from chrion_runtime.serve.protocol.signature import Port, Signature
+
+MODEL_VERSION = "1"
+"""A server has one version of a model: the one its ChrionModel names."""
+
+PLATFORM = "chrion_onnx"
+
+EXTENSIONS = ("binary_tensor_data", "sequence")
+
+
+def server_metadata() -> dict[str, Any]:
+    """The answer to GET /v2."""
+    return {"name": "chrion", "version": version("chrion"), "extensions": EXTENSIONS}
+
+
+def model_metadata(name: str, signature: Signature) -> dict[str, Any]:
+    """The answer to GET /v2/models/{name}."""
+    return {
+        "name": name,
+        "versions": [MODEL_VERSION],
+        "platform": PLATFORM,
+        "inputs": _tensors(signature.inputs.values()),
+        "outputs": _tensors(signature.outputs.values()),
+    }
+
+
+def check_version(model: str, asked: str | None) -> None:
+    """Raise NotFound unless this version of the model, or any, was asked for."""
+    if asked is not None and asked != MODEL_VERSION:
+        raise NotFound(f'model "{model}" has no version "{asked[:40]}"; it has version {MODEL_VERSION}')
+
+
+def _tensors(ports: Iterable[Port]) -> list[dict[str, Any]]:
+    return [{"name": port.spec.name, "datatype": port.datatype, "shape": port.shape} for port in ports]

@@ -1,0 +1,40 @@
+"""A request's place in a sequence, as Triton's clients write it into its parameters."""
+
+from typing import Any
+
+from chrion_runtime.servable import SequenceStep
+from chrion_runtime.serve.protocol.errors import BadRequest
+from chrion_runtime.serve.protocol.signature import Signature
+
+MAX_ID_LENGTH = 128
+"""Characters of an id, as in Triton."""
+MAX_ID = 2**64 - 1
+
+
+def read_sequence(parameters: dict[str, Any], signature: Signature) -> SequenceStep | None:
+    """The sequence that a request is of; None for none, which an id of 0 or "" says too. Raises BadRequest.
+
+    Models without state ignore sequences, as they do in Triton.
+    """
+    if not signature.state:
+        return None
+    key = parameters.get("sequence_id")
+    start, end = (_flag(parameters, name) for name in ("sequence_start", "sequence_end"))
+    if key is None or (key in (0, "") and not isinstance(key, bool)):
+        if start or end:
+            raise BadRequest("parameters: sequence_start and sequence_end need a sequence_id other than 0")
+        return None
+    if isinstance(key, bool) or not isinstance(key, int | str):
+        raise BadRequest("parameters: sequence_id is neither an integer nor a string")
+    if isinstance(key, int) and not 0 < key <= MAX_ID:
+        raise BadRequest(f"parameters: sequence_id is not between 1 and {MAX_ID}")
+    if isinstance(key, str) and len(key) > MAX_ID_LENGTH:
+        raise BadRequest(f"parameters: sequence_id is longer than {MAX_ID_LENGTH} characters")
+    return SequenceStep(key, start, end)
+
+
+def _flag(parameters: dict[str, Any], name: str) -> bool:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise BadRequest(f"parameters: {name} is neither true nor false")
+    return bool(value)

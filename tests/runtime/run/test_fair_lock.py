@@ -1,0 +1,52 @@
+"""Lanes are had in turn."""
+
+import threading
+import time
+
+from chrion_runtime.run.lane_locks import FairLock
+
+
+def test_who_leaves_it_does_not_have_it_again_before_one_who_waits() -> None:
+    turnstile = FairLock()
+    had: list[str] = []
+    asking = threading.Event()
+
+    def wait() -> None:
+        asking.set()
+        with turnstile:
+            had.append("the one who waited")
+
+    for _ in range(20):
+        asking.clear()
+        turnstile.acquire()
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        asking.wait()
+        time.sleep(0.01)
+        turnstile.release()
+        with turnstile:
+            had.append("the one who left")
+        waiter.join()
+    assert had == ["the one who waited", "the one who left"] * 20
+
+
+def test_one_has_it_at_a_time() -> None:
+    turnstile = FairLock()
+    inside = 0
+    most = 0
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(200):
+            with turnstile:
+                inside += 1
+                most = max(most, inside)
+                time.sleep(0)
+                inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
