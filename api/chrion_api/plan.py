@@ -12,8 +12,6 @@ from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
 from chrion_api.profile import DeviceKey, Optimization
 
-PLAN_VERSION = 1
-
 MAX_NODES = 10_000_000
 """What every node's index is below."""
 MAX_FILE_NODES = 2_000_000

@@ -29,7 +29,7 @@ def measure(entry: Entry, effort: Effort, bytes_per_second: float) -> dict[str, 
     with workplace() as folder:
         model = folder / "model.onnx"
         entry.write(model)
-        job = planning.Job(model, entry.inputs, devices=("cpu",), timeout_seconds=effort.plan_seconds)
+        job = planning.PlanningTask(model, entry.inputs, devices=("cpu",), timeout_seconds=effort.plan_seconds)
         settings = job.settings()
         prepared = job.prepare()
         profile = make_profile(prepared, settings)

@@ -71,7 +71,7 @@ def compare(entry: Entry) -> dict[str, Any]:
     with workplace() as folder:
         model = folder / "model.onnx"
         entry.write(model)
-        job = planning.Job(model, entry.inputs, devices=(HOST,))
+        job = planning.PlanningTask(model, entry.inputs, devices=(HOST,))
         prepared = job.prepare()
         profile = with_gpu(prepared, make_profile(prepared, job.settings()))
         plans = predicted_plans(prepared, profile, Budget()).buckets[0].plans

@@ -55,7 +55,7 @@ def main() -> None:
         with workplace() as folder:
             model = folder / "model.onnx"
             entries[picture.model].write(model)
-            prepared = planning.Job(model, entries[picture.model].inputs, devices=("cpu",)).prepare()
+            prepared = planning.PlanningTask(model, entries[picture.model].inputs, devices=("cpu",)).prepare()
             found = candidates(prepared.buckets[0].variants, profile, Budget()).plans
         plan = min((plan for plan in found if picture.shows(plan)), key=lambda plan: plan.predicted_seconds)
         write_aside(PICTURES / picture.file, drawn(plan))

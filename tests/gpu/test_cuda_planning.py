@@ -28,11 +28,11 @@ def job(cuda: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A job of planning a model for the CPU and the GPU."""
     monkeypatch.setenv("CHRION_CACHE", str(tmp_path / "cache"))
 
-    def build(model: onnx.ModelProto, **shapes: tuple[int, ...]) -> planning.Job:
+    def build(model: onnx.ModelProto, **shapes: tuple[int, ...]) -> planning.PlanningTask:
         path = tmp_path / "model.onnx"
         onnx.save(model, path)
         specs = tuple(InputSpec(name=name, shape=shape) for name, shape in shapes.items())
-        return planning.Job(path, specs, devices=("cpu", GPU), limits=Limits(seconds=240))
+        return planning.PlanningTask(path, specs, devices=("cpu", GPU), limits=Limits(seconds=240))
 
     return build
 

@@ -24,13 +24,13 @@ PER_SESSION = 32 << 20
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory) -> planning.Job:
+def job(tmp_path_factory) -> planning.PlanningTask:
     folder = tmp_path_factory.mktemp("model")
     case = find(MODEL)
     onnx.save(case.build(), folder / "model.onnx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHRION_CACHE", str(folder / "cache"))
-        yield planning.Job(folder / "model.onnx", case.specs)
+        yield planning.PlanningTask(folder / "model.onnx", case.specs)
 
 
 @pytest.fixture(scope="module")

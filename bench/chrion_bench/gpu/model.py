@@ -88,7 +88,7 @@ class Subject:
         self.model.parent.mkdir()
         self.entry.write(self.model)
         limits = Limits(seconds=max(seconds, _LEAST_SECONDS))
-        job = planning.Job(self.model, self.entry.inputs, devices=self.bench.devices, limits=limits)
+        job = planning.PlanningTask(self.model, self.entry.inputs, devices=self.bench.devices, limits=limits)
         self.prepared = job.prepare()
 
     def measure_profile(self, seconds: float) -> None:

@@ -29,7 +29,7 @@ from chrion.options import (
     parse_objective,
     parse_seconds,
 )
-from chrion.planning import Job
+from chrion.planning import PlanningTask
 from chrion.progress import Display
 from chrion_api import Mode, Profile
 from chrion_graph.files import write_aside
@@ -66,7 +66,7 @@ def command(
     check_output(output)
     slo = parse_objective(latency, gpu_memory)
     with Display(quiet) as display:
-        job = Job(
+        task = PlanningTask(
             model=model,
             inputs=parse_inputs(inputs, value),
             devices=parse_devices(devices),
@@ -77,9 +77,9 @@ def command(
             warn=display.warn,
         )
         if profile is None:
-            found = planning.plan(job)
+            found = planning.plan(task)
         else:
-            found = planning.plan_from_profile(job, Profile.from_json(read(profile), str(profile)))
+            found = planning.plan_from_profile(task, Profile.from_json(read(profile), str(profile)))
     write_aside(output, found.to_json())
     selections = [select(frontier, slo, mode) for frontier in found.buckets]
     if not quiet:

@@ -39,7 +39,9 @@ def test_work_is_counted_in_operations(tmp_path: Path, monkeypatch: pytest.Monke
     case = find("lstm-forward-l2-h16-s8-b1")
     onnx.save(case.build(), tmp_path / "model.onnx")
     inputs = tuple(InputSpec(name=name, shape=shape) for name, shape in case.inputs.items())
-    bucket = planning.Job(tmp_path / "model.onnx", inputs, devices=("cpu",)).prepare().buckets[0].variants[0].bucket
+    bucket = (
+        planning.PlanningTask(tmp_path / "model.onnx", inputs, devices=("cpu",)).prepare().buckets[0].variants[0].bucket
+    )
     first = next(index for index, node in enumerate(bucket.graph.nodes) if node.op_type == "LSTM")
     rest = tuple(index for index in range(len(bucket.graph.nodes)) if index != first)
     stages = (Stage(nodes=(first,), lanes=("cuda:0/0",)), Stage(nodes=rest, lanes=("cpu/0",)))

@@ -10,7 +10,7 @@ from chrion_api import ChrionError
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ModelToServe:
     """One of the models to serve."""
 
     model: Path
@@ -18,7 +18,7 @@ class Wanted:
     name: str
 
 
-def pair(models: Sequence[Path], plans: Sequence[Path], names: Sequence[str]) -> list[Wanted]:
+def pair(models: Sequence[Path], plans: Sequence[Path], names: Sequence[str]) -> list[ModelToServe]:
     """Models with their plans and names, each in its order. Raises UsageError."""
     if len(plans) != len(models):
         first = next(iter(models[len(plans) :]), None)
@@ -32,7 +32,7 @@ def pair(models: Sequence[Path], plans: Sequence[Path], names: Sequence[str]) ->
         if name in found:
             raise UsageError(f'{model}: would be named "{name}", as {found[name]} is; give each a name with --name')
         found[name] = model
-    return [Wanted(*one) for one in zip(models, plans, called, strict=True)]
+    return [ModelToServe(*one) for one in zip(models, plans, called, strict=True)]
 
 
 def by_model(option: str, texts: Sequence[str] | None, names: Sequence[str]) -> dict[str, list[str]]:

@@ -2,19 +2,19 @@
 
 import pytest
 
-from chrion_operator.reconcile.glance import gpu_memory, latency, runs_on
-from chrion_operator.reconcile.observed import Answer
+from chrion_operator.reconcile.observed import PodAnswer
+from chrion_operator.reconcile.printer_columns import gpu_memory, latency, runs_on
 
 
-def planned(measured: float, observed: float | None = None) -> Answer:
-    return Answer("heft", True, latency_seconds=observed, predicted_seconds=measured / 2, measured_seconds=measured)
+def planned(measured: float, observed: float | None = None) -> PodAnswer:
+    return PodAnswer("heft", True, latency_seconds=observed, predicted_seconds=measured / 2, measured_seconds=measured)
 
 
 @pytest.mark.parametrize(
     ("answers", "shown"),
     [
         ([], None),
-        ([Answer("heft", True)], None),
+        ([PodAnswer("heft", True)], None),
         ([planned(0.0123456)], "12ms"),
         ([planned(0.0123456, 0.0199)], "20ms"),
         ([planned(0.0123456, 0.0199), planned(0.5, 0.001)], "20ms"),
@@ -23,7 +23,7 @@ def planned(measured: float, observed: float | None = None) -> Answer:
         ([planned(0.00163)], "1.6ms"),
         ([planned(0.09999)], "100ms"),
         ([planned(1.26)], "1.3s"),
-        ([Answer("heft", True, predicted_seconds=0.25)], "250ms"),
+        ([PodAnswer("heft", True, predicted_seconds=0.25)], "250ms"),
     ],
 )
 def test_the_latency_is_the_slowest_replicas_as_observed_or_else_as_planned(answers, shown):
@@ -32,10 +32,10 @@ def test_the_latency_is_the_slowest_replicas_as_observed_or_else_as_planned(answ
 
 @pytest.mark.parametrize(("taken", "shown"), [([], None), ([0], "0"), ([1], "1Mi"), ([180 << 20, 1 << 20], "180Mi")])
 def test_gpu_memory_is_rounded_up(taken, shown):
-    assert gpu_memory([Answer("heft", True, gpu_bytes=nbytes) for nbytes in taken]) == shown
+    assert gpu_memory([PodAnswer("heft", True, gpu_bytes=nbytes) for nbytes in taken]) == shown
 
 
 def test_devices_are_those_of_all_replicas():
-    answers = [Answer("a", True, devices=("cpu",)), Answer("b", True, devices=("cuda:0", "cpu"))]
+    answers = [PodAnswer("a", True, devices=("cpu",)), PodAnswer("b", True, devices=("cuda:0", "cpu"))]
     assert runs_on(answers) == "cpu, cuda:0"
     assert runs_on([]) is None

@@ -9,7 +9,7 @@ _CONTESTS = 3
 
 
 @dataclass
-class Advance:
+class ProgressEstimate:
     """An estimate that never goes back: what is left is known only when it is behind."""
 
     buckets: int = 1

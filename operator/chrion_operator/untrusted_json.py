@@ -1,4 +1,4 @@
-"""Words: JSON that pods and people write into annotations and last messages, which may hold anything."""
+"""JSON that pods and people write into annotations and last messages, which may hold anything."""
 
 import json
 import math
