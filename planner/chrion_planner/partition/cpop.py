@@ -6,14 +6,15 @@ Transactions on Parallel and Distributed Systems 13(3), 2002, section 4.2.
 
 from math import isclose
 
+from chrion_planner.partition.algorithm import Start
 from chrion_planner.partition.listing import list_schedule
 from chrion_planner.partition.means import Means, downward_ranks, upward_ranks
 from chrion_planner.partition.moldable import molded
-from chrion_planner.partition.problem import Budget, Problem, Schedule
+from chrion_planner.partition.problem import Problem, Schedule
 from chrion_planner.partition.tables import Offers, Tables
 
 
-def cpop(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 - one signature for all algorithms
+def cpop(problem: Problem) -> Schedule | None:
     """The task on the longest way of all first; the critical path where it takes least, others where they end first.
 
     Where the critical path's place cannot run one of its tasks, or is full, that task goes where it ends first. None
@@ -34,6 +35,9 @@ def cpop(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 -
         return list_schedule(tables, offers, priority, rest, limit)
 
     return molded(problem, listed)
+
+
+CPOP = Start("cpop", cpop)
 
 
 def critical_path(problem: Problem, priority: list[float]) -> list[int]:

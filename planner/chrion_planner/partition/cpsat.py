@@ -14,9 +14,9 @@ from itertools import pairwise
 from math import floor, isfinite
 from typing import Any
 
+from chrion_planner.partition.algorithm import Prover
 from chrion_planner.partition.bound import heads, lower_bound, tails
 from chrion_planner.partition.problem import HOST, Budget, Place, Problem, Schedule
-from chrion_planner.partition.search import search
 from chrion_planner.partition.symmetry import alike, renamed
 from chrion_planner.partition.timing import timed
 
@@ -33,16 +33,15 @@ def available() -> bool:
     return find_spec("ortools") is not None
 
 
-def cpsat(problem: Problem, budget: Budget, first: Schedule | None = None) -> Schedule | None:
+def cpsat(problem: Problem, budget: Budget, first: Schedule | None) -> Schedule | None:
     """The schedule of the least makespan, to one part in 100,000; optimal where that is proven.
 
-    Never worse than `first`, or else what local search finds, which it starts from. None where there are more than
-    `budget.tasks` tasks, or tasks have kin, which the program does not know, or local search finds nothing. Solved in a
-    process of its own: CP-SAT brings a HiGHS that cannot be in one process with another.
+    Never worse than `first`, which it starts from. None where `ortools` is not installed, where there are more than
+    `budget.tasks` tasks, where tasks have kin, which the program does not know, and without a first schedule. Solved in
+    a process of its own: CP-SAT brings a HiGHS that cannot be in one process with another.
     """
-    if len(problem.tasks) > budget.tasks or any(number is not None for number in problem.kin):
+    if not available() or len(problem.tasks) > budget.tasks or any(number is not None for number in problem.kin):
         return None
-    first = search(problem, budget) if first is None else first
     if first is None or first.optimal:
         return first
     done = subprocess.run(
@@ -52,6 +51,9 @@ def cpsat(problem: Problem, budget: Budget, first: Schedule | None = None) -> Sc
         check=False,
     )
     return pickle.loads(done.stdout) if done.returncode == 0 else first  # noqa: S301 - our own child wrote it
+
+
+CP_SAT = Prover("cp-sat", cpsat)
 
 
 def solve(problem: Problem, budget: Budget, first: Schedule) -> Schedule:

@@ -6,14 +6,15 @@ on Parallel and Distributed Systems 25(3), 2014.
 
 from math import inf
 
+from chrion_planner.partition.algorithm import Start
 from chrion_planner.partition.listing import list_schedule
 from chrion_planner.partition.means import Means
 from chrion_planner.partition.moldable import molded
-from chrion_planner.partition.problem import Budget, Problem, Schedule
+from chrion_planner.partition.problem import Problem, Schedule
 from chrion_planner.partition.tables import Offers, Tables
 
 
-def peft(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 - one signature for all algorithms
+def peft(problem: Problem) -> Schedule | None:
     """Each task where its end and the shortest way from there on are least; the task with the longest such way first.
 
     None where a task is left with no device that has room for it.
@@ -27,6 +28,9 @@ def peft(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 -
         return list_schedule(tables, offers, priority, rest, limit)
 
     return molded(problem, listed)
+
+
+PEFT = Start("peft", peft)
 
 
 def optimistic_costs(means: Means, offers: Offers) -> list[list[float]]:

@@ -5,7 +5,7 @@ order. An algorithm decides for each task the place and the start; `stages.py` t
 into stages, which are what really runs. Tasks are moldable: a *place* is one lane, or all lanes of a device at once.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf, isfinite
@@ -253,11 +253,6 @@ class Budget:
     stage_work: int = 400_000
     """Stages that may be timed while groupings are improved."""
     seconds: float = 60.0
-
-
-Algorithm = Callable[[Problem, Budget], Schedule | None]
-"""Costs in, schedule out; None where the algorithm finds no schedule within the memory budget, or where the problem is
-larger than it takes on."""
 
 
 @dataclass(frozen=True)

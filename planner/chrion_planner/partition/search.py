@@ -10,13 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf, log
 
+from chrion_planner.partition.algorithm import Improver
 from chrion_planner.partition.bound import lower_bound
-from chrion_planner.partition.cpop import cpop
-from chrion_planner.partition.heft import heft
 from chrion_planner.partition.moves import Room, Times
-from chrion_planner.partition.peft import peft
 from chrion_planner.partition.problem import Budget, Problem, Schedule
-from chrion_planner.partition.single import each_device
 
 JUSTIFY = 0.1
 """The part of changes that put all tasks in the order in which they must start at the latest."""
@@ -52,28 +49,17 @@ NEAR = 1e-7
 """A makespan this near to the lower bound, as a part of it, ends the search."""
 
 
-def starts(problem: Problem, budget: Budget) -> dict[str, Schedule]:
-    """The schedules to start from, by name: the list schedulers' and the single devices', as far as there are any."""
-    found = {name: make(problem, budget) for name, make in (("heft", heft), ("cpop", cpop), ("peft", peft))}
-    return {**{name: one for name, one in found.items() if one is not None}, **each_device(problem)}
-
-
-def search(problem: Problem, budget: Budget) -> Schedule | None:
-    """The best of several starts and of what local search makes of them; None where there is no start.
-
-    `budget.search_work` is the number of tasks timed, over all starts: it bounds the effort without asking a clock.
-    Never worse than HEFT, CPOP, PEFT and the single devices, and marked optimal where it reaches the lower bound.
-    """
-    return improved(problem, budget, list(starts(problem, budget).values()))
-
-
-def searchable(problem: Problem) -> bool:
-    """Whether local search does anything on a problem of this size, whatever the budget."""
+def takes(problem: Problem) -> bool:
+    """Whether a problem of this size leaves room to search, whatever the budget."""
     return RUN // max(len(problem.tasks), 1) >= LEAST
 
 
-def improved(problem: Problem, budget: Budget, first: Sequence[Schedule]) -> Schedule | None:
-    """The best of the schedules and of what local search makes of them: every other run begins at the best so far."""
+def search(problem: Problem, budget: Budget, first: Sequence[Schedule]) -> Schedule | None:
+    """The best of the schedules and of what local search makes of them; None where there is none.
+
+    Every other run begins at the best so far. `budget.search_work` is the number of tasks timed, over all runs: it
+    bounds the effort without asking a clock. Marked optimal where it reaches the lower bound.
+    """
     if not first:
         return None
     bound = lower_bound(problem) * (1 + NEAR)
@@ -90,6 +76,9 @@ def improved(problem: Problem, budget: Budget, first: Sequence[Schedule]) -> Sch
         if found.makespan < best.makespan:
             best = found
     return replace(best, optimal=True) if best.makespan <= bound else best
+
+
+SEARCH = Improver("search", search, takes)
 
 
 def _makespan(schedule: Schedule) -> float:

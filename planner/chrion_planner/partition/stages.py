@@ -10,15 +10,6 @@ GAIN = 1e-9
 """The part of the makespan by which a change must improve it to count, so that rounding never does."""
 
 
-def group(problem: Problem, schedule: Schedule) -> Simulation:
-    """The schedule's tasks as stages, improved by merging and moving them, in the order of their start.
-
-    A schedule with everything on one lane becomes one stage. The makespan is never above that of `cut`, but may be
-    above the schedule's, which knows of no hops, and above that of one stage on one lane: the caller compares.
-    """
-    return improve(problem, first_stages(problem, schedule))[0]
-
-
 def first_stages(problem: Problem, schedule: Schedule) -> Simulation:
     """The schedule's tasks in its longest runs or each alone, whichever ends first; joined where that costs nothing."""
     begun = [simulate(problem, stages) for stages in (cut(problem, schedule), alone(schedule))]
@@ -26,7 +17,11 @@ def first_stages(problem: Problem, schedule: Schedule) -> Simulation:
 
 
 def improve(problem: Problem, simulation: Simulation, work: int = Budget.stage_work) -> tuple[Simulation, int]:
-    """The stages merged and moved while that helps, and how many stages were timed; `work` is the most."""
+    """The stages merged and moved while that helps, and how many stages were timed; `work` is the most.
+
+    The makespan is never above that before, but may be above the schedule's, which knows of no hops, and above that of
+    one stage on one lane: the caller compares.
+    """
     search = _Search(StageGraph.of(problem, simulation.stages), work)
     search.improve()
     better = search.graph.run()

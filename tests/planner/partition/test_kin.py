@@ -12,12 +12,13 @@ from chrion_planner.partition import (
     Problem,
     StagePlan,
     coarsen,
-    group,
-    heft,
-    milp,
+    from_scratch,
     validate_schedule,
     validate_stages,
 )
+from chrion_planner.partition.heft import heft
+from chrion_planner.partition.milp import MILP
+from tests.support.schedules import group
 
 MICRO = 1e-6
 LAYERS, CHUNKS = 2, 6
@@ -56,7 +57,7 @@ def wavefront() -> Problem:
 def test_each_layer_stays_on_one_lane_and_each_chunk_is_a_stage():
     problem = wavefront()
     small = coarsen(problem, cheap_seconds=30 * MICRO)
-    schedule = heft(small.problem, Budget())
+    schedule = heft(small.problem)
     assert schedule is not None
     validate_schedule(small.problem, schedule)
     simulation = group(small.problem, schedule)
@@ -82,5 +83,5 @@ def test_the_validator_refuses_kin_apart_and_kin_with_others():
 
 
 def test_the_integer_program_takes_no_kin():
-    assert milp(wavefront(), QUICK) is None
-    assert milp(replace(wavefront(), kin=()), QUICK) is not None
+    assert from_scratch(MILP, wavefront(), QUICK) is None
+    assert from_scratch(MILP, replace(wavefront(), kin=()), QUICK) is not None

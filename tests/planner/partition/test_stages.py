@@ -7,19 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chrion_planner.errors import ScheduleError
-from chrion_planner.partition import (
-    HOST,
-    Budget,
-    Problem,
-    StagePlan,
-    each_device,
-    group,
-    heft,
-    simulate,
-    validate_stages,
-)
+from chrion_planner.partition import HOST, Problem, StagePlan, each_device, simulate, validate_stages
+from chrion_planner.partition.heft import heft
 from chrion_planner.partition.simulate import StageGraph
 from chrion_planner.partition.stages import cut
+from tests.support.schedules import group
 
 
 def test_times_by_hand(build: SimpleNamespace) -> None:
@@ -54,7 +46,7 @@ def test_stages_come_in_the_order_of_their_start(build: SimpleNamespace) -> None
 
 
 def grouped(problem: Problem) -> tuple[StagePlan, ...]:
-    schedule = heft(problem, Budget())
+    schedule = heft(problem)
     assert schedule is not None
     simulation = group(problem, schedule)
     validate_stages(problem, simulation.stages, simulation.makespan)
@@ -85,7 +77,7 @@ def test_everything_on_one_lane_is_one_stage(instance: Problem) -> None:
 
 
 def test_grouping_only_gains_on_the_cut(instance: Problem) -> None:
-    schedule = heft(instance, Budget())
+    schedule = heft(instance)
     assert schedule is not None
     before = simulate(instance, cut(instance, schedule))
     validate_stages(instance, before.stages, before.makespan)
@@ -94,7 +86,7 @@ def test_grouping_only_gains_on_the_cut(instance: Problem) -> None:
 
 
 def test_grouping_is_hardly_ever_worse_than_one_stage(instance: Problem) -> None:
-    schedule = heft(instance, Budget())
+    schedule = heft(instance)
     assert schedule is not None
     for alone in each_device(instance).values():
         assert group(instance, schedule).makespan <= group(instance, alone).makespan * 1.02
@@ -123,7 +115,7 @@ def test_no_stage_moves_to_a_full_device(build: SimpleNamespace) -> None:
 @given(data=st.data())
 def test_any_change_is_what_building_anew_gives(build: SimpleNamespace, data: st.DataObject) -> None:
     problem = build.drawn(data, most=10)
-    schedule = heft(problem, Budget())
+    schedule = heft(problem)
     if schedule is None:
         return
     graph = StageGraph.of(problem, cut(problem, schedule))
