@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from chrion_api import Baseline, Frontier, Optimization, Plan, PlanFile, Profile
+from chrion_api import HOST, Baseline, Frontier, Optimization, Plan, PlanFile, Profile
 from chrion_graph.equality import difference
 from chrion_graph.limits import Limits
 from chrion_planner.candidates import Candidates, candidates
+from chrion_planner.captures import is_captured, uncaptured_name
 from chrion_planner.errors import PlanningError, ProfileMismatch
 from chrion_planner.frontier import is_narrower, lanes_held, pareto
-from chrion_planner.graphs import has_graphs, without_graphs
 from chrion_planner.measuring import (
     Arrays,
     Contender,
@@ -52,10 +52,10 @@ def _unheard(warning: str) -> None:
 
 
 @dataclass(frozen=True)
-class Settings:
+class PlanningSettings:
     """What planning may use and take."""
 
-    devices: tuple[str, ...] = ("cpu",)
+    devices: tuple[str, ...] = (HOST,)
     cpu_lanes: int = 0
     """0 for as many as the process may use."""
     limits: Limits = field(default_factory=Limits)
@@ -75,7 +75,7 @@ class Settings:
         return self.started + self.timeout_seconds
 
 
-def make_profile(prepared: Prepared, settings: Settings) -> Profile:
+def make_profile(prepared: Prepared, settings: PlanningSettings) -> Profile:
     """Measure every kind of node of the model on every device. Raises DeviceUnavailable, LimitExceeded."""
     variants = [
         Variant(variant.bucket.graph, variant.bucket.inputs, variant.bucket.shapes, bucket.feeds)
@@ -116,7 +116,7 @@ def find_candidates(prepared: Prepared, profile: Profile, budget: Budget) -> lis
 
 
 def measured_plans(
-    prepared: Prepared, profile: Profile, settings: Settings, found: Sequence[Candidates] | None = None
+    prepared: Prepared, profile: Profile, settings: PlanningSettings, found: Sequence[Candidates] | None = None
 ) -> PlanFile:
     """The frontier of the best candidates as measured on this machine, with the baselines beside them.
 
@@ -148,13 +148,13 @@ def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
     where that is predicted to gain clearly. Where there are plans with CUDA graphs, the best of them are measured too.
     """
     singles: dict[tuple[str, ...], Plan] = {}
-    for plan in (plan for plan in plans if len(plan.stages) == 1 and not has_graphs(plan)):
+    for plan in (plan for plan in plans if len(plan.stages) == 1 and not is_captured(plan)):
         place = (*plan.stages[0].lanes, *(rewrite.to_json() for rewrite in plan.rewrites))
         other = singles.get(place)
         if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - _CLEARLY):
             singles[place] = plan
     frontier = pareto(plans, _predicted_to_beat)
-    bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites and not has_graphs(plan)]
+    bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites and not is_captured(plan)]
     wanted = [
         *(plan for plan in bare if plan.stages[0].optimization is Optimization.ALL),
         *(plan for plan in singles.values() if not plan.rewrites),
@@ -171,12 +171,12 @@ def _pairs(plans: Sequence[Plan]) -> Iterator[Plan]:
     What a CUDA graph saves is seldom known beforehand, so the two are measured in the same rounds.
     """
     named = {plan.name: plan for plan in plans}
-    captured = sorted(filter(has_graphs, plans), key=_predicted)
+    captured = sorted(filter(is_captured, plans), key=_predicted)
     for several in (False, True):
         best = next((plan for plan in captured if (len(plan.stages) > 1) == several), None)
         if best is not None:
             yield best
-            yield from (named[name] for name in (without_graphs(best),) if name in named)
+            yield from (named[name] for name in (uncaptured_name(best),) if name in named)
 
 
 def _predicted_to_beat(one: Plan, other: Plan) -> bool:
@@ -188,7 +188,7 @@ def _predicted(plan: Plan) -> tuple[float, str]:
 
 
 def _measure(
-    bucket: PreparedBucket, plans: Sequence[Plan], prepared: Prepared, settings: Settings
+    bucket: PreparedBucket, plans: Sequence[Plan], prepared: Prepared, settings: PlanningSettings
 ) -> tuple[Frontier, bool]:
     """The frontier of what was measured, and whether every plan had its time."""
 
@@ -233,7 +233,7 @@ def _measure(
     return frontier, complete
 
 
-def _add(trial: Trial, result: Result, expected: Arrays, settings: Settings) -> None:
+def _add(trial: Trial, result: Result, expected: Arrays, settings: PlanningSettings) -> None:
     trial.add(result, expected)
     if trial.problem:
         settings.warn(f"plan {trial.plan.name} is dropped: {trial.problem}")
@@ -249,7 +249,7 @@ def _margin(one: Plan, other: Plan) -> float:
     return _CLEARLY if one.rewrites or len(one.stages) > 1 else _JUST
 
 
-def _tune(trials: Sequence[Trial], race: Race, settings: Settings) -> tuple[Trial, Trial] | None:
+def _tune(trials: Sequence[Trial], race: Race, settings: PlanningSettings) -> tuple[Trial, Trial] | None:
     """The fastest plan of several stages, and it tuned, which has no figures yet; None where tuning has no use."""
     original = min((trial for trial in trials if trial.fine and len(trial.plan.stages) > 1), key=_seconds, default=None)
     if original is None or time.monotonic() > settings.deadline:
@@ -258,7 +258,9 @@ def _tune(trials: Sequence[Trial], race: Race, settings: Settings) -> tuple[Tria
     return (original, Trial(plan, [[]])) if plan else None
 
 
-def _finals(trials: Sequence[Trial], pair: Sequence[Trial], race: Race, expected: Arrays, settings: Settings) -> None:
+def _finals(
+    trials: Sequence[Trial], pair: Sequence[Trial], race: Race, expected: Arrays, settings: PlanningSettings
+) -> None:
     """Measure the fastest plans, and the pair of a plan and it tuned, again in new processes."""
     fine = [trial for trial in trials if trial.fine]
     within = min(map(_seconds, fine)) * _FINALISTS
@@ -275,7 +277,7 @@ def _seconds(trial: Trial) -> float:
     return trial.plan.seconds
 
 
-def _contest(contenders: Sequence[Contender], rounds: int, settings: Settings) -> list[Result]:
+def _contest(contenders: Sequence[Contender], rounds: int, settings: PlanningSettings) -> list[Result]:
     return contest(
         contenders,
         settings.limits,
@@ -287,7 +289,7 @@ def _contest(contenders: Sequence[Contender], rounds: int, settings: Settings) -
     )
 
 
-def _expected(baselines: Sequence[Result], settings: Settings) -> Arrays:
+def _expected(baselines: Sequence[Result], settings: PlanningSettings) -> Arrays:
     """What every plan must answer; nothing where the model itself answers one thing and then another."""
     one, other = baselines[0].outputs, baselines[1].outputs
     if unsteady := difference(other, one):
@@ -296,7 +298,7 @@ def _expected(baselines: Sequence[Result], settings: Settings) -> Arrays:
     return one
 
 
-def _baselines(bucket: PreparedBucket, prepared: Prepared, settings: Settings) -> list[SessionContender]:
+def _baselines(bucket: PreparedBucket, prepared: Prepared, settings: PlanningSettings) -> list[SessionContender]:
     found = [
         SessionContender("onnxruntime-default", prepared.model, bucket.feeds),
         SessionContender("onnxruntime-1-thread", prepared.model, bucket.feeds, threads=1),

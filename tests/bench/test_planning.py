@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from chrion_api import HOST
 from chrion_bench.planning import __main__ as bench
 from chrion_bench.planning import contenders, gaps, scale
 from chrion_bench.planning.instances import MACHINES, Instance, instances, layered
 from chrion_bench.planning.process import Failed, in_own_process
 from chrion_bench.planning.records import Records, describe
 from chrion_bench.planning.summary import aims, page
-from chrion_planner.partition import HOST, validate_schedule
+from chrion_planner.partition import validate_schedule
 from chrion_planner.partition.heft import heft
 from tests.support.schedules import best_device
 

@@ -10,7 +10,7 @@ from chrion_bench.profiles import PROFILES
 from chrion_bench.suite import suite
 from chrion_planner import candidates as searching
 from chrion_planner.candidates import candidates
-from chrion_planner.graphs import has_graphs
+from chrion_planner.captures import is_captured
 from chrion_planner.partition import Budget
 from chrion_planner.planner import predicted_plans
 from chrion_planner.prepare import Prepared
@@ -146,7 +146,7 @@ def test_cuda_graphs_are_predicted_by_what_the_whole_saves(prepared, profile):
     )
     quick = fast(with_gpu(profile, wholes=(*gpu.wholes, *captured)))
     plans = {plan.name: plan for plan in candidates(prepared.buckets[0].variants, quick, QUICK).plans}
-    graphs = {name: plan for name, plan in plans.items() if has_graphs(plan)}
+    graphs = {name: plan for name, plan in plans.items() if is_captured(plan)}
     single = plans[f"{GPU}-1-lane"]
     assert graphs[f"{GPU}-1-lane-graphed"].predicted_seconds == pytest.approx(single.predicted_seconds / 2)
     for name, plan in graphs.items():
@@ -154,8 +154,8 @@ def test_cuda_graphs_are_predicted_by_what_the_whole_saves(prepared, profile):
         twin = plans[name.replace("-graphed", "")]
         assert plan.predicted_seconds <= twin.predicted_seconds
     (frontier,) = predicted_plans(prepared, quick, QUICK).buckets
-    assert has_graphs(frontier.plans[0])
-    assert not any(has_graphs(plan) for plan in predicted_plans(prepared, fast(profile), QUICK).buckets[0].plans), (
+    assert is_captured(frontier.plans[0])
+    assert not any(is_captured(plan) for plan in predicted_plans(prepared, fast(profile), QUICK).buckets[0].plans), (
         "what is not known to gain is left to measuring"
     )
 

@@ -13,7 +13,7 @@ from chrion_graph.worker import Worker
 from chrion_planner.measuring import SessionContender, contest
 from chrion_planner.measuring.contender import prepare, turn
 from chrion_planner.partition import Budget
-from chrion_planner.planner import Settings, measured_plans, predicted_plans
+from chrion_planner.planner import PlanningSettings, measured_plans, predicted_plans
 from chrion_runtime.selection import select
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"
@@ -103,7 +103,7 @@ def measured(prepared_case, made_up_profile, in_haste):
     prepared = prepared_case(GRU)
     profile = made_up_profile(prepared, cpu_lanes=1, accelerator="emulated:0")
     budget = Budget(search_work=50_000, tasks=0)
-    settings = Settings(devices=("cpu", "emulated:0"), cpu_lanes=1, limits=LIMITS, budget=budget)
+    settings = PlanningSettings(devices=("cpu", "emulated:0"), cpu_lanes=1, limits=LIMITS, budget=budget)
     with pytest.MonkeyPatch.context() as monkeypatch:
         in_haste(monkeypatch)
         return measured_plans(prepared, profile, settings)
@@ -126,7 +126,7 @@ def test_a_budget_of_no_gpu_memory_is_kept(measured):
 def test_time_that_runs_out_marks_the_plan_truncated(prepared_case, made_up_profile, in_haste, monkeypatch):
     in_haste(monkeypatch)
     prepared = prepared_case(GRU)
-    settings = Settings(cpu_lanes=1, limits=LIMITS, timeout_seconds=0.001)
+    settings = PlanningSettings(cpu_lanes=1, limits=LIMITS, timeout_seconds=0.001)
     found = measured_plans(prepared, made_up_profile(prepared, cpu_lanes=1), settings)
     assert found.truncated
     assert not predicted_plans(prepared, made_up_profile(prepared, cpu_lanes=1), Budget()).truncated
@@ -143,6 +143,6 @@ def test_what_people_would_use_instead_is_always_measured(prepared_case, made_up
     plain_is_faster = Profile(
         model=profile.model, devices=(profile.devices[0].model_copy(update={"wholes": wholes}),), transfers=()
     )
-    found = measured_plans(prepared, plain_is_faster, Settings(cpu_lanes=1, limits=LIMITS))
+    found = measured_plans(prepared, plain_is_faster, PlanningSettings(cpu_lanes=1, limits=LIMITS))
     names = {candidate.name for candidate in found.buckets[0].candidates}
     assert {"cpu-1-lane", "cpu-1-lane-plain"} <= names

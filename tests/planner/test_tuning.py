@@ -8,7 +8,7 @@ from chrion_planner import planner
 from chrion_planner.candidates import candidates
 from chrion_planner.measuring import PlanContender, Result, SessionContender, Trial, contest, faster
 from chrion_planner.partition import Budget
-from chrion_planner.planner import Settings, measured_plans
+from chrion_planner.planner import PlanningSettings, measured_plans
 from chrion_planner.tuning import settle, tune, tuned
 
 LIMITS = Limits(seconds=60)
@@ -168,7 +168,7 @@ def test_a_tuned_plan_is_measured_beside_the_others_while_there_is_time(
     monkeypatch.setattr(planner, "tune", lambda plan, race: tuned(plan, ones(plan, 1.0), ones(plan, 0.5)))
     prepared = prepared_case("gru-bidirectional-l2-h16-s8-b2")
     budget = Budget(search_work=50_000, tasks=0)
-    settings = Settings(cpu_lanes=2, limits=LIMITS, timeout_seconds=seconds, budget=budget)
+    settings = PlanningSettings(cpu_lanes=2, limits=LIMITS, timeout_seconds=seconds, budget=budget)
     (frontier,) = measured_plans(prepared, made_up_profile(prepared), settings).buckets
     plans = {one.name: one for one in frontier.candidates}
     found = [one for name, one in plans.items() if name.endswith("-tuned")]

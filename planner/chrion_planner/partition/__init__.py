@@ -4,11 +4,12 @@ One algorithm a file, all of them in the table `algorithms.py`; `validate` holds
 every set of stages passes. Nothing here knows of ONNX.
 """
 
+from chrion_api import HOST
 from chrion_planner.partition.algorithms import ALGORITHMS, IMPROVER, STARTS, from_scratch
 from chrion_planner.partition.bound import lower_bound
 from chrion_planner.partition.coarsen import Coarse, coarsen
-from chrion_planner.partition.pipeline import Found, best_stages, partitions
-from chrion_planner.partition.problem import HOST, Budget, Lane, Link, Place, Problem, Schedule, StagePlan
+from chrion_planner.partition.pipeline import Partition, best_stages, partitions
+from chrion_planner.partition.problem import Budget, Lane, Link, Place, Problem, Schedule, StagePlan
 from chrion_planner.partition.simulate import Simulation, simulate
 from chrion_planner.partition.single import each_device, most_on
 from chrion_planner.partition.stages import first_stages
@@ -21,9 +22,9 @@ __all__ = [
     "STARTS",
     "Budget",
     "Coarse",
-    "Found",
     "Lane",
     "Link",
+    "Partition",
     "Place",
     "Problem",
     "Schedule",

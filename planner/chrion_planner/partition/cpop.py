@@ -7,11 +7,11 @@ Transactions on Parallel and Distributed Systems 13(3), 2002, section 4.2.
 from math import isclose
 
 from chrion_planner.partition.algorithm import Start
-from chrion_planner.partition.listing import list_schedule
-from chrion_planner.partition.means import Means, downward_ranks, upward_ranks
+from chrion_planner.partition.cost_tables import CostTables, Offers
+from chrion_planner.partition.list_scheduler import list_schedule
+from chrion_planner.partition.mean_costs import MeanCosts, downward_ranks, upward_ranks
 from chrion_planner.partition.moldable import molded
 from chrion_planner.partition.problem import Problem, Schedule
-from chrion_planner.partition.tables import Offers, Tables
 
 
 def cpop(problem: Problem) -> Schedule | None:
@@ -20,7 +20,7 @@ def cpop(problem: Problem) -> Schedule | None:
     Where the critical path's place cannot run one of its tasks, or is full, that task goes where it ends first. None
     where a task is left with no device that has room for it.
     """
-    tables, means = Tables(problem), Means(problem)
+    tables, means = CostTables(problem), MeanCosts(problem)
 
     def listed(offers: Offers, limit: float) -> Schedule | None:
         tasks = means.tasks(offers)

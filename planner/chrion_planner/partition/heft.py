@@ -7,11 +7,11 @@ mixed-parallel applications on heterogeneous platforms, ISPDC 2007.
 """
 
 from chrion_planner.partition.algorithm import Start
-from chrion_planner.partition.listing import list_schedule
-from chrion_planner.partition.means import Means, upward_ranks
+from chrion_planner.partition.cost_tables import CostTables, Offers
+from chrion_planner.partition.list_scheduler import list_schedule
+from chrion_planner.partition.mean_costs import MeanCosts, upward_ranks
 from chrion_planner.partition.moldable import molded
 from chrion_planner.partition.problem import Problem, Schedule
-from chrion_planner.partition.tables import Offers, Tables
 
 
 def heft(problem: Problem) -> Schedule | None:
@@ -21,7 +21,7 @@ def heft(problem: Problem) -> Schedule | None:
     best of several schedules is taken, each with other offers left (`moldable.py`). None where a task is left with no
     device that has room for it.
     """
-    tables, means = Tables(problem), Means(problem)
+    tables, means = CostTables(problem), MeanCosts(problem)
 
     def listed(offers: Offers, limit: float) -> Schedule | None:
         return list_schedule(tables, offers, upward_ranks(means, means.tasks(offers)), limit=limit)

@@ -21,7 +21,7 @@ def milp(problem: Problem, budget: Budget, first: Schedule | None) -> Schedule |
     `budget.tasks`, or more pairs that nothing orders than `budget.pairs`, each of which is a decision to branch on; or
     where no schedule within the memory budget was found. All lanes of a device at once are one place more that a task
     may be at; with such a place there must not be more than MAX_WIDE_CHOICES of tasks times places. None too where
-    tasks have kin, which the program does not know.
+    tasks share weights, which the program does not know.
     """
     if not _takes(problem, budget):
         return None
@@ -29,10 +29,10 @@ def milp(problem: Problem, budget: Budget, first: Schedule | None) -> Schedule |
         return first
     # PuLP loads HiGHS, which cannot be in one process with CP-SAT: whoever solves with that never comes here.
     from chrion_planner.partition import solver
-    from chrion_planner.partition.program import Program, horizon
+    from chrion_planner.partition.program import MakespanProgram, horizon
 
     pairs = unordered_pairs(problem)
-    program = Program(problem, pairs, horizon(problem) if first is None else first.makespan)
+    program = MakespanProgram(problem, pairs, horizon(problem) if first is None else first.makespan)
     if first is not None:
         program.start_from(first)
     outcome = solver.solve(program.lp, budget)
@@ -51,7 +51,7 @@ MILP = Prover("milp", milp)
 
 
 def _takes(problem: Problem, budget: Budget) -> bool:
-    if any(number is not None for number in problem.kin):
+    if any(number is not None for number in problem.weight_groups):
         return False
     if len(problem.tasks) > budget.tasks or not all(isfinite(best) for best in problem.best_seconds):
         return False

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate, cycle, islice, pairwise
 from math import inf
 
+from chrion_planner.partition.cost_tables import Offers
 from chrion_planner.partition.problem import Place, Problem, Schedule
-from chrion_planner.partition.tables import Offers
 
 ROUNDS = 4
 """Schedules made after the two with no offer and with all, each with the offers that look worth taking in the last."""

@@ -17,7 +17,7 @@ LOOKS = 200
 
 
 @dataclass(frozen=True)
-class Found:
+class Partition:
     """Stages, by the name of the algorithm that they come from."""
 
     name: str
@@ -28,12 +28,12 @@ class Found:
     """True when the clock stopped an algorithm, so that another run may find other stages."""
 
 
-def best_stages(problem: Problem, budget: Budget) -> Found | None:
+def best_stages(problem: Problem, budget: Budget) -> Partition | None:
     """The stages that the simulator says end first, never worse than those of any start; None where there is none."""
     return next(partitions(problem, budget), None)
 
 
-def partitions(problem: Problem, budget: Budget) -> Iterator[Found]:
+def partitions(problem: Problem, budget: Budget) -> Iterator[Partition]:
     """The stages that each start, the improver and the prover lead to, those that end first first.
 
     `budget.stage_work` goes to the most promising ones; what is left over when it is used up is not looked at.
@@ -54,7 +54,7 @@ def partitions(problem: Problem, budget: Budget) -> Iterator[Found]:
         work -= spent
         grouped.setdefault(better.stages, (name, better))
     for name, simulation in sorted(grouped.values(), key=lambda one: one[1].makespan):
-        yield Found(name, simulate(problem, small.expand(simulation.stages)), bound, truncated)
+        yield Partition(name, simulate(problem, small.expand(simulation.stages)), bound, truncated)
 
 
 def _best_of_large(made: Sequence[tuple[str, Schedule]]) -> list[tuple[str, Schedule]]:

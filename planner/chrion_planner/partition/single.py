@@ -1,7 +1,8 @@
 """Everything on one lane of one device: what every other plan must beat."""
 
-from chrion_planner.partition.problem import HOST, Place, Problem, Schedule
-from chrion_planner.partition.timing import timed
+from chrion_api import HOST
+from chrion_planner.partition.problem import Place, Problem, Schedule
+from chrion_planner.partition.task_times import timed
 
 
 def on_device(problem: Problem, device: str) -> Schedule | None:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from chrion_api import Plan, Stage, Transfer
+from chrion_api import HOST, Plan, Stage, Transfer
 from chrion_graph.graph import Graph
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.blueprint import draw
@@ -41,7 +41,7 @@ def handoff_seconds(device: Device, devices: Mapping[str, Device], folder: Path)
 
     Each lane idles while the other works, as lanes do in real plans: one that has idled for long takes longer to wake.
     """
-    other = device.lanes[1] if len(device.lanes) > 1 else devices["cpu"].lanes[-1]
+    other = device.lanes[1] if len(device.lanes) > 1 else devices[HOST].lanes[-1]
     lanes = [device.lanes[0], other]
     if lanes[0] == lanes[1]:
         return 0.0
@@ -61,8 +61,8 @@ def transfers(device: Device) -> tuple[Transfer, Transfer]:
         seconds["in", nbytes] = median_seconds(partial(device.write, there, here))
         seconds["out", nbytes] = median_seconds(partial(device.read, there, here))
     return (
-        _transfer("cpu", device.name, seconds["in", _SMALL], seconds["in", _LARGE]),
-        _transfer(device.name, "cpu", seconds["out", _SMALL], seconds["out", _LARGE]),
+        _transfer(HOST, device.name, seconds["in", _SMALL], seconds["in", _LARGE]),
+        _transfer(device.name, HOST, seconds["out", _SMALL], seconds["out", _LARGE]),
     )
 
 

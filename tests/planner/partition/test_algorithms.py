@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chrion_api import HOST
 from chrion_planner.partition import (
     ALGORITHMS,
-    HOST,
     Budget,
     Problem,
     Schedule,

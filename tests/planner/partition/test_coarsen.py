@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chrion_planner.partition import HOST, Problem, coarsen, lower_bound, simulate, validate_stages
+from chrion_api import HOST
+from chrion_planner.partition import Problem, coarsen, lower_bound, simulate, validate_stages
 from chrion_planner.partition.coarsen import GRAIN, Coarse
 from chrion_planner.partition.heft import heft
 from tests.support.schedules import group

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chrion_planner.partition import HOST, Budget, Problem, from_scratch, lower_bound, solver, validate_schedule
+from chrion_api import HOST
+from chrion_planner.partition import Budget, Problem, from_scratch, lower_bound, solver, validate_schedule
 from chrion_planner.partition.heft import heft
 from chrion_planner.partition.milp import MILP
 from tests.support.schedules import best_device

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from chrion_api import HOST
 from chrion_planner.partition import (
-    HOST,
     Budget,
     Place,
     Problem,

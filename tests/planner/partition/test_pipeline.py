@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from chrion_api import HOST
 from chrion_planner.partition import (
-    HOST,
     Budget,
     Problem,
     best_stages,
@@ -16,7 +16,7 @@ from chrion_planner.partition import (
 )
 from chrion_planner.partition.algorithms import starts
 from chrion_planner.partition.heft import heft
-from chrion_planner.partition.joining import joined
+from chrion_planner.partition.join_stages import joined
 from chrion_planner.partition.pipeline import FINE
 from chrion_planner.partition.stages import alone, cut
 

@@ -49,13 +49,13 @@ def test_what_reaches_the_bound_is_optimal(build: SimpleNamespace) -> None:
     assert found.makespan == pytest.approx(lower_bound(problem))
 
 
-def test_kin_move_together(build: SimpleNamespace) -> None:
+def test_tasks_that_share_weights_move_together(build: SimpleNamespace) -> None:
     # Chunks of two layers, all on one lane to begin with: each layer goes elsewhere as a whole, or not at all.
     chunks = 6
     edges = [(i, i + 1, 64) for i in range(2 * chunks - 1) if i != chunks - 1]
     edges += [(i, chunks + i, 64) for i in range(chunks)]
     problem = build.problem({"cpu": [3e-4] * 2 * chunks}, edges, build.lanes(cpu=2))
-    problem = replace(problem, kin=[0] * chunks + [1] * chunks)
+    problem = replace(problem, weight_groups=[0] * chunks + [1] * chunks)
     alone = best_device(problem)
     assert alone is not None
     found = search(problem, QUICK, [alone])

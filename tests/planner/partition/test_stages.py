@@ -6,10 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chrion_api import HOST
 from chrion_planner.errors import ScheduleError
-from chrion_planner.partition import HOST, Problem, StagePlan, each_device, simulate, validate_stages
+from chrion_planner.partition import Problem, StagePlan, each_device, simulate, validate_stages
 from chrion_planner.partition.heft import heft
-from chrion_planner.partition.simulate import StageGraph
+from chrion_planner.partition.simulate import StageDag
 from chrion_planner.partition.stages import cut
 from tests.support.schedules import group
 
@@ -118,7 +119,7 @@ def test_any_change_is_what_building_anew_gives(build: SimpleNamespace, data: st
     schedule = heft(problem)
     if schedule is None:
         return
-    graph = StageGraph.of(problem, cut(problem, schedule))
+    graph = StageDag.of(problem, cut(problem, schedule))
     for _ in range(4):
         pairs = [tuple(order[i : i + 2]) for order in graph.orders for i in range(len(order) - 1)]
         moves = [
@@ -135,7 +136,7 @@ def test_any_change_is_what_building_anew_gives(build: SimpleNamespace, data: st
         kind, arguments = data.draw(st.sampled_from(changes))
         changed = getattr(graph, kind)(*arguments)
         if changed.makespan is not None:
-            anew = StageGraph.of(problem, changed.run().stages)
+            anew = StageDag.of(problem, changed.run().stages)
             assert anew.makespan == changed.makespan
             assert anew.run() == changed.run()
             graph = changed

@@ -10,12 +10,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import Optimization, Plan, Shape, Stage, Whole
+from chrion_api import HOST, Optimization, Plan, Shape, Stage, Whole
 from chrion_graph.graph import Graph
-from chrion_planner.graphs import can_be_graphs
+from chrion_planner.captures import can_be_captured
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.blueprint import draw
-from chrion_runtime.devices import HOST, Device
+from chrion_runtime.devices import Device
 from chrion_runtime.executor import Executor
 from chrion_runtime.lanes import Lanes
 from chrion_runtime.program import Program
@@ -25,7 +25,7 @@ _ABOUT = 0.2
 """Seconds of runs for each figure."""
 
 
-def measure_wholes(
+def measure_whole_graphs(
     graph: Graph,
     file: str,
     inputs: Mapping[str, Shape],
@@ -39,7 +39,7 @@ def measure_wholes(
     Several lanes of an accelerator are no threads of one session, so that there it is measured on one. After `deadline`
     (of `time.monotonic`) a few runs must do.
     """
-    for lanes in sorted({1, len(device.lanes) if device.memory == HOST else 1}):
+    for lanes in sorted({1, len(device.lanes) if device.name == HOST else 1}):
         for optimization in Optimization:
             try:
                 session = device.session(graph.folder / file, lanes, optimization, spin=True)
@@ -47,7 +47,7 @@ def measure_wholes(
                 run = partial(device.run, session, list(graph.inputs), values, list(graph.outputs))
                 seconds = median_seconds(run, _ABOUT if time.monotonic() < deadline else 0.0)
             except Exception:
-                if device.memory == HOST:
+                if device.name == HOST:
                     raise
                 continue  # it does not fit, or together its nodes are something else than each alone
             whole = Whole(
@@ -56,7 +56,7 @@ def measure_wholes(
             yield whole
             del run, session
             time.sleep(0.02)  # let its idle threads stop
-            if device.memory != HOST:
+            if device.name != HOST:
                 yield from _captured(graph, whole, feeds, devices, device)
 
 
@@ -70,7 +70,7 @@ def _captured(
         optimization=whole.optimization,
         finish_seconds=1,
     )
-    if not can_be_graphs(graph, (stage,)):
+    if not can_be_captured(graph, (stage,)):
         return
     try:
         plain, captured = (

@@ -7,8 +7,9 @@ stages are is added here: sessions that together hold more weights than the cach
 from collections.abc import Sequence
 from dataclasses import replace
 
+from chrion_api import HOST
 from chrion_planner.costs import Costs
-from chrion_planner.partition import HOST, Problem, Simulation, StagePlan, simulate
+from chrion_planner.partition import Problem, Simulation, StagePlan, simulate
 
 
 def predicted(work: Costs, stages: Sequence[StagePlan]) -> Simulation:
