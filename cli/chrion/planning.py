@@ -11,8 +11,9 @@ from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
 from chrion_planner.partition import Budget
-from chrion_planner.planner import PlanningSettings, Progress, make_profile, measured_plans, predicted_plans
+from chrion_planner.planner import PlanningSettings, make_profile, measured_plans, predicted_plans
 from chrion_planner.prepare import Prepared, prepare
+from chrion_planner.profiling import Progress
 from chrion_planner.refusals import asked, known
 from chrion_runtime.devices import default_devices, open_devices
 

@@ -11,7 +11,8 @@ from chrion_graph.inputs import sample
 from chrion_graph.limits import Limits
 from chrion_planner.measuring import Contender, PlanContender, SessionContender, contest, latency
 from chrion_planner.measuring.statistics import ratio
-from chrion_planner.planner import Progress, silent
+from chrion_planner.planner import silent
+from chrion_planner.profiling import Progress
 from chrion_runtime.selection import select
 from chrion_runtime.session import Normalised
 

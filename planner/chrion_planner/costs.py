@@ -38,11 +38,6 @@ class Costs:
     names: tuple[str, ...]
     """The signature of each node."""
 
-    @property
-    def launch(self) -> float:
-        """Seconds that a run of several stages takes besides them."""
-        return self.host.launch_seconds
-
 
 def costs(bucket: GraphBucket, profile: Profile, optimization: Optimization) -> Costs:
     """The problem of placing a graph's nodes on the profile's devices.

@@ -23,11 +23,8 @@ from chrion_planner.measuring import (
 )
 from chrion_planner.partition import Budget
 from chrion_planner.prepare import Prepared, PreparedBucket
-from chrion_planner.profiling import Variant, profile_devices
+from chrion_planner.profiling import Progress, Variant, profile_devices
 from chrion_planner.tuning import Race, settle, tune
-
-Progress = Callable[[str, float], None]
-"""Told what is being done, and the part of this step that is behind, from 0 to 1."""
 
 MEASURED_PLANS = 12
 """Candidates of one bucket that are measured."""
@@ -42,13 +39,8 @@ tuning makes of a plan; and what a plan on fewer lanes may lose. Without optimis
 where the profile says that it gains clearly."""
 
 
-def silent(what: str, done: float) -> None:
-    """Progress that nobody wants to know of."""
-    del what, done
-
-
-def _unheard(warning: str) -> None:
-    del warning
+def silent(*_: object) -> None:
+    """For progress and warnings that nobody wants to know of."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,7 @@ class PlanningSettings:
     loading: int = 1
     """Contenders that are loaded at once; above 1 only where memory is told for each process apart."""
     progress: Progress = silent
-    warn: Callable[[str], None] = _unheard
+    warn: Callable[[str], None] = silent
     """Told of candidates that were dropped, and of profiles measured while other work went on."""
 
     @property

@@ -22,7 +22,7 @@ def predicted(work: Costs, stages: Sequence[StagePlan]) -> Simulation:
     uncached = _with(work.problem, stages, _uncached(work, stages))
     first = simulate(uncached, stages)
     crowded = simulate(_with(uncached, first.stages, _crowding(work, first.stages)), first.stages)
-    return Simulation(crowded.stages, crowded.makespan + work.launch)
+    return Simulation(crowded.stages, crowded.makespan + work.host.launch_seconds)
 
 
 def _uncached(work: Costs, stages: Sequence[StagePlan]) -> list[dict[int, float]]:

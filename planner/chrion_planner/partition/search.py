@@ -63,7 +63,7 @@ def search(problem: Problem, budget: Budget, first: Sequence[Schedule]) -> Sched
     if not first:
         return None
     bound = lower_bound(problem) * (1 + NEAR)
-    distinct = list({(one.places, one.start): one for one in sorted(first, key=_makespan)}.values())
+    distinct = list({(one.places, one.start): one for one in sorted(first, key=lambda one: one.makespan)}.values())
     best = distinct[0]
     work = min(budget.search_work, EACH * len(problem.tasks))
     each = min(work, RUN)
@@ -79,10 +79,6 @@ def search(problem: Problem, budget: Budget, first: Sequence[Schedule]) -> Sched
 
 
 SEARCH = Improver("search", search, takes)
-
-
-def _makespan(schedule: Schedule) -> float:
-    return schedule.makespan
 
 
 class _Annealing:

@@ -11,15 +11,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from chrion_api import HOST, Plan, Stage, Transfer
+from chrion_api import HOST, Stage, Transfer
 from chrion_graph.graph import Graph
+from chrion_planner.profiling.run_seconds import run_seconds
 from chrion_planner.stopwatch import median_seconds
-from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import Device
-from chrion_runtime.executor import Executor
-from chrion_runtime.lanes import Lanes
-from chrion_runtime.program import Program
-from chrion_runtime.sessions import SessionStore
 
 _LINKS = 8
 _SMALL, _LARGE = 64, 4 << 20
@@ -77,20 +73,14 @@ def _chain_seconds(lanes: list[str], devices: Mapping[str, Device], folder: Path
 
 def _run_seconds(graph: Graph, lanes: list[str], devices: Mapping[str, Device]) -> float:
     """Median seconds of a run of the graph with each node a stage of its own."""
-    stages = tuple(
+    stages = [
         Stage(nodes=(index,), lanes=(lane,), start_seconds=index, finish_seconds=index + 1)
         for index, lane in enumerate(lanes)
-    )
-    plan = Plan(name="chain", graph=graph.digest, stages=stages, predicted_seconds=0)
-    pool = Lanes()
-    executor = Executor(Program(draw(graph, plan), devices, SessionStore()), pool, slots=1)
+    ]
     feeds = {
         "x": np.ones([axis.dim_value for axis in graph.model.graph.input[0].type.tensor_type.shape.dim], np.float32)
     }
-    executor.warm(feeds)
-    seconds = median_seconds(lambda: executor.run(feeds), about_seconds=0.1)
-    pool.close()
-    return seconds
+    return run_seconds(graph, stages, feeds, devices, about_seconds=0.1)
 
 
 def _chain(length: int, folder: Path) -> Graph:

@@ -25,7 +25,7 @@ ATTEMPTS = 2
 """Times that a device is profiled, at most, where other work runs on it."""
 
 Progress = Callable[[str, float], None]
-"""Told what is being done, and the part of the whole that is behind, from 0 to 1."""
+"""Told what is being done, and the part of this step that is behind, from 0 to 1."""
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import HOST, Optimization, Plan, Shape, Stage, Whole
+from chrion_api import HOST, Optimization, Shape, Stage, Whole
 from chrion_graph.graph import Graph
 from chrion_planner.captures import can_be_captured
+from chrion_planner.profiling.run_seconds import run_seconds
 from chrion_planner.stopwatch import median_seconds
-from chrion_runtime.blueprint import draw
 from chrion_runtime.devices import Device
-from chrion_runtime.executor import Executor
-from chrion_runtime.lanes import Lanes
-from chrion_runtime.program import Program
-from chrion_runtime.sessions import SessionStore
 
 _ABOUT = 0.2
 """Seconds of runs for each figure."""
@@ -74,22 +70,11 @@ def _captured(
         return
     try:
         plain, captured = (
-            _run_seconds(graph, stage.model_copy(update={"cuda_graph": on}), feeds, devices) for on in (False, True)
+            run_seconds(graph, [stage.model_copy(update={"cuda_graph": on})], feeds, devices, _ABOUT)
+            for on in (False, True)
         )
     except Exception:  # noqa: BLE001, ONNX Runtime raises many types; without it there is only no such figure
         return
     # What the launches cost is no more than all.
     seconds = max(whole.seconds - max(0.0, plain - captured), whole.seconds / 100)
     yield whole.model_copy(update={"cuda_graph": True, "seconds": seconds})
-
-
-def _run_seconds(graph: Graph, stage: Stage, feeds: Mapping[str, NDArray[Any]], devices: Mapping[str, Device]) -> float:
-    """Median seconds of a run of the whole graph as one stage, by the runtime's own executor."""
-    plan = Plan(name="whole", graph=graph.digest, stages=(stage,), predicted_seconds=0)
-    pool = Lanes()
-    try:
-        executor = Executor(Program(draw(graph, plan), devices, SessionStore()), pool, slots=1)
-        executor.warm(feeds)
-        return median_seconds(lambda: executor.run(feeds), about_seconds=_ABOUT)
-    finally:
-        pool.close()

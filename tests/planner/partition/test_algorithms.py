@@ -151,7 +151,7 @@ SCRIPT = """
 import runpy, sys
 from chrion_planner.partition import Budget, coarsen, best_stages, from_scratch
 from chrion_planner.partition.milp import MILP
-quick = Budget(solver_nodes=5, search_work=50_000, tasks=10)
+quick = Budget(solver_nodes=5, search_work=50_000, stage_work=20_000, tasks=10)
 for name, make in runpy.run_path(sys.argv[1])["INSTANCES"].items():
     small = coarsen(make(), 30e-6).problem
     print(name, from_scratch(MILP, small, quick), best_stages(make(), quick))
