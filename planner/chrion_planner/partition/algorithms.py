@@ -1,12 +1,12 @@
 """Every partitioning algorithm, by its role: the one table that the pipeline and the tests read."""
 
-from chrion_planner.partition.algorithm import Algorithm, Improver, Prover, Start
 from chrion_planner.partition.cpop import CPOP
 from chrion_planner.partition.cpsat import CP_SAT
 from chrion_planner.partition.heft import HEFT
 from chrion_planner.partition.milp import MILP
 from chrion_planner.partition.peft import PEFT
 from chrion_planner.partition.problem import Budget, Problem, Schedule
+from chrion_planner.partition.roles import Algorithm, Improver, Prover, Start
 from chrion_planner.partition.search import SEARCH
 from chrion_planner.partition.single import each_device
 

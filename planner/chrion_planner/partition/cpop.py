@@ -6,12 +6,12 @@ Transactions on Parallel and Distributed Systems 13(3), 2002, section 4.2.
 
 from math import isclose
 
-from chrion_planner.partition.algorithm import Start
 from chrion_planner.partition.cost_tables import CostTables, Offers
 from chrion_planner.partition.list_scheduler import list_schedule
 from chrion_planner.partition.mean_costs import MeanCosts, downward_ranks, upward_ranks
 from chrion_planner.partition.moldable import molded
 from chrion_planner.partition.problem import Problem, Schedule
+from chrion_planner.partition.roles import Start
 
 
 def cpop(problem: Problem) -> Schedule | None:

@@ -15,9 +15,9 @@ from math import floor, isfinite
 from typing import Any
 
 from chrion_api import HOST
-from chrion_planner.partition.algorithm import Prover
 from chrion_planner.partition.bound import heads, lower_bound, tails
 from chrion_planner.partition.problem import Budget, Place, Problem, Schedule
+from chrion_planner.partition.roles import Prover
 from chrion_planner.partition.symmetry import alike, renamed
 from chrion_planner.partition.task_times import timed
 

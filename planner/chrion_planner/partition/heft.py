@@ -6,12 +6,12 @@ device is one place more, as in M-HEFT: N'Takpé, Suter, Casanova: A comparison 
 mixed-parallel applications on heterogeneous platforms, ISPDC 2007.
 """
 
-from chrion_planner.partition.algorithm import Start
 from chrion_planner.partition.cost_tables import CostTables, Offers
 from chrion_planner.partition.list_scheduler import list_schedule
 from chrion_planner.partition.mean_costs import MeanCosts, upward_ranks
 from chrion_planner.partition.moldable import molded
 from chrion_planner.partition.problem import Problem, Schedule
+from chrion_planner.partition.roles import Start
 
 
 def heft(problem: Problem) -> Schedule | None:

@@ -6,9 +6,9 @@ from math import isfinite
 
 import networkx as nx
 
-from chrion_planner.partition.algorithm import Prover
 from chrion_planner.partition.bound import lower_bound
 from chrion_planner.partition.problem import Budget, Problem, Schedule
+from chrion_planner.partition.roles import Prover
 
 MAX_WIDE_CHOICES = 80
 """Tasks times places above which no program is built where a place is wide, which makes the relaxation much weaker."""

@@ -6,12 +6,12 @@ on Parallel and Distributed Systems 25(3), 2014.
 
 from math import inf
 
-from chrion_planner.partition.algorithm import Start
 from chrion_planner.partition.cost_tables import CostTables, Offers
 from chrion_planner.partition.list_scheduler import list_schedule
 from chrion_planner.partition.mean_costs import MeanCosts
 from chrion_planner.partition.moldable import molded
 from chrion_planner.partition.problem import Problem, Schedule
+from chrion_planner.partition.roles import Start
 
 
 def peft(problem: Problem) -> Schedule | None:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf, log
 
-from chrion_planner.partition.algorithm import Improver
 from chrion_planner.partition.bound import lower_bound
 from chrion_planner.partition.evaluator import Evaluator, Room
 from chrion_planner.partition.problem import Budget, Problem, Schedule
+from chrion_planner.partition.roles import Improver
 
 JUSTIFY = 0.1
 """The part of changes that put all tasks in the order in which they must start at the latest."""

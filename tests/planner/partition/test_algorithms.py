@@ -22,8 +22,8 @@ from chrion_planner.partition import (
     validate_schedule,
     validate_stages,
 )
-from chrion_planner.partition.algorithm import Algorithm
 from chrion_planner.partition.heft import heft
+from chrion_planner.partition.roles import Algorithm
 from chrion_planner.partition.single import on_device
 from tests.support.schedules import best_device, group
 

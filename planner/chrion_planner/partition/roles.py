@@ -1,4 +1,4 @@
-"""What the pipeline knows of an algorithm: its name, and its role, which says what it is given to begin with."""
+"""The roles of algorithms in the pipeline, each with what it is given to begin with."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
