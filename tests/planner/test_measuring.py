@@ -1,19 +1,15 @@
 """Measuring contenders, and the frontier that comes of it."""
 
-import threading
 import time
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from chrion_api import SLO, GpuBytes, Mode, Optimization, Profile, Quantity
 from chrion_graph.limits import Limits
-from chrion_graph.worker import Worker
-from chrion_planner.measuring import SessionContender, contest
-from chrion_planner.measuring.contender import prepare, turn
+from chrion_planner.measuring import SessionContender, contender, contest
+from chrion_planner.measuring.contender import turn
 from chrion_planner.partition import Budget
 from chrion_planner.planner import (
     PlanningSettings,
@@ -25,7 +21,6 @@ from chrion_planner.planner import (
 from chrion_runtime.selection import select
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"
-WIDE = "gru-forward-l2-h256-s32-b8"
 LIMITS = Limits(seconds=60)
 
 
@@ -89,22 +84,36 @@ def test_no_round_begins_after_the_deadline(prepared_case):
     assert len(result.rounds) == 1
 
 
-def spinning():
-    """How many threads of this process run besides the one that asks: of a few looks, the least."""
-    own = str(threading.get_native_id())
-    others = [task / "stat" for task in Path("/proc/self/task").iterdir() if task.name != own]
-    return min(sum(stat.read_text().rpartition(") ")[2].startswith("R") for stat in others) for _ in range(3))
+class Spinning:
+    """A contender whose threads spin on for a while after each run, and the clock that says so."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.left = seconds, 0.0
+        self.now = self.worked = 0.0
+
+    def run(self):
+        self.now, self.worked, self.left = self.now + 1e-3, self.worked + 1e-3, self.seconds
+
+    def sleep(self, seconds):
+        busy = min(seconds, self.left)
+        self.now, self.worked, self.left = self.now + seconds, self.worked + busy, self.left - busy
+
+    def perf_counter(self):
+        return self.now
+
+    def process_time(self):
+        return self.worked
 
 
-def test_a_contender_idles_once_its_turn_is_over(prepared_case):
+@pytest.mark.parametrize(("seconds", "idles"), [(0.0, True), (0.06, True), (60.0, False)])
+def test_a_turn_ends_when_its_contender_idles_or_never_will(monkeypatch, seconds, idles):
     """Else its spinning threads would take the next contender's cores."""
-    prepared = prepared_case(WIDE)
-    with Worker(LIMITS.memory) as worker:
-        call = partial(worker.call, seconds=LIMITS.seconds, what="test")
-        call(prepare, SessionContender("spins", prepared.model, prepared.buckets[0].feeds, threads=2))
-        call(spinning)  # which imports this module: long enough for any thread to end spinning
-        call(turn, 0.02, 3)
-        assert call(spinning) == 0
+    spinning = Spinning(seconds)
+    monkeypatch.setattr(contender, "time", spinning)
+    monkeypatch.setattr(contender, "_runner", spinning)
+    assert len(turn(0.02, 3).runs) >= 3
+    assert (spinning.left == 0) == idles
+    assert spinning.now < 1, "no longer than is worth waiting"
 
 
 @pytest.fixture(scope="module")
