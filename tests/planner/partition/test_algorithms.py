@@ -22,6 +22,7 @@ from chrion_planner.partition import (
     validate_schedule,
     validate_stages,
 )
+from chrion_planner.partition.cpsat import CP_SAT, available
 from chrion_planner.partition.heft import heft
 from chrion_planner.partition.roles import Algorithm
 from chrion_planner.partition.single import on_device
@@ -29,11 +30,12 @@ from tests.support.schedules import best_device, group
 
 QUICK = Budget(solver_nodes=50, solver_seconds=0.05, search_work=50_000)
 ROUNDING = 1 + 1e-9
+INSTALLED = [algorithm for algorithm in ALGORITHMS if algorithm is not CP_SAT or available()]
 
 anything = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda algorithm: algorithm.name)
+@pytest.mark.parametrize("algorithm", INSTALLED, ids=lambda algorithm: algorithm.name)
 def test_schedules_and_their_stages_keep_every_rule(algorithm: Algorithm, instance: Problem) -> None:
     check(instance, from_scratch(algorithm, instance, QUICK))
 
