@@ -4,6 +4,7 @@ from chrion_api.chrionmodel import ChrionModel, ChrionModelSpec, Devices, InputS
 from chrion_api.document import Document
 from chrion_api.errors import ChrionError, InvalidDocument, InvalidField
 from chrion_api.plan import (
+    HOST,
     Baseline,
     Candidate,
     Frontier,
@@ -22,6 +23,7 @@ from chrion_api.status import Condition, ConditionType, Reason, Status
 from chrion_api.units import Duration, Quantity
 
 __all__ = [
+    "HOST",
     "SLO",
     "Baseline",
     "CachePoint",

@@ -12,6 +12,11 @@ from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
 from chrion_api.profile import DeviceKey, Optimization
 
+PLAN_VERSION = 1
+
+HOST = "cpu"
+"""The name of the host: of the device where requests arrive and answers leave, and of its memory."""
+
 MAX_NODES = 10_000_000
 """What every node's index is below."""
 MAX_FILE_NODES = 2_000_000

@@ -12,8 +12,9 @@ from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
 from chrion_planner.partition import Budget
-from chrion_planner.planner import Progress, Settings, make_profile, measured_plans, predicted_plans
+from chrion_planner.planner import PlanningSettings, make_profile, measured_plans, predicted_plans
 from chrion_planner.prepare import Prepared, prepare
+from chrion_planner.profiling import Progress
 from chrion_planner.refusals import asked, known
 from chrion_runtime.devices import default_devices, open_devices
 
@@ -59,10 +60,10 @@ class PlanningTask:
             asked=spec.plan_inputs(),
         )
 
-    def settings(self) -> Settings:
+    def settings(self) -> PlanningSettings:
         """What the planner may use; raises DeviceUnavailable."""
         found = open_devices(self.devices, self.cpu_lanes) if self.devices else default_devices(self.cpu_lanes)
-        return Settings(
+        return PlanningSettings(
             devices=tuple(found),
             cpu_lanes=len(found["cpu"].lanes),
             limits=self.limits,

@@ -19,7 +19,7 @@ from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
 
 LIMITS = Limits(seconds=60)
-QUICK = Budget(search_work=20_000, tasks=0)
+QUICK = Budget(search_work=20_000, stage_work=20_000, tasks=0)
 
 
 class Picky(Emulated):

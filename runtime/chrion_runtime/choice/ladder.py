@@ -7,11 +7,9 @@ moved between, is a rung: for a latency, in each bucket the smallest plan that m
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from chrion_api import SLO, Frontier, Mode, Objective, Plan
+from chrion_api import HOST, SLO, Frontier, Mode, Objective, Plan
 from chrion_runtime.choice.selection import Selection, latency, select
 from chrion_runtime.errors import PlanRefused
-
-HOST = "cpu"
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from chrion_api import HOST
 from chrion_runtime.devices.cpu import Cpu
 from chrion_runtime.devices.cuda import Cuda
-from chrion_runtime.devices.device import HOST, BoundSession, Device, Value, stoppable
+from chrion_runtime.devices.device import BoundSession, Device, Value, stoppable
 from chrion_runtime.devices.emulated import Emulated
 from chrion_runtime.errors import DeviceUnavailable
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from chrion_api import DeviceKey, Optimization
-from chrion_runtime.devices.device import HOST, Device, options, stoppable
+from chrion_api import HOST, DeviceKey, Optimization
+from chrion_runtime.devices.device import Device, options, stoppable
 from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.errors import DeviceUnavailable
 from chrion_runtime.servable import Array
@@ -32,7 +32,7 @@ class Cpu(Device):
                 f"cpu: {lanes} lanes were asked for, but this process may use {cores} cores; ask for no more, "
                 "or 0 for all"
             )
-        super().__init__("cpu", HOST, lanes or cores)
+        super().__init__(HOST, HOST, lanes or cores)
 
     @property
     def key(self) -> DeviceKey:

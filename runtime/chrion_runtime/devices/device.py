@@ -18,9 +18,6 @@ from chrion_runtime.stop import Stop
 Value = Any
 """A tensor in a device's memory: a numpy array for devices that compute in host memory, else an OrtValue."""
 
-HOST = "host"
-"""The memory where requests arrive and answers leave."""
-
 
 class BoundSession:
     """A session, bound in advance to the values that it reads and writes."""

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chrion_api import Optimization
-from chrion_runtime.choice.ladder import HOST
+from chrion_api import HOST, Optimization
 from chrion_runtime.run.compiled_plan import CompiledPlan
 
 SessionKey = tuple[Path, tuple[str, ...], Optimization, bool]

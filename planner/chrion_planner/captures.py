@@ -25,13 +25,13 @@ _FLOATS = frozenset((TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 _SUFFIX = "-graphed"
 
 
-def can_be_graphs(graph: Graph, stages: Sequence[Stage]) -> bool:
+def can_be_captured(graph: Graph, stages: Sequence[Stage]) -> bool:
     """Whether there are stages on CUDA devices, and all of these can be captured."""
     found = [stage for stage in stages if stage.device.startswith(CUDA)]
     return bool(found) and all(_is_static(graph, node) for stage in found for node in stage.nodes)
 
 
-def graphed(plan: Plan, seconds: float | None = None) -> Plan:
+def captured(plan: Plan, seconds: float | None = None) -> Plan:
     """The plan with its CUDA stages as CUDA graphs, predicted to take `seconds` where given."""
     name, _, rewrites = plan.name.partition("+")
     stages = tuple(
@@ -49,13 +49,13 @@ def graphed(plan: Plan, seconds: float | None = None) -> Plan:
     )
 
 
-def without_graphs(plan: Plan) -> str:
+def uncaptured_name(plan: Plan) -> str:
     """The name of the plan that a plan with CUDA graphs was made of."""
     name, _, rewrites = plan.name.partition("+")
     return "+".join(filter(None, (name.removesuffix(_SUFFIX), rewrites)))
 
 
-def has_graphs(plan: Plan) -> bool:
+def is_captured(plan: Plan) -> bool:
     """Whether a plan has CUDA graphs."""
     return any(stage.cuda_graph for stage in plan.stages)
 

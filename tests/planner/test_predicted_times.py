@@ -5,7 +5,7 @@ import pytest
 from chrion_api import CachePoint, Optimization
 from chrion_planner.costs import costs
 from chrion_planner.partition import StagePlan, simulate
-from chrion_planner.predict import predicted
+from chrion_planner.predicted_times import predicted
 
 SPLIT = "gru-bidirectional-l2-h16-s8-b2"
 

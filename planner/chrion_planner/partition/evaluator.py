@@ -1,17 +1,17 @@
-"""A schedule that local search changes: an order of all tasks, a place for each, and quick times for both."""
+"""What local search asks of every change: the makespan of an order and places, and whether they keep the budgets."""
 
 from collections.abc import Sequence
 from math import inf, isfinite
 
+from chrion_planner.partition.cost_tables import CostTables
 from chrion_planner.partition.problem import Problem, Schedule
-from chrion_planner.partition.tables import Tables
-from chrion_planner.partition.timing import timed
+from chrion_planner.partition.task_times import timed
 
 ENDED = -1
 """The cause of a task that waits for nothing but the request."""
 
 
-class Times(Tables):
+class Evaluator(CostTables):
     """The makespan of an order and places, from tables made once: what `timed` says, without building a schedule.
 
     Places are numbers here, indices into `places`.
@@ -124,11 +124,11 @@ class Times(Tables):
 class Room:
     """The bytes that tasks take on devices with a budget, as they are placed."""
 
-    def __init__(self, times: Times, placed: Sequence[int]) -> None:
-        problem = times.problem
+    def __init__(self, evaluator: Evaluator, placed: Sequence[int]) -> None:
+        problem = evaluator.problem
         self.limits = [problem.budget.get(device) for device in problem.devices]
         self.bytes = [problem.memory.get(device) for device in problem.devices]
-        self.device = times.device
+        self.device = evaluator.device
         self.taken = [0] * len(self.limits)
         for task, place in enumerate(placed):
             self.move((task,), None, place)

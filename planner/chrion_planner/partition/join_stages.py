@@ -39,7 +39,7 @@ def _runs(problem: Problem, stages: Sequence[StagePlan]) -> list[StagePlan]:
             delay = problem.arrival_seconds(problem.lanes[stages[producer].lane], target, nbytes)
             feeds[producer].append((consumer, delay))
             needs[consumer].append((producer, delay))
-    has_kin = [any(problem.kin_of(task) is not None for task in stage.tasks) for stage in stages]
+    shares = [any(problem.weight_group_of(task) is not None for task in stage.tasks) for stage in stages]
     run_of = list(range(len(stages)))
     runs: dict[int, list[int]] = {}
     last: dict[int, int] = {}
@@ -47,7 +47,7 @@ def _runs(problem: Problem, stages: Sequence[StagePlan]) -> list[StagePlan]:
         held = problem.lanes_at(stage.place)
         before = {last.get(lane) for lane in held}
         run = before.pop() if len(before) == 1 else None
-        if run is not None and not has_kin[index] and not has_kin[runs[run][0]]:
+        if run is not None and not shares[index] and not shares[runs[run][0]]:
             first = stages[run]
             # Copies of the request and values from elsewhere count from the run's first start on.
             ready = stage.place == first.place and not any(problem.host_in[task] for task in stage.tasks)

@@ -10,9 +10,9 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import NamedTuple
 
+from chrion_planner.partition.cost_tables import CostTables, Offers
 from chrion_planner.partition.problem import Place, Schedule
-from chrion_planner.partition.tables import Offers, Tables
-from chrion_planner.partition.timing import scheduled
+from chrion_planner.partition.task_times import scheduled
 
 GAPS = 512
 """Gaps of one lane that a task is tried in before it goes to the lane's end: the others would take quadratic time."""
@@ -77,7 +77,7 @@ class _Option(NamedTuple):
 
 
 def list_schedule(
-    tables: Tables,
+    tables: CostTables,
     offers: Offers,
     priority: Sequence[float],
     rest: Offers | None = None,
@@ -86,9 +86,9 @@ def list_schedule(
     """Of the tasks whose producers are placed the one of highest priority, at the place where it ends first, and so on.
 
     A task may begin in a gap between others. `rest[place][task]`, where given, is added to the end of the task there
-    when places are compared. Ties go to the lower number, of task and of lane, and to one lane before all; kin of a
-    task go where it went. None where a task is left with no device that has room for it, and as soon as it is certain
-    that the schedule takes `limit` seconds or more.
+    when places are compared. Ties go to the lower number, of task and of lane, and to one lane before all; tasks that
+    share weights go where the first of them went. None where a task is left with no device that has room for it, and
+    as soon as it is certain that the schedule takes `limit` seconds or more.
     """
     problem = tables.problem
     queues = [_Queue() for _ in problem.lanes]
@@ -114,8 +114,8 @@ def list_schedule(
     heapify(ready)
     while ready:
         task = heappop(ready)[1]
-        kin = problem.kin_of(task)
-        there = home.get(kin) if kin is not None else None
+        group = problem.weight_group_of(task)
+        there = home.get(group) if group is not None else None
         best = _best(tables, options, task, there, free, lane, finish)
         if best is None:
             return None
@@ -124,8 +124,8 @@ def list_schedule(
         if finish[task] + tables.tails[task] >= late:
             return None
         chosen[task], lane[task] = option.place, option.place.lane
-        if kin is not None:
-            home[kin] = option.place
+        if group is not None:
+            home[group] = option.place
         for queue, position in zip(option.queues, positions, strict=True):
             queue.insert(position, start[task], finish[task])
         free[option.device] -= tables.need[option.device][task]
@@ -137,7 +137,7 @@ def list_schedule(
 
 
 def _best(
-    tables: Tables,
+    tables: CostTables,
     options: Sequence[_Option],
     task: int,
     there: Place | None,
@@ -169,7 +169,7 @@ def _best(
     return found
 
 
-def _come(tables: Tables, task: int, lane: int, placed: Sequence[int], finish: Sequence[float]) -> float:
+def _come(tables: CostTables, task: int, lane: int, placed: Sequence[int], finish: Sequence[float]) -> float:
     """When all that the task reads is there, were it to run on the lane or led by it; its producers must be placed."""
     device_of_lane = tables.device_of_lane
     device = device_of_lane[lane]

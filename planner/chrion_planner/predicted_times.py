@@ -7,8 +7,9 @@ stages are is added here: sessions that together hold more weights than the cach
 from collections.abc import Sequence
 from dataclasses import replace
 
+from chrion_api import HOST
 from chrion_planner.costs import Costs
-from chrion_planner.partition import HOST, Problem, Simulation, StagePlan, simulate
+from chrion_planner.partition import Problem, Simulation, StagePlan, simulate
 
 
 def predicted(work: Costs, stages: Sequence[StagePlan]) -> Simulation:
@@ -21,7 +22,7 @@ def predicted(work: Costs, stages: Sequence[StagePlan]) -> Simulation:
     uncached = _with(work.problem, stages, _uncached(work, stages))
     first = simulate(uncached, stages)
     crowded = simulate(_with(uncached, first.stages, _crowding(work, first.stages)), first.stages)
-    return Simulation(crowded.stages, crowded.makespan + work.launch)
+    return Simulation(crowded.stages, crowded.makespan + work.host.launch_seconds)
 
 
 def _uncached(work: Costs, stages: Sequence[StagePlan]) -> list[dict[int, float]]:

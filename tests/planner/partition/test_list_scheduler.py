@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import networkx as nx
 import pytest
 
-from chrion_planner.partition import Budget, Problem, cpop, heft, peft, validate_schedule
-from chrion_planner.partition.cpop import critical_path
-from chrion_planner.partition.means import Means, downward_ranks, upward_ranks
-from chrion_planner.partition.peft import optimistic_costs
+from chrion_planner.partition import Problem, validate_schedule
+from chrion_planner.partition.cpop import cpop, critical_path
+from chrion_planner.partition.heft import heft
+from chrion_planner.partition.mean_costs import MeanCosts, downward_ranks, upward_ranks
+from chrion_planner.partition.peft import optimistic_costs, peft
 
 
 @pytest.fixture
@@ -28,11 +29,11 @@ def ahead(build: SimpleNamespace) -> Problem:
 
 def test_cpop_gives_what_its_paper_says(build: SimpleNamespace) -> None:
     problem = build.published()
-    means = Means(problem)
+    means = MeanCosts(problem)
     tasks = means.tasks(problem.times)
     ranks = zip(upward_ranks(means, tasks), downward_ranks(means, tasks), strict=True)
     path = critical_path(problem, [a + b for a, b in ranks])
-    schedule = cpop(problem, Budget())
+    schedule = cpop(problem)
     assert schedule is not None
     validate_schedule(problem, schedule)
     assert path == [0, 1, 8, 9]
@@ -41,7 +42,7 @@ def test_cpop_gives_what_its_paper_says(build: SimpleNamespace) -> None:
 
 
 def test_peft_looks_as_far_ahead_as_its_paper(ahead: Problem) -> None:
-    assert optimistic_costs(Means(ahead), ahead.times) == [
+    assert optimistic_costs(MeanCosts(ahead), ahead.times) == [
         [64, 68, 86],
         [42, 39, 42],
         [27, 41, 43],
@@ -56,7 +57,7 @@ def test_peft_looks_as_far_ahead_as_its_paper(ahead: Problem) -> None:
 
 
 def test_peft_gives_what_its_paper_says(ahead: Problem) -> None:
-    schedule, other = peft(ahead, Budget()), heft(ahead, Budget())
+    schedule, other = peft(ahead), heft(ahead)
     assert schedule is not None
     assert other is not None
     validate_schedule(ahead, schedule)

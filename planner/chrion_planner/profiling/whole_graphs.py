@@ -10,22 +10,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import Optimization, Plan, Shape, Stage, Whole
+from chrion_api import HOST, Optimization, Shape, Stage, Whole
 from chrion_graph.graph import Graph
-from chrion_planner.graphs import can_be_graphs
+from chrion_planner.captures import can_be_captured
+from chrion_planner.profiling.run_seconds import run_seconds
 from chrion_planner.stopwatch import median_seconds
-from chrion_runtime.devices import HOST, Device
-from chrion_runtime.run.compiled_plan import compile_plan
-from chrion_runtime.run.executor import Executor
-from chrion_runtime.run.lanes import Lanes
-from chrion_runtime.run.loaded_plan import LoadedPlan
-from chrion_runtime.run.sessions import SessionStore
+from chrion_runtime.devices import Device
 
 _ABOUT = 0.2
 """Seconds of runs for each figure."""
 
 
-def measure_wholes(
+def measure_whole_graphs(
     graph: Graph,
     file: str,
     inputs: Mapping[str, Shape],
@@ -39,7 +35,7 @@ def measure_wholes(
     Several lanes of an accelerator are no threads of one session, so that there it is measured on one. After `deadline`
     (of `time.monotonic`) a few runs must do.
     """
-    for lanes in sorted({1, len(device.lanes) if device.memory == HOST else 1}):
+    for lanes in sorted({1, len(device.lanes) if device.name == HOST else 1}):
         for optimization in Optimization:
             try:
                 session = device.session(graph.folder / file, lanes, optimization, spin=True)
@@ -47,7 +43,7 @@ def measure_wholes(
                 run = partial(device.run, session, list(graph.inputs), values, list(graph.outputs))
                 seconds = median_seconds(run, _ABOUT if time.monotonic() < deadline else 0.0)
             except Exception:
-                if device.memory == HOST:
+                if device.name == HOST:
                     raise
                 continue  # it does not fit, or together its nodes are something else than each alone
             whole = Whole(
@@ -56,7 +52,7 @@ def measure_wholes(
             yield whole
             del run, session
             time.sleep(0.02)  # let its idle threads stop
-            if device.memory != HOST:
+            if device.name != HOST:
                 yield from _captured(graph, whole, feeds, devices, device)
 
 
@@ -70,26 +66,15 @@ def _captured(
         optimization=whole.optimization,
         finish_seconds=1,
     )
-    if not can_be_graphs(graph, (stage,)):
+    if not can_be_captured(graph, (stage,)):
         return
     try:
         plain, captured = (
-            _run_seconds(graph, stage.model_copy(update={"cuda_graph": on}), feeds, devices) for on in (False, True)
+            run_seconds(graph, [stage.model_copy(update={"cuda_graph": on})], feeds, devices, _ABOUT)
+            for on in (False, True)
         )
     except Exception:  # noqa: BLE001, ONNX Runtime raises many types; without it there is only no such figure
         return
     # What the launches cost is no more than all.
     seconds = max(whole.seconds - max(0.0, plain - captured), whole.seconds / 100)
     yield whole.model_copy(update={"cuda_graph": True, "seconds": seconds})
-
-
-def _run_seconds(graph: Graph, stage: Stage, feeds: Mapping[str, NDArray[Any]], devices: Mapping[str, Device]) -> float:
-    """Median seconds of a run of the whole graph as one stage, by the runtime's own executor."""
-    plan = Plan(name="whole", graph=graph.digest, stages=(stage,), predicted_seconds=0)
-    pool = Lanes()
-    try:
-        executor = Executor(LoadedPlan(compile_plan(graph, plan), devices, SessionStore()), pool, slots=1)
-        executor.warm(feeds)
-        return median_seconds(lambda: executor.run(feeds), about_seconds=_ABOUT)
-    finally:
-        pool.close()

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from chrion_planner.partition.problem import HOST, Place, Problem, Schedule
+from chrion_api import HOST
+from chrion_planner.partition.problem import Place, Problem, Schedule
 
 
 def ready_seconds(

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from math import inf
 
+from chrion_api import HOST
 from chrion_planner.partition.bound import tails
-from chrion_planner.partition.problem import HOST, Place, Problem
+from chrion_planner.partition.problem import Place, Problem
 
 Offers = Mapping[Place, Sequence[float]]
 """For each place that a scheduler may use the run time of every task there, inf where it may not be used for it."""
 
 
-class Tables:
+class CostTables:
     """Seconds and bytes of a problem; devices are numbers here, indices into `Problem.devices`."""
 
     def __init__(self, problem: Problem) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from itertools import permutations
 from math import inf
 
-from chrion_planner.partition.problem import HOST, Problem
-from chrion_planner.partition.tables import Offers
+from chrion_api import HOST
+from chrion_planner.partition.cost_tables import Offers
+from chrion_planner.partition.problem import Problem
 
 
-class Means:
+class MeanCosts:
     """Mean seconds of a problem, whatever places are on offer."""
 
     def __init__(self, problem: Problem) -> None:
@@ -43,8 +44,8 @@ class Means:
         return list(map(_mean, zip(*(least[lane.device] for lane in self.problem.lanes), strict=True)))
 
 
-def upward_ranks(means: Means, tasks: Sequence[float]) -> list[float]:
-    """For each task the longest way from its start to the end, in seconds; `tasks` are those of `Means.tasks`."""
+def upward_ranks(means: MeanCosts, tasks: Sequence[float]) -> list[float]:
+    """For each task the longest way from its start to the end, in seconds; `tasks` are those of `MeanCosts.tasks`."""
     ranks = [0.0] * len(tasks)
     for task in reversed(range(len(ranks))):
         ways = (edge + ranks[consumer] for consumer, edge in means.consumers[task])
@@ -52,8 +53,8 @@ def upward_ranks(means: Means, tasks: Sequence[float]) -> list[float]:
     return ranks
 
 
-def downward_ranks(means: Means, tasks: Sequence[float]) -> list[float]:
-    """For each task the longest way to its start, in seconds; `tasks` are those of `Means.tasks`."""
+def downward_ranks(means: MeanCosts, tasks: Sequence[float]) -> list[float]:
+    """For each task the longest way to its start, in seconds; `tasks` are those of `MeanCosts.tasks`."""
     ranks = [0.0] * len(tasks)
     for task, read in enumerate(means.producers):
         ways = (ranks[producer] + tasks[producer] + edge for producer, edge in read)

@@ -24,7 +24,7 @@ def load(model: onnx.ModelProto, device: Device, folder: Path, lanes: int = 1) -
     return device.session(path, lanes, Optimization.NONE, spin=False)
 
 
-class Bound:
+class MeasuredSession:
     """A session that runs on these arrays; all that can be bound in advance is."""
 
     def __init__(
