@@ -18,7 +18,7 @@ from chrion_runtime.run.loading import Normalised
 
 
 @dataclass(frozen=True)
-class ComparisonRow:
+class ContenderGain:
     """One contender: its latency, and how many times as fast as the first row it is."""
 
     name: str
@@ -33,7 +33,7 @@ class Comparison:
 
     inputs: Mapping[str, Shape]
     plan: str
-    rows: tuple[ComparisonRow, ...]
+    rows: tuple[ContenderGain, ...]
 
 
 def compare(
@@ -75,9 +75,9 @@ def compare(
         )
         base = results[0].rounds
         rows = [
-            ComparisonRow(item.name, latency(item.rounds), 1 / ratio(item.rounds, base), item.error)
+            ContenderGain(item.name, latency(item.rounds), 1 / ratio(item.rounds, base), item.error)
             if item.rounds
-            else ComparisonRow(item.name, None, None, item.error)
+            else ContenderGain(item.name, None, None, item.error)
             for item in results
         ]
         found.append(Comparison(frontier.inputs, plan.name, tuple(rows)))
