@@ -16,7 +16,7 @@ demo: $(STAMP) ## plan and serve a real model, check its answers, show how fast 
 	@$(BIN)/python examples/demo.py
 
 test: $(STAMP) ## the tests, without the exhaustive ones (PYTEST_ARGS=…)
-	@$(BIN)/python -m pytest -m "not slow and not cluster and not e2e" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not cluster and not e2e" $(PYTEST_ARGS)
 
 slow: $(STAMP) ## the exhaustive tests
 	@$(BIN)/python -m pytest -m "slow and not cluster and not e2e" $(PYTEST_ARGS) || [ $$? -eq 5 ] # 5: there are none
@@ -25,7 +25,7 @@ test-cluster: $(STAMP) ## the operator on a real Kubernetes control plane, built
 	@tests/cluster/kubernetes/run.sh $(BIN)/python -m pytest -m "cluster and not slow" tests/cluster $(PYTEST_ARGS)
 
 test-e2e: $(STAMP) ## all of it on a Kubernetes node with real pods; needs root where KUBECONFIG names none
-	@$(BIN)/python -m chrion_bench.real >/dev/null # there is no network where the node is
+	@$(BIN)/python -m chrion_models.real >/dev/null # there is no network where the node is
 	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m pytest -m e2e tests/e2e $(PYTEST_ARGS)
 
 lint: $(STAMP) ## style, formatting, types, and which package may import which

@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime as ort
 import tritonclient.http as triton
 
-from chrion_bench.real import fetch
-from chrion_bench.spectrogram import nsnet2_input
+from chrion_models.real import fetch
+from chrion_models.spectrogram import nsnet2_input
 
 EXAMPLE = Path(__file__).parent / "nsnet2.yaml"
 CHRION = Path(sys.executable).with_name("chrion")

@@ -9,9 +9,10 @@ from typing import Any
 import numpy.typing as npt
 import pytest
 
-from chrion_bench import real
-from chrion_bench.families import ModelCase
-from chrion_bench.inputs import random_inputs
+import chrion_graph  # noqa: F401, before ONNX Runtime is: it keeps that from reporting on its users
+from chrion_models import real
+from chrion_models.families import ModelCase
+from chrion_models.inputs import random_inputs
 from tests.support.bad_models import write_bad_models
 
 CaseInputs = Callable[..., dict[str, npt.NDArray[Any]]]
@@ -19,6 +20,12 @@ CaseInputs = Callable[..., dict[str, npt.NDArray[Any]]]
 # A shell's background job ignores Ctrl-C, and so would every process that the tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker for each core where all tests run, and none where some are asked for by file or by name."""
+    all_of_them = config.args_source is config.ArgsSource.TESTPATHS and not config.option.keyword
+    return len(os.sched_getaffinity(0)) if all_of_them else 0
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """The house around the code: layout, imports, dependencies and generated files are what they should be."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 LOCKED_EXTRAS = ("cpu", "operator", "cluster", "dev")
 COMPONENTS = ("api", "graph", "runtime", "planner", "operator", "cli", "bench")
+PACKAGES = COMPONENTS[:-1]
 FOLDERS = (*COMPONENTS, "charts", "crds", "examples", "docs", "tests")
 
 
@@ -40,6 +43,14 @@ def test_imports_run_one_way() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_product_tests_and_examples_do_not_import_the_bench() -> None:
+    files = {*ROOT.glob("tests/**/*.py"), *ROOT.glob("examples/**/*.py")} - {*ROOT.glob("tests/bench/**/*.py")}
+    importing = [
+        path for path in files if re.search(r"^\s*(from|import) chrion_bench\b", path.read_text(), re.MULTILINE)
+    ]
+    assert not importing, "generated and real models are in chrion_models, what tests share in tests/support"
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_folder_of_the_design_exists(folder: str) -> None:
     assert (ROOT / folder).is_dir()
@@ -54,6 +65,17 @@ def test_standard_library_is_not_shadowed() -> None:
     program = "import operator; print(operator.__file__); operator.add"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not Path(done.stdout.strip()).is_relative_to(ROOT / "operator")
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
+    named = Counter(
+        statement.name
+        for file in files
+        for statement in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(statement, ast.ClassDef) and not statement.name.startswith("_")
+    )
+    assert {name for name, times in named.items() if times > 1} == set()
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

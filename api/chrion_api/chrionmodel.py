@@ -4,19 +4,23 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from chrion_api.crd import in_crd
 from chrion_api.document import Document
 from chrion_api.names import NamespaceName, ObjectName, QueueName, ResourceName
 from chrion_api.podtemplate import AnyPodTemplate, AnyResources, AnyToleration
 from chrion_api.slo import SLO, Mode
 from chrion_api.status import Status
 from chrion_api.units import Duration, Quantity
-from chrion_api.uri import URI_PATTERN, checked_uri
+from chrion_api.uri import ModelUri
 
 GROUP = "chrion.dev"
 VERSION = "v1alpha1"
 KIND = "ChrionModel"
 
-Shape = tuple[Annotated[int, Field(ge=0)], ...]
+PLAN_INPUT = "plan input"
+"""Marks a field of the spec that plans depend on: with another value the model is planned anew."""
+
+Shape = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(json_schema_extra=in_crd(maxItems=64))]
 """Sizes of a tensor's axes; empty for a scalar."""
 
 
@@ -30,7 +34,7 @@ class NamedRef(Document):
 class ModelRef(Document):
     """Where the model's file is."""
 
-    uri: str = Field(json_schema_extra={"pattern": f"^({URI_PATTERN})$"})
+    uri: ModelUri
     """Where the ONNX file is: https://HOST/PATH, s3://BUCKET/KEY, gs://BUCKET/KEY, pvc://CLAIM/PATH,
     configmap://NAME/KEY, oci://IMAGE#PATH (Kubernetes 1.31) or file:///PATH, inside the image in a cluster."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
@@ -39,10 +43,8 @@ class ModelRef(Document):
     """The Secret of this namespace with the credentials for `uri`, such as AWS_ACCESS_KEY_ID; the fetcher alone gets
     them."""
 
-    @field_validator("uri")
-    @classmethod
-    def _form(cls, uri: str) -> str:
-        return checked_uri(uri)
+
+_NOT_BOTH = "give shape or shapes, not both"
 
 
 class InputSpec(Document):
@@ -50,12 +52,15 @@ class InputSpec(Document):
 
     model_config = {
         **Document.model_config,
-        "json_schema_extra": {"not": {"required": ["shape", "shapes"], "properties": {"shapes": {"minItems": 1}}}},
+        "json_schema_extra": {
+            "not": {"required": ["shape", "shapes"], "properties": {"shapes": {"minItems": 1}}},
+            **in_crd(("!has(self.shape) || !has(self.shapes) || size(self.shapes) == 0", _NOT_BOTH)),
+        },
     }
 
-    name: str
+    name: str = Field(json_schema_extra=in_crd(maxLength=1024))
     """The input's name in the model."""
-    shapes: tuple[Shape, ...] = ()
+    shapes: tuple[Shape, ...] = Field(default=(), json_schema_extra=in_crd(maxItems=256))
     """The shapes to plan for; the n-th shapes of all inputs form the n-th bucket."""
     shape: Shape | None = None
     """One shape, where there is only one."""
@@ -72,7 +77,7 @@ class InputSpec(Document):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.shape is not None and self.shapes:
-            raise ValueError("give shape or shapes, not both")
+            raise ValueError(_NOT_BOTH)
         return self
 
     @property
@@ -149,14 +154,24 @@ class RunLimits(Document):
         return memory
 
 
+_FEW = "!has({0}.shapes) || size({0}.shapes) < 2"
+_AS_MANY = "every input has as many shapes as there are buckets, or one"
+_AS_MANY_RULE = (
+    f"self.all(a, {_FEW.format('a')} || self.all(b, {_FEW.format('b')} || size(a.shapes) == size(b.shapes)))",
+    _AS_MANY,
+)
+
+
 class ChrionModelSpec(Document):
     """What to serve, on what, and by which objective."""
 
-    model: ModelRef
+    model: Annotated[ModelRef, PLAN_INPUT]
     """The model."""
-    inputs: tuple[InputSpec, ...] = ()
+    inputs: Annotated[tuple[InputSpec, ...], PLAN_INPUT] = Field(
+        default=(), json_schema_extra=in_crd(_AS_MANY_RULE, key="name", maxItems=256)
+    )
     """One entry for each input with open axes."""
-    state: tuple[StateLink, ...] = ()
+    state: tuple[StateLink, ...] = Field(default=(), json_schema_extra=in_crd(maxItems=256))
     """Recurrent state carried across the requests of a sequence."""
     slo: SLO = SLO()
     """The service-level objective."""
@@ -166,7 +181,7 @@ class ChrionModelSpec(Document):
     """Leave everything as it is until this is false again."""
     plan_ref: NamedRef | None = None
     """A committed plan to serve without planning, checked against model and device."""
-    devices: Devices = Devices()
+    devices: Annotated[Devices, PLAN_INPUT] = Devices()
     """The devices that a replica may use."""
     limits: RunLimits = RunLimits()
     """What requests may cost the process that serves the model."""
@@ -184,8 +199,13 @@ class ChrionModelSpec(Document):
                 raise ValueError(f'"{name}" is given {names.count(name)} times')
         counts = {len(entry.buckets) for entry in inputs} - {0, 1}
         if len(counts) > 1:
-            raise ValueError(f"every input has as many shapes as there are buckets, or one; got {sorted(counts)}")
+            raise ValueError(f"{_AS_MANY}; got {sorted(counts)}")
         return inputs
+
+    def plan_inputs(self) -> dict[str, Any]:
+        """The fields that plans depend on, as plain JSON data: part of a revision, and of a cached plan's key."""
+        marked = {name for name, field in type(self).model_fields.items() if PLAN_INPUT in field.metadata}
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, include=marked)
 
 
 class Metadata(Document):

@@ -21,6 +21,9 @@ HOST = "cpu"
 ONNXRUNTIME = "onnxruntime"
 """The engine that runs any node."""
 
+HOST = "cpu"
+"""The name of the host: of the device where requests arrive and answers leave, and of its memory."""
+
 MAX_NODES = 10_000_000
 """What every node's index is below."""
 MAX_FILE_NODES = 2_000_000

@@ -17,7 +17,7 @@ MOST = 10_000
 LARGEST = 2**63 - 1
 
 
-class Part(Document):
+class PodFragment(Document):
     """A part of a pod; what is not named here may hold anything, and null takes a field away."""
 
     model_config = {**Document.model_config, "extra": "allow"}
@@ -26,32 +26,32 @@ class Part(Document):
 Amounts = dict[str, str | int | float | None]
 
 
-class ContainerResources(Part):
+class ContainerResources(PodFragment):
     """What a container asks for."""
 
     limits: Amounts | None = None
     requests: Amounts | None = None
 
 
-class Named(Part):
+class Named(PodFragment):
     """A thing that is merged by its name."""
 
     name: str
 
 
-class Mount(Part):
+class VolumeMount(PodFragment):
     """A volume in a container, merged by its path."""
 
     mount_path: str
 
 
-class BlockDevice(Part):
+class VolumeDevice(PodFragment):
     """A block device in a container, merged by its path."""
 
     device_path: str
 
 
-class Port(Part):
+class ContainerPort(PodFragment):
     """A port of a container, merged by its number."""
 
     container_port: int
@@ -62,49 +62,49 @@ class ContainerTemplate(Named):
 
     image: str | None = None
     env: tuple[Named, ...] | None = None
-    ports: tuple[Port, ...] | None = None
-    volume_mounts: tuple[Mount, ...] | None = None
-    volume_devices: tuple[BlockDevice, ...] | None = None
+    ports: tuple[ContainerPort, ...] | None = None
+    volume_mounts: tuple[VolumeMount, ...] | None = None
+    volume_devices: tuple[VolumeDevice, ...] | None = None
     resources: ContainerResources | None = None
 
 
-class NodeSelectorTerm(Part):
+class NodeSelectorTerm(PodFragment):
     """One alternative of a node affinity."""
 
     match_expressions: tuple[dict[str, Any], ...] | None = None
 
 
-class NodeSelector(Part):
+class NodeSelector(PodFragment):
     """The alternatives of a node affinity."""
 
     node_selector_terms: tuple[NodeSelectorTerm, ...] | None = None
 
 
-class NodeAffinity(Part):
+class NodeAffinity(PodFragment):
     """Nodes that a pod needs."""
 
     required_during_scheduling_ignored_during_execution: NodeSelector | None = None
 
 
-class Affinity(Part):
+class Affinity(PodFragment):
     """What a pod wants to be near to."""
 
     node_affinity: NodeAffinity | None = None
 
 
-class HostAlias(Part):
+class HostAlias(PodFragment):
     """A line of /etc/hosts, merged by its address."""
 
     ip: str
 
 
-class Spread(Part):
+class TopologySpreadConstraint(PodFragment):
     """How replicas spread, merged by the topology's key."""
 
     topology_key: str
 
 
-class PodPart(Part):
+class PodSpec(PodFragment):
     """A pod's spec."""
 
     node_selector: dict[str, str | None] | None = None
@@ -115,21 +115,21 @@ class PodPart(Part):
     volumes: tuple[Named, ...] | None = None
     image_pull_secrets: tuple[Named, ...] | None = None
     host_aliases: tuple[HostAlias, ...] | None = None
-    topology_spread_constraints: tuple[Spread, ...] | None = None
+    topology_spread_constraints: tuple[TopologySpreadConstraint, ...] | None = None
 
 
-class MetadataPart(Part):
+class PodMetadata(PodFragment):
     """A pod's metadata."""
 
     labels: dict[str, str | None] | None = None
     annotations: dict[str, str | None] | None = None
 
 
-class PodTemplate(Part):
+class PodTemplate(PodFragment):
     """A pod template that is merged over another."""
 
-    metadata: MetadataPart = MetadataPart()
-    spec: PodPart = PodPart()
+    metadata: PodMetadata = PodMetadata()
+    spec: PodSpec = PodSpec()
 
 
 def plain(value: Any) -> Any:
@@ -159,9 +159,9 @@ def plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class _AsWritten:
-    """Checks a value as a Part, and keeps it as it was written."""
+    """Checks a value as a PodFragment, and keeps it as it was written."""
 
-    kind: type[Part]
+    kind: type[PodFragment]
 
     def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def check(value: Any, inner: core_schema.ValidatorFunctionWrapHandler) -> Any:

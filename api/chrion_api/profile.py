@@ -13,8 +13,6 @@ from pydantic import Field, model_validator
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
 
-PROFILE_VERSION = 1
-
 
 class Optimization(StrEnum):
     """How far ONNX Runtime may optimise what it runs."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chrion_api.chrionmodel import ChrionModel
+from chrion_api.crd import CRD
 from chrion_api.document import Document
 from chrion_api.plan import PlanFile
 from chrion_api.profile import Profile
@@ -21,8 +22,15 @@ DOCUMENTS: dict[str, type[Document]] = {
 
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema of the document `name`, as it is written to JSON."""
-    document = DOCUMENTS[name].model_json_schema(by_alias=True)
+    document = _without_crd(DOCUMENTS[name].model_json_schema(by_alias=True))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+
+
+def _without_crd(value: Any) -> Any:
+    """A schema without what is for the CRD alone."""
+    if isinstance(value, dict):
+        return {name: _without_crd(inner) for name, inner in value.items() if name != CRD}
+    return [_without_crd(inner) for inner in value] if isinstance(value, list) else value
 
 
 def schema_text(name: str) -> str:

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from chrion_api.crd import in_crd
 from chrion_api.document import Document
 from chrion_api.units import Duration, Quantity
 
@@ -23,12 +24,18 @@ class Mode(StrEnum):
         return Mode.MEMORY if slo.latency is not None else Mode.LATENCY
 
 
+_NOT_BOTH = "give concurrency or requestsPerSecond, not both"
+
+
 class Load(Document):
     """The load at which the objective shall hold; one of the two."""
 
     model_config = {
         **Document.model_config,
-        "json_schema_extra": {"not": {"required": ["concurrency", "requestsPerSecond"]}},
+        "json_schema_extra": {
+            "not": {"required": ["concurrency", "requestsPerSecond"]},
+            **in_crd(("!has(self.concurrency) || !has(self.requestsPerSecond)", _NOT_BOTH)),
+        },
     }
 
     concurrency: int | None = Field(default=None, ge=1)
@@ -39,7 +46,7 @@ class Load(Document):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if self.concurrency is not None and self.requests_per_second is not None:
-            raise ValueError("give concurrency or requestsPerSecond, not both")
+            raise ValueError(_NOT_BOTH)
         return self
 
 

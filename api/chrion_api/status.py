@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from chrion_api.crd import in_crd
 from chrion_api.document import Document
 
 
@@ -100,15 +101,16 @@ class Reason(StrEnum):
 class Condition(Document):
     """One condition, as `metav1.Condition` has it."""
 
-    type: ConditionType
+    # A newer operator may know more conditions and reasons than the CRD that is installed.
+    type: ConditionType = Field(json_schema_extra=in_crd(enum=None))
     """Which condition."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
-    reason: Reason
+    reason: Reason = Field(json_schema_extra=in_crd(enum=None))
     """Why, for programs."""
     message: str = ""
     """Why, for people."""
-    last_transition_time: str
+    last_transition_time: str = Field(json_schema_extra=in_crd(format="date-time"))
     """When `status` last changed, RFC 3339."""
     observed_generation: int | None = None
     """The generation of the spec this was said of."""
@@ -138,7 +140,7 @@ class ClassStatus(Document):
     """The latency the planner measured for it."""
     gpu_bytes: int | None = None
     """The GPU memory it takes, context included."""
-    replicas: tuple[ReplicaStatus, ...] = ()
+    replicas: tuple[ReplicaStatus, ...] = Field(default=(), json_schema_extra=in_crd(key="pod"))
     """The plan in use by each replica."""
 
 
@@ -154,9 +156,9 @@ class Status(Document):
 
     observed_generation: int | None = None
     """The generation of the spec that was last reconciled."""
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Condition, ...] = Field(default=(), json_schema_extra=in_crd(key="type"))
     """The conditions."""
-    classes: tuple[ClassStatus, ...] = ()
+    classes: tuple[ClassStatus, ...] = Field(default=(), json_schema_extra=in_crd(key="nodeClass"))
     """What runs on each node class."""
     model: ResolvedModel | None = None
     """The model as it was fetched."""

@@ -12,6 +12,8 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from chrion_api.crd import in_crd
+
 LARGEST = 2**63 - 1
 """What Kubernetes can count: bytes of a quantity, nanoseconds of a duration."""
 
@@ -58,6 +60,11 @@ class Duration(Unit):
         if self.seconds * 1e9 > LARGEST:
             raise ValueError(f"{shown(text)} is longer than 292 years")
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        positive = ("duration(self) > duration('0s')", "must be longer than zero")
+        return {**super().__get_pydantic_json_schema__(schema, handler), **in_crd(positive, maxLength=64)}
 
     @property
     def seconds(self) -> float:

@@ -1,9 +1,13 @@
 """Model URIs: their schemes, and how each is written."""
 
 import re
+from typing import Annotated
 from urllib.parse import unquote
 
+from pydantic import AfterValidator, Field
+
 from chrion_api import redact
+from chrion_api.crd import in_crd
 from chrion_api.names import KEY, LONGEST_SUBDOMAIN, SUBDOMAIN
 from chrion_api.units import shown
 
@@ -39,3 +43,28 @@ def checked_uri(uri: str) -> str:
         if {".", ".."} & {unquote(part) for part in path.split("/")}:
             raise ValueError(f"{public} leads out of what is mounted")
     return uri
+
+
+def _rule(scheme: str, rest: str, form: str = "") -> tuple[str, str]:
+    form = form or _FORMS[scheme][1]
+    return f"!self.startsWith('{scheme}://') || self.matches('^{scheme}://{rest}')", f"{scheme}:// is written {form}"
+
+
+ModelUri = Annotated[
+    str,
+    AfterValidator(checked_uri),
+    Field(
+        json_schema_extra={
+            "pattern": f"^({URI_PATTERN})$",
+            **in_crd(
+                _rule("pvc", "[^/]+/."),
+                _rule("configmap", "[^/]+/."),
+                _rule("oci", "[^#]+#."),
+                # Of a cluster alone: elsewhere a path may be relative.
+                _rule("file", "/", "file:///PATH, a path inside the image"),
+                maxLength=4096,
+            ),
+        }
+    ),
+]
+"""A model's URI, in one of the forms above."""

@@ -12,7 +12,7 @@ from chrion_bench.suite import Entry
 from chrion_bench.workplace import workplace
 from chrion_planner.errors import PlanningError
 from chrion_planner.measuring import PlanContender, Result
-from chrion_planner.planner import Settings, make_profile, measured_plans
+from chrion_planner.planner import PlanningSettings, make_profile, measured_plans
 from chrion_planner.prepare import Prepared
 from chrion_runtime.choice.selection import select
 
@@ -29,7 +29,7 @@ def measure(entry: Entry, effort: Effort, bytes_per_second: float) -> dict[str, 
     with workplace() as folder:
         model = folder / "model.onnx"
         entry.write(model)
-        job = planning.Job(model, entry.inputs, devices=("cpu",), timeout_seconds=effort.plan_seconds)
+        job = planning.PlanningTask(model, entry.inputs, devices=("cpu",), timeout_seconds=effort.plan_seconds)
         settings = job.settings()
         prepared = job.prepare()
         profile = make_profile(prepared, settings)
@@ -56,7 +56,7 @@ def measure(entry: Entry, effort: Effort, bytes_per_second: float) -> dict[str, 
     }
 
 
-def _race(prepared: Prepared, frontier: Frontier, settings: Settings, effort: Effort) -> list[Result]:
+def _race(prepared: Prepared, frontier: Frontier, settings: PlanningSettings, effort: Effort) -> list[Result]:
     """The plan last, after every baseline. Raises PlanningError where one that must be there is not."""
     feeds = prepared.buckets[0].feeds
     plan = select(frontier, SLO(), Mode.LATENCY).plan.model_copy(update={"name": PLAN})

@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from chrion import planning
-from chrion_api import Plan, Profile
+from chrion_api import HOST, Plan, Profile
 from chrion_bench import machine
 from chrion_bench.modelled import NAME, with_gpu
 from chrion_bench.placement import Point, bytes_for_one, placements
@@ -25,7 +25,7 @@ from chrion_bench.report import table
 from chrion_bench.suite import Entry, interleaved, suite, traits
 from chrion_bench.workplace import workplace
 from chrion_graph.files import write_aside
-from chrion_planner.partition import HOST, Budget
+from chrion_planner.partition import Budget
 from chrion_planner.planner import make_profile, predicted_plans
 from chrion_planner.plans import Rewritten
 
@@ -71,7 +71,7 @@ def compare(entry: Entry) -> dict[str, Any]:
     with workplace() as folder:
         model = folder / "model.onnx"
         entry.write(model)
-        job = planning.Job(model, entry.inputs, devices=(HOST,))
+        job = planning.PlanningTask(model, entry.inputs, devices=(HOST,))
         prepared = job.prepare()
         profile = with_gpu(prepared, make_profile(prepared, job.settings()))
         plans = predicted_plans(prepared, profile, Budget()).buckets[0].plans

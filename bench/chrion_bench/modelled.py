@@ -18,12 +18,12 @@ from math import prod
 
 import onnx
 
-from chrion_api import DeviceKey, DeviceProfile, NodeCost, Optimization, Profile, Transfer, Whole
+from chrion_api import HOST, DeviceKey, DeviceProfile, NodeCost, Optimization, Profile, Transfer, Whole
 from chrion_graph.bodies import bodies
 from chrion_graph.graph import Graph, Shapes
+from chrion_graph.recurrent import RECURRENT
 from chrion_graph.signature import signatures
-from chrion_graph.types import RECURRENT, STRING
-from chrion_planner.partition import HOST
+from chrion_graph.types import STRING
 from chrion_planner.prepare import Prepared
 
 NAME = "cuda:0"

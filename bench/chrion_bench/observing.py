@@ -12,9 +12,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client import Histogram as PrometheusHistogram
 
+from chrion_runtime.latencies.histogram import BUCKETS, SHORT_BUCKETS
 from chrion_runtime.servable import Array, Figure, StageLabel, StageObserver, TensorSpec
 from chrion_runtime.serve.metrics import Metrics
-from chrion_runtime.serve.metrics.histogram import BUCKETS, SHORT_BUCKETS
 
 ROUNDS, REQUESTS = 15, 20_000
 

@@ -5,7 +5,6 @@ no GPU, plans are made by a profile in which an emulated accelerator is ten time
 """
 
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,59 +12,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import tritonclient.http as triton
 
-from chrion_bench.families.stack import stack
 from chrion_graph.files import write_aside
-
-if TYPE_CHECKING:
-    from selenium.webdriver import Chrome
+from chrion_models.families.stack import stack
+from tests.support.browser import browser
 
 CHRION = Path(sys.executable).with_name("chrion")
 DOCS = Path(__file__).parents[2] / "docs" / "pictures"
 SHAPE = (64, 1, 128)
-WIDTH, HEIGHT = 1180, 1820
 WATCHED = 40.0
 """Seconds under load before something is done."""
-
-
-@contextmanager
-def browser(width: int = WIDTH, height: int = HEIGHT, dark: bool = False) -> Iterator["Chrome"]:
-    """A headless Chromium with a profile of its own; raises FileNotFoundError where there is none."""
-    from selenium import webdriver
-
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        raise FileNotFoundError("chromium and chromedriver are not installed: apt-get install chromium chromium-driver")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        options = webdriver.ChromeOptions()
-        options.binary_location = chromium
-        for flag in (
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--hide-scrollbars",
-            f"--user-data-dir={folder}",
-            f"--window-size={width},{height}",
-        ):
-            options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
-        try:
-            scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-            chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-            yield chrome
-        finally:
-            chrome.quit()
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from math import isfinite
 
 import networkx as nx
 
-from chrion_api import GpuBytes, Optimization, Profile, Stage
-from chrion_planner.costs import Bucket, Costs, costs
+from chrion_api import HOST, GpuBytes, Optimization, Profile, Stage
+from chrion_planner.costs import Costs, GraphBucket, costs
 from chrion_planner.memory import gpu_bytes, inner_bytes, peak_bytes, sessions
-from chrion_planner.partition import HOST, Place, Problem, StagePlan, simulate
+from chrion_planner.partition import Place, Problem, StagePlan, simulate
 from chrion_runtime.run.executor import SLOTS
 
 
@@ -28,7 +28,7 @@ class Point:
     bytes: int
 
 
-def placements(bucket: Bucket, profile: Profile, device: str, steps: int) -> list[Point]:
+def placements(bucket: GraphBucket, profile: Profile, device: str, steps: int) -> list[Point]:
     """The points of a sweep over `steps` even budgets, up to all that the model's weights take; no two the same.
 
     Budgets too small for any node are left out: nothing would be on the GPU. Raises ProfileMismatch.
@@ -54,7 +54,7 @@ def placed(problem: Problem, device: str, budget: int) -> frozenset[int]:
     return frozenset(held)
 
 
-def _point(bucket: Bucket, work: Costs, device: str, tasks: frozenset[int]) -> Point:
+def _point(bucket: GraphBucket, work: Costs, device: str, tasks: frozenset[int]) -> Point:
     runs = [(on, tuple(run)) for on, run in groupby(range(len(work.problem.tasks)), key=lambda task: task in tasks)]
     return Point(_seconds(work.problem, device, runs), _bytes(bucket, work, device, runs))
 
@@ -79,7 +79,7 @@ def _seconds(problem: Problem, device: str, runs: Sequence[tuple[bool, tuple[int
     return min(times)
 
 
-def _bytes(bucket: Bucket, work: Costs, device: str, runs: Sequence[tuple[bool, tuple[int, ...]]]) -> int:
+def _bytes(bucket: GraphBucket, work: Costs, device: str, runs: Sequence[tuple[bool, tuple[int, ...]]]) -> int:
     """As plans are counted, for one request in flight."""
     stages = [
         Stage(nodes=tuple(sorted(node for task in run for node in work.members[task])), lanes=(f"{device}/0",))
@@ -97,7 +97,7 @@ def _bytes(bucket: Bucket, work: Costs, device: str, runs: Sequence[tuple[bool, 
     return bytes_for_one(found, bucket, stages) - inner + most
 
 
-def bytes_for_one(taken: GpuBytes, bucket: Bucket, stages: Sequence[Stage]) -> int:
+def bytes_for_one(taken: GpuBytes, bucket: GraphBucket, stages: Sequence[Stage]) -> int:
     """GPU bytes with one request in flight, without the context: a plan binds values for SLOTS of them."""
     inner = inner_bytes(bucket.graph, bucket.shapes, sessions(bucket.graph, stages))
     return taken.weights + (taken.activations - inner) // SLOTS + inner if taken.total else 0

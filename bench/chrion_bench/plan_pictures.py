@@ -13,10 +13,10 @@ from chrion_bench.workplace import workplace
 from chrion_graph.files import write_aside
 from chrion_planner.candidates import candidates
 from chrion_planner.partition import Budget
-from chrion_runtime.drawing import style
-from chrion_runtime.drawing.gantt_svg import gantt
-from chrion_runtime.drawing.markup import el
-from chrion_runtime.drawing.schedule import Schedule, hues_of
+from chrion_runtime.report import style
+from chrion_runtime.report.markup import el
+from chrion_runtime.report.model.timeline import Timeline, device_hues
+from chrion_runtime.report.svg.gantt import gantt
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 
@@ -55,7 +55,7 @@ def main() -> None:
         with workplace() as folder:
             model = folder / "model.onnx"
             entries[picture.model].write(model)
-            prepared = planning.Job(model, entries[picture.model].inputs, devices=("cpu",)).prepare()
+            prepared = planning.PlanningTask(model, entries[picture.model].inputs, devices=("cpu",)).prepare()
             found = candidates(prepared.buckets[0].variants, profile, Budget()).plans
         plan = min((plan for plan in found if picture.shows(plan)), key=lambda plan: plan.predicted_seconds)
         write_aside(PICTURES / picture.file, drawn(plan))
@@ -64,7 +64,7 @@ def main() -> None:
 
 def drawn(plan: Plan) -> str:
     """The plan's schedule as an SVG document that stands alone."""
-    chart = gantt(Schedule(plan), hues_of(plan.devices), "plan")
+    chart = gantt(Timeline(plan), device_hues((plan,)), "plan")
     chart.set("xmlns", "http://www.w3.org/2000/svg")
     chart.insert(0, el("style", style()))
     return tostring(chart, encoding="unicode") + "\n"

@@ -67,7 +67,7 @@ def main() -> None:
         with workplace() as folder:
             model = folder / "model.onnx"
             entries[name].write(model)
-            job = planning.Job(model, entries[name].inputs, devices=("cpu",))
+            job = planning.PlanningTask(model, entries[name].inputs, devices=("cpu",))
             prepared = job.prepare()
             measured = make_profile(prepared, job.settings())
             _write(f"{name}.cpu.json", measured)

@@ -19,7 +19,7 @@ from typing import Protocol
 import onnx
 
 from chrion_api import InputSpec
-from chrion_bench import families, real
+from chrion_models import families, real
 
 REAL = "real"
 UNROLLED = "unrolled"
@@ -80,8 +80,7 @@ def _fetched(file: str, path: Path) -> None:
 
 def generated(case: families.ModelCase, family: str) -> Entry:
     """A generated model as an entry of a suite."""
-    specs = tuple(InputSpec(name=key, shape=shape, value=case.fills.get(key)) for key, shape in case.inputs.items())
-    return Entry(case.name, family, specs, partial(_built, case))
+    return Entry(case.name, family, case.specs, partial(_built, case))
 
 
 def _built(case: families.ModelCase, path: Path) -> None:

@@ -20,7 +20,7 @@ __all__ = ["SLO", "ChrionError", "InputSpec", "Mode", "PlanFile", "Session", "__
 def __getattr__(name: str) -> Any:
     """What needs ONNX Runtime is imported when it is first used, after a look at what is installed."""
     if name in ("Session", "plan"):
-        from chrion.installed import check_onnxruntime
+        from chrion.onnxruntime_package import check_onnxruntime
 
         check_onnxruntime()
         from chrion import face

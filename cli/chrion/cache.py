@@ -6,14 +6,15 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import onnxruntime as ort
 import platformdirs
 
 from chrion.version import __version__
-from chrion_api import DeviceKey, InputSpec, InvalidDocument, PlanFile
+from chrion_api import DeviceKey, InvalidDocument, PlanFile
 from chrion_graph.files import WriteFailed, write_aside
 from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
@@ -92,13 +93,16 @@ def _warn(path: Path, problem: str) -> None:
     log.warning("%s: the cache is damaged: %s; rebuilding it", path, problem)
 
 
-def plan_path(sha: str, inputs: Sequence[InputSpec], devices: dict[str, DeviceKey], lanes: int) -> Path:
-    """Where the plan of a model is kept: named by all that it depends on."""
+def plan_path(sha: str, asked: Mapping[str, Any], devices: dict[str, DeviceKey], lanes: int) -> Path:
+    """Where the plan of a model is kept: named by all that it depends on.
+
+    `asked` is as `ChrionModelSpec.plan_inputs`; the model's digest and the devices of this machine stand in for theirs.
+    """
     key = json.dumps(
         {
+            **asked,
             "chrion": __version__,
             "model": sha,
-            "inputs": [spec.to_data() for spec in inputs],
             "devices": {name: device.to_data() for name, device in devices.items()},
             "lanes": lanes,
         },

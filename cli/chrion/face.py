@@ -41,12 +41,12 @@ def plan(
     Raises ChrionError.
     """
     wanted, pursued = objective(slo), as_mode(mode)
-    job = planning.Job(Path(model), input_specs(inputs), tuple(devices), cpu_lanes, timeout_seconds)
+    task = planning.PlanningTask(Path(model), input_specs(inputs), tuple(devices), cpu_lanes, timeout_seconds)
     if profile is None:
-        found = planning.plan(job)
+        found = planning.plan(task)
     else:
         known = profile if isinstance(profile, Profile) else Profile.from_json(read(Path(profile)), str(profile))
-        found = planning.plan_from_profile(job, known)
+        found = planning.plan_from_profile(task, known)
     for frontier in found.buckets:
         select(frontier, wanted, pursued)
     return found

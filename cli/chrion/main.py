@@ -5,7 +5,7 @@ import os
 import sys
 from io import TextIOWrapper
 
-from chrion.installed import check_onnxruntime
+from chrion.onnxruntime_package import check_onnxruntime
 from chrion_api import ChrionError
 from chrion_api.one_line import one_line
 

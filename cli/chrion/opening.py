@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chrion.face import Session
-from chrion.several import about
+from chrion.models_to_serve import about
 from chrion_api import SLO, InputSpec, Mode, PlanFile, StateLink
 from chrion_runtime.live import Live
 from chrion_runtime.live.workshop import Workshop

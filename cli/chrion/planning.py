@@ -1,8 +1,9 @@
 """Plan a model on this machine or for a profile: what the commands and the Python face share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from chrion import cache
 from chrion.errors import UsageError
@@ -11,8 +12,9 @@ from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
 from chrion_planner.partition import Budget
-from chrion_planner.planner import Progress, Settings, make_profile, measured_plans, predicted_plans
+from chrion_planner.planner import PlanningSettings, make_profile, measured_plans, predicted_plans
 from chrion_planner.prepare import Prepared, prepare
+from chrion_planner.profiling import Progress
 from chrion_planner.refusals import asked, known
 from chrion_runtime.devices import default_devices, open_devices
 from chrion_runtime.engines import key_of
@@ -23,7 +25,7 @@ def _ignore(*_: object) -> None:
 
 
 @dataclass(frozen=True)
-class Job:
+class PlanningTask:
     """A model to plan, and what to plan it for."""
 
     model: Path
@@ -35,6 +37,8 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     progress: Progress = _ignore
     warn: Callable[[str], None] = _ignore
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """What of a ChrionModel's spec plans depend on, where it comes of one."""
 
     @classmethod
     def of(
@@ -44,7 +48,7 @@ class Job:
         devices: tuple[str, ...] = (),
         progress: Progress = _ignore,
         warn: Callable[[str], None] = _ignore,
-    ) -> "Job":
+    ) -> "PlanningTask":
         """What a ChrionModel asks for; `devices` in place of those that its `spec.devices` stands for."""
         return cls(
             model=model,
@@ -54,12 +58,13 @@ class Job:
             timeout_seconds=spec.planner.timeout.seconds,
             progress=progress,
             warn=warn,
+            asked=spec.plan_inputs(),
         )
 
-    def settings(self) -> Settings:
+    def settings(self) -> PlanningSettings:
         """What the planner may use; raises DeviceUnavailable."""
         found = open_devices(self.devices, self.cpu_lanes) if self.devices else default_devices(self.cpu_lanes)
-        return Settings(
+        return PlanningSettings(
             devices=tuple(found),
             cpu_lanes=len(found["cpu"].lanes),
             limits=self.limits,
@@ -82,38 +87,39 @@ class Job:
             raise type(error)(f"{self.model}: {error}") from None
 
 
-def plan(job: Job) -> PlanFile:
+def plan(task: PlanningTask) -> PlanFile:
     """Profile, partition and measure on this machine."""
-    settings = job.settings()
-    prepared = job.prepare()
+    settings = task.settings()
+    prepared = task.prepare()
     return measured_plans(prepared, make_profile(prepared, settings), settings)
 
 
-def plan_from_profile(job: Job, profile: Profile) -> PlanFile:
+def plan_from_profile(task: PlanningTask, profile: Profile) -> PlanFile:
     """Plan for the devices of a profile; nothing is measured, and the same input gives the same bytes.
 
-    Raises UsageError where the job names devices or lanes of its own.
+    Raises UsageError where the task names devices or lanes of its own.
     """
-    if job.devices or job.cpu_lanes:
+    if task.devices or task.cpu_lanes:
         raise UsageError("devices and lanes are those of the profile: leave --devices and --lanes out")
-    return predicted_plans(job.prepare(profile), profile, Budget())
+    return predicted_plans(task.prepare(profile), profile, Budget())
 
 
-def profile(job: Job) -> Profile:
+def profile(task: PlanningTask) -> Profile:
     """Measure what the model's nodes cost on the devices of this machine."""
-    settings = job.settings()
-    return make_profile(job.prepare(), settings)
+    settings = task.settings()
+    return make_profile(task.prepare(), settings)
 
 
-def cached_plan(job: Job, anew: bool = False) -> tuple[PlanFile, bool]:
+def cached_plan(task: PlanningTask, anew: bool = False) -> tuple[PlanFile, bool]:
     """The plan from the cache, else planned and kept there; whether it was there already."""
-    settings = job.settings()
+    settings = task.settings()
     keys = {name: key_of(device) for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
-    sha = checked_digest(job.model, job.limits)
-    path = cache.plan_path(sha, job.inputs, keys, settings.cpu_lanes)
+    sha = checked_digest(task.model, task.limits)
+    asked = {"inputs": [spec.to_data() for spec in task.inputs], **task.asked}
+    path = cache.plan_path(sha, asked, keys, settings.cpu_lanes)
     if not anew and (kept := cache.plan(path)):
         return kept, True
-    found = plan(job)
+    found = plan(task)
     if not found.truncated:
         cache.keep_plan(path, found)
     return found, False

@@ -48,6 +48,12 @@ class Graph:
         """The graph of a normalised model's folder."""
         return cls(onnx.load(folder / file, load_external_data=False), folder)
 
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's own operators."""
+        versions = (entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
+        return next(versions, 0)
+
     @cached_property
     def types(self) -> dict[str, TensorType]:
         """The type of every tensor value; values of other kinds are missing."""

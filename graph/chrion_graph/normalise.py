@@ -1,6 +1,6 @@
 """Normalise a model once: optimised at ONNX Runtime's BASIC level, every value's type written down.
 
-BASIC results are bit-equal to the original's; integer divisions that could end the process are guarded (`guard.py`).
+BASIC results are bit-equal to the original's; integer divisions that could end the process are guarded (`division.py`).
 The result is a folder: `model.onnx`, `weights.bin` that it and every sub-model cut from it share, and their digests, by
 which damage is noticed later.
 """
@@ -10,15 +10,15 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
+from chrion_graph.division import guard_divisions
 from chrion_graph.errors import InvalidModel
-from chrion_graph.guard import guard
 from chrion_graph.limits import Limits
 from chrion_graph.load import digest, read_model
+from chrion_graph.model_worker import isolated
 from chrion_graph.ort import brief, session_options
 from chrion_graph.seal import seal
 from chrion_graph.tidy import tidy
 from chrion_graph.types import TensorType
-from chrion_graph.worker import isolated
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.bin"
@@ -47,7 +47,7 @@ def _normalise(path: Path, folder: Path, limits: Limits) -> str:
     tidy(model.graph)
     _only_tensors(path, model.graph)
     _annotate(path, model, folder)
-    if guard(model):
+    if guard_divisions(model):
         _annotate(path, model, folder)
     onnx.save(model, target)
     seal(folder, FILES)

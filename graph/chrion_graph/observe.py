@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
+from chrion_graph.model_worker import ModelWorker, isolated
 from chrion_graph.ort import brief, session_options
-from chrion_graph.worker import Worker, isolated
 
 
 def observe(
-    graph: Graph, feeds: Mapping[str, NDArray[Any]], limits: Limits | None = None, worker: Worker | None = None
+    graph: Graph, feeds: Mapping[str, NDArray[Any]], limits: Limits | None = None, worker: ModelWorker | None = None
 ) -> dict[str, tuple[int, ...]]:
     """The shape of every tensor when the graph runs on `feeds`.
 

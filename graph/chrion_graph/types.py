@@ -10,9 +10,6 @@ from onnx import TensorProto
 
 STRING = int(TensorProto.STRING)
 
-RECURRENT = ("LSTM", "GRU", "RNN")
-"""ONNX's recurrent operators."""
-
 _ORT_NAMES = {
     "float": TensorProto.FLOAT,
     "double": TensorProto.DOUBLE,

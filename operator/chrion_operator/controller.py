@@ -11,7 +11,7 @@ from http import HTTPStatus
 from chrion_api import ChrionModelSpec, InvalidField, Reason
 from chrion_operator.cluster.api import Api, Listing
 from chrion_operator.cluster.discovery import owned_kinds
-from chrion_operator.cluster.errors import ApiError, Conflict, NotFound, Unavailable
+from chrion_operator.cluster.errors import ApiConflict, ApiError, ApiNotFound, ApiUnavailable
 from chrion_operator.cluster.events import Recorder
 from chrion_operator.cluster.kinds import CONFIG_MAP, MODEL, NODE, POD, Kind, kind_of
 from chrion_operator.cluster.left_out import LeftOut
@@ -21,12 +21,12 @@ from chrion_operator.cluster.queue import WorkQueue
 from chrion_operator.cluster.store import Store, place_of
 from chrion_operator.cluster.trim import trim_node
 from chrion_operator.cluster.writer import patch, write
-from chrion_operator.errors import LeftOver, NotOurs, OperatorError, PlanRefused
+from chrion_operator.errors import LeftOver, NotOurs, OperatorError, UnservablePlan
 from chrion_operator.manifests import Server, frontier_configmap
 from chrion_operator.names import Object
 from chrion_operator.nodes import gpu_holders
 from chrion_operator.plans import read_plan
-from chrion_operator.reconcile import Answer, Decision, Key, Observed, Refusal, Seen, decide
+from chrion_operator.reconcile import Decision, Key, Observed, PodAnswer, SeenObject, WriteRefusal, decide
 from chrion_operator.reconcile.contains import digest
 from chrion_operator.reconcile.observed import Copy
 from chrion_operator.reconcile.ownership import is_owned, ours
@@ -49,7 +49,7 @@ class Controller:
         self.store = Store()
         self.queue = WorkQueue[Key](lambda key: key.namespace, at_once=max(1, settings.workers - 1))
         self._left_out = LeftOut()
-        self.answers: Callable[[Key], Mapping[str, Answer]] = lambda _: {}
+        self.answers: Callable[[Key], Mapping[str, PodAnswer]] = lambda _: {}
         self._api, self._settings, self._server = api, settings, server
         self._kinds = {kind.name: kind for kind in owned_kinds(server)}
         self._recorder = Recorder(api, identity)
@@ -139,11 +139,11 @@ class Controller:
     def _outcome(self, key: Key) -> str:
         try:
             return "ok" if self.reconcile(key) else "refused"
-        except Conflict as error:
+        except ApiConflict as error:
             log.info("%s/%s: %s; looking again", *key, error)
             self._refresh(key)
             return "conflict"
-        except (NotFound, Unavailable) as error:
+        except (ApiNotFound, ApiUnavailable) as error:
             log.info("%s/%s: %s; looking again", *key, error)
             return "unavailable"
 
@@ -153,7 +153,7 @@ class Controller:
         Raises ApiError where the server cannot be reached or somebody else changed the model meanwhile.
         """
         confirmed = False
-        refusals: list[Refusal] = []
+        refusals: list[WriteRefusal] = []
         for _ in range(ROUNDS):
             model = self.store.model(key)
             if model is None or "deletionTimestamp" in model["metadata"]:
@@ -178,7 +178,7 @@ class Controller:
         log.warning("%s/%s: still not as it should be after %d rounds", *key, ROUNDS)
         return False
 
-    def _observe(self, key: Key, model: Object, refusals: tuple[Refusal, ...]) -> Observed:
+    def _observe(self, key: Key, model: Object, refusals: tuple[WriteRefusal, ...]) -> Observed:
         self._read_plans(key, model)
         mine = ours(self.store.owned(key), model["metadata"]["uid"])
         spec = _spec(model)
@@ -195,7 +195,7 @@ class Controller:
         """Read the model's own plans that are new; watches leave them unread, whoever wrote them."""
         for (_, name), seen in ours(self.store.owned(key), model["metadata"]["uid"]).items():
             if seen.plan is not None and seen.plan.unread:
-                with suppress(NotFound):
+                with suppress(ApiNotFound):
                     there = self._api.get(CONFIG_MAP, key.namespace, name)
                     self.store.put(CONFIG_MAP, there, plan=summarise(there))
 
@@ -204,10 +204,10 @@ class Controller:
             return None
         try:
             return summarise(self._api.get(CONFIG_MAP, namespace, spec.plan_ref.name))
-        except NotFound:
+        except ApiNotFound:
             return None
 
-    def _who_holds(self, mine: Mapping[tuple[str, str], Seen], resource: str) -> tuple[str, ...]:
+    def _who_holds(self, mine: Mapping[tuple[str, str], SeenObject], resource: str) -> tuple[str, ...]:
         """The pods that hold the model's GPU resource, where one of its own waits for it."""
         waiting = any(
             kind == POD.name and resource in str(condition.get("message", ""))
@@ -228,13 +228,13 @@ class Controller:
                 self._holders_at = time.monotonic()
             return self._holders.get(resource, ())
 
-    def _write(self, key: Key, model: Object, observed: Observed, decision: Decision) -> list[Refusal]:
+    def _write(self, key: Key, model: Object, observed: Observed, decision: Decision) -> list[WriteRefusal]:
         """Write what was decided; returns what could not be written.
 
         After an object of a name that somebody else holds nothing more is written: a Job must not run with an account,
         nor a pod mount a ConfigMap, that is not the model's own.
         """
-        refused: list[Refusal] = []
+        refused: list[WriteRefusal] = []
         copies = filter(None, (self._copied(key, model, copy) for copy in decision.copy))
         for manifest in (*decision.apply, *copies):
             kind, name = kind_of(manifest), manifest["metadata"]["name"]
@@ -246,7 +246,7 @@ class Controller:
                 return refused
         for change in decision.patch:
             kind = self._kinds[change.kind]
-            with self._refusals(f"{kind.name} {change.name}", refused), suppress(NotFound):
+            with self._refusals(f"{kind.name} {change.name}", refused), suppress(ApiNotFound):
                 self.store.put(kind, patch(self._api, kind, key.namespace, change))
                 APPLIED.labels(verb="patch", kind=kind.name).inc()
         for delete in decision.delete:
@@ -261,15 +261,15 @@ class Controller:
         return refused
 
     @contextmanager
-    def _refusals(self, subject: str, refused: list[Refusal]) -> Iterator[None]:
+    def _refusals(self, subject: str, refused: list[WriteRefusal]) -> Iterator[None]:
         """Collects why an object was not written, so that the others are written all the same."""
         try:
             yield
-        except (NotFound, Conflict, Unavailable):
+        except (ApiNotFound, ApiConflict, ApiUnavailable):
             raise
         except (ApiError, NotOurs, LeftOver) as error:
             log.warning("%s is refused: %s", subject, error)
-            refused.append(Refusal(subject, _reason(error), str(error)))
+            refused.append(WriteRefusal(subject, _reason(error), str(error)))
 
     def _copied(self, key: Key, model: Object, copy: Copy) -> Object | None:
         try:
@@ -277,7 +277,7 @@ class Controller:
             if not copy.reference and not is_owned(source, model["metadata"]["uid"]):
                 return None
             plan = read_plan(source)
-        except (NotFound, PlanRefused) as error:
+        except (ApiNotFound, UnservablePlan) as error:
             # It changed since it was seen: its news is on the way.
             log.info("%s/%s: %s", *key, error)
             return None
@@ -297,10 +297,10 @@ class Controller:
             return False
         try:
             there = self._api.get(MODEL, key.namespace, known["metadata"]["name"])
-        except NotFound:
+        except ApiNotFound:
             self.store.forget(key)
             return False
-        except Unavailable:
+        except ApiUnavailable:
             return False
         return self.store.put(MODEL, there) is None
 

@@ -3,7 +3,7 @@
 ChrionError
 └── OperatorError           anything that goes wrong in the operator
     ├── InvalidSetting      an environment variable that cannot be used; the operator does not start
-    ├── PlanRefused         a ConfigMap whose plan cannot be served; carries the reason for the condition
+    ├── UnservablePlan      a ConfigMap whose plan cannot be served; carries the reason for the condition
     ├── NotOurs             somebody else's object has the name of one that is to be made
     └── LeftOver            so has one that the server is still deleting; it is waited for
 
@@ -29,7 +29,7 @@ class LeftOver(OperatorError):
     """An object that is being deleted has the name of one that is to be made."""
 
 
-class PlanRefused(OperatorError):
+class UnservablePlan(OperatorError):
     """A plan that cannot be served, with the reason that the condition gives."""
 
     def __init__(self, reason: Reason, message: str) -> None:
@@ -37,5 +37,5 @@ class PlanRefused(OperatorError):
         self.reason = reason
         self.message = message
 
-    def __reduce__(self) -> tuple[type["PlanRefused"], tuple[Reason, str]]:
+    def __reduce__(self) -> tuple[type["UnservablePlan"], tuple[Reason, str]]:
         return type(self), (self.reason, self.message)

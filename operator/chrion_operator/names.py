@@ -11,7 +11,7 @@ Object = dict[str, Any]
 """A Kubernetes object as plain JSON data."""
 
 
-class Unreadable(str):
+class UnreadablePart(str):
     """What stands in an object for a part that is too deep or too large to be read: a sentence that says which."""
 
 
@@ -36,7 +36,7 @@ MANAGED = f"{MANAGED_BY_LABEL}=chrion"
 REPLAN_ANNOTATION = f"{GROUP}/replan"
 """On a ChrionModel: plan anew whenever its value changes."""
 DIGEST_ANNOTATION = f"{GROUP}/digest"
-"""On a frontier ConfigMap: SHA-256 of its plan file, as `Planned.digest`."""
+"""On a frontier ConfigMap: SHA-256 of its plan file, as `CheckedPlan.digest`."""
 SLO_ANNOTATION = f"{GROUP}/slo"
 """On the SLO ConfigMap and on pods: the digest of the objective."""
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from chrion_api import InvalidDocument, PlanFile, Reason
 from chrion_api.handover import PLAN_KEY
-from chrion_operator.errors import PlanRefused
-from chrion_operator.names import Unreadable
+from chrion_operator.errors import UnservablePlan
+from chrion_operator.names import UnreadablePart
 
 MAX_PLAN_BYTES = 8 * 1024**2
 """What a plan file may come to when it is decompressed; one of 10,000 nodes has a few MB."""
@@ -27,7 +27,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
-class Planned:
+class CheckedPlan:
     """A plan file that was checked, and the form in which it stood in its ConfigMap."""
 
     file: PlanFile
@@ -37,10 +37,10 @@ class Planned:
     """`data` or `binaryData` of a ConfigMap, with the plan file alone."""
 
 
-def read_plan(configmap: Mapping[str, Any], sha256: str | None = None) -> Planned:
+def read_plan(configmap: Mapping[str, Any], sha256: str | None = None) -> CheckedPlan:
     """Check the plan of a ConfigMap, and that it is for the model with this digest, where one is given.
 
-    Raises PlanRefused that names the ConfigMap and what is wrong.
+    Raises UnservablePlan that names the ConfigMap and what is wrong.
     """
     source = f"ConfigMap {configmap['metadata']['name']}: {PLAN_KEY}"
     with _one_at_a_time:
@@ -48,30 +48,30 @@ def read_plan(configmap: Mapping[str, Any], sha256: str | None = None) -> Planne
         try:
             file = PlanFile.from_json(text, source, MAX_PLAN_VALUES)
         except InvalidDocument as error:
-            raise PlanRefused(Reason.PLAN_REFUSED, str(error)) from None
+            raise UnservablePlan(Reason.PLAN_REFUSED, str(error)) from None
     if sha256 is not None and file.model != sha256:
         problem = f"{source}: is for the model {file.model}, and spec.model.sha256 is {sha256}"
-        raise PlanRefused(Reason.DIGEST_MISMATCH, problem)
-    return Planned(file, hashlib.sha256(text).hexdigest(), payload)
+        raise UnservablePlan(Reason.DIGEST_MISMATCH, problem)
+    return CheckedPlan(file, hashlib.sha256(text).hexdigest(), payload)
 
 
 def _content(configmap: Mapping[str, Any], source: str) -> tuple[bytes, Mapping[str, Mapping[str, str]]]:
     """The plan file's text, and where it stood."""
     for field in ("data", "binaryData"):
-        if isinstance(content := configmap.get(field), Unreadable):
-            raise PlanRefused(Reason.PLAN_REFUSED, f"ConfigMap {configmap['metadata']['name']}: {field} {content}")
+        if isinstance(content := configmap.get(field), UnreadablePart):
+            raise UnservablePlan(Reason.PLAN_REFUSED, f"ConfigMap {configmap['metadata']['name']}: {field} {content}")
     plain = (configmap.get("data") or {}).get(PLAN_KEY)
     if plain is not None:
         return plain.encode(), {"data": {PLAN_KEY: plain}}
     binary = (configmap.get("binaryData") or {}).get(PLAN_KEY)
     if binary is None:
-        raise PlanRefused(Reason.PLAN_REFUSED, f"{source}: is not there")
+        raise UnservablePlan(Reason.PLAN_REFUSED, f"{source}: is not there")
     try:
         text = _unpacked(base64.b64decode(binary, validate=True))
     except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise PlanRefused(Reason.PLAN_REFUSED, f"{source}: cannot be decompressed: {error}") from None
+        raise UnservablePlan(Reason.PLAN_REFUSED, f"{source}: cannot be decompressed: {error}") from None
     if len(text) > MAX_PLAN_BYTES:
-        raise PlanRefused(Reason.PLAN_REFUSED, f"{source}: holds more than {MAX_PLAN_BYTES:,} bytes")
+        raise UnservablePlan(Reason.PLAN_REFUSED, f"{source}: holds more than {MAX_PLAN_BYTES:,} bytes")
     return text, {"binaryData": {PLAN_KEY: binary}}
 
 

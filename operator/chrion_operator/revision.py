@@ -12,15 +12,13 @@ from chrion_operator.settings import Settings
 
 
 def revision(owner: Mapping[str, Any], spec: ChrionModelSpec, cls: NodeClass, settings: Settings) -> str:
-    """10 hex digits: of the model, its shapes, the devices and cores of a replica, the planner and the node class.
+    """10 hex digits: of the spec's fields that plans depend on, the lanes of a replica, the planner and the node class.
 
     The objective, the mode, replicas and all else of the pods do not plan anew.
     """
     whole = digest(
         {
-            "model": spec.model.to_data(),
-            "inputs": [entry.to_data() for entry in spec.inputs],
-            "devices": spec.devices.to_data(),
+            **spec.plan_inputs(),
             "lanes": lanes(spec, cls),
             "planner": settings.image("planner", cls.gpu),
             "class": cls.name,

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import inf
 
-from chrion_api import Optimization, Plan, Profile
+from chrion_api import HOST, Optimization, Plan, Profile
 from chrion_planner.costs import costs
-from chrion_planner.partition import HOST, Budget, Problem, lower_bound, partitions
+from chrion_planner.partition import Budget, Problem, lower_bound, partitions
 from chrion_planner.plans import Rewritten, most_on_devices, plans_of, single_devices
 
 MEMORY_STEPS = tuple(percent / 100 for percent in range(95, 0, -5))
@@ -44,7 +44,7 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
     Raises ProfileMismatch.
     """
     quick = replace(budget, tasks=0, search_work=budget.search_work // _QUICK, stage_work=budget.stage_work // _QUICK)
-    searches = [_Search(variant, profile) for variant in variants]
+    searches = [_GraphSearch(variant, profile) for variant in variants]
     for search in searches:
         search.look(quick)
     known = [plan for search in searches for plan in search.plans]
@@ -66,7 +66,7 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) 
 class _Case:
     """One problem of one graph, with the plans that were found for it."""
 
-    search: "_Search"
+    search: "_GraphSearch"
     name: str
     """What its plans' names end in."""
     problem: Problem
@@ -94,11 +94,11 @@ class _Case:
             )
         ]
         self.truncated = any(one.truncated for one in found)
-        every_plan_counts = self.problem == replace(search.work.problem, kin=())
+        every_plan_counts = self.problem == replace(search.work.problem, weight_groups=())
         return max((one.bound for one in found), default=0.0) if every_plan_counts else 0.0
 
 
-class _Search:
+class _GraphSearch:
     """The search for plans of one rewritten graph."""
 
     def __init__(self, variant: Rewritten, profile: Profile) -> None:
@@ -143,7 +143,7 @@ class _Search:
             for step, limit, smaller in zip(MEMORY_STEPS, limits, [*limits[1:], 0], strict=True):
                 kept = last is not None and last.gpu_bytes.weights <= limit
                 if not kept and not any(_is_as_good(plan, self.seconds, smaller) for plan in known):
-                    free = replace(problem, kin=(), budget={**problem.budget, device: limit})
+                    free = replace(problem, weight_groups=(), budget={**problem.budget, device: limit})
                     case = _Case(self, f"-{round(step * 100)}%-of-{device}", free, device, step)
                     case.look(budget)
                     self.cases.append(case)
@@ -171,15 +171,15 @@ def _problems(problem: Problem) -> Iterator[tuple[str, Problem]]:
     """
     if len(problem.lanes) < 2:
         return
-    free = replace(problem, kin=())
+    free = replace(problem, weight_groups=())
     yield "", replace(free, wide={})
     if problem.wide:
         yield "-wide", free
-    if any(number is not None for number in problem.kin):
+    if any(number is not None for number in problem.weight_groups):
         yield "-layered", problem
 
 
-def _promising(searches: Sequence[_Search], fastest: float) -> list[_Case]:
+def _promising(searches: Sequence[_GraphSearch], fastest: float) -> list[_Case]:
     """The cases with the fastest plans, where those are near the fastest of all, and the first one's careful steps."""
     free = [case for search in searches for case in search.cases if case.device == HOST]
     free = sorted(free, key=lambda case: case.seconds)[:PROMISING]

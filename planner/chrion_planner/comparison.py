@@ -5,19 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chrion_api import SLO, InputSpec, Latency, Mode, PlanFile, Shape
+from chrion_api import HOST, SLO, InputSpec, Latency, Mode, PlanFile, Shape
 from chrion_graph.graph import Graph
 from chrion_graph.inputs import sample
 from chrion_graph.limits import Limits
 from chrion_planner.measuring import Contender, PlanContender, SessionContender, contest, latency
 from chrion_planner.measuring.statistics import ratio
-from chrion_planner.planner import Progress, silent
+from chrion_planner.planner import silent
+from chrion_planner.profiling import Progress
 from chrion_runtime.choice.selection import select
-from chrion_runtime.planned_model import Normalised
+from chrion_runtime.run.loading import Normalised
 
 
 @dataclass(frozen=True)
-class Row:
+class ContenderGain:
     """One contender: its latency, and how many times as fast as the first row it is."""
 
     name: str
@@ -32,7 +33,7 @@ class Comparison:
 
     inputs: Mapping[str, Shape]
     plan: str
-    rows: tuple[Row, ...]
+    rows: tuple[ContenderGain, ...]
 
 
 def compare(
@@ -62,7 +63,7 @@ def compare(
             if device.startswith("cuda"):
                 providers = ("CUDAExecutionProvider", "CPUExecutionProvider")
                 contenders.append(SessionContender(f"onnxruntime-{device}", model, feeds, providers=providers))
-        lanes = plan_file.devices["cpu"].cores
+        lanes = plan_file.devices[HOST].cores
         contenders.append(PlanContender(plan, normalised.folder, tuple(plan_file.devices), lanes, feeds))
         results = contest(
             contenders,
@@ -74,9 +75,9 @@ def compare(
         )
         base = results[0].rounds
         rows = [
-            Row(item.name, latency(item.rounds), 1 / ratio(item.rounds, base), item.error)
+            ContenderGain(item.name, latency(item.rounds), 1 / ratio(item.rounds, base), item.error)
             if item.rounds
-            else Row(item.name, None, None, item.error)
+            else ContenderGain(item.name, None, None, item.error)
             for item in results
         ]
         found.append(Comparison(frontier.inputs, plan.name, tuple(rows)))

@@ -7,16 +7,16 @@ from math import inf
 
 import networkx as nx
 
-from chrion_api import DeviceProfile, Optimization, Profile, Shape
+from chrion_api import HOST, DeviceProfile, Optimization, Profile, Shape
 from chrion_graph.graph import Graph, Shapes
+from chrion_graph.recurrent import RECURRENT
 from chrion_graph.signature import signatures
-from chrion_graph.types import RECURRENT
 from chrion_planner.errors import ProfileMismatch
-from chrion_planner.partition import HOST, Lane, Link, Problem
+from chrion_planner.partition import Lane, Link, Problem
 
 
 @dataclass(frozen=True)
-class Bucket:
+class GraphBucket:
     """A graph with one bucket of input shapes, and the shapes of all its values that follow from them."""
 
     graph: Graph
@@ -38,13 +38,8 @@ class Costs:
     names: tuple[str, ...]
     """The signature of each node."""
 
-    @property
-    def launch(self) -> float:
-        """Seconds that a run of several stages takes besides them."""
-        return self.host.launch_seconds
 
-
-def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs:
+def costs(bucket: GraphBucket, profile: Profile, optimization: Optimization) -> Costs:
     """The problem of placing a graph's nodes on the profile's devices.
 
     Raises ProfileMismatch where the profile lacks a node of the graph.
@@ -86,7 +81,7 @@ def costs(bucket: Bucket, profile: Profile, optimization: Optimization) -> Costs
         memory=memory,
         wide=wide,
         crowded=crowded,
-        kin=_kin(graph, members),
+        weight_groups=_weight_groups(graph, members),
     )
     host = profile.device(HOST)
     slower = [
@@ -109,7 +104,7 @@ def _weights(graph: Graph, nodes: Sequence[int]) -> tuple[object, int]:
     return tuple(sorted(names)), sum(graph.constant_bytes(node) for node in nodes) if names else 0
 
 
-def _tasks(bucket: Bucket) -> tuple[tuple[tuple[int, ...], ...], "nx.DiGraph[int]"]:
+def _tasks(bucket: GraphBucket) -> tuple[tuple[tuple[int, ...], ...], "nx.DiGraph[int]"]:
     """Nodes that cannot be parted as one task, with whatever lies on a way between them."""
     graph = bucket.graph
     dag = graph.dag(bucket.shapes)
@@ -152,8 +147,8 @@ def _layer(graph: Graph, index: int) -> tuple[str, ...] | None:
     return (node.op_type, *(name for name in node.input if name in graph.constants))
 
 
-def _kin(graph: Graph, members: Sequence[Sequence[int]]) -> tuple[int | None, ...]:
-    """Recurrent nodes that read the same weights, as time chunks of one layer do, are kin, named by the first."""
+def _weight_groups(graph: Graph, members: Sequence[Sequence[int]]) -> tuple[int | None, ...]:
+    """Recurrent nodes that read the same weights, as time chunks of one layer do, are a group, named by the first."""
     first: dict[tuple[object, ...], int] = {}
     numbers: list[int | None] = []
     for task, nodes in enumerate(members):
@@ -176,7 +171,7 @@ def _check(device: DeviceProfile, names: Sequence[str], graph: Graph) -> None:
             )
 
 
-def _scale(seconds: Sequence[float], bucket: Bucket, device: DeviceProfile, optimization: Optimization) -> float:
+def _scale(seconds: Sequence[float], bucket: GraphBucket, device: DeviceProfile, optimization: Optimization) -> float:
     """What nodes, each measured alone on one lane, must be multiplied with for their sum to be the measured whole."""
     whole = device.whole(bucket.graph.digest, bucket.inputs, 1, optimization)
     total = sum(item for item in seconds if item < inf)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from chrion_api import Plan
-from chrion_planner.graphs import has_graphs
+from chrion_planner.captures import is_captured
 
 
 def pareto(plans: Sequence[Plan], beats: Callable[[Plan, Plan], bool]) -> tuple[Plan, ...]:
@@ -34,4 +34,4 @@ def is_narrower(one: Plan, other: Plan) -> bool:
 
 
 def _strangeness(plan: Plan) -> tuple[int, bool, int, int, str]:
-    return len(plan.stages), has_graphs(plan), len(plan.rewrites), -lanes_held(plan), plan.name
+    return len(plan.stages), is_captured(plan), len(plan.rewrites), -lanes_held(plan), plan.name

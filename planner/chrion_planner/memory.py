@@ -4,10 +4,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chrion_api import GpuBytes, Stage
+from chrion_api import HOST, GpuBytes, Stage
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph, Shapes
-from chrion_planner.partition import HOST
 from chrion_runtime.run.executor import SLOTS
 
 CHUNK = 256
@@ -18,7 +17,7 @@ PerNode = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Session:
+class SharedSession:
     """Stages of one device that share a session, and so its weights, its workspace and its arena."""
 
     device: str
@@ -32,7 +31,7 @@ class Session:
     """The values that its stages leave."""
 
 
-def sessions(graph: Graph, stages: Sequence[Stage]) -> tuple[Session, ...]:
+def sessions(graph: Graph, stages: Sequence[Stage]) -> tuple[SharedSession, ...]:
     """The sessions on every device but the host: one for each sub-model on each lane, as the runtime shares them."""
     found: dict[object, list[tuple[int, SubModel]]] = {}
     for index, stage in enumerate(stages):
@@ -42,7 +41,7 @@ def sessions(graph: Graph, stages: Sequence[Stage]) -> tuple[Session, ...]:
             key = stage.lanes, stage.optimization, stage.cuda_graph, digest
             found.setdefault(key, []).append((index, part))
     return tuple(
-        Session(
+        SharedSession(
             stages[parts[0][0]].device,
             stages[parts[0][0]].nodes,
             tuple(index for index, _ in parts),
@@ -56,7 +55,7 @@ def sessions(graph: Graph, stages: Sequence[Stage]) -> tuple[Session, ...]:
 def gpu_bytes(
     graph: Graph,
     shapes: Shapes,
-    loaded: Sequence[Session],
+    loaded: Sequence[SharedSession],
     node_bytes: PerNode,
     context: int,
     scratch: PerNode | None = None,
@@ -82,7 +81,7 @@ def gpu_bytes(
     )
 
 
-def arena_bytes(graph: Graph, shapes: Shapes, session: Session, node_bytes: PerNode, scratch: PerNode) -> int:
+def arena_bytes(graph: Graph, shapes: Shapes, session: SharedSession, node_bytes: PerNode, scratch: PerNode) -> int:
     """The most that a session asks its arena for, with values that it is not given but makes room for.
 
     That is how it runs first, when nobody knows yet what to bind.
@@ -92,7 +91,7 @@ def arena_bytes(graph: Graph, shapes: Shapes, session: Session, node_bytes: PerN
     return _weights(session, node_bytes) + inner + made + chunks(_scratch(session, scratch))
 
 
-def inner_bytes(graph: Graph, shapes: Shapes, loaded: Sequence[Session]) -> int:
+def inner_bytes(graph: Graph, shapes: Shapes, loaded: Sequence[SharedSession]) -> int:
     """The most that values inside of sessions take: each session has an arena, which keeps what a run has taken."""
     return sum(peak_bytes(graph, shapes, one.nodes) for one in loaded)
 
@@ -102,11 +101,11 @@ def chunks(nbytes: int) -> int:
     return -(-nbytes // CHUNK) * CHUNK
 
 
-def _weights(session: Session, node_bytes: PerNode) -> int:
+def _weights(session: SharedSession, node_bytes: PerNode) -> int:
     return sum(chunks(node_bytes[session.device][node]) for node in session.nodes)
 
 
-def _scratch(session: Session, scratch: PerNode) -> int:
+def _scratch(session: SharedSession, scratch: PerNode) -> int:
     """Its nodes run one after another, and the largest leaves room for the others."""
     each = scratch.get(session.device, ())
     return max((each[node] for node in session.nodes if each), default=0)

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from chrion_api import Baseline, Frontier, Optimization, Plan, PlanFile, Profile
+from chrion_api import HOST, Baseline, Frontier, Optimization, Plan, PlanFile, Profile
 from chrion_graph.equality import difference
 from chrion_graph.limits import Limits
 from chrion_planner.candidates import Candidates, candidates
+from chrion_planner.captures import is_captured, uncaptured_name
 from chrion_planner.errors import PlanningError, ProfileMismatch
 from chrion_planner.frontier import is_narrower, lanes_held, pareto
-from chrion_planner.graphs import has_graphs, without_graphs
 from chrion_planner.measuring import (
     Arrays,
     Contender,
@@ -23,11 +23,8 @@ from chrion_planner.measuring import (
 )
 from chrion_planner.partition import Budget
 from chrion_planner.prepare import Prepared, PreparedBucket
-from chrion_planner.profiling import Variant, profile_devices
+from chrion_planner.profiling import Progress, Variant, profile_devices
 from chrion_planner.tuning import Race, settle, tune
-
-Progress = Callable[[str, float], None]
-"""Told what is being done, and the part of this step that is behind, from 0 to 1."""
 
 MEASURED_PLANS = 12
 """Candidates of one bucket that are measured."""
@@ -42,20 +39,15 @@ tuning makes of a plan; and what a plan on fewer lanes may lose. Without optimis
 where the profile says that it gains clearly."""
 
 
-def silent(what: str, done: float) -> None:
-    """Progress that nobody wants to know of."""
-    del what, done
-
-
-def _unheard(warning: str) -> None:
-    del warning
+def silent(*_: object) -> None:
+    """For progress and warnings that nobody wants to know of."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class PlanningSettings:
     """What planning may use and take."""
 
-    devices: tuple[str, ...] = ("cpu",)
+    devices: tuple[str, ...] = (HOST,)
     cpu_lanes: int = 0
     """0 for as many as the process may use."""
     limits: Limits = field(default_factory=Limits)
@@ -66,7 +58,7 @@ class Settings:
     loading: int = 1
     """Contenders that are loaded at once; above 1 only where memory is told for each process apart."""
     progress: Progress = silent
-    warn: Callable[[str], None] = _unheard
+    warn: Callable[[str], None] = silent
     """Told of candidates that were dropped, and of profiles measured while other work went on."""
 
     @property
@@ -75,7 +67,7 @@ class Settings:
         return self.started + self.timeout_seconds
 
 
-def make_profile(prepared: Prepared, settings: Settings) -> Profile:
+def make_profile(prepared: Prepared, settings: PlanningSettings) -> Profile:
     """Measure every kind of node of the model on every device. Raises DeviceUnavailable, LimitExceeded."""
     variants = [
         Variant(variant.bucket.graph, variant.bucket.inputs, variant.bucket.shapes, bucket.feeds)
@@ -116,7 +108,7 @@ def find_candidates(prepared: Prepared, profile: Profile, budget: Budget) -> lis
 
 
 def measured_plans(
-    prepared: Prepared, profile: Profile, settings: Settings, found: Sequence[Candidates] | None = None
+    prepared: Prepared, profile: Profile, settings: PlanningSettings, found: Sequence[Candidates] | None = None
 ) -> PlanFile:
     """The frontier of the best candidates as measured on this machine, with the baselines beside them.
 
@@ -148,13 +140,13 @@ def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
     where that is predicted to gain clearly. Where there are plans with CUDA graphs, the best of them are measured too.
     """
     singles: dict[tuple[str, ...], Plan] = {}
-    for plan in (plan for plan in plans if len(plan.stages) == 1 and not has_graphs(plan)):
+    for plan in (plan for plan in plans if len(plan.stages) == 1 and not is_captured(plan)):
         place = (*plan.stages[0].lanes, *(rewrite.to_json() for rewrite in plan.rewrites))
         other = singles.get(place)
         if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - _CLEARLY):
             singles[place] = plan
     frontier = pareto(plans, _predicted_to_beat)
-    bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites and not has_graphs(plan)]
+    bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites and not is_captured(plan)]
     wanted = [
         *(plan for plan in bare if plan.stages[0].optimization is Optimization.ALL),
         *(plan for plan in singles.values() if not plan.rewrites),
@@ -171,12 +163,12 @@ def _pairs(plans: Sequence[Plan]) -> Iterator[Plan]:
     What a CUDA graph saves is seldom known beforehand, so the two are measured in the same rounds.
     """
     named = {plan.name: plan for plan in plans}
-    captured = sorted(filter(has_graphs, plans), key=_predicted)
+    captured = sorted(filter(is_captured, plans), key=_predicted)
     for several in (False, True):
         best = next((plan for plan in captured if (len(plan.stages) > 1) == several), None)
         if best is not None:
             yield best
-            yield from (named[name] for name in (without_graphs(best),) if name in named)
+            yield from (named[name] for name in (uncaptured_name(best),) if name in named)
 
 
 def _predicted_to_beat(one: Plan, other: Plan) -> bool:
@@ -188,7 +180,7 @@ def _predicted(plan: Plan) -> tuple[float, str]:
 
 
 def _measure(
-    bucket: PreparedBucket, plans: Sequence[Plan], prepared: Prepared, settings: Settings
+    bucket: PreparedBucket, plans: Sequence[Plan], prepared: Prepared, settings: PlanningSettings
 ) -> tuple[Frontier, bool]:
     """The frontier of what was measured, and whether every plan had its time."""
 
@@ -233,7 +225,7 @@ def _measure(
     return frontier, complete
 
 
-def _add(trial: Trial, result: Result, expected: Arrays, settings: Settings) -> None:
+def _add(trial: Trial, result: Result, expected: Arrays, settings: PlanningSettings) -> None:
     trial.add(result, expected)
     if trial.problem:
         settings.warn(f"plan {trial.plan.name} is dropped: {trial.problem}")
@@ -249,7 +241,7 @@ def _margin(one: Plan, other: Plan) -> float:
     return _CLEARLY if one.rewrites or len(one.stages) > 1 else _JUST
 
 
-def _tune(trials: Sequence[Trial], race: Race, settings: Settings) -> tuple[Trial, Trial] | None:
+def _tune(trials: Sequence[Trial], race: Race, settings: PlanningSettings) -> tuple[Trial, Trial] | None:
     """The fastest plan of several stages, and it tuned, which has no figures yet; None where tuning has no use."""
     original = min((trial for trial in trials if trial.fine and len(trial.plan.stages) > 1), key=_seconds, default=None)
     if original is None or time.monotonic() > settings.deadline:
@@ -258,7 +250,9 @@ def _tune(trials: Sequence[Trial], race: Race, settings: Settings) -> tuple[Tria
     return (original, Trial(plan, [[]])) if plan else None
 
 
-def _finals(trials: Sequence[Trial], pair: Sequence[Trial], race: Race, expected: Arrays, settings: Settings) -> None:
+def _finals(
+    trials: Sequence[Trial], pair: Sequence[Trial], race: Race, expected: Arrays, settings: PlanningSettings
+) -> None:
     """Measure the fastest plans, and the pair of a plan and it tuned, again in new processes."""
     fine = [trial for trial in trials if trial.fine]
     within = min(map(_seconds, fine)) * _FINALISTS
@@ -275,7 +269,7 @@ def _seconds(trial: Trial) -> float:
     return trial.plan.seconds
 
 
-def _contest(contenders: Sequence[Contender], rounds: int, settings: Settings) -> list[Result]:
+def _contest(contenders: Sequence[Contender], rounds: int, settings: PlanningSettings) -> list[Result]:
     return contest(
         contenders,
         settings.limits,
@@ -287,7 +281,7 @@ def _contest(contenders: Sequence[Contender], rounds: int, settings: Settings) -
     )
 
 
-def _expected(baselines: Sequence[Result], settings: Settings) -> Arrays:
+def _expected(baselines: Sequence[Result], settings: PlanningSettings) -> Arrays:
     """What every plan must answer; nothing where the model itself answers one thing and then another."""
     one, other = baselines[0].outputs, baselines[1].outputs
     if unsteady := difference(other, one):
@@ -296,7 +290,7 @@ def _expected(baselines: Sequence[Result], settings: Settings) -> Arrays:
     return one
 
 
-def _baselines(bucket: PreparedBucket, prepared: Prepared, settings: Settings) -> list[SessionContender]:
+def _baselines(bucket: PreparedBucket, prepared: Prepared, settings: PlanningSettings) -> list[SessionContender]:
     found = [
         SessionContender("onnxruntime-default", prepared.model, bucket.feeds),
         SessionContender("onnxruntime-1-thread", prepared.model, bucket.feeds, threads=1),

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chrion_api import DeviceProfile, Optimization, Plan, Profile, Rewrite, Stage
+from chrion_api import HOST, DeviceProfile, Optimization, Plan, Profile, Rewrite, Stage
 from chrion_graph.graph import Graph
-from chrion_planner.costs import Bucket, Costs, costs
-from chrion_planner.graphs import CUDA, can_be_graphs, graphed
+from chrion_planner.captures import CUDA, can_be_captured, captured
+from chrion_planner.costs import Costs, GraphBucket, costs
 from chrion_planner.memory import arena_bytes, gpu_bytes, sessions
-from chrion_planner.partition import HOST, Simulation, StagePlan, first_stages, most_on
-from chrion_planner.predict import predicted
+from chrion_planner.partition import Simulation, StagePlan, first_stages, most_on
+from chrion_planner.predicted_times import predicted
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Rewritten:
     """A bucket of a graph that some rewrites were applied to."""
 
     rewrites: tuple[Rewrite, ...]
-    bucket: Bucket
+    bucket: GraphBucket
 
 
 def single_devices(variant: Rewritten, profile: Profile) -> Iterator[Plan]:
@@ -46,8 +46,8 @@ def single_devices(variant: Rewritten, profile: Profile) -> Iterator[Plan]:
                 name = f"{device.name}-{lanes}" + ("-plain" if optimization is Optimization.NONE else "")
                 plan = _finished(name, variant, profile, work, (stage,), seconds)
                 yield plan
-                if can_be_graphs(graph, plan.stages):
-                    yield graphed(plan, seconds * _graph_ratio(device, variant, optimization))
+                if can_be_captured(graph, plan.stages):
+                    yield captured(plan, seconds * _captured_ratio(device, variant, optimization))
 
 
 def most_on_devices(variant: Rewritten, profile: Profile, work: Costs) -> Iterator[Plan]:
@@ -65,15 +65,15 @@ def plans_of(
     """The plan of these stages; then the same with CUDA graphs, where its stages can be some."""
     plan = _plan(name, variant, profile, work, predicted(work, stages))
     yield plan
-    if can_be_graphs(variant.bucket.graph, plan.stages):
-        faster = _with_graphs(work, variant, profile)
-        yield graphed(_plan(name, variant, profile, faster, predicted(faster, stages)))
+    if can_be_captured(variant.bucket.graph, plan.stages):
+        faster = _captured_costs(work, variant, profile)
+        yield captured(_plan(name, variant, profile, faster, predicted(faster, stages)))
 
 
-def _with_graphs(work: Costs, variant: Rewritten, profile: Profile) -> Costs:
+def _captured_costs(work: Costs, variant: Rewritten, profile: Profile) -> Costs:
     """The costs where the nodes of GPUs take what they do in a CUDA graph."""
     ratios = {
-        device.name: _graph_ratio(device, variant, Optimization.ALL)
+        device.name: _captured_ratio(device, variant, Optimization.ALL)
         for device in profile.devices
         if device.name.startswith(CUDA)
     }
@@ -85,11 +85,11 @@ def _with_graphs(work: Costs, variant: Rewritten, profile: Profile) -> Costs:
     return replace(work, problem=replace(problem, seconds=scaled(problem.seconds), crowded=scaled(problem.crowded)))
 
 
-def _graph_ratio(device: DeviceProfile, variant: Rewritten, optimization: Optimization) -> float:
+def _captured_ratio(device: DeviceProfile, variant: Rewritten, optimization: Optimization) -> float:
     """What the whole takes as a CUDA graph over what it takes without; 1 where that was not measured."""
     of = variant.bucket.graph.digest, variant.bucket.inputs, 1, optimization
-    plain, captured = device.whole(*of), device.whole(*of, cuda_graph=True)
-    return min(1.0, captured / plain) if plain and captured else 1.0
+    plain, replayed = device.whole(*of), device.whole(*of, cuda_graph=True)
+    return min(1.0, replayed / plain) if plain and replayed else 1.0
 
 
 def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulation: Simulation) -> Plan:

@@ -12,10 +12,10 @@ from chrion_api import InputSpec
 from chrion_graph.graph import Graph
 from chrion_graph.inputs import buckets, sample
 from chrion_graph.limits import Limits
+from chrion_graph.model_worker import ModelWorker
 from chrion_graph.observe import observe
 from chrion_graph.rewrite import ways
-from chrion_graph.worker import Worker
-from chrion_planner.costs import Bucket
+from chrion_planner.costs import GraphBucket
 from chrion_planner.plans import Rewritten
 from chrion_planner.refusals import Refusals, nobody
 
@@ -51,10 +51,10 @@ def prepare(
     feeds_of = [sample(graph.inputs, shapes, values) for shapes in shapes_of]
     rewritten = ways(graph, partial(refusals, feeds_of[0]))
     found = []
-    with Worker(limits.memory) as worker:  # one for all: to start it takes longer than most runs
+    with ModelWorker(limits.memory) as worker:  # one for all: to start it takes longer than most runs
         for shapes, feeds in zip(shapes_of, feeds_of, strict=True):
             variants = [
-                Rewritten(rewrites, Bucket(way, shapes, observe(way, feeds, limits, worker)))
+                Rewritten(rewrites, GraphBucket(way, shapes, observe(way, feeds, limits, worker)))
                 for rewrites, way in rewritten
             ]
             found.append(PreparedBucket(tuple(variants), feeds))

@@ -11,14 +11,14 @@ from typing import Any
 import onnx
 from numpy.typing import NDArray
 
-from chrion_api import Optimization, Profile
+from chrion_api import HOST, Optimization, Profile
 from chrion_graph.cut import cut
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
+from chrion_graph.model_worker import ModelWorker
 from chrion_graph.observe import observe
 from chrion_graph.signature import signature
-from chrion_graph.worker import Worker
-from chrion_runtime.devices import HOST, Device, open_devices
+from chrion_runtime.devices import Device, open_devices
 
 Refusals = Callable[[Mapping[str, NDArray[Any]], Graph, Sequence[int]], Collection[int]]
 """From inputs, a graph and some of its nodes to those of them that a device refuses."""
@@ -35,7 +35,7 @@ def asked(devices: Sequence[str], limits: Limits) -> Refusals:
 
     Raises DeviceUnavailable when asked, LimitExceeded where loading takes too long.
     """
-    others = [name for name in devices if name != "cpu"]
+    others = [name for name in devices if name != HOST]
 
     def refusals(feeds: Mapping[str, NDArray[Any]], graph: Graph, nodes: Sequence[int]) -> Collection[int]:
         del feeds
@@ -44,7 +44,7 @@ def asked(devices: Sequence[str], limits: Limits) -> Refusals:
         model = graph.model.SerializeToString()
         # CUDA reserves far more address space than it uses.
         memory = None if any(name.startswith("cuda") for name in others) else limits.memory
-        with Worker(memory) as worker:
+        with ModelWorker(memory) as worker:
             return worker.call(
                 _ask, others, model, graph.folder, tuple(nodes), seconds=limits.seconds, what="asking devices for nodes"
             )
@@ -71,13 +71,13 @@ def known(profile: Profile, limits: Limits) -> Refusals:
 
 def _ask(devices: Sequence[str], model: bytes, folder: Path, nodes: Sequence[int]) -> list[int]:
     graph = Graph(onnx.load_from_string(model), folder)
-    opened = [device for name, device in open_devices(devices).items() if name != "cpu"]
+    opened = [device for name, device in open_devices(devices).items() if name != HOST]
     return [index for index in nodes if any(refuses(device, graph, index) for device in opened)]
 
 
 def refuses(device: Device, graph: Graph, index: int) -> bool:
     """Whether the device cannot load a node that stands alone: it, or ONNX Runtime on its behalf, raises an error."""
-    if device.memory == HOST:
+    if device.name == HOST:
         return False
     path = graph.folder / f"probe-{time.monotonic_ns()}.onnx"
     try:

@@ -9,6 +9,12 @@ ChrionError
     │   ├── OverMemory      for it takes more memory than runs may, whatever else runs
     │   └── UnfitValues     and it is the values that are at fault
     ├── RunStopped          a run was ended before it had finished
+    ├── SequenceLost        a request of a sequence whose state is not here
+    ├── SequenceMismatch    a request that does not fit the state of its sequence
+    ├── SequencesFull       every sequence that may be kept is in use, or all that states may take
+    ├── TooMuchToKeep       state that takes more memory than all states may
+    ├── ProcessLost         the process of the model's group ended over this request
+    ├── Restarting          there is none now: another is being started
     ├── StateRefused        state that the model cannot carry from an output to an input
     └── Unreadable          a file of plans or of an objective that cannot be read
 """
@@ -55,6 +61,36 @@ class RunStopped(RuntimeFailure):
 
     def __init__(self) -> None:
         super().__init__("the run was stopped")
+
+
+class SequenceLost(RuntimeFailure):
+    """A request of a sequence whose state is not here: never begun, ended, given up, or at another replica."""
+
+
+class SequenceMismatch(RuntimeFailure):
+    """A request that does not fit the state of its sequence, or is of one where the model carries no state."""
+
+
+class SequencesFull(RuntimeFailure):
+    """Every sequence that may be kept has a request under way, or those that have hold all that states may take."""
+
+
+class TooMuchToKeep(RuntimeFailure):
+    """State that takes more memory than the states of all sequences may together."""
+
+
+class ProcessLost(RuntimeFailure):
+    """The process of the model's group ended while this request ran, which may or may not have been its fault."""
+
+    def __init__(self, model: str, outcome: str) -> None:
+        super().__init__(f'the process of model "{model}" ended while this request ran ({outcome}): try again')
+
+
+class Restarting(RuntimeFailure):
+    """The model's process has ended, and another one is being started."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f'the process of model "{model}" is being started again: try again')
 
 
 class StateRefused(RuntimeFailure):

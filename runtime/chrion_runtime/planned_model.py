@@ -12,7 +12,8 @@ from chrion_api import HOST, SLO, Frontier, InputSpec, Mode, Objective, PlanFile
 from chrion_graph.deciding import deciding_inputs
 from chrion_graph.graph import Graph
 from chrion_graph.load import graphs
-from chrion_graph.types import RECURRENT, TensorType
+from chrion_graph.recurrent import RECURRENT
+from chrion_graph.types import TensorType
 from chrion_runtime.choice.selection import Selection
 from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, UnfitValues

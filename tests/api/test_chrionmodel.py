@@ -112,6 +112,11 @@ def test_defaults() -> None:
     assert (spec.runtime.replicas, spec.planner.timeout, spec.devices.cpu_lanes) == (1, "10m", 0)
 
 
+def test_the_fields_that_plans_depend_on() -> None:
+    spec = ChrionModel.from_yaml(EVERY_FIELD).spec
+    assert spec.plan_inputs() == {name: spec.to_data()[name] for name in ("model", "inputs", "devices")}
+
+
 def test_a_quantity_may_be_written_as_a_number() -> None:
     budget = ChrionModel.parse(with_spec(slo={"gpuMemory": 1_000_000})).spec.slo.gpu_memory
     assert budget == Quantity("1000000")

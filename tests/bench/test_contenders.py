@@ -6,9 +6,9 @@ import onnx
 import pytest
 
 from chrion_bench.contenders import OpenVinoContender, OpenVinoFailed, baselines
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.equality import difference
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 
 CASE = find("lstm-bidirectional-l2-h16-s8-b2")
 

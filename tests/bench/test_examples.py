@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 
 from chrion_api import ChrionModel
-from chrion_bench.inputs import random_inputs
+from chrion_models.inputs import random_inputs
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 

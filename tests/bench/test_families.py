@@ -12,10 +12,10 @@ import pytest
 from onnx import helper, numpy_helper
 
 from chrion_api import ChrionError
-from chrion_bench.families import FAMILIES, ModelCase, cases, find
-from chrion_bench.families.stack import Kind, stack
-from chrion_bench.families.unrolled import unrolled
-from chrion_bench.inputs import random_inputs
+from chrion_models.families import FAMILIES, ModelCase, cases, find
+from chrion_models.families.stack import Kind, stack
+from chrion_models.families.unrolled import unrolled
+from chrion_models.inputs import random_inputs
 
 Arrays = dict[str, npt.NDArray[Any]]
 CaseInputs = Callable[..., Arrays]

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from chrion_api import ChrionError
-from chrion_bench.inputs import random_inputs
+from chrion_models.inputs import random_inputs
 
 
 @pytest.fixture

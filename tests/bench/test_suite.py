@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from chrion_bench.families import cases
 from chrion_bench.suite import REAL, UNROLLED, interleaved, suite, traits
+from chrion_models.families import cases
 
 
 def test_holds_every_generated_case_and_the_real_models() -> None:

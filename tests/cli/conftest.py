@@ -13,10 +13,11 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import np_to_triton_dtype
 
-from chrion_bench.families import ModelCase
-from chrion_bench.families.stack import stack
+from chrion_models.families import ModelCase
+from chrion_models.families.stack import stack
 from tests.support.command import Chrion, Done, Serve, Server
 from tests.support.command import serving as serve_command
+from tests.support.made_once import made_once
 
 
 @pytest.fixture(scope="session")
@@ -120,22 +121,23 @@ def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def plan_file(chrion: Chrion, model: Path, shape: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Measured plans of the model for this machine's CPU."""
-    path = tmp_path_factory.mktemp("plans") / "plan.json"
-    chrion.ok("plan", model, "--input", shape, "-o", path)
-    return path
+    arguments = ("plan", model, "--input", shape)
+    return made_once("plan.json", tmp_path_factory, lambda path: chrion.ok(*arguments, "-o", path))
 
 
 @pytest.fixture(scope="session")
 def profile_file(chrion: Chrion, model: Path, shape: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A profile of the model on a CPU lane and an emulated accelerator that is made out to be ten times as fast."""
-    path = tmp_path_factory.mktemp("profiles") / "profile.json"
-    chrion.ok("profile", model, "--input", shape, "--devices", "cpu,emulated:0", "--lanes", "1", "-o", path)
-    profile = json.loads(path.read_text())
-    (accelerator,) = (device for device in profile["devices"] if device["name"] == "emulated:0")
-    for cost in (*accelerator["wholes"], *filter(None, accelerator["nodes"].values())):
-        cost["seconds"] /= 10
-    path.write_text(json.dumps(profile))
-    return path
+
+    def make(path: Path) -> None:
+        chrion.ok("profile", model, "--input", shape, "--devices", "cpu,emulated:0", "--lanes", "1", "-o", path)
+        profile = json.loads(path.read_text())
+        (accelerator,) = (device for device in profile["devices"] if device["name"] == "emulated:0")
+        for cost in (*accelerator["wholes"], *filter(None, accelerator["nodes"].values())):
+            cost["seconds"] /= 10
+        path.write_text(json.dumps(profile))
+
+    return made_once("profile.json", tmp_path_factory, make)
 
 
 @pytest.fixture(scope="session")
@@ -152,9 +154,8 @@ def frontier_file(
     chrion: Chrion, model: Path, shape: str, profile_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """Plans by that profile: fast ones that take the accelerator's memory, and a slow one that takes none."""
-    path = tmp_path_factory.mktemp("plans") / "frontier.json"
-    chrion.ok("plan", model, "--input", shape, "--profile", profile_file, "-o", path, "--quiet")
-    return path
+    arguments = ("plan", model, "--input", shape, "--profile", profile_file, "--quiet")
+    return made_once("frontier.json", tmp_path_factory, lambda path: chrion.ok(*arguments, "-o", path))
 
 
 @pytest.fixture

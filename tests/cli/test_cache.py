@@ -11,7 +11,7 @@ import pytest
 
 import chrion as face
 from chrion import cache, planning
-from chrion.planning import Job
+from chrion.planning import PlanningTask
 from chrion_api import InputSpec
 from chrion_graph.limits import Limits
 from chrion_graph.normalise import FILES
@@ -150,12 +150,13 @@ def test_a_served_model_whose_cache_was_damaged(chrion, serving, ask, load, mode
 def job(other_model, chrion, monkeypatch):
     monkeypatch.setenv("CHRION_CACHE", str(chrion.cache))
     monkeypatch.setattr(planner, "MEASURED_PLANS", 1)
-    return Job(other_model, (InputSpec(name="input", shape=(3, 1, 128)),), devices=("cpu",), cpu_lanes=1)
+    return PlanningTask(other_model, (InputSpec(name="input", shape=(3, 1, 128)),), devices=("cpu",), cpu_lanes=1)
 
 
 def test_a_damaged_plan_is_made_anew(job, caplog, monkeypatch):
     keys = {"cpu": key_of(open_devices(["cpu"])["cpu"])}
-    path = cache.plan_path(cache.normalised(job.model, job.limits).digest, job.inputs, keys, 1)
+    asked = {"inputs": [spec.to_data() for spec in job.inputs]}
+    path = cache.plan_path(cache.normalised(job.model, job.limits).digest, asked, keys, 1)
     plan, cached = planning.cached_plan(job)
     assert not cached
     assert planning.cached_plan(job) == (plan, True)

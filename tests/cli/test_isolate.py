@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from chrion_bench.families.stack import stack
+from chrion_models.families.stack import stack
 from tests.support.command import Server
 from tests.support.plans import Planned
 from tests.support.waiting import wait_until

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import wait_until
+
 CLIENTS = 6
 WAIT_SECONDS = 120.0
 
@@ -44,13 +46,6 @@ class Client:
                 time.sleep(0.01)
             finally:
                 connection.close()
-
-
-def until(condition, message):
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, message
-        time.sleep(0.01)
 
 
 def shared():
@@ -122,10 +117,10 @@ def nothing_left(folder):
 def test_sigterm_under_load_answers_all_that_was_sent_before(start, load, nothing_left):
     process, port = start()
     clients = load(port)
-    until(lambda: all(len(client.answers) >= 20 for client in clients), "the server does not answer")
+    wait_until(lambda: all(len(client.answers) >= 20 for client in clients), "the server answers")
     told = time.monotonic()
     process.popen.send_signal(signal.SIGTERM)
-    until(lambda: all(client.losses for client in clients), "the server still takes connections")
+    wait_until(lambda: all(client.losses for client in clients), "the server takes no more connections")
     assert process.end() == 0
     for client in clients:
         client.stop.set()
@@ -145,16 +140,16 @@ def test_killed_under_load_and_started_again_on_the_same_port(start, load, nothi
         port = free.getsockname()[1]
     process, _ = start(port)
     clients = load(port)
-    until(lambda: all(len(client.answers) >= 20 for client in clients), "the server does not answer")
+    wait_until(lambda: all(len(client.answers) >= 20 for client in clients), "the server answers")
     process.popen.kill()
     assert process.end() == -signal.SIGKILL
-    until(lambda: all(client.losses for client in clients), "clients do not notice")
+    wait_until(lambda: all(client.losses for client in clients), "clients notice")
     nothing_left(process)
     again, _ = start(port)
     before = [len(client.answers) for client in clients]
-    until(
+    wait_until(
         lambda: all(len(client.answers) >= old + 20 for client, old in zip(clients, before, strict=True)),
-        "the new server does not answer",
+        "the new server answers",
     )
     assert len({body for client in clients for _, _, body in client.answers}) == 1
     assert {status for client in clients for _, status, _ in client.answers} == {200}

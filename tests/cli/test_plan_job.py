@@ -8,9 +8,9 @@ import signal
 
 import pytest
 
-from chrion.pod.advance import Advance
-from chrion.pod.config_map import ClusterError, ConfigMap, ConfigMapGone, Conflict, Persistence
+from chrion.pod.config_map import ClusterError, ConfigMap, ConfigMapConflict, ConfigMapGone, Persistence
 from chrion.pod.payload import PLAIN_BYTES, PlanTooLarge, plan_of, plan_patch
+from chrion.pod.progress_estimate import ProgressEstimate
 from chrion_api import PlanFile
 from chrion_api.handover import Termination
 from chrion_graph.load import digest
@@ -178,7 +178,7 @@ def test_what_the_api_server_refuses_for_good(environment, monkeypatch, api):
     with pytest.raises(ClusterError, match="cannot be patched"):
         hand.patch({"metadata": {}})
     api.faults = []
-    with pytest.raises(Conflict):
+    with pytest.raises(ConfigMapConflict):
         hand.patch({"metadata": {"resourceVersion": "0"}})
     with pytest.raises(ConfigMapGone):
         ConfigMap("team/other").read()
@@ -219,7 +219,7 @@ def test_plans_that_no_config_map_holds(plan_file, monkeypatch):
 
 
 def test_progress_never_goes_back():
-    advance = Advance(buckets=2)
+    advance = ProgressEstimate(buckets=2)
     steps = [("running the model", 0.0), ("profiling on cpu: Add", 0.5), ("profiling on cpu: Add", 0.1)]
     contest = [("loading a", 0.0), ("measuring a", 0.6), ("measuring a", 1.0)]
     percents = [advance.tell(*step) for step in [*steps, *contest * 9]]

@@ -12,26 +12,43 @@ from pathlib import Path
 
 import pytest
 
+import chrion
 from tests.support.command import SCRIPT, WAIT_SECONDS, Process, Server
 from tests.support.file_server import FileServer
 
 POD = Path("/mnt")
 """Where the folders are that a pod has as volumes."""
 PYTHON = Path(sys.executable).resolve()
-# A mount namespace of its own: the volumes at /mnt, all else read-only, and Python to be found though /root is closed.
+ENVIRONMENT = Path(sys.prefix)
+NEEDED = (PYTHON.parents[1], ENVIRONMENT, ENVIRONMENT.resolve(), Path(chrion.__file__).parents[2])
+"""Python, its environment and the checkout, wherever they lie."""
+# A mount namespace of its own: the volumes at /mnt, /tmp and the folders $2 empty but for what is needed ($3), and all
+# else read-only.
 ENTER = """
 set -e
+IFS=$'\n'
+number=0
+for path in $3; do
+    mkdir -p "$1/.needed/$((++number))" && mount --bind "$path" "$1/.needed/$number"
+done
 mount --bind "$1" /mnt
-case "$2" in /root/*)
-    mkdir -p /mnt/.python && mount --bind "$2" /mnt/.python
-    mount -t tmpfs -o mode=755 tmpfs /root && mkdir -p "$2" && mount --bind /mnt/.python "$2" ;;
-esac
 mount -t tmpfs -o mode=1777 tmpfs /tmp
+for path in $2; do mount -t tmpfs -o mode=755 tmpfs "$path"; done
+number=0
+for path in $3; do
+    mkdir -p "$path" && mount --bind "$1/.needed/$((++number))" "$path"
+done
 mount --bind / / && mount -o remount,bind,ro /
-shift 2
+shift 3
 cd /
 exec setpriv --reuid 65532 --regid 65532 --clear-groups --no-new-privs --bounding-set=-all "$@"
 """
+
+
+def closed() -> set[Path]:
+    """The folders on the way to what is needed, such as /root, through which the pod's user may not go."""
+    found = {folder for path in NEEDED for folder in path.parents if not folder.stat().st_mode & 0o001}
+    return {folder for folder in found if not found & set(folder.parents)}
 
 
 def can_enter() -> bool:
@@ -60,8 +77,10 @@ class Pod:
 
     def run(self, *arguments: str) -> Process:
         """Start `chrion` with next to no environment."""
-        python = PYTHON.parents[1]
-        command = ["unshare", "--mount", "bash", "-c", ENTER, "enter", self.folder, python, SCRIPT, *arguments]
+        hidden = {POD, Path("/tmp"), *closed()}
+        needed = [path for path in NEEDED if hidden & set(path.parents)]
+        folders = ["\n".join(map(str, paths)) for paths in (closed(), needed)]
+        command = ["unshare", "--mount", "bash", "-c", ENTER, "enter", self.folder, *folders, SCRIPT, *arguments]
         log = f"{POD}/cache/termination-log"
         environment = {"PATH": os.environ["PATH"], "CHRION_CACHE": f"{POD}/cache", "CHRION_TERMINATION_LOG": log}
         return Process([str(part) for part in command], environment)

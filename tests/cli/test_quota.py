@@ -2,7 +2,7 @@
 
 import pytest
 
-from chrion.planning import Job
+from chrion.planning import PlanningTask
 from chrion_api import ChrionModelSpec
 from chrion_runtime.devices import cpu
 from chrion_runtime.errors import DeviceUnavailable
@@ -26,7 +26,7 @@ def quota_of_one(request, tmp_path, monkeypatch):
 
 def job(tmp_path, lanes):
     data = {"model": {"uri": "s3://models/m.onnx"}, "devices": {"gpuResource": "", "cpuLanes": lanes}}
-    return Job.of(ChrionModelSpec.parse(data), tmp_path / "model.onnx")
+    return PlanningTask.of(ChrionModelSpec.parse(data), tmp_path / "model.onnx")
 
 
 @pytest.mark.usefixtures("quota_of_one")

@@ -13,7 +13,7 @@ import pytest
 import tritonclient.http as triton
 import yaml
 
-from chrion_bench.spectrogram import nsnet2_input
+from chrion_models.spectrogram import nsnet2_input
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,6 +13,7 @@ from chrion.commands import serving
 from chrion_api import ChrionModelSpec
 from tests.support.control_flow import TextModel
 from tests.support.plans import Planned
+from tests.support.waiting import wait_until
 
 LIMIT = 256 << 20
 
@@ -162,10 +162,7 @@ def test_what_does_not_fit_beside_others_may_later(client):
 def test_a_huge_run_gives_its_memory_back(client):
     before = client.resident()
     assert client.grow(55 << 20).status == 200
-    deadline = time.monotonic() + 60
-    while client.resident() > before + LIMIT // 4:
-        assert time.monotonic() < deadline, f"{client.resident()} bytes, and {before} before"
-        time.sleep(0.2)
+    wait_until(lambda: client.resident() <= before + LIMIT // 4, "its memory is given back")
 
 
 def test_an_answer_is_refused_before_its_json_takes_all_memory(client):

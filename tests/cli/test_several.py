@@ -11,7 +11,7 @@ import tritonclient.http as triton
 import yaml
 
 from chrion_api import GpuBytes
-from chrion_bench.families.stack import stack
+from chrion_models.families.stack import stack
 from tests.support.command import Server
 from tests.support.plans import Planned
 

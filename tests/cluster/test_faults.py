@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from chrion_operator.cluster.api import Api
-from chrion_operator.cluster.errors import Gone
+from chrion_operator.cluster.errors import ApiGone
 from chrion_operator.cluster.kinds import CONFIG_MAP
 from tests.support.chrionmodels import Model
 from tests.support.cluster import Cluster
@@ -106,7 +106,7 @@ def test_an_api_server_that_is_restarted_is_watched_on(
     model.wait_for("Planned", "True")
     control_plane.restart_api_server()
     # What its watch cache no longer holds is not to be had.
-    with pytest.raises(Gone):
+    with pytest.raises(ApiGone):
         for _ in Api(control_plane.api_client).watch(CONFIG_MAP, model.namespace, "", "1", 10):
             pass
     model.apply(runtime={"replicas": 2})

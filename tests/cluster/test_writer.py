@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chrion_operator.cluster.api import Api
-from chrion_operator.cluster.errors import Conflict
+from chrion_operator.cluster.errors import ApiConflict
 from chrion_operator.cluster.kinds import CONFIG_MAP, DEPLOYMENT
 from chrion_operator.cluster.writer import patch, write
 from chrion_operator.errors import LeftOver, NotOurs
@@ -55,7 +55,9 @@ def test_fields_that_are_wanted_no_more_go(api: Api, model: Model, known: bool) 
     for env, selector in (({"B": "3"}, {"b": "3"}), ({"C": "4"}, {"c": "4"})):
         wanted = deployment(model, owner, env, selector)
         # Its status moves meanwhile: the controller looks again then, as we do.
-        made = wait_until(lambda wanted=wanted: write(api, wanted, owner, known=known), "the change", ignore=Conflict)
+        made = wait_until(
+            lambda wanted=wanted: write(api, wanted, owner, known=known), "the change", ignore=ApiConflict
+        )
         pod = made["spec"]["template"]["spec"]
         assert {one["name"]: one["value"] for one in pod["containers"][0]["env"]} == env
         assert pod["nodeSelector"] == selector
@@ -95,7 +97,7 @@ def test_a_patch_is_for_the_object_that_was_seen(api: Api, model: Model) -> None
     seen = Patch("Deployment", "d", made["metadata"]["uid"], scale)
     assert patch(api, DEPLOYMENT, model.namespace, seen)["spec"]["minReadySeconds"] == 3
     other = Patch("Deployment", "d", "00000000-0000-0000-0000-000000000001", {"spec": {"replicas": 9}})
-    with pytest.raises(Conflict):
+    with pytest.raises(ApiConflict):
         patch(api, DEPLOYMENT, model.namespace, other)
     assert api.get(DEPLOYMENT, model.namespace, "d")["spec"]["replicas"] == 0
 
@@ -107,7 +109,7 @@ def test_an_apply_is_for_the_object_that_was_looked_at(api: Api, model: Model, m
     model.cluster.delete("ConfigMap", "nsnet2-slo", model.namespace)
     theirs = model.cluster.apply(configmap(model, None, theirs="x"))
     monkeypatch.setattr(api, "get", lambda *_: looked)
-    with pytest.raises(Conflict):
+    with pytest.raises(ApiConflict):
         write(api, configmap(model, owner, a="1"), owner, known=True)
     monkeypatch.undo()
     assert api.get(CONFIG_MAP, model.namespace, "nsnet2-slo") == theirs

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chrion_bench.families import find
+from chrion_models.families import find
 from tests.e2e.model_server import METADATA_SERVICE, ModelServer
 from tests.e2e.served import SMALL_INPUTS, Served
 from tests.support.cluster import Cluster

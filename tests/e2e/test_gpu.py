@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chrion_bench.families import find
+from chrion_models.families import find
 from tests.e2e import images
 from tests.e2e.model_server import ModelServer
 from tests.e2e.served import SMALL_INPUTS, Served

@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from chrion_bench.families import find
+from chrion_models.families import find
 from tests.e2e.load import Array, SteadyLoad
 from tests.e2e.model_server import ModelServer
 from tests.e2e.served import SMALL_INPUTS, SMALL_SHAPE, Served, ask

@@ -8,9 +8,9 @@ import pytest
 
 from chrion import planning
 from chrion_api import InputSpec
-from chrion_bench.families import find
 from chrion_graph.limits import Limits
-from chrion_graph.types import RECURRENT
+from chrion_graph.recurrent import RECURRENT
+from chrion_models.families import find
 from chrion_planner.candidates import candidates
 from chrion_planner.partition import Budget
 from chrion_planner.planner import make_profile, measured_plans
@@ -28,11 +28,11 @@ def job(cuda: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A job of planning a model for the CPU and the GPU."""
     monkeypatch.setenv("CHRION_CACHE", str(tmp_path / "cache"))
 
-    def build(model: onnx.ModelProto, **shapes: tuple[int, ...]) -> planning.Job:
+    def build(model: onnx.ModelProto, **shapes: tuple[int, ...]) -> planning.PlanningTask:
         path = tmp_path / "model.onnx"
         onnx.save(model, path)
         specs = tuple(InputSpec(name=name, shape=shape) for name, shape in shapes.items())
-        return planning.Job(path, specs, devices=("cpu", GPU), limits=Limits(seconds=240))
+        return planning.PlanningTask(path, specs, devices=("cpu", GPU), limits=Limits(seconds=240))
 
     return build
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from chrion_api import SLO, GpuBytes, GpuBytesFrom, Optimization, Plan
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.equality import difference
 from chrion_graph.graph import Graph
-from chrion_graph.worker import Worker
+from chrion_graph.model_worker import ModelWorker
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from chrion_planner.measuring.contender import PlanContender, prepare
 from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.engines.onnxruntime.cuda.nvml import process_bytes
@@ -158,7 +158,7 @@ def test_memory_that_runs_out_is_told_and_passes(tmp_path: Path, devices: dict[s
 
 def stated(graph: Graph, cut: Cut, devices: dict[str, Device]) -> GpuBytes:
     """What a process of its own takes for a plan, as the planner measures it."""
-    with Worker() as worker:
+    with ModelWorker() as worker:
         contender = PlanContender(plan_of(graph, cut, Optimization.ALL), graph.folder, ("cuda:0",), 0, feeds(0))
         loaded = worker.call(prepare, contender, seconds=120, what="loading")
     assert loaded.used is not None

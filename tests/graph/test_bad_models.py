@@ -11,9 +11,9 @@ from chrion_graph.errors import InvalidModel, LimitExceeded, ModelError, UnsafeM
 from chrion_graph.graph import Graph
 from chrion_graph.inputs import buckets, sample
 from chrion_graph.limits import Limits
+from chrion_graph.model_worker import ModelWorker
 from chrion_graph.normalise import _normalise, normalise
 from chrion_graph.observe import observe
-from chrion_graph.worker import Worker
 from tests.support.bad_models import BAD_MODELS
 
 LIMITS = Limits(seconds=60, memory_bytes=1 << 30, nodes=50_000)
@@ -84,14 +84,14 @@ def test_every_bad_model_is_here() -> None:
 
 
 @pytest.fixture(scope="module")
-def child() -> Iterator[Worker]:
+def child() -> Iterator[ModelWorker]:
     """A process under limits, as `normalise` takes one, but one for all models."""
-    with Worker(LIMITS.memory) as worker:
+    with ModelWorker(LIMITS.memory) as worker:
         yield worker
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_is_refused(bad_models: dict[str, Path], tmp_path: Path, child: Worker, name: str) -> None:
+def test_is_refused(bad_models: dict[str, Path], tmp_path: Path, child: ModelWorker, name: str) -> None:
     kind, words = REFUSED[name]
     path = bad_models[name]
     error = the_error(lambda: child.call(_normalise, path, tmp_path, LIMITS, seconds=LIMITS.seconds, what="loading"))

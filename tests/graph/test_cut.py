@@ -10,12 +10,12 @@ import onnx_ir
 import pytest
 from numpy.typing import NDArray
 
-from chrion_bench.families import cases, find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.errors import InvalidModel
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
+from chrion_models.families import cases, find
+from chrion_models.inputs import random_inputs
 from tests.support.control_flow import MODELS, TextModel
 from tests.support.partition import BASIC, DISABLED, Arrays, assert_same_bits, at_random, normalised, reference
 

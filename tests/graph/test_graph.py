@@ -6,11 +6,11 @@ import numpy as np
 import onnx
 import pytest
 
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.errors import InvalidModel
 from chrion_graph.graph import Graph
 from chrion_graph.observe import observe
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from tests.support.control_flow import MODELS, TextModel
 from tests.support.partition import normalised
 

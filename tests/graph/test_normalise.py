@@ -13,14 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.errors import InvalidModel, LimitExceeded, UnsafeModel
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
 from chrion_graph.load import digest
 from chrion_graph.normalise import normalise
 from chrion_graph.observe import observe
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from tests.support.control_flow import MODELS, TextModel
 from tests.support.partition import BASIC, Arrays, assert_same_bits, normalised, reference, saved, whole
 

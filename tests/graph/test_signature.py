@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.observe import observe
 from chrion_graph.signature import signature, signatures
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from tests.support.control_flow import TextModel
 from tests.support.partition import normalised
 

@@ -5,17 +5,26 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
+from select import select
 from typing import Any
 
 import pytest
 
+import chrion_graph
 from chrion_api import ChrionError, InvalidField
-from chrion_graph import worker as module
-from chrion_graph.errors import InvalidModel, LimitExceeded
-from chrion_graph.worker import Worker, WorkerFailed, isolated
+from chrion_graph.errors import InvalidModel, LimitExceeded, ModelError
+from chrion_graph.model_worker import ModelWorker, isolated
+from chrion_graph.worker import (
+    Worker,
+    WorkerDied,
+    WorkerError,
+    WorkerFailed,
+    WorkerKilled,
+    WorkerOutOfMemory,
+    WorkerTimeout,
+)
+from tests.support.waiting import wait_until
 
 # The child imports what it runs by name; these live in a module that it can find.
 FUNCTIONS = """
@@ -28,9 +37,7 @@ def hang(): time.sleep(3600)
 def abort(): os.abort()
 def length(value): return len(value)
 def echo(value): return value
-def stop_in_a_moment(size, report):
-    import threading
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGSTOP)).start()
+def report_and_answer(size, report):
     report("it is here")
     return "a" * size
 def leave(code): os._exit(code)
@@ -71,14 +78,6 @@ def alive(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    pytest.fail("it never came to pass")
-
-
 def test_takes_one_call_after_another(functions: Any) -> None:
     with Worker() as worker:
         assert worker.call(functions.add, 2, 3, seconds=60, what="adding") == 5
@@ -110,7 +109,7 @@ def test_what_the_child_prints_goes_nowhere(functions: Any, capfd: pytest.Captur
 
 
 def test_a_child_that_hangs_is_killed_at_its_deadline(functions: Any) -> None:
-    with Worker() as worker:
+    with ModelWorker() as worker:
         worker.call(functions.pid, seconds=60, what="starting")
         with pytest.raises(LimitExceeded, match=r"^waiting did not finish within 0\.2 s; raise --max-seconds$"):
             worker.call(functions.hang, seconds=0.2, what="waiting")
@@ -122,16 +121,18 @@ def test_one_that_is_stopped_takes_no_longer_to_be_sent_to_or_heard_from(functio
     with Worker() as worker:
         worker.call(functions.pid, seconds=60, what="starting")
         os.kill(worker.pid, signal.SIGSTOP)
-        with pytest.raises(LimitExceeded, match=r"^sending did not finish within 0\.2 s"):
+        with pytest.raises(WorkerTimeout, match=r"^sending did not finish within 0\.2 s"):
             worker.call(functions.length, large, seconds=0.2, what="sending")
         assert not worker.alive
     with Worker() as worker:
         worker.call(functions.pid, seconds=60, what="starting")
-        with pytest.raises(LimitExceeded, match=r"^hearing did not finish within 1 s"):
-            # It begins to answer, and is stopped with the pipe full.
-            worker.call(
-                functions.stop_in_a_moment, len(large), seconds=1, what="hearing", report=lambda _: time.sleep(0.6)
-            )
+
+        def stop_amid_the_answer(_: Any) -> None:
+            assert select([worker._pipe], [], [], 60)[0]  # it answers, more than fits into the pipe
+            os.kill(worker.pid, signal.SIGSTOP)
+
+        with pytest.raises(WorkerTimeout, match=r"^hearing did not finish within 1 s"):
+            worker.call(functions.report_and_answer, len(large), seconds=1, what="hearing", report=stop_amid_the_answer)
         assert not worker.alive
 
 
@@ -145,7 +146,7 @@ def test_large_buffers_arrive_whole(functions: Any) -> None:
 
 
 def test_memory_is_held_to_its_limit(functions: Any) -> None:
-    with Worker(memory_bytes=1 << 30) as worker:
+    with ModelWorker(memory_bytes=1 << 30) as worker:
         assert worker.call(functions.eat, 1 << 20, seconds=60, what="eating") == 1 << 20
         with pytest.raises(LimitExceeded, match=r"^eating needs more memory than the limit allows; raise --max-memory"):
             worker.call(functions.eat, 1 << 40, seconds=60, what="eating")
@@ -159,6 +160,25 @@ def test_a_crash_names_its_signal(functions: Any) -> None:
         isolated(functions.leave, 3, memory_bytes=None, seconds=60, what="loading")
     with pytest.raises(LimitExceeded, match=r"^loading was killed, most likely for taking more memory"):
         isolated(functions.be_killed, memory_bytes=None, seconds=60, what="loading")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "arguments", "text"),
+    [
+        (WorkerDied, "abort", (), "parsing ended the process (SIGABRT)"),
+        (WorkerKilled, "be_killed", (), "parsing was killed"),
+        (WorkerTimeout, "hang", (), "parsing did not finish within 3 s"),
+        (WorkerOutOfMemory, "eat", (1 << 40,), "parsing needs more memory than the limit allows (MemoryError)"),
+    ],
+)
+def test_without_a_model_the_error_speaks_of_none(
+    functions: Any, kind: type[WorkerError], name: str, arguments: tuple[int, ...], text: str
+) -> None:
+    with Worker(memory_bytes=1 << 30) as worker, pytest.raises(kind) as caught:
+        worker.call(getattr(functions, name), *arguments, seconds=3 if name == "hang" else 60, what="parsing")
+    assert str(caught.value) == text
+    assert not isinstance(caught.value, ModelError)
+    assert repr(pickle.loads(pickle.dumps(caught.value))) == repr(caught.value)
 
 
 def test_the_environment_reaches_the_child() -> None:
@@ -189,7 +209,7 @@ with Worker() as worker:
     print(worker.pid, flush=True)
     worker.call(time.sleep, 3600, seconds=3600, what="sleeping")
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(chrion_graph.__file__).parents[1])}
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
@@ -197,4 +217,4 @@ with Worker() as worker:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    wait_until(lambda: not alive(child))
+    wait_until(lambda: not alive(child), "the child is gone")

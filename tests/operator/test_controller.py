@@ -9,11 +9,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from chrion_operator.cluster.api import Api
-from chrion_operator.cluster.errors import ApiError, Conflict
+from chrion_operator.cluster.errors import ApiConflict, ApiError
 from chrion_operator.cluster.kinds import CONFIG_MAP, MODEL, kind_of
 from chrion_operator.controller import Controller
 from chrion_operator.manifests import Server
-from chrion_operator.reconcile import Key, Seen
+from chrion_operator.reconcile import Key, SeenObject
 from chrion_operator.settings import Settings
 from tests.support.objects import plan_file
 from tests.support.small_server import Object, SmallServer, path_of
@@ -224,7 +224,7 @@ def test_a_worker_goes_on_whatever_it_meets(place: Place, monkeypatch: pytest.Mo
             case "rubbish":
                 raise RecursionError("maximum recursion depth exceeded")
             case "conflict":
-                raise Conflict("somebody was faster", 409)
+                raise ApiConflict("somebody was faster", 409)
         return unmoved(key)
 
     def refresh(_: Key) -> bool:
@@ -277,6 +277,6 @@ def test_who_holds_gpus_is_listed_once_whatever_resources_specs_name(
     for number in range(20):
         resource = f"a.example/gpu-{number}"
         condition = {"type": "PodScheduled", "status": "False", "message": f"{message} {resource}"}
-        waiting = {("Pod", "p"): Seen({"metadata": {"name": "p"}, "status": {"conditions": [condition]}})}
+        waiting = {("Pod", "p"): SeenObject({"metadata": {"name": "p"}, "status": {"conditions": [condition]}})}
         assert place.controller._who_holds(waiting, resource) == ()
     assert len(lists) == 1

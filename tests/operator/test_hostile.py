@@ -10,10 +10,10 @@ from kubernetes.client import ApiClient, Configuration
 
 from chrion_operator.cluster import api as cluster_api
 from chrion_operator.cluster.api import Api
-from chrion_operator.cluster.errors import TooLarge
+from chrion_operator.cluster.errors import ApiAnswerTooLarge
 from chrion_operator.cluster.kinds import CONFIG_MAP
 from chrion_operator.controller import Controller
-from chrion_operator.errors import PlanRefused
+from chrion_operator.errors import UnservablePlan
 from chrion_operator.manifests import Server
 from chrion_operator.names import plan_name
 from chrion_operator.plans import read_plan
@@ -43,7 +43,7 @@ def api(server: ApiServer) -> Api:
 
 @pytest.mark.parametrize("name", plans())
 def test_a_plan_that_costs_too_much_is_refused_and_named(name: str) -> None:
-    with pytest.raises(PlanRefused, match=r"^ConfigMap m-plan-cpu: plan\.json: ") as caught:
+    with pytest.raises(UnservablePlan, match=r"^ConfigMap m-plan-cpu: plan\.json: ") as caught:
         read_plan(plan_configmap("m-plan-cpu", "m", "evil", **plans()[name]))
     assert len(str(caught.value)) < 1000
     str(caught.value).encode()
@@ -81,7 +81,7 @@ def test_a_list_that_is_too_large_is_read_in_smaller_pages(
     assert [thing["metadata"]["name"] for thing in listing] == [f"c{number}" for number in range(30)]
     assert listing.version == "1000"
     monkeypatch.setattr(cluster_api, "MAX_BYTES", 10_000)
-    with pytest.raises(TooLarge, match="has more than"):
+    with pytest.raises(ApiAnswerTooLarge, match="has more than"):
         [*api.list(CONFIG_MAP)]
 
 

@@ -4,7 +4,8 @@ import json
 import logging
 import sys
 
-from chrion_operator.logs import JsonFormatter, TextFormatter
+from chrion_api.logs import JsonFormatter
+from chrion_operator.logs import OneLineFormatter
 
 
 def record(message: str, *values: object) -> logging.LogRecord:
@@ -12,7 +13,7 @@ def record(message: str, *values: object) -> logging.LogRecord:
 
 
 def test_nobody_forges_a_line() -> None:
-    text = TextFormatter().format(record("%s is refused", "a\n2026 INFO all is well\x1b[31m\ud800 é"))
+    text = OneLineFormatter().format(record("%s is refused", "a\n2026 INFO all is well\x1b[31m\ud800 é"))
     assert text.splitlines()[0].endswith(
         r"WARNING chrion_operator.x: a\n2026 INFO all is well\x1b[31m\ud800 é is refused"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from chrion_api import Reason
 from chrion_operator import plans
-from chrion_operator.errors import PlanRefused
+from chrion_operator.errors import UnservablePlan
 from chrion_operator.manifests import frontier_configmap
 from chrion_operator.nodes import NodeClass
 from chrion_operator.plans import read_plan
@@ -60,19 +60,19 @@ def test_a_frontier_is_read_as_the_plan_that_it_was_made_of() -> None:
     ],
 )
 def test_nonsense_is_refused_and_named(written: dict[str, Any]) -> None:
-    with pytest.raises(PlanRefused, match=r"^ConfigMap nsnet2-plan-cpu: plan\.json: ") as caught:
+    with pytest.raises(UnservablePlan, match=r"^ConfigMap nsnet2-plan-cpu: plan\.json: ") as caught:
         read_plan(written)
     assert caught.value.reason is Reason.PLAN_REFUSED
     assert "\n" not in str(caught.value)
 
 
 def test_a_plan_for_another_model_is_refused() -> None:
-    with pytest.raises(PlanRefused) as caught:
+    with pytest.raises(UnservablePlan) as caught:
         read_plan(configmap(data={"plan.json": TEXT}), "c" * 64)
     assert caught.value.reason is Reason.DIGEST_MISMATCH
 
 
 def test_what_decompresses_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "MAX_PLAN_BYTES", 1000)
-    with pytest.raises(PlanRefused, match="more than 1,000 bytes"):
+    with pytest.raises(UnservablePlan, match="more than 1,000 bytes"):
         read_plan(binary(gzip.compress(b" " * 10_000)))

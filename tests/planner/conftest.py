@@ -1,17 +1,20 @@
 """Small models, prepared for planning, and profiles that were made up instead of measured."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import onnx
 import pytest
 
-from chrion_api import DeviceKey, DeviceProfile, InputSpec, NodeCost, Optimization, Profile, Transfer, Whole
-from chrion_bench.families import find
+from chrion_api import DeviceKey, DeviceProfile, InputSpec, NodeCost, Optimization, Plan, Profile, Transfer, Whole
 from chrion_graph.limits import Limits
 from chrion_graph.normalise import normalise
 from chrion_graph.signature import signatures
+from chrion_models.families import find
 from chrion_planner import planner
+from chrion_planner.candidates import candidates
+from chrion_planner.partition import Budget
 from chrion_planner.prepare import Prepared, prepare
 
 MICRO = 1e-6
@@ -72,6 +75,21 @@ def made_up_profile() -> Callable[..., Profile]:
                 for source, target in (("cpu", accelerator), (accelerator, "cpu"))
             ]
         return Profile(model=prepared.digest, devices=tuple(devices), transfers=tuple(transfers))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def candidates_of(
+    prepared_case: Callable[[str], Prepared], made_up_profile: Callable[..., Profile]
+) -> Callable[[str], tuple[Plan, ...]]:
+    """The candidate plans of a case, by its name, on two lanes of a CPU."""
+
+    @cache
+    def build(name: str) -> tuple[Plan, ...]:
+        prepared = prepared_case(name)
+        budget = Budget(search_work=50_000, tasks=0)
+        return candidates(prepared.buckets[0].variants, made_up_profile(prepared), budget).plans
 
     return build
 

@@ -36,10 +36,15 @@ def test_hand_offs_that_cost_more_than_they_gain_leave_one_stage(prepared_case, 
     assert [len(plan.stages) for plan in frontier.plans] == [1]
 
 
-def test_the_frontier_goes_from_the_fastest_to_the_smallest(prepared_case, made_up_profile):
+@pytest.fixture(scope="module")
+def accelerated(prepared_case, made_up_profile):
+    """The plans for one lane of the CPU and an accelerator."""
     prepared = prepared_case(GRU)
-    profile = made_up_profile(prepared, cpu_lanes=1, accelerator="emulated:0")
-    (frontier,) = predicted_plans(prepared, profile, QUICK).buckets
+    return predicted_plans(prepared, made_up_profile(prepared, cpu_lanes=1, accelerator="emulated:0"), QUICK)
+
+
+def test_the_frontier_goes_from_the_fastest_to_the_smallest(accelerated):
+    (frontier,) = accelerated.buckets
     seconds = [plan.predicted_seconds for plan in frontier.plans]
     nbytes = [plan.gpu_bytes.total for plan in frontier.plans]
     assert len(frontier.plans) > 2
@@ -49,15 +54,14 @@ def test_the_frontier_goes_from_the_fastest_to_the_smallest(prepared_case, made_
     assert len({plan.name for plan in frontier.plans}) == len(frontier.plans)
 
 
-def test_every_plan_can_be_built_and_is_the_same_each_time(prepared_case, made_up_profile):
+def test_every_plan_can_be_built_and_is_the_same_each_time(prepared_case, made_up_profile, accelerated):
     prepared = prepared_case(GRU)
     profile = made_up_profile(prepared, cpu_lanes=1, accelerator="emulated:0")
-    plan_file = predicted_plans(prepared, profile, QUICK)
-    assert predicted_plans(prepared, profile, QUICK).to_json() == plan_file.to_json()
-    assert PlanFile.from_json(plan_file.to_json()) == plan_file
+    assert predicted_plans(prepared, profile, QUICK).to_json() == accelerated.to_json()
+    assert PlanFile.from_json(accelerated.to_json()) == accelerated
     graph = prepared.buckets[0].variants[0].bucket.graph
     devices = open_devices(["emulated:0"], 1)
-    for plan in plan_file.buckets[0].plans:
+    for plan in accelerated.buckets[0].plans:
         LoadedPlan(compile_plan(graph, plan), devices, KernelStore())  # refuses nodes left out, rings and unknown lanes
 
 

@@ -1,21 +1,23 @@
 """Plans for a GPU that is not here, from the modelled profiles with what a real one would tell beside it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import onnx
 import pytest
 
 from chrion import planning
-from chrion_api import SLO, Mode, Optimization, Profile
-from chrion_bench.profiles import PROFILES
-from chrion_bench.suite import suite
+from chrion_api import SLO, Frontier, Mode, Optimization, Plan, Profile
+from chrion_models.families import find
 from chrion_planner import candidates as searching
 from chrion_planner.candidates import candidates
-from chrion_planner.graphs import has_graphs
+from chrion_planner.captures import is_captured
 from chrion_planner.partition import Budget
 from chrion_planner.planner import predicted_plans
 from chrion_planner.prepare import Prepared
 from chrion_runtime.choice.selection import select
 
+PROFILES = Path(__file__).parents[2] / "bench" / "profiles"
 GPU = "cuda:0"
 MODEL = "gru-bidirectional-l2-h128-s32-b1"
 QUICK = Budget(search_work=50_000, stage_work=20_000, tasks=0)
@@ -23,13 +25,13 @@ PER_SESSION = 32 << 20
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory) -> planning.Job:
+def job(tmp_path_factory) -> planning.PlanningTask:
     folder = tmp_path_factory.mktemp("model")
-    entry = next(entry for entry in suite() if entry.name == MODEL)
-    entry.write(folder / "model.onnx")
+    case = find(MODEL)
+    onnx.save(case.build(), folder / "model.onnx")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHRION_CACHE", str(folder / "cache"))
-        yield planning.Job(folder / "model.onnx", entry.inputs)
+        yield planning.PlanningTask(folder / "model.onnx", case.specs)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +46,23 @@ def prepared(job, profile) -> Prepared:
     return job.prepare(profile)
 
 
-@pytest.fixture(autouse=True)
-def fewer_budgets(monkeypatch) -> None:
-    monkeypatch.setattr(searching, "MEMORY_STEPS", (0.75, 0.25))
+@pytest.fixture(autouse=True, scope="module")
+def fewer_budgets() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "MEMORY_STEPS", (0.75, 0.25))
+        yield
+
+
+@pytest.fixture(scope="module")
+def plans(prepared, profile, fewer_budgets) -> tuple[Plan, ...]:
+    """All candidates."""
+    return candidates(prepared.buckets[0].variants, profile, QUICK).plans
+
+
+@pytest.fixture(scope="module")
+def fast_frontier(prepared, profile, fewer_budgets) -> Frontier:
+    """The plans where the GPU is worth using alone."""
+    return predicted_plans(prepared, fast(profile), QUICK).buckets[0]
 
 
 def with_gpu(profile, crowded=None, nodes=None, **update):
@@ -82,8 +98,8 @@ def test_the_same_profile_gives_the_same_plans(prepared, profile):
     assert predicted_plans(prepared, profile, QUICK).to_json() == file.to_json()
 
 
-def test_no_stage_holds_two_lanes_of_a_gpu(prepared, profile):
-    for plan in candidates(prepared.buckets[0].variants, profile, QUICK).plans:
+def test_no_stage_holds_two_lanes_of_a_gpu(plans):
+    for plan in plans:
         for stage in plan.stages:
             assert len(stage.lanes) == 1 or stage.device == "cpu"
 
@@ -108,16 +124,16 @@ def test_streams_that_share_all_are_not_used_side_by_side(prepared, profile):
     assert all(seconds >= one for seconds in both)
 
 
-def test_each_session_takes_what_sessions_take(prepared, profile):
-    for plan in candidates(prepared.buckets[0].variants, profile, QUICK).plans:
+def test_each_session_takes_what_sessions_take(plans):
+    for plan in plans:
         on_gpu = [stage for stage in plan.stages if stage.device == GPU]
         assert plan.gpu_bytes.workspace <= PER_SESSION * len(on_gpu)
         assert (plan.gpu_bytes.workspace >= PER_SESSION) == bool(on_gpu)
         assert (plan.gpu_bytes.context > 0) == bool(on_gpu)
 
 
-def test_arenas_and_what_lies_outside_of_them_are_all_that_a_plan_takes(prepared, profile):
-    for plan in candidates(prepared.buckets[0].variants, profile, QUICK).plans:
+def test_arenas_and_what_lies_outside_of_them_are_all_that_a_plan_takes(plans):
+    for plan in plans:
         arenas = [stage.arena_bytes for stage in plan.stages if stage.device == GPU]
         assert all(arenas)
         assert not any(stage.arena_bytes for stage in plan.stages if stage.device != GPU)
@@ -126,8 +142,8 @@ def test_arenas_and_what_lies_outside_of_them_are_all_that_a_plan_takes(prepared
         assert plan.outside_bytes >= PER_SESSION * bool(arenas), "the libraries' handles among them"
 
 
-def test_latency_and_memory_mode(prepared, profile):
-    (frontier,) = predicted_plans(prepared, fast(profile), QUICK).buckets
+def test_latency_and_memory_mode(fast_frontier):
+    frontier = fast_frontier
     fastest, smallest = frontier.plans[0], frontier.plans[-1]
     assert smallest.gpu_bytes.total == 0
     assert select(frontier, SLO(), Mode.LATENCY).plan == fastest
@@ -139,14 +155,14 @@ def test_latency_and_memory_mode(prepared, profile):
     assert select(frontier, budget, Mode.LATENCY).plan.gpu_bytes.total <= within < fastest.gpu_bytes.total
 
 
-def test_cuda_graphs_are_predicted_by_what_the_whole_saves(prepared, profile):
+def test_cuda_graphs_are_predicted_by_what_the_whole_saves(prepared, profile, fast_frontier):
     gpu = profile.device(GPU)
     captured = tuple(
         whole.model_copy(update={"cuda_graph": True, "seconds": whole.seconds / 2}) for whole in gpu.wholes
     )
     quick = fast(with_gpu(profile, wholes=(*gpu.wholes, *captured)))
     plans = {plan.name: plan for plan in candidates(prepared.buckets[0].variants, quick, QUICK).plans}
-    graphs = {name: plan for name, plan in plans.items() if has_graphs(plan)}
+    graphs = {name: plan for name, plan in plans.items() if is_captured(plan)}
     single = plans[f"{GPU}-1-lane"]
     assert graphs[f"{GPU}-1-lane-graphed"].predicted_seconds == pytest.approx(single.predicted_seconds / 2)
     for name, plan in graphs.items():
@@ -154,10 +170,8 @@ def test_cuda_graphs_are_predicted_by_what_the_whole_saves(prepared, profile):
         twin = plans[name.replace("-graphed", "")]
         assert plan.predicted_seconds <= twin.predicted_seconds
     (frontier,) = predicted_plans(prepared, quick, QUICK).buckets
-    assert has_graphs(frontier.plans[0])
-    assert not any(has_graphs(plan) for plan in predicted_plans(prepared, fast(profile), QUICK).buckets[0].plans), (
-        "what is not known to gain is left to measuring"
-    )
+    assert is_captured(frontier.plans[0])
+    assert not any(is_captured(plan) for plan in fast_frontier.plans), "what is not known to gain is left to measuring"
 
 
 def test_what_the_gpu_refuses_stays_on_the_host(prepared, profile):

@@ -2,22 +2,25 @@
 
 import time
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pytest
 
 from chrion_api import SLO, GpuBytes, Mode, Optimization, Profile, Quantity
 from chrion_graph.limits import Limits
-from chrion_graph.worker import Worker
-from chrion_planner.measuring import SessionContender, contest
-from chrion_planner.measuring.contender import prepare, turn
+from chrion_planner.measuring import SessionContender, contender, contest
+from chrion_planner.measuring.contender import turn
 from chrion_planner.partition import Budget
-from chrion_planner.planner import Settings, measured_plans, predicted_plans
+from chrion_planner.planner import (
+    PlanningSettings,
+    _worth_measuring,
+    find_candidates,
+    measured_plans,
+    predicted_plans,
+)
 from chrion_runtime.choice.selection import select
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"
-WIDE = "gru-forward-l2-h256-s32-b8"
 LIMITS = Limits(seconds=60)
 
 
@@ -81,21 +84,36 @@ def test_no_round_begins_after_the_deadline(prepared_case):
     assert len(result.rounds) == 1
 
 
-def cpu_seconds_of_an_idle_moment():
-    began = time.process_time()
-    time.sleep(0.05)
-    return time.process_time() - began
+class Spinning:
+    """A contender whose threads spin on for a while after each run, and the clock that says so."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.left = seconds, 0.0
+        self.now = self.worked = 0.0
+
+    def run(self):
+        self.now, self.worked, self.left = self.now + 1e-3, self.worked + 1e-3, self.seconds
+
+    def sleep(self, seconds):
+        busy = min(seconds, self.left)
+        self.now, self.worked, self.left = self.now + seconds, self.worked + busy, self.left - busy
+
+    def perf_counter(self):
+        return self.now
+
+    def process_time(self):
+        return self.worked
 
 
-def test_a_contender_idles_once_its_turn_is_over(prepared_case):
+@pytest.mark.parametrize(("seconds", "idles"), [(0.0, True), (0.06, True), (60.0, False)])
+def test_a_turn_ends_when_its_contender_idles_or_never_will(monkeypatch, seconds, idles):
     """Else its spinning threads would take the next contender's cores."""
-    prepared = prepared_case(WIDE)
-    with Worker(LIMITS.memory) as worker:
-        call = partial(worker.call, seconds=LIMITS.seconds, what="test")
-        call(prepare, SessionContender("spins", prepared.model, prepared.buckets[0].feeds, threads=2))
-        call(cpu_seconds_of_an_idle_moment)  # which imports this module: long enough for any thread to end spinning
-        call(turn, 0.02, 3)
-        assert call(cpu_seconds_of_an_idle_moment) < 0.01
+    spinning = Spinning(seconds)
+    monkeypatch.setattr(contender, "time", spinning)
+    monkeypatch.setattr(contender, "_runner", spinning)
+    assert len(turn(0.02, 3).runs) >= 3
+    assert (spinning.left == 0) == idles
+    assert spinning.now < 1, "no longer than is worth waiting"
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +121,7 @@ def measured(prepared_case, made_up_profile, in_haste):
     prepared = prepared_case(GRU)
     profile = made_up_profile(prepared, cpu_lanes=1, accelerator="emulated:0")
     budget = Budget(search_work=50_000, tasks=0)
-    settings = Settings(devices=("cpu", "emulated:0"), cpu_lanes=1, limits=LIMITS, budget=budget)
+    settings = PlanningSettings(devices=("cpu", "emulated:0"), cpu_lanes=1, limits=LIMITS, budget=budget)
     with pytest.MonkeyPatch.context() as monkeypatch:
         in_haste(monkeypatch)
         return measured_plans(prepared, profile, settings)
@@ -113,6 +131,7 @@ def test_a_measured_frontier_has_figures_and_baselines(measured):
     (frontier,) = measured.buckets
     assert [item.name for item in frontier.baselines] == ["onnxruntime-default", "onnxruntime-1-thread"]
     assert all(plan.measured is not None for plan in frontier.plans)
+    assert "cpu-1-lane" in {candidate.name for candidate in frontier.candidates}
     nbytes = [plan.gpu_bytes.total for plan in frontier.plans]
     assert nbytes == sorted(nbytes, reverse=True)
     assert nbytes[-1] == 0, "everything on the CPU is always a candidate"
@@ -126,7 +145,7 @@ def test_a_budget_of_no_gpu_memory_is_kept(measured):
 def test_time_that_runs_out_marks_the_plan_truncated(prepared_case, made_up_profile, in_haste, monkeypatch):
     in_haste(monkeypatch)
     prepared = prepared_case(GRU)
-    settings = Settings(cpu_lanes=1, limits=LIMITS, timeout_seconds=0.001)
+    settings = PlanningSettings(cpu_lanes=1, limits=LIMITS, timeout_seconds=0.001)
     found = measured_plans(prepared, made_up_profile(prepared, cpu_lanes=1), settings)
     assert found.truncated
     assert not predicted_plans(prepared, made_up_profile(prepared, cpu_lanes=1), Budget()).truncated
@@ -143,6 +162,5 @@ def test_what_people_would_use_instead_is_always_measured(prepared_case, made_up
     plain_is_faster = Profile(
         model=profile.model, devices=(profile.devices[0].model_copy(update={"wholes": wholes}),), transfers=()
     )
-    found = measured_plans(prepared, plain_is_faster, Settings(cpu_lanes=1, limits=LIMITS))
-    names = {candidate.name for candidate in found.buckets[0].candidates}
-    assert {"cpu-1-lane", "cpu-1-lane-plain"} <= names
+    (found,) = find_candidates(prepared, plain_is_faster, Budget())
+    assert {"cpu-1-lane", "cpu-1-lane-plain"} <= {plan.name for plan in _worth_measuring(found.plans)}

@@ -14,7 +14,7 @@ from chrion_graph.inputs import sample
 from chrion_planner.profiling.calibrate import transfers
 from chrion_planner.profiling.memory import GRAIN, Taken, of_node, of_session
 from chrion_planner.profiling.nodes import measure_nodes
-from chrion_planner.profiling.wholes import measure_wholes
+from chrion_planner.profiling.whole_graphs import measure_whole_graphs
 from chrion_runtime.devices.emulated import Emulated
 from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
@@ -81,7 +81,7 @@ def test_wholes_are_on_one_lane(tmp_path):
     graph = normalised(OneLayer("GRU").model(), tmp_path)
     feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
     device = Emulated("emulated:0", 0)
-    found = list(measure_wholes(graph, "model.onnx", {"X": (7, 3, 5)}, feeds, {device.name: device}, device, inf))
+    found = list(measure_whole_graphs(graph, "model.onnx", {"X": (7, 3, 5)}, feeds, {device.name: device}, device, inf))
     assert [(whole.lanes, whole.optimization, whole.cuda_graph) for whole in found] == [
         (1, level, False) for level in Optimization
     ]

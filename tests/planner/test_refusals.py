@@ -7,8 +7,8 @@ import onnxruntime as ort
 import pytest
 
 from chrion_api import InputSpec, Profile
+from chrion_graph.attributes import integer
 from chrion_graph.limits import Limits
-from chrion_graph.rewrite.reroll.reading import integer
 from chrion_graph.signature import signatures
 from chrion_planner.partition import Budget
 from chrion_planner.planner import predicted_plans
@@ -19,7 +19,7 @@ from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
 
 LIMITS = Limits(seconds=60)
-QUICK = Budget(search_work=20_000, tasks=0)
+QUICK = Budget(search_work=20_000, stage_work=20_000, tasks=0)
 
 
 class Picky(Emulated):

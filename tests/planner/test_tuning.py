@@ -5,10 +5,9 @@ import pytest
 from chrion_api import GpuBytes, Latency, Optimization, Plan, Stage
 from chrion_graph.limits import Limits
 from chrion_planner import planner
-from chrion_planner.candidates import candidates
 from chrion_planner.measuring import PlanContender, Result, SessionContender, Trial, contest, faster
 from chrion_planner.partition import Budget
-from chrion_planner.planner import Settings, measured_plans
+from chrion_planner.planner import PlanningSettings, measured_plans
 from chrion_planner.tuning import settle, tune, tuned
 
 LIMITS = Limits(seconds=60)
@@ -135,11 +134,9 @@ def test_an_original_that_takes_less_gpu_memory_stays():
     assert settle([original], original, better, by=0.02) == [original, better]
 
 
-def test_the_seconds_of_every_stage_come_back(prepared_case, made_up_profile):
+def test_the_seconds_of_every_stage_come_back(prepared_case, candidates_of):
     prepared = prepared_case("gru-forward-l2-h64-s32-b1")
-    budget = Budget(search_work=50_000, tasks=0)
-    plans = candidates(prepared.buckets[0].variants, made_up_profile(prepared), budget).plans
-    layered = next(plan for plan in plans if "-layered+wavefront" in plan.name)
+    layered = next(plan for plan in candidates_of("gru-forward-l2-h64-s32-b1") if "-layered+wavefront" in plan.name)
     assert len({lane for stage in layered.stages for lane in stage.lanes}) == 2
     contender = PlanContender(layered, prepared.folder, ("cpu",), 2, prepared.buckets[0].feeds)
     session = SessionContender("session", prepared.model, prepared.buckets[0].feeds)
@@ -168,7 +165,7 @@ def test_a_tuned_plan_is_measured_beside_the_others_while_there_is_time(
     monkeypatch.setattr(planner, "tune", lambda plan, race: tuned(plan, ones(plan, 1.0), ones(plan, 0.5)))
     prepared = prepared_case("gru-bidirectional-l2-h16-s8-b2")
     budget = Budget(search_work=50_000, tasks=0)
-    settings = Settings(cpu_lanes=2, limits=LIMITS, timeout_seconds=seconds, budget=budget)
+    settings = PlanningSettings(cpu_lanes=2, limits=LIMITS, timeout_seconds=seconds, budget=budget)
     (frontier,) = measured_plans(prepared, made_up_profile(prepared), settings).buckets
     plans = {one.name: one for one in frontier.candidates}
     found = [one for name, one in plans.items() if name.endswith("-tuned")]

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from chrion_bench.families.stack import GATES, Kind
+from chrion_models.families.stack import GATES, Kind
 
 STEPS, BATCH, INPUTS, HIDDEN = 7, 3, 5, 4
 _OUTPUTS = {"LSTM": ["Y", "Y_h", "Y_c"], "GRU": ["Y", "Y_h"], "RNN": ["Y", "Y_h"]}

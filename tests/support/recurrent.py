@@ -7,9 +7,9 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
-from chrion_bench.families.graph import GraphBuilder
-from chrion_bench.families.stack import GATES, Kind, state_names
-from chrion_bench.inputs import random_inputs
+from chrion_models.families.graph import GraphBuilder
+from chrion_models.families.stack import GATES, Kind, state_names
+from chrion_models.inputs import random_inputs
 
 HIDDEN = 8
 Arrays = dict[str, npt.NDArray[Any]]

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from chrion_bench.families.graph import GraphBuilder
-from chrion_bench.inputs import random_inputs
 from chrion_graph.cut import cut
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite import reroll
+from chrion_models.families.graph import GraphBuilder
+from chrion_models.inputs import random_inputs
 from tests.support.partition import DISABLED, Arrays, normalised, reference
 from tests.support.unrolled_cells import FEATURES, HIDDEN, Layer
 

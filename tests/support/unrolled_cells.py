@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from onnx import numpy_helper
 
-from chrion_bench.families.graph import GraphBuilder
+from chrion_models.families.graph import GraphBuilder
 
 HIDDEN, FEATURES = 6, 5
 

@@ -14,7 +14,7 @@ DEADLINE = 120.0
 
 def wait_until(
     probe: Callable[[], Answer],
-    what: str,
+    what: str = "what is waited for",
     deadline: float = DEADLINE,
     ignore: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> Answer:
@@ -22,7 +22,7 @@ def wait_until(
 
     Exceptions of the types `ignore` count as an answer that is not true.
     """
-    ends = time.monotonic() + deadline
+    ends, pause = time.monotonic() + deadline, 0.001
     while True:
         last: object
         try:
@@ -34,4 +34,5 @@ def wait_until(
             last = error
         if time.monotonic() > ends:
             pytest.fail(f"not within {deadline:.0f} s: {what}; last seen: {last!r}")
-        time.sleep(0.1)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)

@@ -13,11 +13,11 @@ from typing import Any
 
 from chrion_operator.cluster.kinds import kind_of
 from chrion_operator.cluster.trim import trim
-from chrion_operator.errors import PlanRefused
+from chrion_operator.errors import UnservablePlan
 from chrion_operator.manifests import Server, frontier_configmap
 from chrion_operator.plans import read_plan
-from chrion_operator.reconcile import Answer, Decision, Observed, Refusal, decide
-from chrion_operator.reconcile.observed import Event, Seen
+from chrion_operator.reconcile import Decision, Observed, PodAnswer, WriteRefusal, decide
+from chrion_operator.reconcile.observed import ModelEvent, SeenObject
 from chrion_operator.reconcile.ownership import ours
 from chrion_operator.reconcile.summary import summarise
 from chrion_operator.settings import Settings
@@ -44,12 +44,12 @@ class World:
         }
         self.objects: dict[tuple[str, str], Object] = {}
         self.nodes: tuple[Object, ...] | None = ()
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, PodAnswer] = {}
         self.holders: tuple[str, ...] = ()
-        self.refusals: tuple[Refusal, ...] = ()
+        self.refusals: tuple[WriteRefusal, ...] = ()
         self.others: dict[str, Object] = {}
         """ConfigMaps of other people, by name."""
-        self.events: list[Event] = []
+        self.events: list[ModelEvent] = []
         self.again_after: float | None = None
 
     # Deciding.
@@ -89,7 +89,7 @@ class World:
             source = self.others.get(one.source) or self.objects.get(("ConfigMap", one.source))
             try:
                 plan = read_plan(source or {"metadata": {"name": one.source}})
-            except PlanRefused:
+            except UnservablePlan:
                 continue
             self._apply(frontier_configmap(self.owner, one.cls, one.revision, plan))
         for patch in decision.patch:
@@ -242,7 +242,7 @@ class World:
         assert self.objects["Pod", name]["metadata"]["labels"]["app.kubernetes.io/component"] == component
 
 
-def _seen(thing: Object) -> Seen:
+def _seen(thing: Object) -> SeenObject:
     kept = trim(kind_of(thing), thing)
     return kept if kept.plan is None else replace(kept, plan=summarise(thing))
 

@@ -27,7 +27,7 @@ from chrion_bench.profiles import PROFILES, together
 from chrion_bench.race import Effort
 from chrion_bench.workplace import workplace
 from chrion_graph.files import write_aside
-from chrion_graph.worker import isolated
+from chrion_graph.model_worker import isolated
 from chrion_planner.partition import Budget
 from chrion_runtime.devices.cpu import usable_cores
 

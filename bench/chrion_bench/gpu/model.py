@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chrion import planning
-from chrion_api import SLO, ChrionError, Frontier, Mode, Plan, Profile
+from chrion_api import HOST, SLO, ChrionError, Frontier, Mode, Plan, Profile
 from chrion_bench.gpu.accelerator import Accelerator
 from chrion_bench.gpu.aims import LATENCY, MEMORY, REWRITTEN_CPU, REWRITTEN_GPU
 from chrion_bench.gpu.sessions import (
@@ -27,12 +27,12 @@ from chrion_bench.modelled import operations
 from chrion_bench.race import Effort, figures, race
 from chrion_bench.suite import Entry
 from chrion_graph.limits import Limits
-from chrion_graph.worker import isolated
+from chrion_graph.model_worker import isolated
 from chrion_planner.candidates import Candidates
-from chrion_planner.costs import Bucket
+from chrion_planner.costs import GraphBucket
 from chrion_planner.measuring import Contender, PlanContender, Result
-from chrion_planner.partition import HOST, Budget
-from chrion_planner.planner import Settings, find_candidates, make_profile, measured_plans
+from chrion_planner.partition import Budget
+from chrion_planner.planner import PlanningSettings, find_candidates, make_profile, measured_plans
 from chrion_planner.prepare import Prepared
 from chrion_runtime.choice.selection import select
 
@@ -88,7 +88,7 @@ class Subject:
         self.model.parent.mkdir()
         self.entry.write(self.model)
         limits = Limits(seconds=max(seconds, _LEAST_SECONDS))
-        job = planning.Job(self.model, self.entry.inputs, devices=self.bench.devices, limits=limits)
+        job = planning.PlanningTask(self.model, self.entry.inputs, devices=self.bench.devices, limits=limits)
         self.prepared = job.prepare()
 
     def measure_profile(self, seconds: float) -> None:
@@ -153,8 +153,8 @@ class Subject:
             "seconds": {"choosing": round(chosen - began, 1), "racing": round(time.monotonic() - chosen, 1)},
         }
 
-    def _settings(self, seconds: float) -> Settings:
-        return Settings(
+    def _settings(self, seconds: float) -> PlanningSettings:
+        return PlanningSettings(
             devices=self.bench.devices,
             cpu_lanes=self.bench.cpu_lanes,
             timeout_seconds=seconds,
@@ -218,7 +218,7 @@ def spread(plans: Sequence[Plan], most: int) -> list[Plan]:
     return [plans[round(place * (len(plans) - 1) / (most - 1))] for place in range(most)]
 
 
-def accelerated(plan: Plan, bucket: Bucket) -> float:
+def accelerated(plan: Plan, bucket: GraphBucket) -> float:
     """The part of the floating-point operations that the plan has on other devices than the CPU."""
     work = [operations(bucket.graph, index, bucket.shapes) for index in range(len(bucket.graph.nodes))]
     there = sum(work[node] for stage in plan.stages if stage.device != HOST for node in stage.nodes)

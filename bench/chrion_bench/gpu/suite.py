@@ -6,8 +6,8 @@ convolutions or attention beside their recurrent layers, by turns.
 
 from collections.abc import Sequence
 
-from chrion_bench import families
 from chrion_bench.suite import Entry, generated, suite
+from chrion_models import families
 
 NAMES = (
     "nsnet2-f200",

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from chrion_bench import real
 from chrion_bench.operator.place import cluster, namespace, operator
+from chrion_models import real
 from tests.e2e import images
 from tests.e2e.model_server import NODE_ADDRESS, ModelServer
 from tests.e2e.served import Served

@@ -5,7 +5,7 @@ from itertools import combinations
 
 from chrion_planner.partition import Place, Problem, Schedule, simulate
 from chrion_planner.partition.stages import alone, cut
-from chrion_planner.partition.timing import timed
+from chrion_planner.partition.task_times import timed
 
 SAGA = {"saga-heft": "HeftScheduler", "saga-cpop": "CpopScheduler"}
 """The package's schedulers by their names here. It has no PEFT."""

@@ -12,21 +12,20 @@ from typing import Any
 from chrion_bench.planning.contenders import judged, saga
 from chrion_bench.planning.instances import Instance, instances
 from chrion_planner.partition import (
+    IMPROVER,
+    STARTS,
     Budget,
     Problem,
     Schedule,
     best_stages,
-    cpop,
     each_device,
-    heft,
+    from_scratch,
     lower_bound,
-    milp,
-    peft,
-    search,
     validate_schedule,
     validate_stages,
 )
-from chrion_planner.partition.cpsat import available, cpsat
+from chrion_planner.partition.cpsat import CP_SAT, available
+from chrion_planner.partition.milp import MILP
 
 PLANNER = Budget()
 """What the planner spends on a problem."""
@@ -43,13 +42,13 @@ def gaps(instance: Instance, seconds: float, solvers: tuple[str, ...]) -> dict[s
     ours = best_stages(problem, PLANNER)
     planning = time.perf_counter() - began
     began = time.perf_counter()
-    searched = search(problem, PLANNER)
+    searched = from_scratch(IMPROVER, problem, PLANNER)
     searching = time.perf_counter() - began
     assert ours is not None
     assert searched is not None
     validate_stages(problem, ours.simulation.stages, ours.simulation.makespan)
     validate_schedule(problem, searched)
-    others = {name: make(problem, PLANNER) for name, make in (("heft", heft), ("cpop", cpop), ("peft", peft))}
+    others = {start.name: start.schedule(problem) for start in STARTS}
     lists: dict[str, Schedule] = {name: one for name, one in others.items() if one is not None} | dict(saga(problem))
     alone = min(judged(problem, one) for one in each_device(problem).values())
     return {
@@ -81,7 +80,7 @@ def _proved(problem: Problem, name: str, seconds: float) -> dict[str, Any]:
         PLANNER, seconds=seconds, solver_seconds=1e9, solver_nodes=10**9, tasks=len(problem.tasks), pairs=10**6
     )
     began = time.perf_counter()
-    schedule = (cpsat if name == "cp-sat" else milp)(problem, budget)
+    schedule = from_scratch(CP_SAT if name == CP_SAT.name else MILP, problem, budget)
     assert schedule is not None
     validate_schedule(problem, schedule)
     return {

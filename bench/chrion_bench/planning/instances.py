@@ -11,7 +11,8 @@ from math import ceil, exp, log
 
 import networkx as nx
 
-from chrion_planner.partition import HOST, Lane, Link, Problem
+from chrion_api import HOST
+from chrion_planner.partition import Lane, Link, Problem
 
 GPU = "cuda:0"
 HOP, HANDOFF = 5e-6, 30e-6

@@ -9,13 +9,13 @@ from typing import Any
 
 import onnx
 
-from chrion_bench.families.case import ModelCase
-from chrion_bench.families.unrolled import unrolled
 from chrion_bench.planning.process import peak_bytes
 from chrion_bench.workplace import workplace
 from chrion_graph.graph import Graph
 from chrion_graph.normalise import normalise
 from chrion_graph.rewrite import ways
+from chrion_models.families.case import ModelCase
+from chrion_models.families.unrolled import unrolled
 
 GRAPHS: dict[str, Callable[[], ModelCase]] = {
     "lstm-4-layers-10k": partial(unrolled, "LSTM", 4, 16, 192, 1),

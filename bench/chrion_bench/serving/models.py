@@ -11,8 +11,8 @@ import orjson
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from chrion_bench.families.graph import GraphBuilder
-from chrion_bench.families.stack import Stack
+from chrion_models.families.graph import GraphBuilder
+from chrion_models.families.stack import Stack
 
 SEED = 20230720
 

@@ -27,7 +27,7 @@ from chrion_api import Mode
 from chrion_graph.limits import Limits
 from chrion_planner.comparison import Comparison, compare
 from chrion_runtime.choice.documents import read_plan_file
-from chrion_runtime.drawing import format as write
+from chrion_runtime.report import format as write
 
 
 def command(

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chrion import explain
 from chrion.options import GpuMemoryOption, LatencyOption, ModeOption, parse_objective
 from chrion_api import Mode
 from chrion_graph.files import write_aside
 from chrion_runtime.choice.documents import read_plan_file
+from chrion_runtime.report.html.page import standalone_page
+from chrion_runtime.report.text.terminal import show
 
 
 def command(
@@ -26,7 +27,7 @@ def command(
 ) -> None:
     """Show the stages, the schedule and the frontier of a plan file."""
     plan_file = read_plan_file(plan)
-    explain.show(plan_file, Console(), slo=parse_objective(latency, gpu_memory), mode=mode)
+    show(plan_file, Console(), slo=parse_objective(latency, gpu_memory), mode=mode)
     if html is not None:
-        write_aside(html, explain.html(plan_file, plan.name))
+        write_aside(html, standalone_page(plan_file, plan.name))
         typer.echo(f"wrote {html}")

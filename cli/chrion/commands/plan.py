@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chrion import explain, planning
+from chrion import planning
 from chrion.face import read
 from chrion.options import (
     DevicesOption,
@@ -29,11 +29,12 @@ from chrion.options import (
     parse_objective,
     parse_seconds,
 )
-from chrion.planning import Job
+from chrion.planning import PlanningTask
 from chrion.progress import Display
 from chrion_api import Mode, Profile
 from chrion_graph.files import write_aside
 from chrion_runtime.choice.selection import select
+from chrion_runtime.report.text.terminal import show
 
 
 def command(
@@ -65,7 +66,7 @@ def command(
     check_output(output)
     slo = parse_objective(latency, gpu_memory)
     with Display(quiet) as display:
-        job = Job(
+        task = PlanningTask(
             model=model,
             inputs=parse_inputs(inputs, value),
             devices=parse_devices(devices),
@@ -76,13 +77,13 @@ def command(
             warn=display.warn,
         )
         if profile is None:
-            found = planning.plan(job)
+            found = planning.plan(task)
         else:
-            found = planning.plan_from_profile(job, Profile.from_json(read(profile), str(profile)))
+            found = planning.plan_from_profile(task, Profile.from_json(read(profile), str(profile)))
     write_aside(output, found.to_json())
     selections = [select(frontier, slo, mode) for frontier in found.buckets]
     if not quiet:
-        explain.show(found, Console(), slo=slo, mode=mode)
+        show(found, Console(), slo=slo, mode=mode)
         typer.echo(f"wrote {output}")
     for selection in selections:
         if not selection.meets_slo:

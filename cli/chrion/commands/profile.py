@@ -16,7 +16,7 @@ from chrion.options import (
     parse_devices,
     parse_inputs,
 )
-from chrion.planning import Job
+from chrion.planning import PlanningTask
 from chrion.progress import Display
 from chrion_graph.files import write_aside
 
@@ -32,7 +32,7 @@ def command(
     """Measure what a model's nodes cost on each device, for `chrion plan --profile` there or elsewhere."""
     check_output(output)
     with Display() as display:
-        job = Job(
+        task = PlanningTask(
             model=model,
             inputs=parse_inputs(inputs, value),
             devices=parse_devices(devices),
@@ -40,7 +40,7 @@ def command(
             progress=display.progress,
             warn=display.warn,
         )
-        found = planning.profile(job)
+        found = planning.profile(task)
     write_aside(output, found.to_json())
     kinds = sum(len(device.nodes) for device in found.devices)
     typer.echo(f"wrote {output}: {kinds} node costs on {', '.join(device.name for device in found.devices)}")

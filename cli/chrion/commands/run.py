@@ -8,10 +8,19 @@ from typing import Annotated
 import typer
 
 from chrion import planning
-from chrion.commands.serving import LogFormatOption, LogLevelOption, Setup, Telling, run_memory_of, serve_sessions
+from chrion.commands.serving import (
+    LogFormatOption,
+    LogLevelOption,
+    Setup,
+    TelemetryOptions,
+    run_memory_of,
+    serve_sessions,
+    server_options,
+)
 from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Grouping
+from chrion.models_to_serve import about
 from chrion.opening import Keeping, Opening
 from chrion.options import (
     MAX_RUN,
@@ -32,9 +41,8 @@ from chrion.options import (
     parse_devices,
     parse_seconds,
 )
-from chrion.planning import Job
+from chrion.planning import PlanningTask
 from chrion.progress import Display
-from chrion.several import about
 from chrion_api import ChrionModel, ChrionModelSpec, Objective, PlanFile
 from chrion_api.redact import shown
 from chrion_graph.files import write_aside
@@ -43,7 +51,6 @@ from chrion_runtime.choice.documents import read_objective
 from chrion_runtime.live import Live
 from chrion_runtime.run.machine import Machine
 from chrion_runtime.sequences.store import MAX_SEQUENCES
-from chrion_runtime.serve import ServerOptions
 from chrion_runtime.serve.telemetry.logs import LogFormat, LogLevel
 
 
@@ -83,7 +90,7 @@ def command(
 
     The objective, in the ChrionModel or behind --slo, is watched: a change there is taken over while the model serves.
     """
-    telling = Telling(log_format, log_level, otlp_endpoint)
+    telemetry = TelemetryOptions(log_format, log_level, otlp_endpoint)
     if output is not None:
         check_output(output)
     for option, given in (("--model", model), ("--output", output), ("--slo", slo)):
@@ -92,10 +99,10 @@ def command(
     lives = [Live.of(objective=slo or file) for file in files]  # before they are read
     chosen = [_choose(file, model, slo) for file in files]
     _check_names(chosen)
-    setup = Setup(telling, run_memory_of(run_memory, [one.spec for one in chosen]))
+    setup = Setup(telemetry, run_memory_of(run_memory, [one.spec for one in chosen]))
     machine = Machine() if len(chosen) > 1 else None
     idle = parse_seconds("--sequence-idle", sequence_idle)
-    run_seconds = parse_seconds("--max-run", max_run)
+    options = server_options(host, port, metrics_port, grpc_port, batch=batch, max_run=max_run, telemetry=telemetry)
     with Display() as display:
         plans = [_plan(one, devices, replan, display) for one in chosen]
         if output is not None:
@@ -125,15 +132,7 @@ def command(
             for selection in session.selections:
                 if not selection.meets_slo:
                     display.warn(f"{slo or one.file}: spec.slo: {selection.reason}")
-    options = ServerOptions(
-        host=host,
-        port=port,
-        metrics_port=None if metrics_port < 0 else metrics_port,
-        grpc_port=grpc_port,
-        batch=batch,
-        run_seconds=run_seconds,
-    )
-    serve_sessions(sessions, options, telling)
+    serve_sessions(sessions, options)
 
 
 @dataclass(frozen=True)
@@ -169,8 +168,8 @@ def _check_names(chosen: Sequence[_Chosen]) -> None:
 
 def _plan(one: _Chosen, devices: str, anew: bool, display: Display) -> PlanFile:
     with about(one.file):
-        job = Job.of(one.spec, one.path, parse_devices(devices), display.progress, display.warn)
-        plan_file, cached = planning.cached_plan(job, anew=anew)
+        task = PlanningTask.of(one.spec, one.path, parse_devices(devices), display.progress, display.warn)
+        plan_file, cached = planning.cached_plan(task, anew=anew)
     display.say(f"{one.name}: {'planned before' if cached else 'planned'}: {one.path}")
     return plan_file
 

@@ -9,13 +9,15 @@ from chrion.commands.serving import (
     LogFormatOption,
     LogLevelOption,
     Setup,
-    Telling,
+    TelemetryOptions,
     entry_opening,
     run_memory_of,
     serve_sessions,
+    server_options,
 )
 from chrion.errors import UsageError
 from chrion.grouping import Grouping, Served
+from chrion.models_to_serve import by_model, pair
 from chrion.opening import Keeping, Opening
 from chrion.options import (
     MAX_RUN,
@@ -45,12 +47,11 @@ from chrion.options import (
     parse_state,
     read_slo,
 )
-from chrion.several import by_model, pair
 from chrion_api import Mode
 from chrion_runtime.live import Live
 from chrion_runtime.run.machine import Machine
 from chrion_runtime.sequences.store import MAX_SEQUENCES
-from chrion_runtime.serve import Entry, ServerOptions
+from chrion_runtime.serve import Entry
 from chrion_runtime.serve.telemetry.logs import LogFormat, LogLevel
 
 
@@ -93,7 +94,7 @@ def command(
     Several models share the lanes; the objective is each one's own. The plans and the file behind --slo are watched:
     what changes there is taken over while the models serve.
     """
-    telling = Telling(log_format, log_level, otlp_endpoint)
+    telemetry = TelemetryOptions(log_format, log_level, otlp_endpoint)
     if not models and repository is None:
         raise UsageError("name a model with its --plan, or a --repository to load models from")
     wanted = pair(models or (), plan or (), name or ())
@@ -101,12 +102,13 @@ def command(
     values, states = by_model("--value", value, names), by_model("--state", state, names)
     machine = Machine() if repository is not None or len(wanted) > 1 else None
     idle = parse_seconds("--sequence-idle", sequence_idle)
-    run_seconds = parse_seconds("--max-run", max_run)
-    leave_seconds = 0.0 if leave is None else parse_seconds("--leave", leave)
+    options = server_options(
+        host, port, metrics_port, grpc_port, batch=batch, max_run=max_run, telemetry=telemetry, leave=leave
+    )
     lives = [Live.of(one.plan, slo) for one in wanted]  # before they are read
     objective = read_slo(slo, latency, gpu_memory, mode)
     keeping = Keeping(max_sequences, idle)
-    setup = Setup(telling, run_memory_of(run_memory))
+    setup = Setup(telemetry, run_memory_of(run_memory))
     setup()
     grouping = Grouping(isolate, setup, machine, several=repository is not None)
     sessions = grouping.open(
@@ -131,13 +133,4 @@ def command(
     def load(entry: Entry) -> Served:
         return grouping.open([entry_opening(entry, keeping, any_device)])[0]
 
-    options = ServerOptions(
-        host=host,
-        port=port,
-        metrics_port=None if metrics_port < 0 else metrics_port,
-        grpc_port=grpc_port,
-        batch=batch,
-        run_seconds=run_seconds,
-        leave_seconds=leave_seconds,
-    )
-    serve_sessions(sessions, options, telling, repository, load)
+    serve_sessions(sessions, options, repository, load)

@@ -11,7 +11,7 @@ from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Served
 from chrion.opening import Keeping, Opening
-from chrion.options import parse_bytes
+from chrion.options import parse_bytes, parse_seconds
 from chrion_api import ChrionModel, ChrionModelSpec
 from chrion_api.redact import shown
 from chrion_graph.load import digest
@@ -31,7 +31,7 @@ LogLevelOption = Annotated[
 
 
 @dataclass(frozen=True)
-class Telling:
+class TelemetryOptions:
     """What a server tells of itself, and where to. Raises UsageError."""
 
     log_format: LogFormat = LogFormat.TEXT
@@ -52,12 +52,12 @@ class Telling:
 class Setup:
     """What a process is told before it opens models; called there, and can be pickled."""
 
-    telling: Telling
+    telemetry: TelemetryOptions
     run_memory: int | None
     """What its runs may take of the host's memory together, in bytes; None where nothing is said."""
 
     def __call__(self) -> None:
-        self.telling.configure()
+        self.telemetry.configure()
         if self.run_memory is not None:
             RUN_MEMORY.hold_to(self.run_memory)
 
@@ -70,10 +70,33 @@ def run_memory_of(option: str | None, specs: Iterable[ChrionModelSpec] = ()) -> 
     return max(given, default=None)
 
 
+def server_options(
+    host: str,
+    port: int,
+    metrics_port: int,
+    grpc_port: int | None,
+    *,
+    batch: int,
+    max_run: str,
+    telemetry: TelemetryOptions,
+    leave: str | None = None,
+) -> ServerOptions:
+    """What the options of a command come to for the server. Raises UsageError."""
+    return ServerOptions(
+        host=host,
+        port=port,
+        metrics_port=None if metrics_port < 0 else metrics_port,
+        grpc_port=grpc_port,
+        batch=batch,
+        otlp_endpoint=telemetry.otlp_endpoint,
+        run_seconds=parse_seconds("--max-run", max_run),
+        leave_seconds=0.0 if leave is None else parse_seconds("--leave", leave),
+    )
+
+
 def serve_sessions(
     sessions: Sequence[Served],
     options: ServerOptions,
-    telling: Telling,
     repository: Path | None = None,
     load: Callable[[Entry], Served] | None = None,
 ) -> None:
@@ -96,7 +119,6 @@ def serve_sessions(
         if where.metrics_url:
             typer.echo(f"page on {where.page_url}, metrics on {where.metrics_url}")
 
-    options = replace(options, otlp_endpoint=telling.otlp_endpoint)
     if folder is None or load is None:
         serve(sessions, options, ready)
     else:

@@ -22,7 +22,7 @@ class ClusterError(ChrionError):
     """The API server refuses what the planner asks of it, or does not answer for minutes."""
 
 
-class Conflict(ClusterError):
+class ConfigMapConflict(ClusterError):
     """The ConfigMap has changed since it was read."""
 
 
@@ -58,7 +58,7 @@ class ConfigMap:
         return data
 
     def patch(self, patch: Mapping[str, Any]) -> None:
-        """Apply a merge patch. Raises ClusterError, ConfigMapGone, Conflict."""
+        """Apply a merge patch. Raises ClusterError, ConfigMapGone, ConfigMapConflict."""
         self._persist(lambda: self._patch(patch, _TIMEOUT))
 
     def try_patch(self, patch: Mapping[str, Any]) -> bool:
@@ -90,7 +90,7 @@ class ConfigMap:
                 if error.status == 404:
                     raise ConfigMapGone(f"{what} is not there: was its ChrionModel deleted?") from None
                 if error.status == 409:
-                    raise Conflict(f"{what} has changed: {said}") from None
+                    raise ConfigMapConflict(f"{what} has changed: {said}") from None
                 if error.status in (400, 413, 422):
                     raise ClusterError(f"{what} cannot be patched: {said}") from None
             except (HTTPError, OSError) as error:

@@ -1,13 +1,13 @@
 """The registry of rewrites: exact transformations of a graph, each replayable from its name and parameters."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import chain, islice
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
 
 from chrion_api import Rewrite
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite import hoist, join_steps, reroll, reset_after, split_directions, split_wide, unroll, wavefront
+from chrion_graph.rewrite import hoist, join_steps, reroll, reset_after, split_directions, unroll, wavefront
 
 MOST_WAYS = 8
 """Ways to rewrite one graph that are looked at: each is profiled, planned and perhaps measured."""
@@ -17,6 +17,11 @@ class Replayed(Protocol):
     """A module that holds one rewrite, as far as replaying it from a plan goes."""
 
     NAME: str
+    """What plans call it."""
+    PLACE: int
+    """Where it stands in the order in which rewrites are applied, as each may open the way for the next."""
+    SUPERSEDES: bool
+    """Whether all later ones go on from what it makes, and none from the graph without it."""
 
     def apply(self, graph: Graph, parameters: Mapping[str, Any]) -> Graph:
         """The rewritten graph. Raises RewriteError where the parameters do not fit."""
@@ -29,6 +34,7 @@ class Rewriter(Replayed, Protocol):
         """Parameters with which the rewrite applies to this graph, the most promising first; none where it does not."""
 
 
+@runtime_checkable
 class Substitute(Replayed, Protocol):
     """A module that holds a rewrite for nodes that a device refuses; elsewhere it would gain nothing."""
 
@@ -45,16 +51,18 @@ Refusals = Callable[[Graph, Sequence[int]], Collection[int]]
 Way = tuple[tuple[Rewrite, ...], Graph]
 """Rewrites, and the graph that they make."""
 
-_ROLLING: tuple[Rewriter, ...] = (reroll, join_steps)
-"""Rewrites that make layers of single steps."""
+_MODULES: tuple[Rewriter | Substitute, ...] = (
+    hoist,
+    join_steps,
+    reroll,
+    reset_after,
+    split_directions,
+    unroll,
+    wavefront,
+)
 
-REWRITES: dict[str, Rewriter] = {
-    module.NAME: module for module in (*_ROLLING, split_directions, wavefront, hoist, split_wide)
-}
-"""In the order in which they are applied: each may open the way for the next."""
-
-SUBSTITUTES: dict[str, Substitute] = {module.NAME: module for module in (reset_after, unroll)}
-"""Applied to layers, before they are cut up, and only where a device refuses the nodes."""
+REWRITES = {module.NAME: module for module in sorted(_MODULES, key=lambda module: module.PLACE)}
+"""All rewrites, in the order in which they are applied."""
 
 
 def none_refused(graph: Graph, nodes: Sequence[int]) -> Collection[int]:
@@ -66,53 +74,48 @@ def none_refused(graph: Graph, nodes: Sequence[int]) -> Collection[int]:
 def ways(graph: Graph, refused: Refusals = none_refused) -> tuple[Way, ...]:
     """The graph as it is, and up to MOST_WAYS - 1 that differ from it and from one another, the most promising first.
 
-    What makes layers of steps comes first, and the others go on from what it made: of all rewrites it gains the most,
-    and what can be one layer is not worth cutting up in other ways. Of the others, each is tried on what has been
-    rewritten most first, in the order of REWRITES. None is applied whose result is not looked at.
+    A rewrite that supersedes is applied to the only way there is so far. Every other is tried on all ways so far, on
+    what has been rewritten most first, and adds to them. None is applied whose result is not looked at.
 
-    `refused` is asked about nodes that could be replaced by others which more devices have. Where one is replaced by
-    one node all others go on from that; where it takes many, both ways are followed.
+    `refused` is asked about nodes that a Substitute could put others in the place of, which more devices have.
     """
     return tuple(islice(_distinct(_ways(graph, refused)), MOST_WAYS))
 
 
 def _ways(graph: Graph, refused: Refusals) -> Iterator[Way]:
-    yield (), graph
-    rolled: Way = (), graph
-    for module in _ROLLING:
-        rolled = next(_each(module, rolled), rolled)
-    rolled = next(_instead(reset_after, rolled, refused), rolled)
-    found: Iterator[Way] = chain((rolled,), _instead(unroll, rolled, refused))
+    unchanged: Way = (), graph
+    yield unchanged
+    found: Iterable[Way] = (unchanged,)
     for module in REWRITES.values():
-        found = found if module in _ROLLING else _further(module, found)
+        found = _further(module, found, refused)
     yield from found
 
 
-def _further(module: Rewriter, found: Iterator[Way]) -> Iterator[Way]:
-    """All ways so far, and then each of them rewritten further."""
+def _further(module: Rewriter | Substitute, found: Iterable[Way], refused: Refusals) -> Iterator[Way]:
+    """All ways so far, and then each of them rewritten further; only rewritten, where the rewrite supersedes."""
     seen = []
     for way in found:
-        seen.append(way)
-        yield way
+        if module.SUPERSEDES:
+            yield next(_each(module, way, refused), way)
+        else:
+            seen.append(way)
+            yield way
     for way in sorted(seen, key=lambda way: -len(way[0])):
-        yield from _each(module, way)
+        yield from _each(module, way, refused)
 
 
-def _each(module: Rewriter, way: Way) -> Iterator[Way]:
+def _each(module: Rewriter | Substitute, way: Way, refused: Refusals) -> Iterator[Way]:
     before, start = way
-    for parameters in module.propose(start):
+    for parameters in _proposed(module, start, refused):
         rewrite = Rewrite(name=module.NAME, parameters=dict(parameters))
         yield (*before, rewrite), module.apply(start, rewrite.parameters)
 
 
-def _instead(module: Substitute, way: Way, refused: Refusals) -> Iterator[Way]:
-    """The way with what the module puts in place of refused nodes; nothing where none is."""
-    before, start = way
-    possible = module.candidates(start)
-    chosen = refused(start, possible) if possible else ()
-    for parameters in module.propose(start, chosen):
-        rewrite = Rewrite(name=module.NAME, parameters=dict(parameters))
-        yield (*before, rewrite), module.apply(start, rewrite.parameters)
+def _proposed(module: Rewriter | Substitute, graph: Graph, refused: Refusals) -> Iterator[Mapping[str, Any]]:
+    if not isinstance(module, Substitute):
+        return module.propose(graph)
+    possible = module.candidates(graph)
+    return module.propose(graph, refused(graph, possible) if possible else ())
 
 
 def _distinct(found: Iterator[Way]) -> Iterator[Way]:
@@ -125,10 +128,11 @@ def _distinct(found: Iterator[Way]) -> Iterator[Way]:
 
 def replay(graph: Graph, rewrites: Sequence[Rewrite]) -> Graph:
     """Apply rewrites in their order. Raises RewriteError for one that is unknown or does not fit."""
-    known: dict[str, Replayed] = {**REWRITES, **SUBSTITUTES}
     for rewrite in rewrites:
-        module = known.get(rewrite.name)
+        module = REWRITES.get(rewrite.name)
         if module is None:
-            raise RewriteError(f'rewrite "{rewrite.name}" is unknown; this version has {", ".join(known)}')
+            raise RewriteError(
+                f'rewrite "{rewrite.name}" is unknown; this version has {", ".join(REWRITES)}: plan again with it'
+            )
         graph = module.apply(graph, rewrite.parameters)
     return graph

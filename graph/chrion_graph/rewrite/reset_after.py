@@ -13,15 +13,17 @@ import numpy as np
 import numpy.typing as npt
 from onnx import NodeProto, helper
 
+from chrion_graph.attributes import integer
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite.constants import Constants
-from chrion_graph.rewrite.rebuild import rebuilt
-from chrion_graph.rewrite.reroll.reading import Reading, integer
+from chrion_graph.recurrent import INITIAL_H, B, R, X, optional_input
+from chrion_graph.rewrite.support.constants import Constants
+from chrion_graph.rewrite.support.reading import Reading
+from chrion_graph.rewrite.support.rebuild import rebuilt
 
 NAME = "reset-after"
-
-_X, _R, _B, _INITIAL_H = 0, 2, 3, 5
+PLACE, SUPERSEDES = 30, True
+"""One node takes the place of one, before layers are cut up."""
 
 
 def candidates(graph: Graph) -> tuple[int, ...]:
@@ -52,7 +54,7 @@ def apply(graph: Graph, parameters: Mapping[str, Any]) -> Graph:
 def _is_same(reading: Reading, node: NodeProto) -> bool:
     if node.op_type != "GRU" or node.domain not in ("", "ai.onnx") or integer(node, "linear_before_reset", 0):
         return False
-    recurrence, bias = _input(node, _R), _input(node, _B)
+    recurrence, bias = optional_input(node, R), optional_input(node, B)
     if recurrence not in reading.constants or (bias and bias not in reading.constants):
         return False
     if any(entry.name == "clip" for entry in node.attribute):
@@ -61,7 +63,7 @@ def _is_same(reading: Reading, node: NodeProto) -> bool:
 
 
 def _is_one_step_from_nothing(reading: Reading, node: NodeProto) -> bool:
-    shape, state = reading.shape(_input(node, _X)), _input(node, _INITIAL_H)
+    shape, state = reading.shape(optional_input(node, X)), optional_input(node, INITIAL_H)
     one = shape is not None and len(shape) == 3 and shape[0] == 1 and not integer(node, "layout", 0)
     return one and (not state or reading.is_zero(state))
 
@@ -81,16 +83,12 @@ def _replaced(reading: Reading, node: NodeProto, constants: Constants) -> NodePr
     kept = [entry for entry in node.attribute if entry.name != "linear_before_reset"]
     del found.attribute[:]
     found.attribute.extend([*kept, helper.make_attribute("linear_before_reset", 1)])
-    bias = _input(node, _B)
+    bias = optional_input(node, B)
     if bias:
         # [directions, 6 * hidden]: z, r and h of the input, then those of the state.
         values = reading.array(bias).copy()
         hidden = values.shape[1] // 6
         values[:, 2 * hidden : 3 * hidden] += values[:, 5 * hidden :]
         values[:, 5 * hidden :] = 0
-        found.input[_B] = constants.add(f"{node.output[0] or node.output[1]}/{NAME}/B", values)
+        found.input[B] = constants.add(f"{node.output[0] or node.output[1]}/{NAME}/B", values)
     return found
-
-
-def _input(node: NodeProto, position: int) -> str:
-    return node.input[position] if len(node.input) > position else ""

@@ -10,15 +10,19 @@ from typing import Any
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
+from chrion_graph.attributes import integer
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite.constants import Constants
-from chrion_graph.rewrite.rebuild import rebuilt
-from chrion_graph.types import RECURRENT, TensorType
+from chrion_graph.recurrent import SEQUENCE_LENS, X, direction, is_recurrent
+from chrion_graph.rewrite.support.constants import Constants
+from chrion_graph.rewrite.support.rebuild import rebuilt
+from chrion_graph.types import TensorType
 
 NAME = "split-directions"
+PLACE, SUPERSEDES = 50, False
+"""Before wavefront, which cuts layers of one direction."""
 
-_X, _SEQUENCE_LENS = 0, 4
+_SHARED = (X, SEQUENCE_LENS)
 """Inputs that both directions share; every other has one slice a direction, on axis 0."""
 _OUTPUT_AXIS = (1, 0, 0)
 """The axis of directions in Y, Y_h and Y_c."""
@@ -46,15 +50,12 @@ def apply(graph: Graph, parameters: Mapping[str, Any]) -> Graph:
 
 def _splittable(graph: Graph, index: int) -> bool:
     node = graph.nodes[index]
-    attributes = {attribute.name: attribute for attribute in node.attribute}
     return (
-        node.op_type in RECURRENT
-        and node.domain in ("", "ai.onnx")
-        and "direction" in attributes
-        and attributes["direction"].s == b"bidirectional"
+        is_recurrent(node)
+        and direction(node) == b"bidirectional"
         # Their lists run over both directions and say nothing of which activation an entry is for.
-        and not {"activation_alpha", "activation_beta"} & attributes.keys()
-        and not ("layout" in attributes and attributes["layout"].i)
+        and not {"activation_alpha", "activation_beta"} & {attribute.name for attribute in node.attribute}
+        and not integer(node, "layout", 0)
         and all(name in graph.types for name in node.output if name)
     )
 
@@ -72,19 +73,19 @@ class _Splitter:
         """The nodes that take the place of `node`."""
         pairs = []
         for position, name in enumerate(node.input):
-            if not name or position in (_X, _SEQUENCE_LENS):
+            if not name or position in _SHARED:
                 pairs.append((name, name))
                 continue
             if name not in self._halves:
                 yield from self._halve(name)
             pairs.append(self._halves[name])
         wanted = [name if self._read(name) else "" for name in node.output]
-        for side, direction in enumerate(("forward", "reverse")):
+        for side, way in enumerate(("forward", "reverse")):
             yield helper.make_node(
                 node.op_type,
                 [pair[side] for pair in pairs],
-                [name and f"{name}/{direction}" for name in wanted],
-                **_attributes(node, side, direction),
+                [name and f"{name}/{way}" for name in wanted],
+                **_attributes(node, side, way),
             )
         for position, name in enumerate(wanted):
             if name:
@@ -106,10 +107,7 @@ class _Splitter:
         self._declare(name, halves, 0)
         splits = f"{name}/splits"
         self.constants.tensors.append(helper.make_tensor(splits, TensorProto.INT64, [2], [1, 1]))
-        yield helper.make_node("Split", [name, splits] if self._opset() >= 13 else [name], list(halves), axis=0)
-
-    def _opset(self) -> int:
-        return int(next(item.version for item in self._graph.model.opset_import if item.domain in ("", "ai.onnx")))
+        yield helper.make_node("Split", [name, splits] if self._graph.opset >= 13 else [name], list(halves), axis=0)
 
     def _declare(self, whole: str, halves: tuple[str, str], axis: int) -> None:
         kind = self._graph.types[whole]
@@ -118,9 +116,9 @@ class _Splitter:
             self.infos.append(helper.make_value_info(half, TensorType(kind.element, shape).to_proto()))
 
 
-def _attributes(node: NodeProto, side: int, direction: str) -> dict[str, Any]:
+def _attributes(node: NodeProto, side: int, way: str) -> dict[str, Any]:
     found = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    found["direction"] = direction
+    found["direction"] = way
     if "activations" in found:
         half = len(found["activations"]) // 2
         found["activations"] = found["activations"][side * half : (side + 1) * half]

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, TypeVar
 from pydantic import ConfigDict, FailFast, Field, ValidationError
 
 from chrion_api import Document, GpuBytes, InvalidDocument, Latency
-from chrion_operator.reconcile.observed import Answer
+from chrion_operator.reconcile.observed import PodAnswer
 
 LONGEST_NAME, LONGEST_TEXT, MOST_DEVICES = 253, 1024, 64
 """Characters of a plan's name, and of a sentence; devices of one replica."""
@@ -97,7 +97,7 @@ class SaidAll(Said):
     stale: SaidStale | None = None
 
 
-def answer_of(text: bytes) -> Answer:
+def answer_of(text: bytes) -> PodAnswer:
     """The answer in the JSON that a pod sent.
 
     Reading it takes memory in proportion to its length, and no stack however deep it is nested. Raises InvalidDocument
@@ -112,7 +112,7 @@ def answer_of(text: bytes) -> Answer:
     plans = [bucket.plan for bucket in said.buckets]
     observed = said.observed or SaidObserved()
     measured = [plan.measured.at(said.slo.percentile) for plan in plans if plan.measured is not None]
-    return Answer(
+    return PodAnswer(
         plan=", ".join(dict.fromkeys(plan.name for plan in plans))[:LONGEST_TEXT],
         meets_slo=all(bucket.meets_slo for bucket in said.buckets),
         slo_met=observed.slo_met,

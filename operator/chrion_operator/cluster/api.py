@@ -1,7 +1,7 @@
 """The API server, spoken to in plain dicts: get, list, watch, create, apply, patch, delete.
 
-Raises ApiError with the server's own sentence; NotFound, Conflict and Gone where callers tell them apart, Unavailable
-where the server cannot be reached.
+Raises ApiError with the server's own sentence; ApiNotFound, ApiConflict and ApiGone where callers tell them apart,
+ApiUnavailable where the server cannot be reached.
 """
 
 import time
@@ -14,7 +14,14 @@ import urllib3
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
 
-from chrion_operator.cluster.errors import ApiError, Conflict, Gone, NotFound, TooLarge, Unavailable
+from chrion_operator.cluster.errors import (
+    ApiAnswerTooLarge,
+    ApiConflict,
+    ApiError,
+    ApiGone,
+    ApiNotFound,
+    ApiUnavailable,
+)
 from chrion_operator.cluster.kinds import Kind, kind_of
 from chrion_operator.cluster.metrics import API_REQUESTS
 from chrion_operator.cluster.reading import read_event, read_list, read_object
@@ -31,11 +38,11 @@ CONNECT_SECONDS, READ_SECONDS = 5, 30
 ANSWER_SECONDS = 60
 """For a whole answer but a watch's, so that one that never ends holds no worker."""
 
-_ERRORS = {HTTPStatus.NOT_FOUND: NotFound, HTTPStatus.CONFLICT: Conflict, HTTPStatus.GONE: Gone}
+_ERRORS = {HTTPStatus.NOT_FOUND: ApiNotFound, HTTPStatus.CONFLICT: ApiConflict, HTTPStatus.GONE: ApiGone}
 
 
 def connect() -> ApiClient:
-    """A client for the cluster that this process runs in, or else that of the kubeconfig. Raises Unavailable."""
+    """A client for the cluster that this process runs in, or else that of the kubeconfig. Raises ApiUnavailable."""
     configuration = Configuration()
     try:
         load_incluster_config(client_configuration=configuration)
@@ -45,7 +52,7 @@ def connect() -> ApiClient:
         except Exception as error:
             # It lets through whatever reading the file raises.
             problem = " ".join(str(error).split())[:200]
-            raise Unavailable(f"there is no pod's service account and no usable kubeconfig: {problem}") from error
+            raise ApiUnavailable(f"there is no pod's service account and no usable kubeconfig: {problem}") from error
     configuration.keep_alive = True
     configuration.connection_pool_maxsize = 64
     return ApiClient(configuration)
@@ -58,11 +65,11 @@ class Api:
         self._client = client
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object:
-        """One object, that of this name in this namespace and no other. Raises NotFound."""
+        """One object, that of this name in this namespace and no other. Raises ApiNotFound."""
         return self._json("GET", kind.path(namespace, name))
 
     def read(self, path: str) -> Object:
-        """Whatever is at a path, such as /version. Raises NotFound."""
+        """Whatever is at a path, such as /version. Raises ApiNotFound."""
         return self._json("GET", path)
 
     def list(self, kind: Kind, namespace: str = "", labels: str = "", fields: str = "") -> "Listing":
@@ -70,7 +77,7 @@ class Api:
         return Listing(self, kind.path(namespace), {"labelSelector": labels, "fieldSelector": fields})
 
     def page(self, path: str, query: Mapping[str, str]) -> tuple[Iterator[Object], Object]:
-        """A part of a list, and its metadata. Raises TooLarge."""
+        """A part of a list, and its metadata. Raises ApiAnswerTooLarge."""
         return _parsed(read_list, _whole(self._request("GET", path, query)))
 
     def watch(
@@ -78,7 +85,7 @@ class Api:
     ) -> Iterator[tuple[str, Object]]:
         """What happens after `version`, as (ADDED | MODIFIED | DELETED | BOOKMARK, object), for at most `seconds`.
 
-        Raises Gone where `version` is too old to go on from.
+        Raises ApiGone where `version` is too old to go on from.
         """
         query = {
             "watch": "1",
@@ -95,12 +102,12 @@ class Api:
                     raise _error(int(thing.get("code", 500)), thing)
                 yield event, thing
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unavailable(f"the watch of {kind.plural} broke off: {error}") from error
+            raise ApiUnavailable(f"the watch of {kind.plural} broke off: {error}") from error
         finally:
             response.close()
 
     def create(self, manifest: Mapping[str, Any]) -> Object:
-        """Create an object. Raises Conflict where there is one of that name, whoever's it is."""
+        """Create an object. Raises ApiConflict where there is one of that name, whoever's it is."""
         metadata = manifest["metadata"]
         path = kind_of(dict(manifest)).path(metadata.get("namespace", ""))
         return self._json("POST", path, {"fieldManager": FIELD_MANAGER}, manifest, "application/json")
@@ -108,7 +115,7 @@ class Api:
     def apply(self, manifest: Mapping[str, Any], *, force: bool) -> Object:
         """Server-side apply: create the object, or make it hold what the manifest says; returns it as it is then.
 
-        Without `force`, raises Conflict where another manager has set one of the manifest's fields to another value.
+        Without `force`, raises ApiConflict where another manager has set one of the manifest's fields to another value.
         """
         metadata = manifest["metadata"]
         return self._json(
@@ -120,7 +127,7 @@ class Api:
         )
 
     def patch(self, kind: Kind, namespace: str, name: str, body: Mapping[str, Any], subresource: str = "") -> Object:
-        """JSON merge patch. Raises NotFound, and Conflict where `body` names another resource version."""
+        """JSON merge patch. Raises ApiNotFound, and ApiConflict where `body` names another resource version."""
         query = {"fieldManager": FIELD_MANAGER}
         path = kind.path(namespace, name, subresource)
         return self._json("PATCH", path, query, body, "application/merge-patch+json")
@@ -133,7 +140,7 @@ class Api:
         body: Object = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
         try:
             left = self._json("DELETE", kind.path(namespace, name), {}, body, "application/json")
-        except (NotFound, Conflict):
+        except (ApiNotFound, ApiConflict):
             return None
         return left if left.get("metadata", {}).get("finalizers") else None
 
@@ -171,7 +178,7 @@ class Api:
             if answer.status >= HTTPStatus.BAD_REQUEST:
                 raise _error(answer.status, _status(_whole(answer)))
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unavailable(f"the API server cannot be reached: {error}") from error
+            raise ApiUnavailable(f"the API server cannot be reached: {error}") from error
         response: urllib3.BaseHTTPResponse = answer
         return response
 
@@ -190,7 +197,7 @@ class Listing:
         while True:
             try:
                 items, metadata = self._api.page(self._path, {**self._query, "limit": str(size), "continue": more})
-            except TooLarge:
+            except ApiAnswerTooLarge:
                 if size == 1:
                     raise
                 size = max(1, size // 8)
@@ -202,7 +209,7 @@ class Listing:
 
 
 def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
-    """All of an answer. Raises TooLarge, Unavailable."""
+    """All of an answer. Raises ApiAnswerTooLarge, ApiUnavailable."""
     parts: list[bytes] = []
     left, ends = MAX_BYTES, time.monotonic() + ANSWER_SECONDS
     try:
@@ -211,12 +218,12 @@ def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
             left -= len(part)
             if left < 0:
                 response.close()
-                raise TooLarge(f"the API server's answer has more than {MAX_BYTES >> 20} MiB")
+                raise ApiAnswerTooLarge(f"the API server's answer has more than {MAX_BYTES >> 20} MiB")
             if time.monotonic() > ends:
                 response.close()
-                raise Unavailable(f"the API server took more than {ANSWER_SECONDS} s to answer")
+                raise ApiUnavailable(f"the API server took more than {ANSWER_SECONDS} s to answer")
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise Unavailable(f"the API server broke off its answer: {error}") from error
+        raise ApiUnavailable(f"the API server broke off its answer: {error}") from error
     return b"".join(parts)
 
 
@@ -224,7 +231,7 @@ def _parsed(read: Callable[[bytes], Read], text: bytes) -> Read:
     try:
         return read(text)
     except (ValueError, KeyError) as error:
-        raise Unavailable(f"the API server's answer cannot be read: {error}") from error
+        raise ApiUnavailable(f"the API server's answer cannot be read: {error}") from error
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
@@ -240,7 +247,7 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
             pending.append(rest)
             size += len(rest)
         if size > MAX_BYTES:
-            raise TooLarge(f"an event of a watch has more than {MAX_BYTES >> 20} MiB")
+            raise ApiAnswerTooLarge(f"an event of a watch has more than {MAX_BYTES >> 20} MiB")
 
 
 def _status(data: bytes) -> Object:

@@ -3,7 +3,7 @@
 import re
 
 from chrion_operator.cluster.api import Api
-from chrion_operator.cluster.errors import NotFound
+from chrion_operator.cluster.errors import ApiNotFound
 from chrion_operator.cluster.kinds import (
     DISRUPTION_BUDGET_V1,
     DISRUPTION_BUDGET_V1BETA1,
@@ -33,6 +33,6 @@ def owned_kinds(server: Server) -> tuple[Kind, ...]:
 def _has(api: Api, kind: Kind) -> bool:
     try:
         listed = api.read(f"/apis/{kind.api}")
-    except NotFound:
+    except ApiNotFound:
         return False
     return any(resource["name"] == kind.plural for resource in listed.get("resources", ()))

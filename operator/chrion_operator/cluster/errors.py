@@ -1,12 +1,12 @@
 """What can go wrong between the operator and the API server.
 
 OperatorError
-└── ApiError            the API server refused a request; its own sentence
-    ├── NotFound        the object, or its kind, is not there
-    ├── Conflict        somebody else changed it, or holds what was to be set
-    ├── Gone            a watch that is too old to go on
-    ├── TooLarge        an answer of more bytes than are read
-    └── Unavailable     no answer
+└── ApiError                the API server refused a request; its own sentence
+    ├── ApiNotFound         the object, or its kind, is not there
+    ├── ApiConflict         somebody else changed it, or holds what was to be set
+    ├── ApiGone             a watch that is too old to go on
+    ├── ApiAnswerTooLarge   an answer of more bytes than are read
+    └── ApiUnavailable      no answer
 """
 
 from chrion_operator.errors import OperatorError
@@ -23,21 +23,21 @@ class ApiError(OperatorError):
         return type(self), (str(self), self.code)
 
 
-class NotFound(ApiError):
+class ApiNotFound(ApiError):
     """The object is not there, or the server does not know its kind."""
 
 
-class Conflict(ApiError):
+class ApiConflict(ApiError):
     """The object was changed meanwhile, exists already, or another manager holds a field that was to be set."""
 
 
-class Gone(ApiError):
+class ApiGone(ApiError):
     """What was watched from is too long ago; list anew."""
 
 
-class TooLarge(ApiError):
+class ApiAnswerTooLarge(ApiError):
     """The API server's answer is larger than what is read of one."""
 
 
-class Unavailable(ApiError):
+class ApiUnavailable(ApiError):
     """The API server gave no answer."""

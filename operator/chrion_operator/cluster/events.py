@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chrion_operator.cluster.api import Api
-from chrion_operator.cluster.errors import ApiError, Conflict, NotFound
+from chrion_operator.cluster.errors import ApiConflict, ApiError, ApiNotFound
 from chrion_operator.cluster.kinds import EVENT
 from chrion_operator.names import API_VERSION, FIELD_MANAGER, Object
-from chrion_operator.reconcile.observed import Event
+from chrion_operator.reconcile.observed import ModelEvent
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Recorder:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
         self._told: OrderedDict[str, float] = OrderedDict()
 
-    def tell(self, model: Object, event: Event) -> None:
+    def tell(self, model: Object, event: ModelEvent) -> None:
         """Tell an event, or count it where it was told before."""
         metadata = model["metadata"]
         mark = hashlib.sha256("\0".join([metadata["uid"], event.type, event.reason, event.message]).encode())
@@ -50,7 +50,7 @@ class Recorder:
         except ApiError as error:
             log.warning("cannot tell %s of %s/%s: %s", event.reason, metadata["namespace"], metadata["name"], error)
 
-    def _write(self, name: str, model: Object, event: Event) -> None:
+    def _write(self, name: str, model: Object, event: ModelEvent) -> None:
         metadata = model["metadata"]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         made: Object = {
@@ -77,10 +77,10 @@ class Recorder:
         }
         try:
             self._api.create(made)
-        except Conflict:
+        except ApiConflict:
             try:
                 told = self._api.get(EVENT, metadata["namespace"], name)
-            except NotFound:
+            except ApiNotFound:
                 return
             more = {"count": int(told.get("count") or 1) + 1, "lastTimestamp": now}
             self._api.patch(EVENT, metadata["namespace"], name, more)

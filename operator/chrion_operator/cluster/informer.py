@@ -6,7 +6,7 @@ import threading
 from typing import Protocol
 
 from chrion_operator.cluster.api import Api, Listing
-from chrion_operator.cluster.errors import ApiError, Gone, TooLarge
+from chrion_operator.cluster.errors import ApiAnswerTooLarge, ApiError, ApiGone
 from chrion_operator.cluster.kinds import Kind
 from chrion_operator.cluster.metrics import FAULTS, RESTARTED_WATCHES
 from chrion_operator.names import Object
@@ -52,12 +52,12 @@ class Informer(threading.Thread):
                     version, pause = thing["metadata"].get("resourceVersion", version), FIRST_PAUSE
                     if event != "BOOKMARK":
                         self._sink.happened(self._kind, event, thing)
-            except Gone:
+            except ApiGone:
                 RESTARTED_WATCHES.labels(kind=self._kind.name).inc()
                 version = ""
             except ApiError as error:
                 log.warning("cannot watch %s: %s", self._kind.plural, error)
-                version = "" if isinstance(error, TooLarge) else version
+                version = "" if isinstance(error, ApiAnswerTooLarge) else version
                 threading.Event().wait(pause * random.uniform(0.75, 1.25))  # noqa: S311
                 pause = min(pause * 2, LONGEST_PAUSE)
             except Exception:

@@ -13,7 +13,7 @@ import aiohttp
 from chrion_operator.cluster.answer import answer_of
 from chrion_operator.cluster.metrics import FAULTS, POD_ANSWERS
 from chrion_operator.names import Object, model_name
-from chrion_operator.reconcile.observed import Answer, Key
+from chrion_operator.reconcile.observed import Key, PodAnswer
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +53,10 @@ class Pods:
         changed: Callable[[Key], None],
     ) -> None:
         self._seconds, self._targets, self._leads, self._changed = seconds, targets, leads, changed
-        self._answers: dict[Key, dict[str, Answer]] = {}
+        self._answers: dict[Key, dict[str, PodAnswer]] = {}
         self._since: dict[tuple[Key, str], float] = {}
 
-    def answers(self, key: Key) -> Mapping[str, Answer]:
+    def answers(self, key: Key) -> Mapping[str, PodAnswer]:
         """What the pods of a model said last; from any thread."""
         return dict(self._answers.get(key, {}))
 
@@ -118,7 +118,7 @@ class Pods:
             log.debug("pod %s/%s: %s: %s", target.key.namespace, target.pod, type(error).__name__, error)
             POD_ANSWERS.labels(result="refused").inc()
 
-    def _take(self, target: Target, answer: Answer) -> None:
+    def _take(self, target: Target, answer: PodAnswer) -> None:
         mine = self._answers.setdefault(target.key, {})
         before, place, now = mine.get(target.pod), (target.key, target.pod), time.monotonic()
         if before == answer:

@@ -1,7 +1,7 @@
 """Reading: the API server's JSON as objects, each by itself and within bounds, for namespaces write what stands in it.
 
-What is too deep or too large of an object is `Unreadable` in its place, so that one object never hides the others and
-what can be said of it can be said: the API server takes objects that are nested 10,000 deep, and of three MiB.
+What is too deep or too large of an object is `UnreadablePart` in its place, so that one object never hides the others
+and what can be said of it can be said: the API server takes objects that are nested 10,000 deep, and of three MiB.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from contextlib import suppress
 import orjson
 
 from chrion_api.bounds import BRACKET, excess
-from chrion_operator.names import Object, Unreadable
+from chrion_operator.names import Object, UnreadablePart
 
 MAX_BYTES = 512 << 10
 """The largest part of an object but for the data of a ConfigMap."""
@@ -67,13 +67,13 @@ def _read(name: str, text: bytes) -> object:
             return orjson.loads(text)
         except ValueError as error:
             problem = f"cannot be read: {error}"
-    return Unreadable(problem)
+    return UnreadablePart(problem)
 
 
 def _read_metadata(text: bytes) -> Object:
     """Metadata without what cannot be read of it."""
     found = {name: _read(name, part) for name, part in _parts(text) if name not in _IGNORED}
-    return {name: value for name, value in found.items() if not isinstance(value, Unreadable)}
+    return {name: value for name, value in found.items() if not isinstance(value, UnreadablePart)}
 
 
 def _parts(text: bytes) -> Iterator[tuple[str, bytes]]:

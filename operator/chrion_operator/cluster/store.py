@@ -8,7 +8,7 @@ from dataclasses import replace
 from chrion_operator.cluster.kinds import MODEL, Kind
 from chrion_operator.cluster.trim import trim, trim_model
 from chrion_operator.names import MODEL_LABEL, Object, label_value
-from chrion_operator.reconcile.observed import Key, Seen
+from chrion_operator.reconcile.observed import Key, SeenObject
 from chrion_operator.reconcile.summary import PlanSummary
 
 GRAVES = 2048
@@ -24,7 +24,7 @@ class Store:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._models: dict[Key, Object] = {}
-        self._owned: dict[Key, dict[tuple[str, str], Seen]] = {}
+        self._owned: dict[Key, dict[tuple[str, str], SeenObject]] = {}
         self._nodes: dict[str, Object] = {}
         self._graves: OrderedDict[str, int] = OrderedDict()
 
@@ -87,7 +87,7 @@ class Store:
         with self._lock:
             return self._models.get(key)
 
-    def owned(self, key: Key) -> dict[tuple[str, str], Seen]:
+    def owned(self, key: Key) -> dict[tuple[str, str], SeenObject]:
         """All objects of a model, by kind and name."""
         with self._lock:
             return dict(self._owned.get(key, ()))

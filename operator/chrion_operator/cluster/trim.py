@@ -5,7 +5,7 @@ from typing import Any
 from chrion_api.chrionmodel import KIND
 from chrion_operator.cluster.kinds import CONFIG_MAP, JOB, POD, REPLICA_SET, Kind
 from chrion_operator.names import COMPONENT_LABEL, REPLAN_ANNOTATION, SLO_KEY, Object, may_begin
-from chrion_operator.reconcile.observed import Seen
+from chrion_operator.reconcile.observed import SeenObject
 from chrion_operator.reconcile.summary import unread
 
 MAX_OBJECTIVE = 4096
@@ -13,7 +13,7 @@ MAX_OBJECTIVE = 4096
 _CONDITIONS = ("type", "status", "reason", "message")
 
 
-def trim(kind: Kind, thing: Object, before: Seen | None = None) -> Seen:
+def trim(kind: Kind, thing: Object, before: SeenObject | None = None) -> SeenObject:
     """The object without managers and, by its kind, without data, specs and details of its status.
 
     `before` is what was kept of it until now: a plan that did not change need not be read again, and the object stays
@@ -34,7 +34,7 @@ def trim(kind: Kind, thing: Object, before: Seen | None = None) -> Seen:
     if kind not in (POD, REPLICA_SET) and not owners(kept["metadata"]):
         kept = {"metadata": kept["metadata"]}
     settled = before.settled if before is not None and _same_but_status(kept, before.object) else None
-    return Seen(kept, plan, settled)
+    return SeenObject(kept, plan, settled)
 
 
 def may_hold_plan(metadata: Object) -> bool:

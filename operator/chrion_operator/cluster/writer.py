@@ -3,7 +3,7 @@
 from typing import Any
 
 from chrion_operator.cluster.api import Api
-from chrion_operator.cluster.errors import ApiError, Conflict, NotFound
+from chrion_operator.cluster.errors import ApiConflict, ApiError, ApiNotFound
 from chrion_operator.cluster.kinds import JOB, Kind, kind_of
 from chrion_operator.errors import LeftOver, NotOurs
 from chrion_operator.names import FIELD_MANAGER, Object
@@ -16,14 +16,14 @@ def write(api: Api, manifest: Object, model: Object, *, known: bool) -> Object:
 
     `known` says that it is there and the model's own, as far as was seen. It is looked at again all the same: what is
     created fails where there is something of this name, and what is changed must be the very object that was looked at.
-    Raises NotOurs, LeftOver, and ApiError: Conflict where it changed hands meanwhile.
+    Raises NotOurs, LeftOver, and ApiError: ApiConflict where it changed hands meanwhile.
     """
     kind, metadata = kind_of(manifest), manifest["metadata"]
     there = _get(api, kind, manifest) if known else None
     if there is None:
         try:
             return api.create(manifest)
-        except Conflict:
+        except ApiConflict:
             there = api.get(kind, metadata["namespace"], metadata["name"])
     _check(there, model)
     if kind is JOB:  # its template cannot be changed
@@ -38,7 +38,10 @@ def write(api: Api, manifest: Object, model: Object, *, known: bool) -> Object:
 
 
 def patch(api: Api, kind: Kind, namespace: str, change: Patch) -> Object:
-    """Merge a change into the very object that was seen. Raises NotFound, and Conflict where another has its name."""
+    """Merge a change into the very object that was seen.
+
+    Raises ApiNotFound, and ApiConflict where another has its name.
+    """
     metadata = {**change.body.get("metadata", {}), "uid": change.uid}
     try:
         return api.patch(kind, namespace, change.name, {**change.body, "metadata": metadata})
@@ -49,7 +52,7 @@ def patch(api: Api, kind: Kind, namespace: str, change: Patch) -> Object:
 def _get(api: Api, kind: Kind, manifest: Object) -> Object | None:
     try:
         return api.get(kind, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-    except NotFound:
+    except ApiNotFound:
         return None
 
 
@@ -78,5 +81,5 @@ def _take_over_fields(api: Api, kind: Kind, there: Object) -> None:
 
 
 def _if_other(error: ApiError) -> ApiError:
-    """Conflict for the refusal of a uid, which cannot be changed; any other error as it is."""
-    return Conflict(str(error), error.code) if error.code == 422 and "metadata.uid" in str(error) else error
+    """ApiConflict for the refusal of a uid, which cannot be changed; any other error as it is."""
+    return ApiConflict(str(error), error.code) if error.code == 422 and "metadata.uid" in str(error) else error

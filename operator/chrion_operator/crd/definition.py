@@ -7,7 +7,6 @@ import yaml
 
 from chrion_api import ChrionModel
 from chrion_api.chrionmodel import GROUP, KIND, VERSION
-from chrion_operator.crd.extensions import EXTENSIONS
 from chrion_operator.crd.structural import structural
 from chrion_operator.names import Object
 
@@ -86,7 +85,7 @@ def text() -> str:
 
 
 def _schema() -> dict[str, Any]:
-    schema = structural(ChrionModel, EXTENSIONS)
+    schema = structural(ChrionModel)
     # The server checks these itself, and lets a CRD say no more of them.
     known = {"apiVersion": "string", "kind": "string", "metadata": "object"}
     schema["properties"] |= {name: {"type": kind} for name, kind in known.items()}

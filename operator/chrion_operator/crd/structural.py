@@ -4,10 +4,11 @@ No references, no type but one, nothing but limits inside `not`; see
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chrion_api import Document
+from chrion_api.crd import CRD
 
 Schema = dict[str, Any]
 
@@ -23,26 +24,10 @@ STRICT = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
 ANY: Schema = {"x-kubernetes-preserve-unknown-fields": True}
 
 
-def structural(document: type[Document], extensions: Mapping[str, Schema]) -> Schema:
-    """The schema of a document; `extensions` is added to the fields at its paths, and None in one takes a keyword away.
-
-    A path names fields from the document's root with dots, and an array's items with `[]`. Raises KeyError for a path
-    that leads nowhere.
-    """
+def structural(document: type[Document]) -> Schema:
+    """The schema of a document, with what `in_crd` says of its fields."""
     whole = document.model_json_schema(by_alias=True)
-    schema = _schema(whole, whole.get("$defs", {}))
-    for path, extension in extensions.items():
-        field = _at(schema, path)
-        field.update(extension)
-        for keyword in [keyword for keyword, value in extension.items() if value is None]:
-            del field[keyword]
-    return schema
-
-
-def _at(schema: Schema, path: str) -> Schema:
-    for name in path.replace("[]", ".items").split("."):
-        schema = schema["items"] if name == "items" else schema["properties"][name]
-    return schema
+    return _schema(whole, whole.get("$defs", {}))
 
 
 def _schema(node: Schema, defs: Mapping[str, Schema]) -> Schema:
@@ -60,7 +45,20 @@ def _schema(node: Schema, defs: Mapping[str, Schema]) -> Schema:
     else:
         schema |= _typed(resolved, defs)
     default = _default(resolved, schema)
-    return schema if default is None else {**schema, "default": default}
+    schema |= {} if default is None else {"default": default}
+    if CRD in resolved:
+        schema |= _in_crd(**resolved[CRD])
+    return {keyword: value for keyword, value in schema.items() if value is not None}
+
+
+def _in_crd(rules: Sequence[Sequence[str]], key: str, keywords: Schema) -> Schema:
+    """What `in_crd` was told of a field, in Kubernetes' keywords."""
+    found = dict(keywords)
+    if key:
+        found |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+    if rules:
+        found["x-kubernetes-validations"] = [{"rule": rule, "message": message} for rule, message in rules]
+    return found
 
 
 def _resolved(node: Schema, defs: Mapping[str, Schema]) -> Schema:

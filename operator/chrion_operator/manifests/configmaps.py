@@ -15,7 +15,7 @@ from chrion_operator.names import (
     slo_name,
 )
 from chrion_operator.nodes import NodeClass
-from chrion_operator.plans import Planned
+from chrion_operator.plans import CheckedPlan
 
 
 def plan_configmap(owner: Object, cls: NodeClass, revision: str) -> Object:
@@ -28,7 +28,7 @@ def plan_configmap(owner: Object, cls: NodeClass, revision: str) -> Object:
     }
 
 
-def frontier_configmap(owner: Object, cls: NodeClass, revision: str, plan: Planned) -> Object:
+def frontier_configmap(owner: Object, cls: NodeClass, revision: str, plan: CheckedPlan) -> Object:
     """The checked plans of a revision, which its pods mount."""
     name = frontier_name(model_name(owner), cls.name, revision)
     return {

@@ -11,14 +11,14 @@ VOLUME = "source"
 
 
 @dataclass(frozen=True)
-class Source:
+class PodSource:
     """The URI to fetch from inside the pod, and the volume behind it where there is one."""
 
     uri: str
     volume: Object | None = None
 
 
-def source(uri: str, server: Server) -> Source:
+def source(uri: str, server: Server) -> PodSource:
     """The source of a model's URI.
 
     Claims, ConfigMaps and OCI images are mounted, and the fetcher copies from there. Raises InvalidField for what this
@@ -28,7 +28,7 @@ def source(uri: str, server: Server) -> Source:
     if scheme == "file" and not rest.startswith("/"):
         raise InvalidField("spec.model.uri", f'"{uri}": in a cluster file:// is an absolute path inside the image')
     if scheme not in ("pvc", "configmap", "oci"):
-        return Source(uri)
+        return PodSource(uri)
     name, _, path = rest.partition("#" if scheme == "oci" else "/")
     if scheme == "pvc":
         volume = {"persistentVolumeClaim": {"claimName": name, "readOnly": True}}
@@ -39,4 +39,4 @@ def source(uri: str, server: Server) -> Source:
             problem = f"oci:// needs Kubernetes 1.31 or later for image volumes; this server is 1.{server.minor}"
             raise InvalidField("spec.model.uri", problem)
         volume = {"image": {"reference": name, "pullPolicy": "IfNotPresent"}}
-    return Source(f"file://{FOLDER}/{path.lstrip('/')}", {"name": VOLUME, **volume})
+    return PodSource(f"file://{FOLDER}/{path.lstrip('/')}", {"name": VOLUME, **volume})

@@ -1,6 +1,6 @@
 """Decides, from a ChrionModel and what there is, what to write; pure."""
 
 from chrion_operator.reconcile.decide import decide
-from chrion_operator.reconcile.observed import Answer, Decision, Key, Observed, Refusal, Seen
+from chrion_operator.reconcile.observed import Decision, Key, Observed, PodAnswer, SeenObject, WriteRefusal
 
-__all__ = ["Answer", "Decision", "Key", "Observed", "Refusal", "Seen", "decide"]
+__all__ = ["Decision", "Key", "Observed", "PodAnswer", "SeenObject", "WriteRefusal", "decide"]

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from chrion_api import Reason
 from chrion_api.chrionmodel import GROUP
-from chrion_operator import names, words
+from chrion_operator import names, untrusted_json
 from chrion_operator.names import Object
 
 ATTEMPTS_ANNOTATION = f"{GROUP}/attempts"
@@ -38,8 +38,8 @@ class Failure:
     def of(cls, data: Any) -> Self | None:
         """A failure as it was written; None where there is none that can be read."""
         try:
-            reason, message = Reason(data["reason"]), words.text(data["message"], LONGEST_MESSAGE)
-            container = words.text(data["container"], names.LABEL_LIMIT)
+            reason, message = Reason(data["reason"]), untrusted_json.text(data["message"], LONGEST_MESSAGE)
+            container = untrusted_json.text(data["container"], names.LABEL_LIMIT)
         except (ValueError, KeyError, TypeError):
             return None
         return cls(reason, message, container) if message is not None and container is not None else None
@@ -59,8 +59,8 @@ class Attempts:
     def of(cls, configmap: Object | None, revision: str) -> Self:
         """What a plan ConfigMap says of a revision; the first attempt where it says nothing that can be read."""
         annotations = (configmap or {}).get("metadata", {}).get("annotations") or {}
-        data = words.said(annotations.get(ATTEMPTS_ANNOTATION, ""))
-        count = words.whole(data.get("count"), 1, MOST_ATTEMPTS)
+        data = untrusted_json.said(annotations.get(ATTEMPTS_ANNOTATION, ""))
+        count = untrusted_json.whole(data.get("count"), 1, MOST_ATTEMPTS)
         if data.get("revision") != revision or count is None:
             return cls(revision)
         return cls(revision, count, Failure.of(data.get("failure")))

@@ -10,7 +10,7 @@ from chrion_api import ChrionModelSpec, ConditionType, Reason
 from chrion_operator.reconcile.claim import Claim
 from chrion_operator.reconcile.jobs import FETCH, Phase
 from chrion_operator.reconcile.objective import slo_met
-from chrion_operator.reconcile.observed import Refusal
+from chrion_operator.reconcile.observed import WriteRefusal
 from chrion_operator.reconcile.planning import Planning
 from chrion_operator.reconcile.serving import Serving, Trouble
 
@@ -21,7 +21,7 @@ NOT_STALLED = Claim("False", Reason.SUCCEEDED, "nothing waits for a change of th
 
 
 def claims(
-    spec: ChrionModelSpec, plannings: Sequence[Planning], servings: Sequence[Serving], refusals: Sequence[Refusal]
+    spec: ChrionModelSpec, plannings: Sequence[Planning], servings: Sequence[Serving], refusals: Sequence[WriteRefusal]
 ) -> Claims:
     """All conditions of a model whose spec can be used."""
     serving = _serving(plannings, servings)
@@ -81,7 +81,9 @@ def _ready(plannings: Sequence[Planning], servings: Sequence[Serving], serving: 
     return Claim("False", serving.reason if serving.status == "False" else Reason.ROLLING_OUT, serving.message)
 
 
-def _reconciling(plannings: Sequence[Planning], serving: Claim, stalled: Claim, refusals: Sequence[Refusal]) -> Claim:
+def _reconciling(
+    plannings: Sequence[Planning], serving: Claim, stalled: Claim, refusals: Sequence[WriteRefusal]
+) -> Claim:
     if stalled.status == "True":
         return Claim("False", stalled.reason, "waits for a change; see Stalled")
     if refusals:
@@ -94,7 +96,7 @@ def _reconciling(plannings: Sequence[Planning], serving: Claim, stalled: Claim, 
     return RECONCILED
 
 
-def _stalled(plannings: Sequence[Planning], refusals: Sequence[Refusal]) -> Claim:
+def _stalled(plannings: Sequence[Planning], refusals: Sequence[WriteRefusal]) -> Claim:
     for planning in plannings:
         if planning.gave_up:
             return Claim("True", planning.report.reason, _said(planning, plannings))
@@ -170,5 +172,5 @@ def _said(planning: Planning, plannings: Sequence[Planning]) -> str:
     return f"{planning.cls.name}: {text}" if len(plannings) > 1 else text
 
 
-def _refused(refusal: Refusal) -> str:
+def _refused(refusal: WriteRefusal) -> str:
     return f"{refusal.subject}: {refusal.message}"

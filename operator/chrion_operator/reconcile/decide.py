@@ -5,7 +5,7 @@ from datetime import datetime
 from chrion_api import ChrionModelSpec, InvalidField
 from chrion_operator import manifests
 from chrion_operator.manifests import Server
-from chrion_operator.names import Object, Unreadable
+from chrion_operator.names import Object, UnreadablePart
 from chrion_operator.nodes import node_classes, split_replicas
 from chrion_operator.reconcile import conditions, status
 from chrion_operator.reconcile.cleanup import lost_classes, superseded, unwanted
@@ -34,7 +34,7 @@ def decide(owner: Object, observed: Observed, settings: Settings, server: Server
         claims = conditions.paused(before, ready)
         return _with_status(Decision(), owner, status.unchanged_but(owner, claims, now), claims, before)
     try:
-        if isinstance(wanted, Unreadable):
+        if isinstance(wanted, UnreadablePart):
             raise InvalidField("spec", wanted)
         spec = ChrionModelSpec.parse(wanted, "spec")
         at = Situation(owner, spec, observed, settings, server, now, {k.value: c.reason for k, c in before.items()})

@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from chrion_api import Reason
 from chrion_api.handover import PERMANENT
-from chrion_operator import words
+from chrion_operator import untrusted_json
 from chrion_operator.names import Object
 
 LONGEST_MESSAGE = 4096
@@ -119,9 +119,9 @@ def _words(terminated: Object, container: str) -> _Words:
         message = f"the {container} container ran out of memory; raise spec.planner.resources.limits.memory"
         return _Words(Reason.PLANNER_FAILED, message, False, container, recurs=True)
     text = str(terminated.get("message") or "").strip()
-    said = words.said(text)
+    said = untrusted_json.said(text)
     last_line = text.splitlines()[-1][:500] if text else f"the {container} container ended with exit code {code}"
-    message = words.text(said.get("message"), LONGEST_MESSAGE) or last_line
+    message = untrusted_json.text(said.get("message"), LONGEST_MESSAGE) or last_line
     try:
         reason = Reason(str(said.get("reason")))
     except ValueError:

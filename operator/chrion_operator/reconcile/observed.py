@@ -18,7 +18,7 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenObject:
     """An object as a watch or an answer of the API server told it, without what nobody here reads."""
 
     object: Object
@@ -29,7 +29,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PodAnswer:
     """What a runtime pod says of the plan that it uses."""
 
     plan: str
@@ -53,7 +53,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class WriteRefusal:
     """Why an object that was to be written was not."""
 
     subject: str
@@ -68,24 +68,24 @@ class Refusal:
 class Observed:
     """All that is known of one ChrionModel."""
 
-    objects: Mapping[tuple[str, str], Seen] = field(default_factory=dict)
+    objects: Mapping[tuple[str, str], SeenObject] = field(default_factory=dict)
     """Its own objects, by kind and name."""
     nodes: tuple[Object, ...] | None = ()
     """The cluster's nodes; None where they may not be read."""
-    answers: Mapping[str, Answer] = field(default_factory=dict)
+    answers: Mapping[str, PodAnswer] = field(default_factory=dict)
     """What its pods said, by their names."""
     reference: PlanSummary | None = None
     """What is in the ConfigMap that spec.planRef names; None where it is not there or holds no plan."""
     holders: tuple[str, ...] = ()
     """The pods that hold the GPUs which its planner waits for, where it does."""
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[WriteRefusal, ...] = ()
     """What could not be written the last time."""
 
-    def get(self, kind: str, name: str) -> Seen | None:
+    def get(self, kind: str, name: str) -> SeenObject | None:
         """One object."""
         return self.objects.get((kind, name))
 
-    def of_kind(self, kind: str, component: Component | None = None) -> Iterator[Seen]:
+    def of_kind(self, kind: str, component: Component | None = None) -> Iterator[SeenObject]:
         """All objects of a kind, of one component or of all, by name."""
         for (other, _), seen in sorted(self.objects.items(), key=lambda item: item[0]):
             labels = seen.object["metadata"].get("labels", {})
@@ -124,7 +124,7 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ModelEvent:
     """What a person would want to know, for `kubectl describe`."""
 
     type: Literal["Normal", "Warning"]
@@ -136,7 +136,7 @@ class Event:
 class Decision:
     """What to write, in this order; nothing where all is as it should be."""
 
-    events: tuple[Event, ...] = ()
+    events: tuple[ModelEvent, ...] = ()
     apply: tuple[Object, ...] = ()
     copy: tuple[Copy, ...] = ()
     patch: tuple[Patch, ...] = ()

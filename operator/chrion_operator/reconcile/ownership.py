@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from chrion_api.chrionmodel import GROUP, KIND
 from chrion_operator.names import Object, model_name
-from chrion_operator.reconcile.observed import Seen
+from chrion_operator.reconcile.observed import SeenObject
 
 _MADE_BY_OTHERS = ("ReplicaSet", "Pod")
 """The kinds that the server makes of a model's objects, each owned by one of the kind before, or of ours."""
@@ -33,7 +33,7 @@ def is_left_over(thing: Object, model: Object) -> bool:
     )
 
 
-def ours(objects: Mapping[tuple[str, str], Seen], uid: str) -> dict[tuple[str, str], Seen]:
+def ours(objects: Mapping[tuple[str, str], SeenObject], uid: str) -> dict[tuple[str, str], SeenObject]:
     """Of objects by kind and name those that the ChrionModel with this uid owns, and what was made of them."""
     mine = {
         place: seen for place, seen in objects.items() if place[0] not in _MADE_BY_OTHERS and is_owned(seen.object, uid)

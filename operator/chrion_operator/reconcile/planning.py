@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from chrion_api import ChrionModelSpec, Reason
 from chrion_api.handover import PLAN_KEY, PLANNED_ANNOTATION, PROGRESS_ANNOTATION
-from chrion_operator import manifests, names, words
+from chrion_operator import manifests, names, untrusted_json
 from chrion_operator.manifests import Server
 from chrion_operator.names import Object
 from chrion_operator.nodes import NodeClass
 from chrion_operator.reconcile.attempts import ATTEMPT_ANNOTATION, ATTEMPTS_ANNOTATION, Attempts, Failure
 from chrion_operator.reconcile.jobs import PLAN, JobReport, Phase, report
-from chrion_operator.reconcile.observed import Copy, Delete, Observed, Patch, Seen
+from chrion_operator.reconcile.observed import Copy, Delete, Observed, Patch, SeenObject
 from chrion_operator.reconcile.summary import PlanSummary
 from chrion_operator.revision import revision
 from chrion_operator.settings import Settings
@@ -147,7 +147,7 @@ def _ended_without_plan(
     at: Situation,
     cls: NodeClass,
     attempts: Attempts,
-    job: Seen,
+    job: SeenObject,
     said: JobReport,
     problem: str,
     accounts: tuple[Object, ...],
@@ -164,7 +164,7 @@ def _ended_without_plan(
 
 
 def _try_again(
-    at: Situation, cls: NodeClass, attempts: Attempts, job: Seen, said: JobReport, accounts: tuple[Object, ...]
+    at: Situation, cls: NodeClass, attempts: Attempts, job: SeenObject, said: JobReport, accounts: tuple[Object, ...]
 ) -> Planning:
     wanted = attempts.revision
     if attempts.last:
@@ -181,7 +181,7 @@ def _try_again(
     return Planning(cls, wanted, None, said, apply=applied, delete=(_deletion(job, "Job"),))
 
 
-def _only_waited(at: Situation, job: Seen) -> bool:
+def _only_waited(at: Situation, job: SeenObject) -> bool:
     ended = job.object.get("status", {}).get("conditions", ())
     expired = any(condition.get("reason") == "DeadlineExceeded" for condition in ended)
     return expired and at.reasons.get("Profiled") in _LOST
@@ -198,7 +198,7 @@ def _source(at: Situation, cls: NodeClass, wanted: str) -> tuple[str, PlanSummar
     return name, seen.plan
 
 
-def _intact(seen: Seen | None) -> PlanSummary | None:
+def _intact(seen: SeenObject | None) -> PlanSummary | None:
     """A frontier's plan, if it still is the one that was checked."""
     if seen is None or seen.plan is None or seen.plan.problem:
         return None
@@ -235,7 +235,7 @@ def _attempt(job: Object) -> int:
     return int(text) if len(text) < 10 and text.isdecimal() else 1
 
 
-def _pods_of(at: Situation, job: Seen) -> list[Object]:
+def _pods_of(at: Situation, job: SeenObject) -> list[Object]:
     """The Job's own pods: those of the attempt before, of the same name, may still be there."""
     uid = job.object["metadata"]["uid"]
     return [
@@ -247,8 +247,8 @@ def _pods_of(at: Situation, job: Seen) -> list[Object]:
 
 def _progress(at: Situation, cls: NodeClass, wanted: str) -> tuple[int | None, str]:
     seen = at.observed.get("ConfigMap", names.plan_name(at.model, cls.name))
-    said = words.said(_annotation(seen.object, PROGRESS_ANNOTATION)) if seen is not None else {}
-    percent, doing = words.whole(said.get("percent"), 0, 100), words.text(said.get("doing"), 300)
+    said = untrusted_json.said(_annotation(seen.object, PROGRESS_ANNOTATION)) if seen is not None else {}
+    percent, doing = untrusted_json.whole(said.get("percent"), 0, 100), untrusted_json.text(said.get("doing"), 300)
     if said.get("revision") != wanted or percent is None or doing is None:
         return None, ""
     return percent, doing
@@ -267,5 +267,5 @@ def _annotation(thing: Object, name: str) -> str:
     return str((thing["metadata"].get("annotations") or {}).get(name, ""))
 
 
-def _deletion(seen: Seen, kind: str) -> Delete:
+def _deletion(seen: SeenObject, kind: str) -> Delete:
     return Delete(kind, seen.object["metadata"]["name"], seen.object["metadata"]["uid"])

@@ -7,7 +7,7 @@ from chrion_operator import manifests, names
 from chrion_operator.names import Object
 from chrion_operator.reconcile.current import is_current
 from chrion_operator.reconcile.jobs import stuck_container
-from chrion_operator.reconcile.observed import Answer, Patch
+from chrion_operator.reconcile.observed import Patch, PodAnswer
 from chrion_operator.reconcile.planning import Planning, Situation
 
 
@@ -35,7 +35,7 @@ class Serving:
     """Replicas that exist."""
     trouble: Trouble | None = None
     """Why one does not come up."""
-    answers: tuple[tuple[str, Answer], ...] = ()
+    answers: tuple[tuple[str, PodAnswer], ...] = ()
     """What ready replicas say, by pod."""
     apply: tuple[Object, ...] = ()
     patch: tuple[Patch, ...] = ()

@@ -10,9 +10,9 @@ from chrion_operator import names
 from chrion_operator.names import Object
 from chrion_operator.reconcile.claim import Claim
 from chrion_operator.reconcile.conditions import Claims
-from chrion_operator.reconcile.glance import gpu_memory, latency, runs_on
-from chrion_operator.reconcile.observed import Event
+from chrion_operator.reconcile.observed import ModelEvent
 from chrion_operator.reconcile.planning import Planning
+from chrion_operator.reconcile.printer_columns import gpu_memory, latency, runs_on
 from chrion_operator.reconcile.serving import Serving
 
 _QUIET = frozenset({Reason.PENDING, Reason.PLANNING, Reason.ROLLING_OUT, Reason.PAUSED, Reason.SCALED_TO_ZERO})
@@ -59,9 +59,9 @@ def earlier_claims(before: Sequence[Mapping[str, Any]]) -> Claims:
     return found
 
 
-def events(claims: Claims, before: Claims) -> tuple[Event, ...]:
+def events(claims: Claims, before: Claims) -> tuple[ModelEvent, ...]:
     """What changed, for people; one reason is told once, though several conditions have it."""
-    found: dict[str, Event] = {}
+    found: dict[str, ModelEvent] = {}
     for kind in _TOLD:
         claim, earlier = claims[kind], before.get(kind)
         changed = earlier is None or (claim.status, claim.reason) != (earlier.status, earlier.reason)
@@ -70,7 +70,7 @@ def events(claims: Claims, before: Claims) -> tuple[Event, ...]:
             continue
         calm = claim.reason in (Reason.SUCCEEDED, *_QUIET) and (well or claim.reason in _QUIET)
         reason = kind.value if well and claim.reason is Reason.SUCCEEDED else claim.reason.value
-        found.setdefault(reason, Event("Normal" if calm else "Warning", reason, claim.message))
+        found.setdefault(reason, ModelEvent("Normal" if calm else "Warning", reason, claim.message))
     return tuple(found.values())
 
 

@@ -4,8 +4,8 @@ import hashlib
 from dataclasses import dataclass
 
 from chrion_api.handover import PLAN_KEY
-from chrion_operator.errors import PlanRefused
-from chrion_operator.names import Object, Unreadable
+from chrion_operator.errors import UnservablePlan
+from chrion_operator.names import Object, UnreadablePart
 from chrion_operator.plans import read_plan
 
 
@@ -16,7 +16,7 @@ class PlanSummary:
     written: str
     """A digest of what is written, valid or not."""
     digest: str = ""
-    """The plan file's digest, as `Planned.digest`; empty where it is refused."""
+    """The plan file's digest, as `CheckedPlan.digest`; empty where it is refused."""
     model: str = ""
     """The digest of the model that it is for."""
     least_gpu_bytes: int = 0
@@ -31,9 +31,9 @@ def unread(configmap: Object, before: PlanSummary | None = None) -> PlanSummary 
     """The summary of a plan that is not to be read now; `before` again where nothing changed, None without a plan."""
     written = next(
         (
-            content if isinstance(content, Unreadable) else content[PLAN_KEY]
+            content if isinstance(content, UnreadablePart) else content[PLAN_KEY]
             for field in ("data", "binaryData")
-            if isinstance(content := configmap.get(field), Unreadable) or (content and PLAN_KEY in content)
+            if isinstance(content := configmap.get(field), UnreadablePart) or (content and PLAN_KEY in content)
         ),
         None,
     )
@@ -50,7 +50,7 @@ def summarise(configmap: Object) -> PlanSummary | None:
         return None
     try:
         planned = read_plan(configmap)
-    except PlanRefused as refused:
+    except UnservablePlan as refused:
         return PlanSummary(summary.written, problem=str(refused))
     least = max(min(plan.gpu_bytes.total for plan in bucket.plans) for bucket in planned.file.buckets)
     return PlanSummary(summary.written, planned.digest, planned.file.model, least)

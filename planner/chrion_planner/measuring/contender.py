@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from chrion_api import GpuBytes, GpuBytesFrom, Plan
+from chrion_api import HOST, GpuBytes, GpuBytesFrom, Plan
 from chrion_graph.graph import Graph
 from chrion_graph.limits import free_bytes
 from chrion_runtime.devices import open_devices
@@ -105,7 +105,7 @@ class _PlanRunner:
         return self._executor.run(self._feeds)
 
     def used(self) -> Used | None:
-        used = [(device.used(), device.used_from) for name, device in self._devices.items() if name != "cpu"]
+        used = [(device.used(), device.used_from) for name, device in self._devices.items() if name != HOST]
         known = [(item, source) for item, source in used if item is not None]
         if len(known) < len(used):
             return None
@@ -178,7 +178,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Turn:
+class TurnTimes:
     """What a contender took in one turn."""
 
     runs: list[float]
@@ -202,7 +202,7 @@ def prepare(contender: Contender) -> Loaded:
     return Loaded(outputs, _runner.used(), _runner.sessions if isinstance(_runner, _PlanRunner) else ())
 
 
-def turn(seconds: float, least: int) -> Turn:
+def turn(seconds: float, least: int) -> TurnTimes:
     """One turn of the worker's contender: runs for about `seconds`, after a little warming."""
     assert _runner is not None, "prepare comes first"
     warm_until = time.perf_counter() + seconds / 5
@@ -218,7 +218,7 @@ def turn(seconds: float, least: int) -> Turn:
         _runner.run()
         times.append(time.perf_counter() - began)
     _settle()
-    return Turn(times, [median(stage) for stage in stages])
+    return TurnTimes(times, [median(stage) for stage in stages])
 
 
 def _settle() -> None:

@@ -13,7 +13,7 @@ from itertools import islice
 
 from chrion_api import ChrionError
 from chrion_graph.limits import Limits
-from chrion_graph.worker import Worker
+from chrion_graph.model_worker import ModelWorker
 from chrion_planner.measuring.contender import Arrays, Contender, Used, prepare, turn
 
 _LEAST_RUNS = 3
@@ -58,8 +58,8 @@ def contest(
     with ExitStack() as stack:
         # Workers are made here and not where they load: each dies with the thread that made it.
         starting = (stack.enter_context(_worker(contender, limits)) for contender in contenders)
-        started: list[Worker] = []
-        running: list[tuple[Worker, Result]] = []
+        started: list[ModelWorker] = []
+        running: list[tuple[ModelWorker, Result]] = []
         for first in range(0, len(contenders), loading):
             started += islice(starting, first + _AHEAD * loading - len(started))
             batch = slice(first, first + loading)
@@ -76,20 +76,20 @@ def contest(
     return results
 
 
-def _worker(contender: Contender, limits: Limits) -> Worker:
-    return Worker(None if contender.needs_address_space else limits.memory, ready_for=prepare)
+def _worker(contender: Contender, limits: Limits) -> ModelWorker:
+    return ModelWorker(None if contender.needs_address_space else limits.memory, ready_for=prepare)
 
 
 def _loaded(
-    workers: Sequence[Worker], contenders: Sequence[Contender], results: Sequence[Result], limits: Limits
-) -> list[tuple[Worker, Result]]:
+    workers: Sequence[ModelWorker], contenders: Sequence[Contender], results: Sequence[Result], limits: Limits
+) -> list[tuple[ModelWorker, Result]]:
     """Load some contenders at once; those that can be run."""
     with ThreadPoolExecutor(len(workers)) as pool:
         fine = list(pool.map(_prepare, workers, contenders, results, [limits] * len(workers)))
     return [one for one, ran in zip(zip(workers, results, strict=True), fine, strict=True) if ran]
 
 
-def _turn(worker: Worker, result: Result, seconds: float, limits: Limits) -> None:
+def _turn(worker: ModelWorker, result: Result, seconds: float, limits: Limits) -> None:
     try:
         took = worker.call(turn, seconds, _LEAST_RUNS, seconds=limits.seconds, what=result.name)
     except ChrionError as error:
@@ -99,7 +99,7 @@ def _turn(worker: Worker, result: Result, seconds: float, limits: Limits) -> Non
         result.stages.append(took.stages)
 
 
-def _prepare(worker: Worker, contender: Contender, result: Result, limits: Limits) -> bool:
+def _prepare(worker: ModelWorker, contender: Contender, result: Result, limits: Limits) -> bool:
     """Load the contender; whether it can be run."""
     try:
         loaded = worker.call(prepare, contender, seconds=limits.seconds, what=f"loading {contender.name}")

@@ -1,44 +1,30 @@
 """Partitioning: from tasks with costs to stages on lanes.
 
-One algorithm a file, all of one signature, all in ALGORITHMS; `validate` holds the one check that every schedule and
+One algorithm a file, all of them in the table `algorithms.py`; `validate` holds the one check that every schedule and
 every set of stages passes. Nothing here knows of ONNX.
 """
 
+from chrion_api import HOST
+from chrion_planner.partition.algorithms import ALGORITHMS, IMPROVER, STARTS, from_scratch
 from chrion_planner.partition.bound import lower_bound
 from chrion_planner.partition.coarsen import Coarse, coarsen
-from chrion_planner.partition.cpop import cpop
-from chrion_planner.partition.exact import exact
-from chrion_planner.partition.heft import heft
-from chrion_planner.partition.milp import milp
-from chrion_planner.partition.peft import peft
-from chrion_planner.partition.pipeline import Found, best_stages, partitions
-from chrion_planner.partition.problem import HOST, Algorithm, Budget, Lane, Link, Place, Problem, Schedule, StagePlan
-from chrion_planner.partition.search import search
+from chrion_planner.partition.pipeline import Partition, best_stages, partitions
+from chrion_planner.partition.problem import Budget, Lane, Link, Place, Problem, Schedule, StagePlan
 from chrion_planner.partition.simulate import Simulation, simulate
-from chrion_planner.partition.single import each_device, most_on, on_device, single
-from chrion_planner.partition.stages import first_stages, group
+from chrion_planner.partition.single import each_device, most_on
+from chrion_planner.partition.stages import first_stages
 from chrion_planner.partition.validate import validate_schedule, validate_stages
-
-ALGORITHMS: dict[str, Algorithm] = {
-    "single": single,
-    "heft": heft,
-    "cpop": cpop,
-    "peft": peft,
-    "search": search,
-    "milp": milp,
-    "exact": exact,
-}
-"""Every algorithm by name. `single` is the best single device; `each_device` gives them all."""
 
 __all__ = [
     "ALGORITHMS",
     "HOST",
-    "Algorithm",
+    "IMPROVER",
+    "STARTS",
     "Budget",
     "Coarse",
-    "Found",
     "Lane",
     "Link",
+    "Partition",
     "Place",
     "Problem",
     "Schedule",
@@ -46,21 +32,13 @@ __all__ = [
     "StagePlan",
     "best_stages",
     "coarsen",
-    "cpop",
     "each_device",
-    "exact",
     "first_stages",
-    "group",
-    "heft",
+    "from_scratch",
     "lower_bound",
-    "milp",
     "most_on",
-    "on_device",
     "partitions",
-    "peft",
-    "search",
     "simulate",
-    "single",
     "validate_schedule",
     "validate_stages",
 ]

@@ -73,7 +73,7 @@ class _Groups:
         self.able = {task: tuple(problem.can_run(task, device) for device in problem.devices) for task in tasks}
         self.cost = {task: {place: problem.times[place][task] for place in problem.kinds} for task in tasks}
         self.bytes = {task: [problem.bytes_taken(device, (task,)) for device in problem.devices] for task in tasks}
-        self.kin = {task for task in tasks if problem.kin_of(task) is not None}
+        self.sharing = {task for task in tasks if problem.weight_group_of(task) is not None}
         self.lost = dict.fromkeys(tasks, 0.0)
         self.start = dict(enumerate(head))
 
@@ -152,7 +152,7 @@ class _Groups:
         return finish - max(self._finish(group), arrived)
 
     def _mergeable(self, one: int, other: int) -> bool:
-        if self.able[one] != self.able[other] or self.kin & {one, other}:
+        if self.able[one] != self.able[other] or self.sharing & {one, other}:
             return False
         if not (isfinite(self.cost[other][self._best(one)]) and isfinite(self.cost[one][self._best(other)])):
             return False
@@ -179,18 +179,18 @@ class _Groups:
 
 def _contract(problem: Problem, members: list[list[int]]) -> Coarse:
     group_of = {task: index for index, tasks in enumerate(members) for task in tasks}
-    graph: nx.DiGraph[int] = nx.DiGraph()
-    graph.add_nodes_from(range(len(members)))
+    dag: nx.DiGraph[int] = nx.DiGraph()
+    dag.add_nodes_from(range(len(members)))
     for index, tasks in enumerate(members):
         for producer, nbytes in sorted(reads(problem, tasks, group_of, index).items()):
-            graph.add_edge(producer, index, bytes=nbytes)
+            dag.add_edge(producer, index, bytes=nbytes)
     small = replace(
         problem,
-        tasks=graph,
+        tasks=dag,
         seconds={
             device: [sum(problem.seconds[device][t] for t in tasks) for tasks in members] for device in problem.devices
         },
-        kin=[problem.kin_of(tasks[0]) for tasks in members] if problem.kin else (),
+        weight_groups=[problem.weight_group_of(tasks[0]) for tasks in members] if problem.weight_groups else (),
         host_in=[sum(problem.host_in[t] for t in tasks) for tasks in members],
         host_out=[sum(problem.host_out[t] for t in tasks) for tasks in members],
         memory={

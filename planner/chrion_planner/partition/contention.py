@@ -9,7 +9,7 @@ Need = tuple[int, float]
 
 
 @dataclass(frozen=True)
-class Job:
+class StageWork:
     """One stage, as far as its times go."""
 
     held: tuple[int, ...]
@@ -25,7 +25,7 @@ class Job:
 
 
 @dataclass
-class Times:
+class StageTimes:
     """For each stage its times in seconds, and the stage that it started right after, if it waited for one."""
 
     start: dict[int, float] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Times:
     cause: dict[int, int | None] = field(default_factory=dict)
 
 
-def run(jobs: Mapping[int, Job], orders: Sequence[Sequence[int]], lanes: Mapping[str, int]) -> Times | None:
+def run(jobs: Mapping[int, StageWork], orders: Sequence[Sequence[int]], lanes: Mapping[str, int]) -> StageTimes | None:
     """The times of all stages, each as early as it can; None where they wait for one another in a circle.
 
     `orders` has for each lane its stages in order, `lanes` the number of each device's lanes.
@@ -45,8 +45,10 @@ def run(jobs: Mapping[int, Job], orders: Sequence[Sequence[int]], lanes: Mapping
 
 
 class _Clock:
-    def __init__(self, jobs: Mapping[int, Job], orders: Sequence[Sequence[int]], lanes: Mapping[str, int]) -> None:
-        self.times = Times()
+    def __init__(
+        self, jobs: Mapping[int, StageWork], orders: Sequence[Sequence[int]], lanes: Mapping[str, int]
+    ) -> None:
+        self.times = StageTimes()
         self._jobs = jobs
         self._lanes = lanes
         self._waiting = [iter(order) for order in orders]

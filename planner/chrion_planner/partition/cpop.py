@@ -6,20 +6,21 @@ Transactions on Parallel and Distributed Systems 13(3), 2002, section 4.2.
 
 from math import isclose
 
-from chrion_planner.partition.listing import list_schedule
-from chrion_planner.partition.means import Means, downward_ranks, upward_ranks
+from chrion_planner.partition.cost_tables import CostTables, Offers
+from chrion_planner.partition.list_scheduler import list_schedule
+from chrion_planner.partition.mean_costs import MeanCosts, downward_ranks, upward_ranks
 from chrion_planner.partition.moldable import molded
-from chrion_planner.partition.problem import Budget, Problem, Schedule
-from chrion_planner.partition.tables import Offers, Tables
+from chrion_planner.partition.problem import Problem, Schedule
+from chrion_planner.partition.roles import Start
 
 
-def cpop(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 - one signature for all algorithms
+def cpop(problem: Problem) -> Schedule | None:
     """The task on the longest way of all first; the critical path where it takes least, others where they end first.
 
     Where the critical path's place cannot run one of its tasks, or is full, that task goes where it ends first. None
     where a task is left with no device that has room for it.
     """
-    tables, means = Tables(problem), Means(problem)
+    tables, means = CostTables(problem), MeanCosts(problem)
 
     def listed(offers: Offers, limit: float) -> Schedule | None:
         tasks = means.tasks(offers)
@@ -34,6 +35,9 @@ def cpop(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 -
         return list_schedule(tables, offers, priority, rest, limit)
 
     return molded(problem, listed)
+
+
+CPOP = Start("cpop", cpop)
 
 
 def critical_path(problem: Problem, priority: list[float]) -> list[int]:

@@ -14,11 +14,12 @@ from itertools import pairwise
 from math import floor, isfinite
 from typing import Any
 
+from chrion_api import HOST
 from chrion_planner.partition.bound import heads, lower_bound, tails
-from chrion_planner.partition.problem import HOST, Budget, Place, Problem, Schedule
-from chrion_planner.partition.search import search
+from chrion_planner.partition.problem import Budget, Place, Problem, Schedule
+from chrion_planner.partition.roles import Prover
 from chrion_planner.partition.symmetry import alike, renamed
-from chrion_planner.partition.timing import timed
+from chrion_planner.partition.task_times import timed
 
 UNITS = 10_000_000
 """The makespan known beforehand in the program's unit of time. Times are rounded down to it, so that what the solver
@@ -33,16 +34,19 @@ def available() -> bool:
     return find_spec("ortools") is not None
 
 
-def cpsat(problem: Problem, budget: Budget, first: Schedule | None = None) -> Schedule | None:
+def cpsat(problem: Problem, budget: Budget, first: Schedule | None) -> Schedule | None:
     """The schedule of the least makespan, to one part in 100,000; optimal where that is proven.
 
-    Never worse than `first`, or else what local search finds, which it starts from. None where there are more than
-    `budget.tasks` tasks, or tasks have kin, which the program does not know, or local search finds nothing. Solved in a
-    process of its own: CP-SAT brings a HiGHS that cannot be in one process with another.
+    Never worse than `first`, which it starts from. None where `ortools` is not installed, where there are more than
+    `budget.tasks` tasks, where tasks share weights, which the program does not know, and without a first schedule.
+    Solved in a process of its own: CP-SAT brings a HiGHS that cannot be in one process with another.
     """
-    if len(problem.tasks) > budget.tasks or any(number is not None for number in problem.kin):
+    if (
+        not available()
+        or len(problem.tasks) > budget.tasks
+        or any(number is not None for number in problem.weight_groups)
+    ):
         return None
-    first = search(problem, budget) if first is None else first
     if first is None or first.optimal:
         return first
     done = subprocess.run(
@@ -54,6 +58,9 @@ def cpsat(problem: Problem, budget: Budget, first: Schedule | None = None) -> Sc
     return pickle.loads(done.stdout) if done.returncode == 0 else first  # noqa: S301 - our own child wrote it
 
 
+CP_SAT = Prover("cp-sat", cpsat)
+
+
 def solve(problem: Problem, budget: Budget, first: Schedule) -> Schedule:
     """The best schedule found from `first` on, no worse than it; with the bound that was proved.
 
@@ -61,7 +68,7 @@ def solve(problem: Problem, budget: Budget, first: Schedule) -> Schedule:
     """
     from ortools.sat.python import cp_model
 
-    program = _Program(problem, first)
+    program = _ConstraintProgram(problem, first)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 0
@@ -79,7 +86,7 @@ def solve(problem: Problem, budget: Budget, first: Schedule) -> Schedule:
     return replace(best, bound=min(bound, best.makespan), optimal=optimal, truncated=stopped)
 
 
-class _Program:
+class _ConstraintProgram:
     """`on[task, place]` is decided, with the starts of all tasks."""
 
     def __init__(self, problem: Problem, first: Schedule) -> None:

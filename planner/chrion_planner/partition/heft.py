@@ -6,23 +6,27 @@ device is one place more, as in M-HEFT: N'Takpé, Suter, Casanova: A comparison 
 mixed-parallel applications on heterogeneous platforms, ISPDC 2007.
 """
 
-from chrion_planner.partition.listing import list_schedule
-from chrion_planner.partition.means import Means, upward_ranks
+from chrion_planner.partition.cost_tables import CostTables, Offers
+from chrion_planner.partition.list_scheduler import list_schedule
+from chrion_planner.partition.mean_costs import MeanCosts, upward_ranks
 from chrion_planner.partition.moldable import molded
-from chrion_planner.partition.problem import Budget, Problem, Schedule
-from chrion_planner.partition.tables import Offers, Tables
+from chrion_planner.partition.problem import Problem, Schedule
+from chrion_planner.partition.roles import Start
 
 
-def heft(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 - one signature for all algorithms
+def heft(problem: Problem) -> Schedule | None:
     """Each task, the one with the longest way to the end first, at the place where it ends first.
 
     A wide task that ends first may keep others from running beside it, so where `problem.wide` offers anything the
     best of several schedules is taken, each with other offers left (`moldable.py`). None where a task is left with no
     device that has room for it.
     """
-    tables, means = Tables(problem), Means(problem)
+    tables, means = CostTables(problem), MeanCosts(problem)
 
     def listed(offers: Offers, limit: float) -> Schedule | None:
         return list_schedule(tables, offers, upward_ranks(means, means.tasks(offers)), limit=limit)
 
     return molded(problem, listed)
+
+
+HEFT = Start("heft", heft)

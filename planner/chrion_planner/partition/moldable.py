@@ -9,9 +9,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import accumulate, cycle, islice, pairwise
 from math import inf
+from operator import attrgetter
 
+from chrion_planner.partition.cost_tables import Offers
 from chrion_planner.partition.problem import Place, Problem, Schedule
-from chrion_planner.partition.tables import Offers
 
 ROUNDS = 4
 """Schedules made after the two with no offer and with all, each with the offers that look worth taking in the last."""
@@ -47,12 +48,8 @@ def molded(problem: Problem, list_schedule: ListScheduler) -> Schedule | None:
     found = [one for one in schedules if one is not None]
     if not found:
         return None
-    starts = dict.fromkeys((found[0], min(found, key=_makespan)))
-    return min((_climbed(problem, start, list_schedule) for start in starts), key=_makespan)
-
-
-def _makespan(schedule: Schedule) -> float:
-    return schedule.makespan
+    starts = dict.fromkeys((found[0], min(found, key=attrgetter("makespan"))))
+    return min((_climbed(problem, start, list_schedule) for start in starts), key=attrgetter("makespan"))
 
 
 def _offers(problem: Problem, wide: Offers) -> Offers:

@@ -6,19 +6,20 @@ on Parallel and Distributed Systems 25(3), 2014.
 
 from math import inf
 
-from chrion_planner.partition.listing import list_schedule
-from chrion_planner.partition.means import Means
+from chrion_planner.partition.cost_tables import CostTables, Offers
+from chrion_planner.partition.list_scheduler import list_schedule
+from chrion_planner.partition.mean_costs import MeanCosts
 from chrion_planner.partition.moldable import molded
-from chrion_planner.partition.problem import Budget, Problem, Schedule
-from chrion_planner.partition.tables import Offers, Tables
+from chrion_planner.partition.problem import Problem, Schedule
+from chrion_planner.partition.roles import Start
 
 
-def peft(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 - one signature for all algorithms
+def peft(problem: Problem) -> Schedule | None:
     """Each task where its end and the shortest way from there on are least; the task with the longest such way first.
 
     None where a task is left with no device that has room for it.
     """
-    tables, means = Tables(problem), Means(problem)
+    tables, means = CostTables(problem), MeanCosts(problem)
 
     def listed(offers: Offers, limit: float) -> Schedule | None:
         table = optimistic_costs(means, offers)
@@ -29,7 +30,10 @@ def peft(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 -
     return molded(problem, listed)
 
 
-def optimistic_costs(means: Means, offers: Offers) -> list[list[float]]:
+PEFT = Start("peft", peft)
+
+
+def optimistic_costs(means: MeanCosts, offers: Offers) -> list[list[float]]:
     """For each task and place the longest way from its end to the end of all, each consumer at its best place.
 
     In seconds, with copies at their mean cost where a consumer is on another lane; inf where the task, or one that

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from chrion_planner.partition.algorithms import IMPROVER, proved, starts
 from chrion_planner.partition.coarsen import Coarse, coarsen
-from chrion_planner.partition.exact import exact
 from chrion_planner.partition.problem import Budget, Problem, Schedule
-from chrion_planner.partition.search import improved, searchable, starts
 from chrion_planner.partition.simulate import Simulation, simulate
 from chrion_planner.partition.stages import first_stages, improve
 
@@ -18,7 +17,7 @@ LOOKS = 200
 
 
 @dataclass(frozen=True)
-class Found:
+class Partition:
     """Stages, by the name of the algorithm that they come from."""
 
     name: str
@@ -29,13 +28,13 @@ class Found:
     """True when the clock stopped an algorithm, so that another run may find other stages."""
 
 
-def best_stages(problem: Problem, budget: Budget) -> Found | None:
+def best_stages(problem: Problem, budget: Budget) -> Partition | None:
     """The stages that the simulator says end first, never worse than those of any start; None where there is none."""
     return next(partitions(problem, budget), None)
 
 
-def partitions(problem: Problem, budget: Budget) -> Iterator[Found]:
-    """The stages that each start, local search and the exact solver lead to, those that end first first.
+def partitions(problem: Problem, budget: Budget) -> Iterator[Partition]:
+    """The stages that each start, the improver and the prover lead to, those that end first first.
 
     `budget.stage_work` goes to the most promising ones; what is left over when it is used up is not looked at.
     """
@@ -43,7 +42,7 @@ def partitions(problem: Problem, budget: Budget) -> Iterator[Found]:
     made = list(schedules(small.problem, budget))
     truncated = any(schedule.truncated for _, schedule in made)
     bound = max((schedule.bound for _, schedule in made), default=0.0) if small.problem is problem else 0.0
-    worth = made if searchable(small.problem) else _best_of_large(made)
+    worth = made if IMPROVER.takes(small.problem) else _best_of_large(made)
     begun = [(name, first_stages(small.problem, schedule)) for name, schedule in worth]
     grouped: dict[object, tuple[str, Simulation]] = {}
     work = budget.stage_work
@@ -55,11 +54,11 @@ def partitions(problem: Problem, budget: Budget) -> Iterator[Found]:
         work -= spent
         grouped.setdefault(better.stages, (name, better))
     for name, simulation in sorted(grouped.values(), key=lambda one: one[1].makespan):
-        yield Found(name, simulate(problem, small.expand(simulation.stages)), bound, truncated)
+        yield Partition(name, simulate(problem, small.expand(simulation.stages)), bound, truncated)
 
 
 def _best_of_large(made: Sequence[tuple[str, Schedule]]) -> list[tuple[str, Schedule]]:
-    """Of a problem too large for local search, the schedule that ends first, and the single devices.
+    """Of a problem too large to be improved, the schedule that ends first, and the single devices.
 
     To group the others into stages takes as long as to find them, and they differ by little.
     """
@@ -76,7 +75,7 @@ def grain(problem: Problem) -> Coarse:
 
 
 def schedules(problem: Problem, budget: Budget) -> Iterator[tuple[str, Schedule]]:
-    """Every start, what local search makes of them, and the exact solver's, by name.
+    """Every start, what the improver makes of them, and the prover's, by name.
 
     None of these knows that lanes slow each other. Where they do, half of the search goes to the problem that has one
     lane of each such device: the simulator then judges both.
@@ -107,28 +106,28 @@ def _with_one_lane(problem: Problem) -> tuple[Problem, list[int]]:
 
 
 def _schedules(problem: Problem, budget: Budget) -> Iterator[tuple[str, Schedule]]:
-    """Of one problem: every start, what local search makes of them, and the exact solver's.
+    """Of one problem: every start, what the improver makes of them, and the prover's.
 
     What a hop costs is known only once there are stages. So one half of the search counts none, as if all that
     follows on a lane were one stage, and the other a hop for each task: its times are those of the problem with hops.
     """
-    first = starts(problem, budget)
+    first = starts(problem)
     yield from first.items()
-    if not searchable(problem):
+    if not IMPROVER.takes(problem):
         return
     half = replace(budget, search_work=budget.search_work // 2)
-    searched = improved(problem, half, list(first.values()))
+    searched = IMPROVER.schedule(problem, half, list(first.values()))
     if searched is None:
         return
     if not any(searched.start == start.start for start in first.values()):
-        yield "search", searched
+        yield IMPROVER.name, searched
     hops = with_hops(problem)
-    begin = starts(hops, budget)
-    hopping = improved(hops, half, list(begin.values()))
+    begin = starts(hops)
+    hopping = IMPROVER.schedule(hops, half, list(begin.values()))
     if hopping is not None and not any(hopping.start == start.start for start in begin.values()):
-        yield "search-hops", hopping
-    if not searched.optimal and (proved := exact(problem, budget, searched)) is not None:
-        yield "exact", proved
+        yield f"{IMPROVER.name}-hops", hopping
+    if not searched.optimal and (exact := proved(problem, budget, searched)) is not None:
+        yield "exact", exact
 
 
 def with_hops(problem: Problem) -> Problem:

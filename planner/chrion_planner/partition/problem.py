@@ -5,16 +5,13 @@ order. An algorithm decides for each task the place and the start; `stages.py` t
 into stages, which are what really runs. Tasks are moldable: a *place* is one lane, or all lanes of a device at once.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf, isfinite
 from typing import NamedTuple
 
 import networkx as nx
-
-HOST = "cpu"
-"""The device where requests arrive and answers leave."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +63,8 @@ class Problem:
     `crowded[device][task]`: run time on one lane while every other lane of the device is busy, no less than that alone;
     with some of them busy it lies evenly between. The simulator knows it, schedules of tasks do not. A device that is
     not named has lanes that do not slow each other.
-    `kin[task]`: tasks of one number read the same weights. They run at one place and each is a stage of its own, so
-    that all of them are one session; None, or an empty `kin`, leaves a task free.
+    `weight_groups[task]`: tasks of one group read the same weights. They run at one place and each is a stage of its
+    own, so that all of them are one session; None, or no groups at all, leaves a task free.
     Raises ValueError when the numbering, the lane names, the lengths or the wide times are not as said here.
     """
 
@@ -83,7 +80,7 @@ class Problem:
     budget: Mapping[str, int] = field(default_factory=dict)
     wide: Mapping[str, Sequence[float]] = field(default_factory=dict)
     crowded: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    kin: Sequence[int | None] = ()
+    weight_groups: Sequence[int | None] = ()
 
     def __post_init__(self) -> None:
         tasks = len(self.tasks)
@@ -95,7 +92,7 @@ class Problem:
             raise ValueError("lane names must differ")
         per_task = [self.host_in, self.host_out, *self.memory.values(), *self.wide.values(), *self.crowded.values()]
         per_task += [self.seconds[device] for device in self.devices]
-        if any(len(values) != tasks for values in per_task) or len(self.kin) not in (0, tasks):
+        if any(len(values) != tasks for values in per_task) or len(self.weight_groups) not in (0, tasks):
             raise ValueError(f"every list of costs must have one entry for each of the {tasks} tasks")
         for device in self.devices:
             for one, wide in zip(self.seconds[device], self.wide.get(device, ()), strict=False):
@@ -158,9 +155,9 @@ class Problem:
             for device in self.devices
         }
 
-    def kin_of(self, task: int) -> int | None:
-        """The number that the task shares with its kin; None for a task that has none."""
-        return self.kin[task] if self.kin else None
+    def weight_group_of(self, task: int) -> int | None:
+        """The number of the tasks that read the same weights as this one; None where it is free."""
+        return self.weight_groups[task] if self.weight_groups else None
 
     def lanes_of(self, device: str) -> tuple[int, ...]:
         """The device's lanes, as indices into `lanes`."""
@@ -253,11 +250,6 @@ class Budget:
     stage_work: int = 400_000
     """Stages that may be timed while groupings are improved."""
     seconds: float = 60.0
-
-
-Algorithm = Callable[[Problem, Budget], Schedule | None]
-"""Costs in, schedule out; None where the algorithm finds no schedule within the memory budget, or where the problem is
-larger than it takes on."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from typing import Any
 
 import pulp
 
+from chrion_api import HOST
 from chrion_planner.partition import solver as solvers
 from chrion_planner.partition.bound import heads, lower_bound, tails
-from chrion_planner.partition.problem import HOST, Place, Problem, Schedule
+from chrion_planner.partition.problem import Place, Problem, Schedule
 from chrion_planner.partition.symmetry import alike, renamed
-from chrion_planner.partition.timing import timed
+from chrion_planner.partition.task_times import timed
 
 HORIZON = 1000.0
 """The upper bound on the makespan in the program's unit of time, so that tolerances mean the same in every problem."""
@@ -23,7 +24,7 @@ BUDGET = 1e6
 
 
 @dataclass
-class Program:
+class MakespanProgram:
     """The program: `on[task, place]` and `before[task, task]` are decided, `start[task]` and the makespan follow."""
 
     problem: Problem

@@ -11,12 +11,9 @@ from dataclasses import replace
 from math import inf, log
 
 from chrion_planner.partition.bound import lower_bound
-from chrion_planner.partition.cpop import cpop
-from chrion_planner.partition.heft import heft
-from chrion_planner.partition.moves import Room, Times
-from chrion_planner.partition.peft import peft
+from chrion_planner.partition.evaluator import Evaluator, Room
 from chrion_planner.partition.problem import Budget, Problem, Schedule
-from chrion_planner.partition.single import each_device
+from chrion_planner.partition.roles import Improver
 
 JUSTIFY = 0.1
 """The part of changes that put all tasks in the order in which they must start at the latest."""
@@ -52,32 +49,21 @@ NEAR = 1e-7
 """A makespan this near to the lower bound, as a part of it, ends the search."""
 
 
-def starts(problem: Problem, budget: Budget) -> dict[str, Schedule]:
-    """The schedules to start from, by name: the list schedulers' and the single devices', as far as there are any."""
-    found = {name: make(problem, budget) for name, make in (("heft", heft), ("cpop", cpop), ("peft", peft))}
-    return {**{name: one for name, one in found.items() if one is not None}, **each_device(problem)}
-
-
-def search(problem: Problem, budget: Budget) -> Schedule | None:
-    """The best of several starts and of what local search makes of them; None where there is no start.
-
-    `budget.search_work` is the number of tasks timed, over all starts: it bounds the effort without asking a clock.
-    Never worse than HEFT, CPOP, PEFT and the single devices, and marked optimal where it reaches the lower bound.
-    """
-    return improved(problem, budget, list(starts(problem, budget).values()))
-
-
-def searchable(problem: Problem) -> bool:
-    """Whether local search does anything on a problem of this size, whatever the budget."""
+def takes(problem: Problem) -> bool:
+    """Whether a problem of this size leaves room to search, whatever the budget."""
     return RUN // max(len(problem.tasks), 1) >= LEAST
 
 
-def improved(problem: Problem, budget: Budget, first: Sequence[Schedule]) -> Schedule | None:
-    """The best of the schedules and of what local search makes of them: every other run begins at the best so far."""
+def search(problem: Problem, budget: Budget, first: Sequence[Schedule]) -> Schedule | None:
+    """The best of the schedules and of what local search makes of them; None where there is none.
+
+    Every other run begins at the best so far. `budget.search_work` is the number of tasks timed, over all runs: it
+    bounds the effort without asking a clock. Marked optimal where it reaches the lower bound.
+    """
     if not first:
         return None
     bound = lower_bound(problem) * (1 + NEAR)
-    distinct = list({(one.places, one.start): one for one in sorted(first, key=_makespan)}.values())
+    distinct = list({(one.places, one.start): one for one in sorted(first, key=lambda one: one.makespan)}.values())
     best = distinct[0]
     work = min(budget.search_work, EACH * len(problem.tasks))
     each = min(work, RUN)
@@ -86,36 +72,35 @@ def improved(problem: Problem, budget: Budget, first: Sequence[Schedule]) -> Sch
         if best.makespan <= bound:
             break
         begin = best if run % 2 else distinct[run // 2 % len(distinct)]
-        found = _Search(problem, begin, bound, seed=run).run(steps)
+        found = _Annealing(problem, begin, bound, seed=run).run(steps)
         if found.makespan < best.makespan:
             best = found
     return replace(best, optimal=True) if best.makespan <= bound else best
 
 
-def _makespan(schedule: Schedule) -> float:
-    return schedule.makespan
+SEARCH = Improver("search", search, takes)
 
 
-class _Search:
+class _Annealing:
     """Annealing from one schedule; the same schedule always leads to the same end."""
 
     def __init__(self, problem: Problem, first: Schedule, bound: float, seed: int) -> None:
         self.problem, self.bound = problem, bound
-        self.times = Times(problem)
-        number = {place: index for index, place in enumerate(self.times.places)}
+        self.evaluator = Evaluator(problem)
+        number = {place: index for index, place in enumerate(self.evaluator.places)}
         self.placed = [number[place] for place in first.places]
         # Ties in start are settled by number, which is a topological order.
         self.order = sorted(range(len(problem.tasks)), key=lambda task: (first.start[task], first.finish[task], task))
         self.order = _topological(problem, self.order)
-        self.room = Room(self.times, self.placed)
-        self.kin: dict[int, list[int]] = {}
+        self.room = Room(self.evaluator, self.placed)
+        self.sharing: dict[int, list[int]] = {}
         for task in range(len(problem.tasks)):
-            number_of = problem.kin_of(task)
-            if number_of is not None:
-                self.kin.setdefault(number_of, []).append(task)
+            group = problem.weight_group_of(task)
+            if group is not None:
+                self.sharing.setdefault(group, []).append(task)
         like: dict[object, list[int]] = {}
         for task in range(len(problem.tasks)):
-            if problem.kin_of(task) is None:
+            if problem.weight_group_of(task) is None:
                 like.setdefault(tuple(times[task] for times in problem.times.values()), []).append(task)
         self.alike = {task: group for group in like.values() for task in group}
         self.hot = HOT[seed // 2 % len(HOT)]
@@ -123,10 +108,10 @@ class _Search:
 
     def run(self, steps: int) -> Schedule:
         """The best schedule that so many times of the whole schedule find, a third of them spent on places alone."""
-        times = self.times
-        self.current = self.best = times.makespan(self.order, self.placed)
+        evaluator = self.evaluator
+        self.current = self.best = evaluator.makespan(self.order, self.placed)
         self.best_order, self.best_placed = self.order, self.placed
-        self.critical = times.critical()
+        self.critical = evaluator.critical()
         hot = self.hot * self.current
         for step in range(int(steps * PLACES) // 3):
             if self.best <= self.bound:
@@ -134,9 +119,9 @@ class _Search:
             self._place(self._limit(hot, 3 * step / (PLACES * steps)))
         if self.current > self.best:
             self.order, self.placed = self.best_order, self.best_placed
-            self.current = times.makespan(self.order, self.placed)
-            self.critical = times.critical()
-            self.room = Room(times, self.placed)
+            self.current = evaluator.makespan(self.order, self.placed)
+            self.critical = evaluator.critical()
+            self.room = Room(evaluator, self.placed)
         left = steps - int(steps * PLACES)
         for step in range(left):
             if self.best <= self.bound:
@@ -145,10 +130,10 @@ class _Search:
             if change is not None:
                 order, tasks, place = change
                 placed = self._moved(tasks, place)
-                makespan = times.makespan(order, placed, self._limit(hot, step / left))
+                makespan = evaluator.makespan(order, placed, self._limit(hot, step / left))
                 if makespan < inf:
                     self._accept(order, placed, makespan)
-        return times.schedule(self.best_order, self.best_placed)
+        return evaluator.schedule(self.best_order, self.best_placed)
 
     def _limit(self, hot: float, progress: float) -> float:
         """The makespan up to which a change is accepted."""
@@ -170,9 +155,9 @@ class _Search:
                 if before != after:
                     self.room.move((task,), before, after)
         # In the order of their starts, tasks that are neighbours in it are neighbours in time.
-        self.order = sorted(order, key=self.times.start.__getitem__)
+        self.order = sorted(order, key=self.evaluator.start.__getitem__)
         self.placed, self.current = placed, makespan
-        self.critical = self.times.critical()
+        self.critical = self.evaluator.critical()
         if makespan < self.best:
             self.best, self.best_order, self.best_placed = makespan, self.order, self.placed
 
@@ -182,11 +167,11 @@ class _Search:
         if not tasks:
             return
         placed = self._moved(tasks, place)
-        order = self.times.by_tails(placed)
-        if self.times.makespan(order, placed) == inf:
+        order = self.evaluator.by_tails(placed)
+        if self.evaluator.makespan(order, placed) == inf:
             return
-        order = self.times.justified(sorted(order, key=self.times.start.__getitem__), placed)
-        makespan = self.times.makespan(order, placed, limit)
+        order = self.evaluator.justified(sorted(order, key=self.evaluator.start.__getitem__), placed)
+        makespan = self.evaluator.makespan(order, placed, limit)
         if makespan < inf:
             self._accept(order, placed, makespan)
 
@@ -197,26 +182,26 @@ class _Search:
 
     def _moves(self, task: int) -> tuple[list[int], int]:
         """The task, perhaps with others, and another place for them; no tasks where it cannot be done."""
-        choose, times = self.choose, self.times
-        kin = self.problem.kin_of(task)
-        tasks = [task] if kin is None else self.kin[kin]
-        if kin is None:
+        choose, evaluator = self.choose, self.evaluator
+        group = self.problem.weight_group_of(task)
+        tasks = [task] if group is None else self.sharing[group]
+        if group is None:
             draw = choose.random()
             if draw < ALIKE:
                 tasks = self._alike(task)
             elif draw < ALIKE + FOLLOWING:
                 tasks = self._run(task)
-        place = times.able[task][int(choose.random() * len(times.able[task]))]
+        place = evaluator.able[task][int(choose.random() * len(evaluator.able[task]))]
         if place == self.placed[task]:
             return [], place
-        possible = all(place in times.able[one] for one in tasks) and self.room.holds(tasks, self.placed, place)
+        possible = all(place in evaluator.able[one] for one in tasks) and self.room.holds(tasks, self.placed, place)
         return (tasks if possible else []), place
 
     def _change(self, critical: Sequence[int]) -> tuple[list[int], list[int], int] | None:
         """An order, tasks that move and the place they move to; None where what was drawn cannot be done."""
-        choose, times = self.choose, self.times
+        choose, evaluator = self.choose, self.evaluator
         if choose.random() < JUSTIFY:
-            return times.justified(self.order, self.placed), [self.order[0]], self.placed[self.order[0]]
+            return evaluator.justified(self.order, self.placed), [self.order[0]], self.placed[self.order[0]]
         task = self._draw(critical)
         if choose.random() < ORDER:
             tasks, place = [task], self.placed[task]
@@ -243,7 +228,7 @@ class _Search:
             following = [
                 other
                 for other, _ in self.problem.consumers[run[-1]]
-                if self.placed[other] == place and self.problem.kin_of(other) is None
+                if self.placed[other] == place and self.problem.weight_group_of(other) is None
             ]
             if not following:
                 break

@@ -1,13 +1,14 @@
-"""When stages run: the simulator that judges every grouping, and the stage graph that it runs on."""
+"""When stages run: the simulator that judges every grouping, and the DAG of stages that it runs on."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Self
 
+from chrion_api import HOST
 from chrion_planner.errors import ScheduleError
 from chrion_planner.partition import contention
-from chrion_planner.partition.problem import HOST, Place, Problem, StagePlan
+from chrion_planner.partition.problem import Place, Problem, StagePlan
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def simulate(problem: Problem, stages: Sequence[StagePlan]) -> Simulation:
     are not looked at. Raises ScheduleError where stages wait for one another in a circle, or one cannot run where it
     is.
     """
-    simulation = StageGraph.of(problem, stages).run()
+    simulation = StageDag.of(problem, stages).run()
     if simulation is None:
         raise ScheduleError("acyclic stages", "stages wait for one another in a circle")
     return simulation
@@ -67,8 +68,8 @@ class _Node:
     """Seconds from its end until its part of the answer is on the host."""
 
 
-class StageGraph:
-    """Stages at places that can be merged and moved; every change gives a new graph and leaves the old one alone."""
+class StageDag:
+    """Stages at places that can be merged and moved; every change gives a new DAG and leaves the old one alone."""
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class StageGraph:
 
     @classmethod
     def of(cls, problem: Problem, stages: Sequence[StagePlan]) -> Self:
-        """The graph of these stages."""
+        """The DAG of these stages."""
         stage_of = [-1] * len(problem.tasks)
         orders: list[list[int]] = [[] for _ in problem.lanes]
         for index, stage in enumerate(stages):
@@ -189,7 +190,7 @@ class StageGraph:
     def _time_contended(self) -> float | None:
         problem = self.problem
         jobs = {
-            stage: contention.Job(
+            stage: contention.StageWork(
                 node.held,
                 problem.device_at(node.place),
                 node.seconds,

@@ -1,7 +1,8 @@
 """Everything on one lane of one device: what every other plan must beat."""
 
-from chrion_planner.partition.problem import HOST, Budget, Place, Problem, Schedule
-from chrion_planner.partition.timing import timed
+from chrion_api import HOST
+from chrion_planner.partition.problem import Place, Problem, Schedule
+from chrion_planner.partition.task_times import timed
 
 
 def on_device(problem: Problem, device: str) -> Schedule | None:
@@ -34,8 +35,3 @@ def each_device(problem: Problem) -> dict[str, Schedule]:
     """For each device that can do the whole work alone its schedule, in the devices' order."""
     schedules = {device: on_device(problem, device) for device in problem.devices}
     return {device: schedule for device, schedule in schedules.items() if schedule is not None}
-
-
-def single(problem: Problem, budget: Budget) -> Schedule | None:  # noqa: ARG001 - one signature for all algorithms
-    """The best of `each_device`; None where no device can do the whole work alone."""
-    return min(each_device(problem).values(), key=lambda schedule: schedule.makespan, default=None)

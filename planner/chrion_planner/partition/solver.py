@@ -1,21 +1,16 @@
-"""Solving a linear program with integers the same way every time: one thread, a fixed seed, nodes counted."""
+"""Solving a linear program with integers by HiGHS, the same way every time: one thread, a fixed seed, nodes counted."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+import highspy
 import pulp
 
 from chrion_planner.partition.problem import Budget
 
 GAP = 1e-7
 """The part of the objective within which a solution counts as proven optimal."""
-
-
-NEARLY = 0.9
-"""The part of its time after which CBC is taken to have been ended by the clock."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +29,12 @@ class _Highs(pulp.HiGHS):  # type: ignore[misc]
     """PuLP's HiGHS, which starts from the variables' values and knows what a limit on nodes is."""
 
     def callSolver(self, lp: Any) -> None:  # noqa: N802 - PuLP's name
-        import highspy
-
         start = highspy.HighsSolution()
         start.col_value = [variable.varValue or 0.0 for variable in lp.variables()]
         lp.solverModel.setSolution(start)
         lp.solverModel.run()
 
     def findSolutionValues(self, lp: Any) -> tuple[int, int]:  # noqa: N802 - PuLP's name
-        import highspy
-
         self.status = lp.solverModel.getModelStatus()
         self.bound = lp.solverModel.getInfo().mip_dual_bound
         self.found = lp.solverModel.getInfo().primal_solution_status == highspy.kSolutionStatusFeasible
@@ -54,10 +45,8 @@ class _Highs(pulp.HiGHS):  # type: ignore[misc]
         return pulp.LpStatusOptimal if self.found else pulp.LpStatusNotSolved, pulp.LpSolutionIntegerFeasible
 
 
-def highs(program: Any, budget: Budget) -> Outcome:
+def solve(program: Any, budget: Budget) -> Outcome:
     """Solves with HiGHS, starting from the variables' values."""
-    import highspy
-
     solver = _Highs(
         msg=False,
         gapRel=GAP,
@@ -72,29 +61,3 @@ def highs(program: Any, budget: Budget) -> Outcome:
     status = highspy.HighsModelStatus
     bound = solver.bound if isfinite(solver.bound) else 0.0
     return Outcome(solver.found, solver.status == status.kOptimal, solver.status == status.kTimeLimit, bound)
-
-
-def cbc(program: Any, budget: Budget) -> Outcome:
-    """Solves with the CBC that PuLP brings, starting from the variables' values."""
-    solver = pulp.COIN_CMD(
-        path=pulp.PULP_CBC_CMD.pulp_cbc_path,
-        msg=False,
-        gapRel=GAP,
-        threads=1,
-        timeLimit=budget.seconds,
-        maxNodes=budget.solver_nodes,
-        warmStart=True,
-        options=["randomSeed 1", "randomCbcSeed 1"],
-    )
-    began = time.monotonic()
-    program.solve(solver)
-    optimal = program.sol_status == pulp.LpSolutionOptimal
-    found = optimal or program.sol_status == pulp.LpSolutionIntegerFeasible
-    proven = optimal or program.status == pulp.LpStatusInfeasible
-    # CBC's answer does not say which limit ended it, and it ends a little before its time.
-    return Outcome(found, optimal, not proven and time.monotonic() - began >= NEARLY * budget.seconds)
-
-
-def default() -> Callable[[Any, Budget], Outcome]:
-    """HiGHS, or CBC where HiGHS cannot be imported."""
-    return highs if pulp.HiGHS(msg=False).available() else cbc

@@ -2,21 +2,12 @@
 
 from itertools import pairwise
 
-from chrion_planner.partition.joining import joined
+from chrion_planner.partition.join_stages import joined
 from chrion_planner.partition.problem import Budget, Problem, Schedule, StagePlan
-from chrion_planner.partition.simulate import Simulation, StageGraph, simulate
+from chrion_planner.partition.simulate import Simulation, StageDag, simulate
 
 GAIN = 1e-9
 """The part of the makespan by which a change must improve it to count, so that rounding never does."""
-
-
-def group(problem: Problem, schedule: Schedule) -> Simulation:
-    """The schedule's tasks as stages, improved by merging and moving them, in the order of their start.
-
-    A schedule with everything on one lane becomes one stage. The makespan is never above that of `cut`, but may be
-    above the schedule's, which knows of no hops, and above that of one stage on one lane: the caller compares.
-    """
-    return improve(problem, first_stages(problem, schedule))[0]
 
 
 def first_stages(problem: Problem, schedule: Schedule) -> Simulation:
@@ -26,10 +17,14 @@ def first_stages(problem: Problem, schedule: Schedule) -> Simulation:
 
 
 def improve(problem: Problem, simulation: Simulation, work: int = Budget.stage_work) -> tuple[Simulation, int]:
-    """The stages merged and moved while that helps, and how many stages were timed; `work` is the most."""
-    search = _Search(StageGraph.of(problem, simulation.stages), work)
+    """The stages merged and moved while that helps, and how many stages were timed; `work` is the most.
+
+    The makespan is never above that before, but may be above the schedule's, which knows of no hops, and above that of
+    one stage on one lane: the caller compares.
+    """
+    search = _Climber(StageDag.of(problem, simulation.stages), work)
     search.improve()
-    better = search.graph.run()
+    better = search.dag.run()
     assert better is not None  # what is simulated is acyclic and no circle is ever accepted
     return better, work - search.work
 
@@ -52,14 +47,14 @@ def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
         if (
             run is None
             or enters
-            or problem.kin_of(task) is not None
+            or problem.weight_group_of(task) is not None
             or places[run[0]] != places[task]
             or any(open_runs[at] is not run for at in held[task])
         ):
             run = []
             runs.append(run)
         run.append(task)
-        leaves = problem.kin_of(task) is not None or any(
+        leaves = problem.weight_group_of(task) is not None or any(
             held[task].isdisjoint(held[consumer]) for consumer, _ in problem.consumers[task]
         )
         for at in held[task]:
@@ -76,92 +71,92 @@ def alone(schedule: Schedule) -> list[StagePlan]:
     return [StagePlan((task,), places[task].lane, wide=places[task].wide) for task in order]
 
 
-class _Search:
-    """Hill climbing over stage graphs; the same graph always leads to the same end."""
+class _Climber:
+    """Hill climbing over DAGs of stages; the same one always leads to the same end."""
 
-    def __init__(self, graph: StageGraph, work: int) -> None:
-        self.graph = graph
+    def __init__(self, dag: StageDag, work: int) -> None:
+        self.dag = dag
         self.work = work
 
     def improve(self) -> None:
         """Changes the critical chain while that shortens it, then merges what can be merged for nothing."""
         while self.work > 0:
-            before = self._makespan(), len(self.graph.nodes)
+            before = self._makespan(), len(self.dag.nodes)
             while self._shorten_chain():
                 pass
             self._merge_neighbours()
-            if before == (self._makespan(), len(self.graph.nodes)):
+            if before == (self._makespan(), len(self.dag.nodes)):
                 return
 
     def _makespan(self) -> float:
-        assert self.graph.makespan is not None
-        return self.graph.makespan
+        assert self.dag.makespan is not None
+        return self.dag.makespan
 
-    def _try(self, trial: StageGraph, gain: float) -> bool:
+    def _try(self, trial: StageDag, gain: float) -> bool:
         """Keeps the trial where its makespan is at most the present one less `gain` parts of it."""
         self.work -= len(trial.nodes)
         if trial.makespan is None or trial.makespan > self._makespan() * (1 - gain):
             return False
-        self.graph = trial
+        self.dag = trial
         return True
 
     def _shorten_chain(self) -> bool:
         """One pass over the critical chain; whether anything was gained."""
         gained = False
-        for stage in self.graph.critical():
+        for stage in self.dag.critical():
             if self.work <= 0:
                 return False
-            if stage in self.graph.nodes:
+            if stage in self.dag.nodes:
                 gained |= self._merge_around(stage) or self._move(stage)
         return gained
 
     def _merge_around(self, stage: int) -> bool:
-        graph = self.graph
+        dag = self.dag
         pairs = []
-        for lane in graph.nodes[stage].held:
-            order = graph.orders[lane]
+        for lane in dag.nodes[stage].held:
+            order = dag.orders[lane]
             at = order.index(stage)
             pairs += [*pairwise(order[at : at + 2]), *pairwise(order[max(at - 1, 0) : at + 1])]
         return any(self._merge(first, second, GAIN) for first, second in pairs)
 
     def _merge(self, first: int, second: int, gain: float) -> bool:
         """Tries two neighbours of a lane as one stage, wherever one of them is; whether that was kept."""
-        graph = self.graph
-        one, other = graph.nodes[first], graph.nodes[second]
-        if self._has_kin(first) or self._has_kin(second):
+        dag = self.dag
+        one, other = dag.nodes[first], dag.nodes[second]
+        if self._shares_weights(first) or self._shares_weights(second):
             return False
         ways = [(first, second)]
         if one.place.wide or other.place.wide:  # then others may have to come before, or after, or both places differ
             ways.append((second, first))
         return any(
-            self._try(graph.merged(into, merged), gain)
+            self._try(dag.merged(into, merged), gain)
             for into, merged in ways
-            if graph.fits(merged, graph.nodes[into].place)
+            if dag.fits(merged, dag.nodes[into].place)
         )
 
-    def _has_kin(self, stage: int) -> bool:
-        return any(self.graph.problem.kin_of(task) is not None for task in self.graph.nodes[stage].tasks)
+    def _shares_weights(self, stage: int) -> bool:
+        return any(self.dag.problem.weight_group_of(task) is not None for task in self.dag.nodes[stage].tasks)
 
     def _move(self, stage: int) -> bool:
-        node, problem = self.graph.nodes[stage], self.graph.problem
-        if self._has_kin(stage):
+        node, problem = self.dag.nodes[stage], self.dag.problem
+        if self._shares_weights(stage):
             return False
         home = problem.device_at(node.place)
         for place in problem.times:
             device = problem.device_at(place)
-            if place == node.place or not self.graph.fits(stage, place):
+            if place == node.place or not self.dag.fits(stage, place):
                 continue
-            if device != home and not problem.within_budget(device, (*self.graph.tasks_on(device), *node.tasks)):
+            if device != home and not problem.within_budget(device, (*self.dag.tasks_on(device), *node.tasks)):
                 continue
-            if self._try(self.graph.moved(stage, place), GAIN):
+            if self._try(self.dag.moved(stage, place), GAIN):
                 return True
         return False
 
     def _merge_neighbours(self) -> None:
         """Merges neighbours of a lane wherever the makespan does not grow: fewer sessions for the same time."""
-        for lane in range(len(self.graph.orders)):
+        for lane in range(len(self.dag.orders)):
             at = 0
-            while at + 1 < len(self.graph.orders[lane]) and self.work > 0:
-                first, second = self.graph.orders[lane][at : at + 2]
+            while at + 1 < len(self.dag.orders[lane]) and self.work > 0:
+                first, second = self.dag.orders[lane][at : at + 2]
                 if not self._merge(first, second, 0.0):
                     at += 1

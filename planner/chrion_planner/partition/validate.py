@@ -6,8 +6,9 @@ from math import isclose, isfinite
 
 import networkx as nx
 
+from chrion_api import HOST
 from chrion_planner.errors import ScheduleError
-from chrion_planner.partition.problem import HOST, Place, Problem, Schedule, StagePlan
+from chrion_planner.partition.problem import Place, Problem, Schedule, StagePlan
 from chrion_planner.partition.simulate import reads
 
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
@@ -23,7 +24,7 @@ def validate_schedule(problem: Problem, schedule: Schedule) -> None:
         raise ScheduleError("one place for each task", f"{len(schedule.wide)} of {len(tasks)} tasks are wide or not")
     places = schedule.places
     _placements(problem, enumerate(places))
-    _kin_together(problem, enumerate(places))
+    _sharers_together(problem, enumerate(places))
     for task in tasks:
         lane, start, finish = problem.lanes[schedule.lane[task]], schedule.start[task], schedule.finish[task]
         _duration(f"task {task}", start, finish, problem.seconds_at(places[task], (task,)))
@@ -50,10 +51,12 @@ def validate_stages(problem: Problem, stages: Sequence[StagePlan], makespan: flo
     """
     _tasks_once(problem, stages)
     _placements(problem, ((task, stage.place) for stage in stages for task in stage.tasks))
-    _kin_together(problem, ((task, stage.place) for stage in stages for task in stage.tasks))
+    _sharers_together(problem, ((task, stage.place) for stage in stages for task in stage.tasks))
     for index, stage in enumerate(stages):
-        if len(stage.tasks) > 1 and any(problem.kin_of(task) is not None for task in stage.tasks):
-            raise ScheduleError("a stage for each task with kin", f"stage {index} holds {len(stage.tasks)} tasks")
+        if len(stage.tasks) > 1 and any(problem.weight_group_of(task) is not None for task in stage.tasks):
+            raise ScheduleError(
+                "a stage for each task that shares weights", f"stage {index} holds {len(stage.tasks)} tasks"
+            )
     stage_of = {task: index for index, stage in enumerate(stages) for task in stage.tasks}
     _acyclic(problem, stages, stage_of)
     ends = []
@@ -107,12 +110,12 @@ def _placements(problem: Problem, places: Iterable[tuple[int, Place]]) -> None:
             raise ScheduleError("memory budgets", f"{device} holds {taken} bytes of {problem.budget[device]}")
 
 
-def _kin_together(problem: Problem, places: Iterable[tuple[int, Place]]) -> None:
+def _sharers_together(problem: Problem, places: Iterable[tuple[int, Place]]) -> None:
     home: dict[int, Place] = {}
     for task, place in places:
-        kin = problem.kin_of(task)
-        if kin is not None and home.setdefault(kin, place) != place:
-            raise ScheduleError("kin at one place", f"task {task} is at {place}, its kin at {home[kin]}")
+        group = problem.weight_group_of(task)
+        if group is not None and home.setdefault(group, place) != place:
+            raise ScheduleError("shared weights at one place", f"task {task} is at {place}, its group at {home[group]}")
 
 
 def _acyclic(problem: Problem, stages: Sequence[StagePlan], stage_of: dict[int, int]) -> None:
@@ -121,14 +124,14 @@ def _acyclic(problem: Problem, stages: Sequence[StagePlan], stage_of: dict[int, 
         for task in stage.tasks:
             if any(at.get(producer, -1) > at[task] for producer in problem.tasks.pred[task]):
                 raise ScheduleError("task order", f"stage {index} runs task {task} before what it reads")
-    graph: nx.DiGraph[int] = nx.DiGraph()
-    graph.add_nodes_from(range(len(stages)))
-    graph.add_edges_from((stage_of[p], stage_of[c]) for p, c in problem.tasks.edges if stage_of[p] != stage_of[c])
-    if not nx.is_directed_acyclic_graph(graph):
+    dag: nx.DiGraph[int] = nx.DiGraph()
+    dag.add_nodes_from(range(len(stages)))
+    dag.add_edges_from((stage_of[p], stage_of[c]) for p, c in problem.tasks.edges if stage_of[p] != stage_of[c])
+    if not nx.is_directed_acyclic_graph(dag):
         raise ScheduleError("acyclic stages", "stages wait for one another in a circle")
     for lane in range(len(problem.lanes)):
-        nx.add_path(graph, _on(problem, stages, lane))
-    if not nx.is_directed_acyclic_graph(graph):
+        nx.add_path(dag, _on(problem, stages, lane))
+    if not nx.is_directed_acyclic_graph(dag):
         raise ScheduleError("lane order", "a lane runs a stage before one that it waits for")
 
 

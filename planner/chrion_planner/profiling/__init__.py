@@ -1,5 +1,5 @@
 """Profiling: what nodes, hops, hand-offs and copies cost on the devices of this machine."""
 
-from chrion_planner.profiling.profile import Variant, profile_devices
+from chrion_planner.profiling.profile import Progress, Variant, profile_devices
 
-__all__ = ["Variant", "profile_devices"]
+__all__ = ["Progress", "Variant", "profile_devices"]

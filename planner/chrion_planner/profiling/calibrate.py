@@ -11,15 +11,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from chrion_api import Plan, Stage, Transfer
+from chrion_api import HOST, Stage, Transfer
 from chrion_graph.graph import Graph
+from chrion_planner.profiling.run_seconds import run_seconds
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
-from chrion_runtime.run.compiled_plan import compile_plan
-from chrion_runtime.run.executor import Executor
-from chrion_runtime.run.kernels import KernelStore
-from chrion_runtime.run.lanes import Lanes
-from chrion_runtime.run.loaded_plan import LoadedPlan
 
 _LINKS = 8
 _SMALL, _LARGE = 64, 4 << 20
@@ -41,7 +37,7 @@ def handoff_seconds(device: Device, devices: Mapping[str, Device], folder: Path)
 
     Each lane idles while the other works, as lanes do in real plans: one that has idled for long takes longer to wake.
     """
-    other = device.lanes[1] if len(device.lanes) > 1 else devices["cpu"].lanes[-1]
+    other = device.lanes[1] if len(device.lanes) > 1 else devices[HOST].lanes[-1]
     lanes = [device.lanes[0], other]
     if lanes[0] == lanes[1]:
         return 0.0
@@ -61,8 +57,8 @@ def transfers(device: Device) -> tuple[Transfer, Transfer]:
         seconds["in", nbytes] = median_seconds(partial(device.write, there, here))
         seconds["out", nbytes] = median_seconds(partial(device.read, there, here))
     return (
-        _transfer("cpu", device.name, seconds["in", _SMALL], seconds["in", _LARGE]),
-        _transfer(device.name, "cpu", seconds["out", _SMALL], seconds["out", _LARGE]),
+        _transfer(HOST, device.name, seconds["in", _SMALL], seconds["in", _LARGE]),
+        _transfer(device.name, HOST, seconds["out", _SMALL], seconds["out", _LARGE]),
     )
 
 
@@ -77,20 +73,14 @@ def _chain_seconds(lanes: list[str], devices: Mapping[str, Device], folder: Path
 
 def _run_seconds(graph: Graph, lanes: list[str], devices: Mapping[str, Device]) -> float:
     """Median seconds of a run of the graph with each node a stage of its own."""
-    stages = tuple(
+    stages = [
         Stage(nodes=(index,), lanes=(lane,), start_seconds=index, finish_seconds=index + 1)
         for index, lane in enumerate(lanes)
-    )
-    plan = Plan(name="chain", graph=graph.digest, stages=stages, predicted_seconds=0)
-    pool = Lanes()
-    executor = Executor(LoadedPlan(compile_plan(graph, plan), devices, KernelStore()), pool, slots=1)
+    ]
     feeds = {
         "x": np.ones([axis.dim_value for axis in graph.model.graph.input[0].type.tensor_type.shape.dim], np.float32)
     }
-    executor.warm(feeds)
-    seconds = median_seconds(lambda: executor.run(feeds), about_seconds=0.1)
-    pool.close()
-    return seconds
+    return run_seconds(graph, stages, feeds, devices, about_seconds=0.1)
 
 
 def _chain(length: int, folder: Path) -> Graph:

@@ -14,7 +14,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from chrion_planner.profiling.bound import Bound, load
+from chrion_planner.profiling.measured_session import MeasuredSession, load
 from chrion_runtime.devices import Device
 
 GRAIN = 2 << 20
@@ -69,7 +69,7 @@ def _taken(
     session = load(model, device, folder)
     loaded = _used(device)
     # Bound, as plans run: what a run without bound values takes, a device may give back at once.
-    bound = Bound(session, model, arrays, device)
+    bound = MeasuredSession(session, model, arrays, device)
     bound.run()
     return Taken(loaded - before, _used(device) - loaded - bound.nbytes), session
 

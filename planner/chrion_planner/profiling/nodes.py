@@ -12,15 +12,15 @@ from typing import Any
 import onnx
 from numpy.typing import NDArray
 
-from chrion_api import NodeCost
+from chrion_api import HOST, NodeCost
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
-from chrion_graph.types import RECURRENT
-from chrion_planner.profiling.bound import Bound, load
+from chrion_graph.recurrent import RECURRENT
+from chrion_planner.profiling.measured_session import MeasuredSession, load
 from chrion_planner.profiling.memory import Taken, of_node
 from chrion_planner.stopwatch import median_seconds
-from chrion_runtime.devices import HOST, Device
+from chrion_runtime.devices import Device
 
 _COPIES = 9
 _LARGE_SECONDS = 150e-6
@@ -54,7 +54,7 @@ def measure_nodes(
         try:
             found[signature] = _cost(graph, index, part, arrays, device, deadline, session)
         except Exception:
-            if device.memory == HOST:
+            if device.name == HOST:
                 raise
             found[signature] = None
     return found
@@ -75,7 +75,7 @@ def _cost(
     if in_time and len(device.lanes) > 1:
         wide, crowded = _on_many_lanes(part.model, arrays, device, graph.folder, seconds)
     taken = Taken()
-    if device.memory != HOST:
+    if device.name != HOST:
         predicted = Taken(_weight_bytes(graph, index, device))
         taken = of_node(part.model, arrays, device, graph.folder, session, predicted)
     return NodeCost(
@@ -95,7 +95,7 @@ def _on_many_lanes(
     Small nodes keep out of each other's way in the caches of a CPU. On an accelerator, whose lanes share everything,
     even they do not: what many in one session lose is what each does.
     """
-    if device.memory == HOST:
+    if device.name == HOST:
         if seconds <= _LARGE_SECONDS:
             return None, None
         return _time(model, arrays, device, folder, len(device.lanes)), _crowded_seconds(model, arrays, device, folder)
@@ -114,10 +114,10 @@ def _seconds(part: SubModel, arrays: Sequence[NDArray[Any]], device: Device, fol
 
 def _crowded_seconds(model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path) -> float:
     """Seconds of a run on one lane while a session of its own does the same on every other lane."""
-    own, *others = [Bound(load(model, device, folder), model, arrays, device) for _ in device.lanes]
+    own, *others = [MeasuredSession(load(model, device, folder), model, arrays, device) for _ in device.lanes]
     done = threading.Event()
 
-    def crowd(other: Bound) -> None:
+    def crowd(other: MeasuredSession) -> None:
         while not done.is_set():
             other.run()
 
@@ -140,7 +140,7 @@ def _time(
     lanes: int = 1,
     about: float = _STEADY,
 ) -> float:
-    return median_seconds(Bound(load(model, device, folder, lanes), model, arrays, device).run, about)
+    return median_seconds(MeasuredSession(load(model, device, folder, lanes), model, arrays, device).run, about)
 
 
 def copies(model: onnx.ModelProto, count: int) -> onnx.ModelProto:

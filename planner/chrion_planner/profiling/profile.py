@@ -7,25 +7,25 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import DeviceProfile, NodeCost, Profile, Shape, Transfer, Whole
+from chrion_api import HOST, DeviceProfile, NodeCost, Profile, Shape, Transfer, Whole
 from chrion_graph.files import write_aside
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.limits import Limits
+from chrion_graph.model_worker import ModelWorker
 from chrion_graph.signature import signatures
-from chrion_graph.worker import Worker
 from chrion_planner.profiling.cache import cache_points
 from chrion_planner.profiling.calibrate import handoff_seconds, launch_and_hop_seconds, transfers
 from chrion_planner.profiling.interference import Interference
 from chrion_planner.profiling.memory import Taken, of_session
 from chrion_planner.profiling.nodes import measure_nodes
-from chrion_planner.profiling.wholes import measure_wholes
-from chrion_runtime.devices import HOST, open_devices
+from chrion_planner.profiling.whole_graphs import measure_whole_graphs
+from chrion_runtime.devices import open_devices
 
 ATTEMPTS = 2
 """Times that a device is profiled, at most, where other work runs on it."""
 
 Progress = Callable[[str, float], None]
-"""Told what is being done, and the part of the whole that is behind, from 0 to 1."""
+"""Told what is being done, and the part of this step that is behind, from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def profile_devices(
         # CUDA reserves far more address space than it uses.
         memory = None if name.startswith("cuda") else limits.memory
         for attempt in range(ATTEMPTS):
-            with Worker(memory) as worker:
+            with ModelWorker(memory) as worker:
                 entry, copies = worker.call(
                     _profile_device,
                     name,
@@ -115,12 +115,12 @@ def _profile_device(
     devices = open_devices([name], cpu_lanes)
     device = devices[name]
     folder = packed[0].folder
-    watch = Interference(len(device.lanes) if device.memory == HOST else 1)
+    watch = Interference(len(device.lanes) if device.name == HOST else 1)
     report(("hops and hand-offs", 0.0))
     launch, hop = launch_and_hop_seconds(device, devices, folder)
     handoff = handoff_seconds(device, devices, folder)
-    cache = cache_points(device, folder) if device.memory == HOST else ()
-    empty = of_session(device, folder) if device.memory != HOST else Taken()
+    cache = cache_points(device, folder) if device.name == HOST else ()
+    empty = of_session(device, folder) if device.name != HOST else Taken()
     graphs = {pack.file: Graph.load(pack.folder, pack.file) for pack in packed}
     nodes: dict[str, NodeCost | None] = {}
     wholes: list[Whole] = []
@@ -142,7 +142,7 @@ def _profile_device(
         report(("whole graphs", (position + 0.95) / len(packed)))
         # Of what a device refuses ONNX Runtime would run a part elsewhere.
         if all(nodes[signature] for signature in signatures(graph, pack.shapes)):
-            wholes += measure_wholes(graph, pack.file, pack.inputs, pack.feeds, devices, device, deadline)
+            wholes += measure_whole_graphs(graph, pack.file, pack.inputs, pack.feeds, devices, device, deadline)
     entry = DeviceProfile(
         name=name,
         key=device.key,
@@ -157,4 +157,4 @@ def _profile_device(
         nodes=dict(sorted(nodes.items())),
         wholes=tuple(wholes),
     )
-    return entry, transfers(device) if device.memory != HOST else ()
+    return entry, transfers(device) if device.name != HOST else ()

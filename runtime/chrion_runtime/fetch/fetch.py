@@ -16,7 +16,7 @@ from chrion_graph.errors import ModelError, UnsafeModel
 from chrion_graph.files import WriteFailed
 from chrion_graph.limits import GIB, Limits
 from chrion_graph.load import digest, look_into
-from chrion_graph.worker import isolated
+from chrion_graph.model_worker import isolated
 from chrion_runtime.fetch.addresses import Allowed
 from chrion_runtime.fetch.credentials import authorization, secrets
 from chrion_runtime.fetch.download import Patience, download

@@ -11,12 +11,11 @@ from typing import Any, Protocol
 
 from chrion_api import SLO, Frontier, Mode
 from chrion_runtime.choice.selection import Selection
-from chrion_runtime.errors import OutOfMemory, RunStopped
+from chrion_runtime.errors import OutOfMemory, ProcessLost, Restarting, RunStopped
 from chrion_runtime.isolation.channel import Channel, Message, named
 from chrion_runtime.isolation.life import HERE_SECONDS, Life
 from chrion_runtime.isolation.wire import Data, Description, InUse, Report, error_of, in_use_of
 from chrion_runtime.servable import Array, Figure, SequenceStep, StageLabel, StageObserver, TensorSpec
-from chrion_runtime.serve.protocol.errors import ProcessLost, Restarting
 from chrion_runtime.stop import Stop
 
 HOP_SECONDS = 250e-6

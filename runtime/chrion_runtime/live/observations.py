@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from chrion_runtime.live.drift import Drift, DriftTuning
 from chrion_runtime.live.plans_in_use import PlansInUse
-from chrion_runtime.live.window import Seen, Window
+from chrion_runtime.live.window import AnswerWindow, Seen
 from chrion_runtime.run.executor import Executor
 
 _MOST_FRESH = 1 << 17
@@ -31,7 +31,7 @@ class Observations:
         self, in_use: PlansInUse, span: float, settle: float, drift: DriftTuning, off_profile: Callable[[], int]
     ) -> None:
         self._in_use = in_use
-        self._window = Window(span)
+        self._span = span
         self._settle = settle
         self._tuning = drift
         self._off_profile = off_profile
@@ -48,7 +48,7 @@ class Observations:
     def anew(self, now: float) -> None:
         """Begin anew: the plans or the objective have changed."""
         self._fresh.clear()
-        self._window.clear(now)
+        self._window = AnswerWindow(now, self._span)
         self._deaf_until = now + self._settle
         self.seen = Seen(0, 0, None, 0.0)
         known = {executor: (runs, drift) for executor, runs, drift in self._stages}

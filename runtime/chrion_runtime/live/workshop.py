@@ -9,7 +9,7 @@ from typing import Self
 
 from chrion_api import Plan, PlanFile
 from chrion_graph.limits import Limits
-from chrion_graph.worker import Worker
+from chrion_graph.model_worker import ModelWorker
 from chrion_runtime.choice.documents import read_plan_file
 from chrion_runtime.run.compiled_plan import CompiledPlan, compile_plans
 
@@ -22,7 +22,7 @@ class Workshop:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        self._worker: Worker | None = None
+        self._worker: ModelWorker | None = None
 
     def read(self, path: Path) -> PlanFile:
         """Read a plan file. Raises ChrionError."""
@@ -33,9 +33,9 @@ class Workshop:
         what = f"cutting {', '.join(plan.name for plan in plans)}"
         return self._child().call(compile_plans, folder, tuple(plans), seconds=self._limits.seconds, what=what)
 
-    def _child(self) -> Worker:
+    def _child(self) -> ModelWorker:
         if self._worker is None:
-            self._worker = Worker(self._limits.memory)
+            self._worker = ModelWorker(self._limits.memory)
             os.setpriority(os.PRIO_PROCESS, self._worker.pid, _NICE)
         return self._worker
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
 
-from chrion_api import Plan
+from chrion_api import HOST, Plan
 from chrion_runtime.choice.ladder import gpu_bytes
-from chrion_runtime.devices import HOST, Device
+from chrion_runtime.devices import Device
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.run.lane_locks import LaneLocks
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from chrion_api import Shape
 from chrion_graph.types import TensorType
 from chrion_runtime.devices import Memory
+from chrion_runtime.errors import SequenceMismatch
 from chrion_runtime.run.state_transfer import HeldValue, StateTransfer
 from chrion_runtime.sequences.start import Fills, check_fits, start_shapes, start_state, state_bytes
 from chrion_runtime.sequences.store import SequenceStore, State
 from chrion_runtime.servable import Array, SequenceStep
-from chrion_runtime.serve.protocol.errors import BadRequest
 from chrion_runtime.stop import Stop
 
 Answer = Callable[[Mapping[str, Array], StateTransfer], dict[str, Array]]
@@ -45,11 +45,11 @@ class Sequences:
     ) -> dict[str, Array]:
         """Answer one request of a sequence; its state moves on only when that went well and was not stopped.
 
-        Raises SequenceLost, SequencesFull, TooMuchToKeep, BadRequest where the request does not fit the state, and what
-        `answer` does.
+        Raises SequenceLost, SequencesFull, TooMuchToKeep, SequenceMismatch where the request does not fit the state,
+        and what `answer` does.
         """
         if not self.links:
-            raise BadRequest("the model carries no state from request to request: leave the sequence out")
+            raise SequenceMismatch("the model carries no state from request to request: leave the sequence out")
         with self.store.turn(step) as turn:
             transfer = StateTransfer(self.links, frozenset(outputs or ()), turn.state or {}, turn.hold)
             if turn.state is not None:

@@ -7,8 +7,8 @@ import numpy as np
 
 from chrion_api import Shape
 from chrion_graph.types import STRING, TensorType
+from chrion_runtime.errors import SequenceMismatch
 from chrion_runtime.servable import Array
-from chrion_runtime.serve.protocol.errors import BadRequest
 
 Kinds = Mapping[str, TensorType]
 Fills = Mapping[str, bool | int | float]
@@ -52,13 +52,13 @@ def start_state(kinds: Kinds, shapes: Mapping[str, Shape], fills: Fills) -> dict
 
 
 def check_fits(kinds: Kinds, feeds: Mapping[str, Array], state: Mapping[str, Shape]) -> None:
-    """Raise BadRequest where an axis of the request is not as long as the same axis of the sequence's state."""
+    """Raise SequenceMismatch where an axis of the request is not as long as the same axis of the sequence's state."""
     sizes = _sizes(kinds, state)
     for name, array in feeds.items():
         for position, axis in enumerate(kinds[name].shape or ()):
             size = sizes.get(axis) if isinstance(axis, str) else None
             if size is not None and array.shape[position] != size:
-                raise BadRequest(
+                raise SequenceMismatch(
                     f'input "{name}": dimension {position} ({axis}) is {array.shape[position]}, but the state of the '
                     f"sequence was begun with {size}: keep it, or start again with sequence_start"
                 )

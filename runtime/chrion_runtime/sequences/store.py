@@ -10,10 +10,10 @@ from threading import Lock
 from time import monotonic
 
 from chrion_runtime.devices.run_memory import LIMIT
+from chrion_runtime.errors import SequenceLost, SequencesFull, TooMuchToKeep
 from chrion_runtime.run.state_transfer import HeldValue
 from chrion_runtime.sequences.budget import STATES, StateBudget
 from chrion_runtime.servable import Figure, SequenceStep
-from chrion_runtime.serve.protocol.errors import SequenceLost, SequencesFull, TooMuchToKeep
 
 MAX_SEQUENCES = 1024
 IDLE_SECONDS = 300.0

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -20,7 +21,7 @@ from chrion_runtime.servable import Servable
 from chrion_runtime.serve.addresses import address, bind
 from chrion_runtime.serve.grpc import grpc_server
 from chrion_runtime.serve.http.app import build_app, build_metrics_app
-from chrion_runtime.serve.http.connection import Connection
+from chrion_runtime.serve.http.connection import Connection, missing
 from chrion_runtime.serve.http.http_log import http_log
 from chrion_runtime.serve.models.registry import ModelRegistry
 from chrion_runtime.serve.models.repository import Repository
@@ -158,8 +159,8 @@ async def listening(
             metrics_sock = stack.enter_context(bind(options.host, options.metrics_port))
         calls = grpc_server(registry)
         if options.metrics_port is not None:
-            await _start(stack, registry, build_metrics_app(registry), metrics_sock)
-        listener = await _start(stack, registry, build_app(registry, repository), sock)
+            await _start(stack, registry, build_metrics_app(registry), metrics_sock, infers=False)
+        listener = await _start(stack, registry, build_app(registry, repository), sock, infers=True)
         if calls is not None:
             await calls.start()
             stack.push_async_callback(calls.close)
@@ -191,7 +192,7 @@ async def _drain(registry: ModelRegistry, hurry: asyncio.Event | None) -> None:
 
 
 async def _start(
-    stack: AsyncExitStack, registry: ModelRegistry, app: web.Application, sock: socket.socket
+    stack: AsyncExitStack, registry: ModelRegistry, app: web.Application, sock: socket.socket, infers: bool
 ) -> asyncio.Server:
     options: dict[str, Any] = {
         "access_log": None,
@@ -209,9 +210,13 @@ async def _start(
     server = runner.server
     assert server is not None
     loop = asyncio.get_running_loop()
-    return await loop.create_server(
-        lambda: Connection(server, registry, loop=loop, **options), sock=sock, backlog=BACKLOG
-    )
+    connection: Callable[..., web.RequestHandler] = web.RequestHandler
+    if infers:
+        if lacks := missing(connection(server, loop=loop, **options)):
+            log.warning("this aiohttp lacks %s: requests take longer than they need to", ", ".join(lacks))
+        else:
+            connection = partial(Connection, registry)
+    return await loop.create_server(lambda: connection(server, loop=loop, **options), sock=sock, backlog=BACKLOG)
 
 
 async def _stop(listener: asyncio.Server, sock: socket.socket) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from chrion_bench.gpu.aims import LATENCY, MEMORY, aims, dominates, misstated, partition_gain, savings
 from chrion_bench.gpu.sessions import BOUND, ORIGINAL, PLACED
-from tests.support.gpu_results import CONTEXT, MIB, plan, ran, result
+from tests.bench.gpu.results import CONTEXT, MIB, plan, ran, result
 
 
 def verdicts(*results: dict[str, object]) -> list[str]:

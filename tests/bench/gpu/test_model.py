@@ -7,10 +7,10 @@ import pytest
 
 from chrion import planning
 from chrion_api import InputSpec, Plan, Stage
-from chrion_bench.families import find
 from chrion_bench.gpu.model import accelerated, best_alone, spread
 from chrion_bench.gpu.suite import DRY_NAMES, NAMES, REAL_FILES, gpu_suite
 from chrion_bench.suite import REAL
+from chrion_models.families import find
 
 
 def plan(name: str, seconds: float, *lanes: str) -> Plan:
@@ -39,7 +39,9 @@ def test_work_is_counted_in_operations(tmp_path: Path, monkeypatch: pytest.Monke
     case = find("lstm-forward-l2-h16-s8-b1")
     onnx.save(case.build(), tmp_path / "model.onnx")
     inputs = tuple(InputSpec(name=name, shape=shape) for name, shape in case.inputs.items())
-    bucket = planning.Job(tmp_path / "model.onnx", inputs, devices=("cpu",)).prepare().buckets[0].variants[0].bucket
+    bucket = (
+        planning.PlanningTask(tmp_path / "model.onnx", inputs, devices=("cpu",)).prepare().buckets[0].variants[0].bucket
+    )
     first = next(index for index, node in enumerate(bucket.graph.nodes) if node.op_type == "LSTM")
     rest = tuple(index for index in range(len(bucket.graph.nodes)) if index != first)
     stages = (Stage(nodes=(first,), lanes=("cuda:0/0",)), Stage(nodes=rest, lanes=("cpu/0",)))

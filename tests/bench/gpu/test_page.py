@@ -8,7 +8,7 @@ import pytest
 from chrion_bench.gpu.page import page
 from chrion_bench.gpu.plots import plot
 from chrion_bench.gpu.sessions import ORIGINAL
-from tests.support.gpu_results import result
+from tests.bench.gpu.results import result
 
 
 def report(*results: dict[str, Any], **changed: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The whole script on a machine without a GPU: a dry run goes through every step, a real one as far as the probe."""
+"""The whole script: on a GPU, and without one, where a dry run goes through every step and a real one to the probe."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from chrion_bench.gpu.__main__ import main
 from chrion_bench.gpu.aims import LATENCY, REWRITTEN_CPU, REWRITTEN_GPU
 from chrion_bench.gpu.packing.__main__ import ROOT
 from chrion_bench.gpu.sessions import BOUND, GRAPH, ORIGINAL, PLACED, TENSORRT
@@ -17,6 +18,7 @@ from chrion_runtime.devices import open_devices
 from chrion_runtime.errors import DeviceUnavailable
 
 SMALLEST = "gru-bidirectional"
+TELLING = "lstm-bidirectional-l2-h256-s128-b1"
 STEPS = ["probe", "prepare", "profile", "plan", "measure", "write"]
 
 
@@ -67,18 +69,42 @@ def check(report: dict[str, Any], folder: Path, models: int) -> None:
     assert all({device.name for device in one.profile.devices} == {"cpu", "emulated:0"} for one in profiles)
 
 
-def test_without_a_gpu_the_probe_says_why(tmp_path: Path) -> None:
+def why_no_gpu() -> str | None:
     try:
         open_devices(["cuda:0"])
     except DeviceUnavailable as error:
-        why = str(error)
-    else:
+        return str(error)
+    return None
+
+
+@pytest.mark.gpu
+@pytest.mark.timeout(400)
+def test_one_model_is_measured_on_the_gpu(tmp_path: Path) -> None:
+    if why := why_no_gpu():
+        pytest.skip(why)
+    done, report = run(tmp_path, "--only", TELLING, "--minutes", "2")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert report["gpu"]["device"] == "cuda:0"
+    (item,) = report["results"]
+    for name in (ORIGINAL, BOUND, GRAPH, REWRITTEN_GPU, LATENCY):
+        assert item["contenders"][name].get("gain"), item["contenders"][name]
+    assert item["plans"][REWRITTEN_GPU]["gpuWork"] == 1.0
+
+
+def test_without_a_gpu_the_probe_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    why = why_no_gpu()
+    if why is None:
         pytest.skip("there is a GPU")
-    done, report = run(tmp_path)
-    assert done.returncode == 1
+    monkeypatch.setattr("chrion_bench.machine.memory_bandwidth", lambda threads: 1e10)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")  # for what `main` sets
+    assert main(["--output", str(tmp_path)]) == 1
+    (path,) = tmp_path.glob("gpu-*.json")
+    report = json.loads(path.read_text())
     assert [step["name"] for step in report["steps"]] == ["probe", "write"]
     assert report["steps"][0]["failed"] == {"probe": why}
-    assert done.stdout.splitlines()[-1].startswith(f"FAILED: probe: probe: {why}")
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"FAILED: probe: probe: {why}")
     (page,) = tmp_path.glob("gpu-*.md")
     assert f"FAILED: probe: probe: {why}" in page.read_text()
 

@@ -7,7 +7,6 @@ from typing import Any
 import onnx
 import pytest
 
-from chrion_bench.families import find
 from chrion_bench.gpu.accelerator import GPU, STAND_IN
 from chrion_bench.gpu.sessions import (
     BOUND,
@@ -21,8 +20,9 @@ from chrion_bench.gpu.sessions import (
     originals,
     placed,
 )
-from chrion_bench.inputs import random_inputs
 from chrion_graph.equality import difference
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from chrion_runtime.errors import DeviceUnavailable
 
 CASE = find("gru-bidirectional-l2-h16-s8-b2")

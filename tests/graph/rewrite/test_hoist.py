@@ -8,11 +8,11 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from chrion_bench.families.graph import GraphBuilder
-from chrion_bench.inputs import random_inputs
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite import hoist, reroll
+from chrion_models.families.graph import GraphBuilder
+from chrion_models.inputs import random_inputs
 from tests.support.partition import normalised, reference
 from tests.support.rerolled import node_by_node
 

@@ -7,13 +7,13 @@ import numpy as np
 import onnx
 import pytest
 
-from chrion_bench.families.graph import GraphBuilder
-from chrion_bench.families.stack import GATES, Kind, state_names
-from chrion_bench.inputs import random_inputs
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
+from chrion_graph.recurrent import RECURRENT
 from chrion_graph.rewrite import join_steps
-from chrion_graph.types import RECURRENT
+from chrion_models.families.graph import GraphBuilder
+from chrion_models.families.stack import GATES, Kind, state_names
+from chrion_models.inputs import random_inputs
 from tests.support.partition import normalised, reference
 from tests.support.rerolled import node_by_node
 

@@ -9,10 +9,10 @@ import onnx
 import pytest
 from onnx import helper
 
-from chrion_bench.families import ModelCase, cases
-from chrion_bench.families.unrolled import unrolled
 from chrion_graph.errors import RewriteError
 from chrion_graph.rewrite import reroll
+from chrion_models.families import ModelCase, cases
+from chrion_models.families.unrolled import unrolled
 from tests.support.partition import normalised
 from tests.support.rerolled import BATCH, SHAPES, STEPS, Unrolled, assert_left_alone, re_rolled
 from tests.support.unrolled_cells import FEATURES, HIDDEN, Layer, Style

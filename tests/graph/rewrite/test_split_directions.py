@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from chrion_api import Rewrite
-from chrion_bench.families.stack import GATES, Kind
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
 from chrion_graph.rewrite import replay, split_directions
+from chrion_models.families.stack import GATES, Kind
 from tests.support.partition import BASIC, Arrays, assert_same_bits, normalised, reference
 
 STEPS, BATCH, INPUTS, HIDDEN = 7, 3, 5, 4

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from chrion_api import Rewrite
-from chrion_bench.families.stack import GATES
 from chrion_graph.equality import difference
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
+from chrion_graph.recurrent import RECURRENT
 from chrion_graph.rewrite import replay, unroll
-from chrion_graph.types import RECURRENT
+from chrion_models.families.stack import GATES
 from tests.support.one_layer import HIDDEN, STEPS, OneLayer
 from tests.support.partition import BASIC, normalised, reference
 

@@ -5,15 +5,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import onnx
 import pytest
 
-from chrion_bench.families import cases
-from chrion_bench.families.stack import stack
-from chrion_bench.families.unrolled import unrolled
+from chrion_api import Rewrite
 from chrion_graph import rewrite
+from chrion_graph.attributes import integer
+from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite import REWRITES, replay, split_directions, wavefront, ways
-from chrion_graph.rewrite.reroll.reading import integer
+from chrion_models.families import cases
+from chrion_models.families.stack import stack
+from chrion_models.families.unrolled import unrolled
 from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
 
@@ -28,9 +31,17 @@ def test_what_can_be_layers_is_not_cut_up_in_other_ways(tmp_path: Path) -> None:
     assert names(graph) == ["", "re-roll", "re-roll wavefront"]
 
 
-def test_others_go_on_from_what_is_rewritten_most(models_dir: Path, tmp_path: Path) -> None:
-    graph = normalised(models_dir / "nsnet2.onnx", tmp_path)
-    assert names(graph) == ["", "wavefront", "wavefront", "wavefront split-wide", "wavefront split-wide", "split-wide"]
+def test_others_go_on_from_what_is_rewritten_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def apply(start: Graph, _: Mapping[str, Any]) -> Graph:
+        model = onnx.ModelProto()
+        model.CopyFrom(start.model)
+        model.graph.node[0].name = "marked"
+        return Graph(model, start.folder)
+
+    mark = SimpleNamespace(NAME="mark", SUPERSEDES=False, propose=lambda _: iter([{}]), apply=apply)
+    monkeypatch.setitem(REWRITES, "mark", mark)
+    graph = normalised(stack("GRU", "forward", 2, 8, 64, 1).build(), tmp_path)
+    assert names(graph) == ["", "wavefront", "wavefront", "wavefront mark", "wavefront mark", "mark"]
 
 
 @pytest.mark.parametrize("family", ["crnn", "encoder-decoder"])
@@ -59,7 +70,9 @@ def test_no_more_than_asked_for_are_made(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_the_same_graph_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = normalised(stack("GRU", "bidirectional", 2, 8, 8, 1).build(), tmp_path)
-    again = SimpleNamespace(NAME="again", propose=split_directions.propose, apply=split_directions.apply)
+    again = SimpleNamespace(
+        NAME="again", SUPERSEDES=False, propose=split_directions.propose, apply=split_directions.apply
+    )
     monkeypatch.setitem(REWRITES, "again", again)
     assert names(graph) == ["", "split-directions"]
 
@@ -91,3 +104,15 @@ def test_where_one_node_can_take_the_place_of_another_all_goes_on_from_it(tmp_pa
         "reset-after",
         "reset-after split-directions",
     ]
+
+
+def test_each_rewrite_has_a_place_of_its_own() -> None:
+    assert len({module.PLACE for module in REWRITES.values()}) == len(REWRITES)
+
+
+def test_a_plan_with_a_rewrite_that_is_gone_says_to_plan_again(tmp_path: Path) -> None:
+    graph = normalised(OneLayer("GRU").model(), tmp_path)
+    with pytest.raises(
+        RewriteError, match=r'^rewrite "split-wide" is unknown; this version has .*: plan again with it$'
+    ):
+        replay(graph, [Rewrite(name="split-wide", parameters={"nodes": [0], "parts": 2})])

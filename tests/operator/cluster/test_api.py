@@ -8,7 +8,7 @@ from kubernetes.client import ApiClient, Configuration
 
 from chrion_operator.cluster import api as module
 from chrion_operator.cluster.api import Api
-from chrion_operator.cluster.errors import Unavailable
+from chrion_operator.cluster.errors import ApiUnavailable
 from chrion_operator.cluster.kinds import CONFIG_MAP
 from tests.support.on_thread import served
 
@@ -28,5 +28,5 @@ def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     with served(app) as port:
         configuration = Configuration()
         configuration.host = f"http://127.0.0.1:{port}"
-        with pytest.raises(Unavailable, match=r"more than 0\.2 s"):
+        with pytest.raises(ApiUnavailable, match=r"more than 0\.2 s"):
             Api(ApiClient(configuration)).get(CONFIG_MAP, "mine", "x")

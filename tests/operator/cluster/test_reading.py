@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chrion_api.bounds import MAX_DEPTH
 from chrion_operator.cluster.reading import MAX_BYTES, MAX_VALUES, read_event, read_list, read_object
-from chrion_operator.names import Unreadable
+from chrion_operator.names import UnreadablePart
 from tests.support.hostile_objects import chrionmodel, nested
 
 anything = st.recursive(
@@ -60,7 +60,7 @@ def test_one_that_cannot_be_read_is_alone_in_that(template: str, problem: str) -
     assert read == read_object(evil.encode())
     assert read == read_event(f'{{"type":"MODIFIED","object":{evil}}}'.encode())[1]
     assert read["kind"] == "ChrionModel"
-    assert isinstance(read["spec"], Unreadable)
+    assert isinstance(read["spec"], UnreadablePart)
     assert read["spec"].startswith(problem)
     assert "managedFields" not in read["metadata"] or problem.startswith("cannot")
     assert {name: read["metadata"][name] for name in ("name", "uid", "resourceVersion", "labels")} == {

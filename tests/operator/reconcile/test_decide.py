@@ -4,7 +4,7 @@ import pytest
 
 from chrion_api import Reason
 from chrion_operator.manifests import Server
-from chrion_operator.reconcile import Answer, Refusal
+from chrion_operator.reconcile import PodAnswer, WriteRefusal
 from tests.support.objects import node, plan_file
 from tests.support.world import World, serving
 
@@ -189,14 +189,14 @@ def test_a_node_class_that_is_gone_goes_once_the_others_serve() -> None:
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Answer("cpu-all", True, True, 0.01), ("True", "Succeeded")),
-        (Answer("cpu-all", True, None), ("True", "Succeeded")),
-        (Answer("cpu-all", True, False, 0.05), ("False", "SLOMissed")),
-        (Answer("cpu-all", False, None), ("False", "InfeasibleSLO")),
-        (Answer("cpu-all", False, True, 0.01), ("True", "Succeeded")),
+        (PodAnswer("cpu-all", True, True, 0.01), ("True", "Succeeded")),
+        (PodAnswer("cpu-all", True, None), ("True", "Succeeded")),
+        (PodAnswer("cpu-all", True, False, 0.05), ("False", "SLOMissed")),
+        (PodAnswer("cpu-all", False, None), ("False", "InfeasibleSLO")),
+        (PodAnswer("cpu-all", False, True, 0.01), ("True", "Succeeded")),
     ],
 )
-def test_the_objective_is_met_or_not_by_what_replicas_say(answer: Answer, expected: tuple[str, str]) -> None:
+def test_the_objective_is_met_or_not_by_what_replicas_say(answer: PodAnswer, expected: tuple[str, str]) -> None:
     world = serving(slo={"latency": "20ms"})
     assert world.condition("SLOMet") == ("Unknown", "Pending")
     world.answers[world.one("Pod", "runtime")["metadata"]["name"]] = answer
@@ -209,7 +209,7 @@ def test_the_objective_is_met_or_not_by_what_replicas_say(answer: Answer, expect
 
 def test_a_stale_plan_shows() -> None:
     world = serving()
-    stale = Answer("cpu-all", True, stale="stage 0 takes 2.1 times what it was measured to")
+    stale = PodAnswer("cpu-all", True, stale="stage 0 takes 2.1 times what it was measured to")
     world.answers[world.one("Pod", "runtime")["metadata"]["name"]] = stale
     world.settle()
     assert world.condition("Profiled") == ("False", "PlanStale")
@@ -255,7 +255,7 @@ def test_no_replicas_are_no_fault() -> None:
 def test_what_cannot_be_written_shows(reason: Reason, kind: str) -> None:
     world = World()
     world.settle()
-    world.refusals = (Refusal("Service nsnet2", reason, "no such thing"),)
+    world.refusals = (WriteRefusal("Service nsnet2", reason, "no such thing"),)
     world.settle()
     assert world.condition(kind) == ("True", reason.value)
     assert "Service nsnet2: no such thing" in world.message(kind)

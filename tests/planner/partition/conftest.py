@@ -10,7 +10,8 @@ import networkx as nx
 import pytest
 from hypothesis import strategies as st
 
-from chrion_planner.partition import HOST, Lane, Link, Place, Problem
+from chrion_api import HOST
+from chrion_planner.partition import Lane, Link, Place, Problem
 
 HOP, HANDOFF = 4e-6, 30e-6
 GPU = "cuda:0"

@@ -10,30 +10,42 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chrion_api import HOST
 from chrion_planner.partition import (
     ALGORITHMS,
-    HOST,
     Budget,
     Problem,
+    Schedule,
     each_device,
-    group,
-    heft,
+    from_scratch,
     lower_bound,
-    on_device,
-    single,
     validate_schedule,
     validate_stages,
 )
+from chrion_planner.partition.cpsat import CP_SAT, available
+from chrion_planner.partition.heft import heft
+from chrion_planner.partition.roles import Algorithm
+from chrion_planner.partition.single import on_device
+from tests.support.schedules import best_device, group
 
 QUICK = Budget(solver_nodes=50, solver_seconds=0.05, search_work=50_000)
 ROUNDING = 1 + 1e-9
+INSTALLED = [algorithm for algorithm in ALGORITHMS if algorithm is not CP_SAT or available()]
 
 anything = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
-def test_schedules_and_their_stages_keep_every_rule(algorithm, instance: Problem) -> None:
-    schedule = algorithm(instance, QUICK)
+@pytest.mark.parametrize("algorithm", INSTALLED, ids=lambda algorithm: algorithm.name)
+def test_schedules_and_their_stages_keep_every_rule(algorithm: Algorithm, instance: Problem) -> None:
+    check(instance, from_scratch(algorithm, instance, QUICK))
+
+
+def test_single_devices_keep_every_rule(instance: Problem) -> None:
+    for schedule in each_device(instance).values():
+        check(instance, schedule)
+
+
+def check(instance: Problem, schedule: Schedule | None) -> None:
     if schedule is None:
         return
     validate_schedule(instance, schedule)
@@ -47,8 +59,7 @@ def test_schedules_and_their_stages_keep_every_rule(algorithm, instance: Problem
 @given(data=st.data())
 def test_random_problems(build: SimpleNamespace, data: st.DataObject) -> None:
     problem = build.drawn(data, most=12)
-    for algorithm in (heft, single):
-        schedule = algorithm(problem, QUICK)
+    for schedule in (heft(problem), best_device(problem)):
         if schedule is not None:
             validate_schedule(problem, schedule)
             assert schedule.makespan * ROUNDING >= lower_bound(problem)
@@ -57,7 +68,7 @@ def test_random_problems(build: SimpleNamespace, data: st.DataObject) -> None:
 
 
 def test_heft_gives_what_its_paper_says(build: SimpleNamespace) -> None:
-    schedule = heft(build.published(), QUICK)
+    schedule = heft(build.published())
     assert schedule is not None
     assert schedule.makespan == 80
     assert schedule.lane == (2, 0, 2, 1, 2, 1, 2, 0, 1, 1)
@@ -66,7 +77,7 @@ def test_heft_gives_what_its_paper_says(build: SimpleNamespace) -> None:
 
 
 def test_heft_is_hardly_ever_worse_than_one_lane(instance: Problem) -> None:
-    alone, schedule = single(instance, QUICK), heft(instance, QUICK)
+    alone, schedule = best_device(instance), heft(instance)
     if alone is not None:
         assert schedule is not None
         assert schedule.makespan <= alone.makespan * 1.01
@@ -76,7 +87,7 @@ def test_heft_fills_gaps(build: SimpleNamespace) -> None:
     # 2 waits 80 µs for a value from the GPU, which leaves its lane idle: 3, of lower rank, fits in before it.
     work = {HOST: [1.0, 1e-6, 1e-5, 5e-6], build.GPU: [5e-5, 1.0, 1.0, 1.0]}
     problem = build.problem(work, [(0, 2, 1_000), (1, 2, 0)], build.lanes(cpu=1, gpu=1))
-    schedule = heft(problem, QUICK)
+    schedule = heft(problem)
     assert schedule is not None
     assert schedule.lane == (1, 0, 0, 0)
     assert schedule.finish[3] <= schedule.start[2]
@@ -88,7 +99,7 @@ def test_a_full_device_is_not_considered(build: SimpleNamespace) -> None:
         problem = build.problem(
             work, [(i, i + 1, 0) for i in range(5)], build.lanes(cpu=1, gpu=1), memory=memory, budget={build.GPU: limit}
         )
-        schedule = heft(problem, QUICK)
+        schedule = heft(problem)
         assert schedule is not None
         validate_schedule(problem, schedule)
         assert schedule.lane.count(1) == held
@@ -98,7 +109,7 @@ def test_room_is_kept_for_what_runs_nowhere_else(build: SimpleNamespace) -> None
     work = {HOST: [1e-3, 1e-3, float("inf")], build.GPU: [1e-5] * 3}
     options = {"memory": {build.GPU: [10, 10, 10]}, "budget": {build.GPU: 20}}
     problem = build.problem(work, [(0, 1, 0), (1, 2, 0)], build.lanes(cpu=1, gpu=1), **options)
-    schedule = heft(problem, QUICK)
+    schedule = heft(problem)
     assert schedule is not None
     validate_schedule(problem, schedule)
 
@@ -106,13 +117,15 @@ def test_room_is_kept_for_what_runs_nowhere_else(build: SimpleNamespace) -> None
 def test_none_where_the_budget_cannot_be_kept(build: SimpleNamespace) -> None:
     options = {"memory": {build.GPU: [10, 10]}, "budget": {build.GPU: 15}}
     problem = build.problem({HOST: [float("inf")] * 2, build.GPU: [1e-5] * 2}, [], build.lanes(gpu=2), **options)
-    assert all(algorithm(problem, QUICK) is None for algorithm in ALGORITHMS.values())
+    assert all(from_scratch(algorithm, problem, QUICK) is None for algorithm in ALGORITHMS)
+    assert best_device(problem) is None
 
 
 def test_none_where_no_device_can_run_a_task(build: SimpleNamespace) -> None:
     problem = build.problem({HOST: [1e-5, float("inf")], build.GPU: [1e-5] * 2}, [], build.lanes(cpu=2))
     assert lower_bound(problem) == float("inf")
-    assert all(algorithm(problem, QUICK) is None for algorithm in ALGORITHMS.values())
+    assert all(from_scratch(algorithm, problem, QUICK) is None for algorithm in ALGORITHMS)
+    assert best_device(problem) is None
 
 
 def test_each_device_alone(build: SimpleNamespace) -> None:
@@ -121,7 +134,7 @@ def test_each_device_alone(build: SimpleNamespace) -> None:
     assert list(alone) == [HOST, build.GPU]
     assert alone[HOST].makespan == pytest.approx(3 * 1004e-6)
     assert set(alone[build.GPU].lane) == {2}
-    assert single(problem, QUICK) == alone[build.GPU]
+    assert best_device(problem) == alone[build.GPU]
     assert on_device(problem, "cuda:7") is None
 
 
@@ -130,7 +143,7 @@ def test_copies_of_request_and_answer_count(build: SimpleNamespace) -> None:
     problem = build.problem(
         {HOST: [1.0], build.GPU: [1e-4]}, [], build.lanes(cpu=1, gpu=1), host_in=[request], host_out=[answer]
     )
-    schedule = single(problem, QUICK)
+    schedule = best_device(problem)
     assert schedule is not None
     assert schedule.start[0] == pytest.approx(20e-6)
     assert schedule.makespan == pytest.approx(150e-6)
@@ -138,11 +151,12 @@ def test_copies_of_request_and_answer_count(build: SimpleNamespace) -> None:
 
 SCRIPT = """
 import runpy, sys
-from chrion_planner.partition import Budget, coarsen, best_stages, milp
-quick = Budget(solver_nodes=5, search_work=50_000, tasks=10)
+from chrion_planner.partition import Budget, coarsen, best_stages, from_scratch
+from chrion_planner.partition.milp import MILP
+quick = Budget(solver_nodes=5, search_work=50_000, stage_work=20_000, tasks=10)
 for name, make in runpy.run_path(sys.argv[1])["INSTANCES"].items():
     small = coarsen(make(), 30e-6).problem
-    print(name, milp(small, quick), best_stages(make(), quick))
+    print(name, from_scratch(MILP, small, quick), best_stages(make(), quick))
 """
 
 

@@ -6,8 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chrion_planner.partition import HOST, Budget, Problem, coarsen, group, heft, lower_bound, simulate, validate_stages
+from chrion_api import HOST
+from chrion_planner.partition import Problem, coarsen, lower_bound, simulate, validate_stages
 from chrion_planner.partition.coarsen import GRAIN, Coarse
+from chrion_planner.partition.heft import heft
+from tests.support.schedules import group
 
 CHEAP = 30e-6
 
@@ -33,7 +36,7 @@ def check(problem: Problem, coarse: Coarse) -> None:
 def test_instances(instance: Problem, cheap: float) -> None:
     coarse = coarsen(instance, cheap)
     check(instance, coarse)
-    schedule = heft(coarse.problem, Budget())
+    schedule = heft(coarse.problem)
     assert schedule is not None
     simulation = simulate(instance, coarse.expand(group(coarse.problem, schedule).stages))
     validate_stages(instance, simulation.stages, simulation.makespan)
@@ -82,7 +85,7 @@ def test_merged_tasks_leave_a_budget_divisible(build: SimpleNamespace) -> None:
     )
     coarse = coarsen(problem, CHEAP)
     assert max(coarse.problem.memory[build.GPU]) <= 320 / GRAIN
-    schedule = heft(coarse.problem, Budget())
+    schedule = heft(coarse.problem)
     assert schedule is not None
     assert sum(coarse.problem.memory[build.GPU][t] for t, lane in enumerate(schedule.lane) if lane == 1) == 320
 
@@ -92,7 +95,7 @@ def test_a_grid_of_thousands_of_nodes_becomes_its_cells(build: SimpleNamespace) 
     coarse = coarsen(problem, CHEAP)
     assert len(problem.tasks) == 3_328
     assert len(coarse.members) <= 300
-    schedule = heft(coarse.problem, Budget())
+    schedule = heft(coarse.problem)
     assert schedule is not None
     simulation = simulate(problem, coarse.expand(group(coarse.problem, schedule).stages))
     validate_stages(problem, simulation.stages, simulation.makespan)

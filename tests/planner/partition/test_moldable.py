@@ -6,21 +6,22 @@ from types import SimpleNamespace
 
 import pytest
 
+from chrion_api import HOST
 from chrion_planner.partition import (
-    HOST,
     Budget,
     Place,
     Problem,
     Simulation,
     coarsen,
-    group,
-    heft,
+    from_scratch,
     lower_bound,
-    milp,
     simulate,
     validate_schedule,
     validate_stages,
 )
+from chrion_planner.partition.heft import HEFT, heft
+from chrion_planner.partition.milp import MILP
+from tests.support.schedules import group
 
 CHEAP = 30e-6
 QUICK = Budget(search_work=50_000)
@@ -30,7 +31,7 @@ WIDE = Place(0, wide=True)
 def planned(problem: Problem) -> Simulation:
     """The stages of the coarsened problem, as the planner makes them."""
     small = coarsen(problem, CHEAP)
-    schedule = heft(small.problem, Budget())
+    schedule = heft(small.problem)
     assert schedule is not None
     validate_schedule(small.problem, schedule)
     simulation = simulate(problem, small.expand(group(small.problem, schedule).stages))
@@ -40,7 +41,7 @@ def planned(problem: Problem) -> Simulation:
 
 def places(problem: Problem) -> list[Place]:
     """For each task the place where HEFT puts it."""
-    schedule = heft(problem, Budget())
+    schedule = heft(problem)
     assert schedule is not None
     validate_schedule(problem, schedule)
     return list(schedule.places)
@@ -52,7 +53,7 @@ def test_a_chain_of_wide_work_is_one_wide_stage(build: SimpleNamespace) -> None:
     chain = [(i, i + 1, 4_096) for i in range(len(host) - 1)]
     wide = [seconds / 2 + 1e-6 if seconds == 2e-3 else seconds for seconds in host]
     problem = build.problem({HOST: host}, chain, build.lanes(cpu=2), wide={HOST: wide})
-    for simulation in (planned(problem), group(problem, heft(problem, Budget()))):
+    for simulation in (planned(problem), group(problem, heft(problem))):
         (stage,) = simulation.stages
         assert stage.place == WIDE
         assert simulation.makespan == pytest.approx(sum(wide) + build.HOP)
@@ -70,8 +71,8 @@ def test_a_chain_of_wide_work_is_one_wide_stage(build: SimpleNamespace) -> None:
 )
 def test_siblings(build: SimpleNamespace, count: int, wide: float, makespan: float) -> None:
     problem = build.siblings(count, wide)
-    for algorithm in (heft, milp):
-        schedule = algorithm(problem, QUICK)
+    for algorithm in (HEFT, MILP):
+        schedule = from_scratch(algorithm, problem, QUICK)
         validate_schedule(problem, schedule)
         assert schedule.makespan == pytest.approx(makespan)
 
@@ -82,7 +83,7 @@ def test_wide_work_waits_until_it_is_alone(build: SimpleNamespace) -> None:
     host, wide = [500e-6] + [100e-6] * 10, [1.0] + [55e-6] * 10
     problem = build.problem({HOST: host}, edges, build.lanes(cpu=2), wide={HOST: wide})
     assert sum(place.wide for place in places(problem)) == 5
-    assert heft(problem, Budget()).makespan == pytest.approx(775e-6 + build.HANDOFF, abs=build.HANDOFF)
+    assert heft(problem).makespan == pytest.approx(775e-6 + build.HANDOFF, abs=build.HANDOFF)
 
 
 def test_wide_at_both_ends_and_side_by_side_between(build: SimpleNamespace) -> None:
@@ -124,7 +125,7 @@ def test_an_accelerator_works_beside_a_wide_stage(build: SimpleNamespace) -> Non
 def test_a_loss_on_all_lanes_is_not_taken(build: SimpleNamespace) -> None:
     problem = build.denoiser()
     slower = replace(problem, wide={HOST: [1.1 * seconds for seconds in problem.seconds[HOST]]})
-    assert heft(slower, Budget()) == heft(replace(problem, wide={}), Budget())
+    assert heft(slower) == heft(replace(problem, wide={}))
     assert not any(stage.wide for stage in planned(slower).stages)
 
 
@@ -132,7 +133,7 @@ def test_a_loss_on_all_lanes_is_not_taken(build: SimpleNamespace) -> None:
 def test_no_offer(build: SimpleNamespace, wide: dict) -> None:
     problem = build.denoiser(on=build.lanes(cpu=2, gpu=1))
     without = replace(problem, wide={})
-    assert heft(replace(problem, wide=wide), Budget()) == heft(without, Budget())
+    assert heft(replace(problem, wide=wide)) == heft(without)
     assert planned(replace(problem, wide=wide)) == planned(without)
 
 
@@ -157,8 +158,8 @@ def test_a_budget_holds_for_wide_work_too(build: SimpleNamespace) -> None:
         budget={build.GPU: 20},
         wide={build.GPU: [6e-5] * 3},
     )
-    for algorithm in (heft, milp):
-        schedule = algorithm(problem, QUICK)
+    for algorithm in (HEFT, MILP):
+        schedule = from_scratch(algorithm, problem, QUICK)
         validate_schedule(problem, schedule)
         assert sorted(schedule.places) == [Place(0), Place(1, wide=True), Place(1, wide=True)]
 
@@ -191,7 +192,7 @@ def test_near_the_best_of_all_schedules(build: SimpleNamespace, cpu: int, gpu: i
         problem = replace(problem, hop=dict.fromkeys(problem.hop, 0.0))
         least = build.least_makespan(problem)
         assert least >= lower_bound(problem) / (1 + 1e-9)
-        ratios.append(group(problem, heft(problem, Budget())).makespan / least)
+        ratios.append(group(problem, heft(problem)).makespan / least)
     assert max(ratios) < 1.1
     assert mean(ratios) < 1.02
 
@@ -199,8 +200,8 @@ def test_near_the_best_of_all_schedules(build: SimpleNamespace, cpu: int, gpu: i
 @pytest.mark.parametrize("seed", range(6))
 def test_near_the_proven_optimum(build: SimpleNamespace, seed: int) -> None:
     problem = build.moldable(seed, 9, build.lanes(cpu=2))
-    best = milp(problem, Budget(solver_nodes=3_000, search_work=200_000))
+    best = from_scratch(MILP, problem, Budget(solver_nodes=3_000, search_work=200_000))
     assert best is not None
     assert best.optimal
     validate_schedule(problem, best)
-    assert group(problem, heft(problem, Budget())).makespan < 1.1 * group(problem, best).makespan
+    assert group(problem, heft(problem)).makespan < 1.1 * group(problem, best).makespan

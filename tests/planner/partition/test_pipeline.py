@@ -4,21 +4,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from chrion_api import HOST
 from chrion_planner.partition import (
-    HOST,
     Budget,
     Problem,
     best_stages,
-    cpop,
-    each_device,
-    heft,
     lower_bound,
     partitions,
-    peft,
     simulate,
     validate_stages,
 )
-from chrion_planner.partition.joining import joined
+from chrion_planner.partition.algorithms import starts
+from chrion_planner.partition.heft import heft
+from chrion_planner.partition.join_stages import joined
 from chrion_planner.partition.pipeline import FINE
 from chrion_planner.partition.stages import alone, cut
 
@@ -30,9 +28,8 @@ def test_never_worse_than_any_start(instance: Problem) -> None:
     found = best_stages(instance, QUICK)
     assert found is not None
     validate_stages(instance, found.simulation.stages, found.simulation.makespan)
-    schedules = [algorithm(instance, QUICK) for algorithm in (heft, cpop, peft)]
-    for schedule in (*schedules, *each_device(instance).values()):
-        if schedule is not None and len(instance.tasks) <= FINE:
+    for schedule in starts(instance).values():
+        if len(instance.tasks) <= FINE:
             for stages in (cut(instance, schedule), alone(schedule)):
                 assert found.simulation.makespan <= simulate(instance, stages).makespan * ROUNDING
 
@@ -69,7 +66,7 @@ def test_none_where_nothing_can_run(build: SimpleNamespace) -> None:
 
 
 def test_joining_delays_nothing(instance: Problem) -> None:
-    schedule = heft(instance, QUICK)
+    schedule = heft(instance)
     assert schedule is not None
     before = simulate(instance, alone(schedule))
     after = joined(instance, before)

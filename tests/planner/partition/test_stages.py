@@ -6,20 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chrion_api import HOST
 from chrion_planner.errors import ScheduleError
-from chrion_planner.partition import (
-    HOST,
-    Budget,
-    Problem,
-    StagePlan,
-    each_device,
-    group,
-    heft,
-    simulate,
-    validate_stages,
-)
-from chrion_planner.partition.simulate import StageGraph
+from chrion_planner.partition import Problem, StagePlan, each_device, simulate, validate_stages
+from chrion_planner.partition.heft import heft
+from chrion_planner.partition.simulate import StageDag
 from chrion_planner.partition.stages import cut
+from tests.support.schedules import group
 
 
 def test_times_by_hand(build: SimpleNamespace) -> None:
@@ -54,7 +47,7 @@ def test_stages_come_in_the_order_of_their_start(build: SimpleNamespace) -> None
 
 
 def grouped(problem: Problem) -> tuple[StagePlan, ...]:
-    schedule = heft(problem, Budget())
+    schedule = heft(problem)
     assert schedule is not None
     simulation = group(problem, schedule)
     validate_stages(problem, simulation.stages, simulation.makespan)
@@ -85,7 +78,7 @@ def test_everything_on_one_lane_is_one_stage(instance: Problem) -> None:
 
 
 def test_grouping_only_gains_on_the_cut(instance: Problem) -> None:
-    schedule = heft(instance, Budget())
+    schedule = heft(instance)
     assert schedule is not None
     before = simulate(instance, cut(instance, schedule))
     validate_stages(instance, before.stages, before.makespan)
@@ -94,7 +87,7 @@ def test_grouping_only_gains_on_the_cut(instance: Problem) -> None:
 
 
 def test_grouping_is_hardly_ever_worse_than_one_stage(instance: Problem) -> None:
-    schedule = heft(instance, Budget())
+    schedule = heft(instance)
     assert schedule is not None
     for alone in each_device(instance).values():
         assert group(instance, schedule).makespan <= group(instance, alone).makespan * 1.02
@@ -123,10 +116,10 @@ def test_no_stage_moves_to_a_full_device(build: SimpleNamespace) -> None:
 @given(data=st.data())
 def test_any_change_is_what_building_anew_gives(build: SimpleNamespace, data: st.DataObject) -> None:
     problem = build.drawn(data, most=10)
-    schedule = heft(problem, Budget())
+    schedule = heft(problem)
     if schedule is None:
         return
-    graph = StageGraph.of(problem, cut(problem, schedule))
+    graph = StageDag.of(problem, cut(problem, schedule))
     for _ in range(4):
         pairs = [tuple(order[i : i + 2]) for order in graph.orders for i in range(len(order) - 1)]
         moves = [
@@ -143,7 +136,7 @@ def test_any_change_is_what_building_anew_gives(build: SimpleNamespace, data: st
         kind, arguments = data.draw(st.sampled_from(changes))
         changed = getattr(graph, kind)(*arguments)
         if changed.makespan is not None:
-            anew = StageGraph.of(problem, changed.run().stages)
+            anew = StageDag.of(problem, changed.run().stages)
             assert anew.makespan == changed.makespan
             assert anew.run() == changed.run()
             graph = changed

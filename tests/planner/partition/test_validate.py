@@ -5,16 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from chrion_api import HOST
 from chrion_planner.errors import PlanningError, ScheduleError
-from chrion_planner.partition import (
-    HOST,
-    Problem,
-    Schedule,
-    StagePlan,
-    simulate,
-    validate_schedule,
-    validate_stages,
-)
+from chrion_planner.partition import Problem, Schedule, StagePlan, simulate, validate_schedule, validate_stages
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import onnxruntime as ort
 import pytest
 
 from chrion_api import GpuBytes, Optimization
-from chrion_bench.families import find
 from chrion_graph.cut import cut
+from chrion_models.families import find
 from chrion_runtime.devices import HOST, default_devices, open_devices
 from chrion_runtime.devices.cpu import usable_cores
 from chrion_runtime.engines import Ports, Site, engine_named, key_of

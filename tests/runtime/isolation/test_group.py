@@ -4,19 +4,26 @@ import errno
 import os
 import signal
 import threading
-import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, RunStopped, UnfitValues
+from chrion_runtime.errors import (
+    OutOfMemory,
+    PlanRefused,
+    ProcessLost,
+    Restarting,
+    RunError,
+    RunStopped,
+    SequenceLost,
+    UnfitValues,
+)
 from chrion_runtime.isolation import Group
 from chrion_runtime.isolation.life import Life
 from chrion_runtime.planned_model import PlannedModel
 from chrion_runtime.servable import SequenceStep
-from chrion_runtime.serve.protocol.errors import ProcessLost, Restarting, SequenceLost
 from chrion_runtime.stop import Stop
 from tests.support.plans import Planned
 from tests.support.rounds import BUCKET, FOR_EVER, STATE, rounds
@@ -65,6 +72,11 @@ def group(planned):
 
 def pid(group):
     return group._life.pid
+
+
+def under_way(group):
+    """Whether its process has been told to run something that has not ended."""
+    return bool(group._life._due)
 
 
 @pytest.mark.parametrize("name", ["a", "b"])
@@ -177,7 +189,7 @@ def test_a_process_that_ends_is_replaced(group, number):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    time.sleep(0.2)  # it has begun by then; where it has not, it finds no process
+    wait_until(lambda: under_way(group), "it has begun")
     os.kill(pid(group), number)
     asking.join()
     assert number.name in failed[0] or "being started again" in failed[0]
@@ -240,10 +252,12 @@ def test_a_signal_that_has_no_name(group):
 
 
 def test_a_process_that_stands_still_is_replaced(group, monkeypatch):
-    monkeypatch.setattr("chrion_runtime.isolation.group.STILL_SECONDS", 5.0)
     group, a, _ = group
-    os.kill(pid(group), signal.SIGSTOP)
-    wait_until(lambda: group.restarts and a.ready, "it is open again")
+    with monkeypatch.context() as impatient:  # with this one, not with the next, which has to start
+        impatient.setattr("chrion_runtime.isolation.group.STILL_SECONDS", 1.0)
+        os.kill(pid(group), signal.SIGSTOP)
+        wait_until(lambda: group.restarts, "it is replaced")
+    wait_until(lambda: a.ready, "it is open again")
     assert a.run(feeds())["next"] == [1]
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from chrion_api import ChrionError
-from chrion_runtime.errors import PlanRefused
+from chrion_runtime.errors import PlanRefused, ProcessLost
 from chrion_runtime.isolation import Group, worker
 from chrion_runtime.isolation.wire import Description, Report
 from chrion_runtime.servable import Figure
-from chrion_runtime.serve.protocol.errors import ProcessLost
 from chrion_runtime.stop import Stop
 from tests.support.plans import Planned
 from tests.support.rounds import BUCKET, STATE, rounds

@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,15 +13,16 @@ import orjson
 import pytest
 
 from chrion_api import Frontier, GpuBytes, Latency, Plan, PlanFile
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.graph import Graph
 from chrion_graph.load import digest
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from chrion_runtime.devices import open_devices
 from chrion_runtime.engines import key_of
 from chrion_runtime.planned_model import Normalised
 from tests.support.command import Chrion, serving
 from tests.support.partition import Arrays, Cut, each_node, normalised, plan_of, saved, whole
+from tests.support.waiting import wait_until
 
 MI = 1 << 20
 CASE = "gru-bidirectional-l2-h16-s8-b2"
@@ -141,7 +141,6 @@ class Traffic:
 
     answered: int = 0
     problems: list[str] = field(default_factory=list)
-    worst: float = 0.0
 
 
 @pytest.fixture
@@ -171,7 +170,6 @@ def _ask(server, world: World, traffic: Traffic, stop: threading.Event) -> None:
     body = orjson.dumps({"inputs": inputs}, option=orjson.OPT_SERIALIZE_NUMPY)
     connection = HTTPConnection(server.address, timeout=60)
     while not stop.is_set():
-        began = time.perf_counter()
         try:
             connection.request("POST", f"/v2/models/{server.name}/infer", body)
             response = connection.getresponse()
@@ -179,7 +177,6 @@ def _ask(server, world: World, traffic: Traffic, stop: threading.Event) -> None:
         except (OSError, HTTPException, ValueError) as error:
             traffic.problems.append(repr(error))
             return
-        traffic.worst = max(traffic.worst, time.perf_counter() - began)
         if response.status != 200:
             traffic.problems.append(f"{response.status}: {answer}")
             continue
@@ -191,18 +188,10 @@ def _ask(server, world: World, traffic: Traffic, stop: threading.Event) -> None:
     connection.close()
 
 
-def until(condition: Callable[[], object], seconds: float = 60.0) -> object:
+@pytest.fixture
+def until() -> Callable[..., object]:
     """Wait until something holds, and return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.05)
-    return found
-
-
-@pytest.fixture(name="until")
-def _until() -> Callable[..., object]:
-    return until
+    return wait_until
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from chrion_runtime.errors import PlanRefused, Unreadable
 from chrion_runtime.live import Watch
 from chrion_runtime.live.drift import Drift, DriftTuning
 from chrion_runtime.live.route import peak, route
-from chrion_runtime.live.window import Window
+from chrion_runtime.live.window import AnswerWindow
 
 MI = 1 << 20
 
@@ -45,7 +45,7 @@ class TestWindow:
         st.sampled_from([50.0, 90.0, 99.0]),
     )
     def test_percentiles_are_those_of_the_last_minute(self, batches, percentile):
-        window = Window(span=60, parts=12)
+        window = AnswerWindow(0.0, span=60)
         for index, batch in enumerate(batches):
             window.add(batch, None, index * 5.0)
         now = (len(batches) - 1) * 5.0
@@ -57,22 +57,21 @@ class TestWindow:
             assert seen.seconds == pytest.approx(exact, rel=0.015)
 
     def test_what_is_over_the_target_is_counted_exactly(self):
-        window = Window()
+        window = AnswerWindow(0.0)
         window.add([0.1, 0.1000001, 0.2, 0.05], 0.1, 0.0)
         window.add([0.3], 0.1, 1.0)
         assert (window.at(99, 1.0).samples, window.at(99, 1.0).over) == (5, 3)
 
     def test_who_got_no_answer_is_over_the_target(self):
-        window = Window()
+        window = AnswerWindow(0.0)
         window.add([0.1, math.inf, math.inf], 0.2, 0.0)
         seen = window.at(99, 0.0)
         assert (seen.samples, seen.over) == (3, 2)
         assert seen.seconds == pytest.approx(0.1, rel=0.015)
 
     def test_it_begins_anew(self):
-        window = Window()
-        window.add([0.1], None, 5.0)
-        window.clear(7.0)
+        AnswerWindow(0.0).add([0.1], None, 5.0)
+        window = AnswerWindow(7.0)
         seen = window.at(99, 10.0)
         assert (seen.samples, seen.seconds, seen.span) == (0, None, 3.0)
 

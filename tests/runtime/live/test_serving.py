@@ -118,7 +118,7 @@ def test_run_watches_its_chrionmodel(world, chrion, tmp_path, until, monkeypatch
     monkeypatch.setenv("CHRION_CACHE", str(chrion.cache))
     spec = InputSpec(name="input", shape=world.feeds["input"].shape)
     cpu = open_devices([])["cpu"]
-    planned = plan_path(world.digest, (spec,), {"cpu": key_of(cpu)}, len(cpu.lanes))
+    planned = plan_path(world.digest, {"inputs": [spec.to_data()]}, {"cpu": key_of(cpu)}, len(cpu.lanes))
     keep_plan(planned, world.file(world.small, devices={"cpu": key_of(cpu)}))
     text = f"""
 apiVersion: chrion.dev/v1alpha1

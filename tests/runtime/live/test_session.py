@@ -131,7 +131,7 @@ def test_without_room_for_two_plans_it_drains_through_one_that_needs_no_gpu(worl
 def test_memory_of_requests_that_still_run_counts(world, live, until):
     heavier = world.middle.model_copy(update={"gpu_bytes": world.fast.gpu_bytes})
     session, path = live(world.file(world.fast, world.small), slo(memory="900Mi"), mode=Mode.LATENCY, freeing=0.2)
-    running = session._service.buckets[0].executor  # as a request that does not end
+    running = session._in_use.buckets[0].executor  # as a request that does not end
     path.write_text(world.file(heavier, world.small).to_json())
     until(lambda: refusals(session))
     assert "requests still run on an earlier plan" in refusals(session)[0][1]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chrion_api import SLO, GpuBytes, Plan, Stage
-from chrion_bench.families import find
+from chrion_models.families import find
 from chrion_runtime.devices.emulated import EmulatedMemory
 from chrion_runtime.engines import Ports
 from chrion_runtime.engines.identity import identity

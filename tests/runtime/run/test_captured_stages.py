@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 from chrion_api import Plan
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.graph import Graph
 from chrion_runtime.devices import Device, HostTensor, Tensor, open_devices
 from chrion_runtime.devices.emulated import Emulated, EmulatedMemory

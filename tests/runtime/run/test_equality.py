@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from chrion_api import Optimization
-from chrion_bench.families import ModelCase, cases
-from chrion_bench.spectrogram import nsnet2_input
 from chrion_graph.equality import difference
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite import ways
+from chrion_models.families import ModelCase, cases
+from chrion_models.spectrogram import nsnet2_input
 from chrion_runtime.devices import open_devices
 from tests.support.control_flow import MODELS, TextModel
 from tests.support.partition import (

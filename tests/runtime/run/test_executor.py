@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from chrion_api import GpuBytes
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
 from chrion_graph.graph import Graph
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from chrion_runtime.devices import open_devices
 from chrion_runtime.errors import PlanRefused, RunError
 from chrion_runtime.run.compiled_plan import compile_plan

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from chrion_bench.families import find
-from chrion_bench.inputs import random_inputs
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from chrion_runtime.devices import open_devices
 from chrion_runtime.run.compiled_plan import compile_plan
 from chrion_runtime.run.executor import Executor
@@ -17,6 +17,7 @@ from chrion_runtime.run.lane_locks import LaneLock, LaneLocks, held
 from chrion_runtime.run.lanes import Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan
 from tests.support.partition import at_random, each_node, normalised, plan_of, whole
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +41,6 @@ class Work:
         return self.now
 
 
-def wait_for(condition):
-    """Wait until `condition` holds; the test's own timeout bounds it."""
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.001)
-
-
 def race(users, runs):
     """The order in which users had one lane: each has two requests at it, and takes as long as `users` says for a run.
 
@@ -66,7 +60,7 @@ def race(users, runs):
                 gone.append(name)
                 lock.give(name)
                 return
-            wait_for(lambda: lock.waiting + len(gone) == threads - 1)
+            wait_until(lambda: lock.waiting + len(gone) == threads - 1)
             order.append(name)
             clock.now += seconds
             lock.give(name)
@@ -114,7 +108,7 @@ def in_line(lock, *users):
         threads.append(threading.Thread(target=use, args=(name,)))
         waiting = lock.waiting
         threads[-1].start()
-        wait_for(lambda before=waiting: lock.waiting == before + 1)
+        wait_until(lambda before=waiting: lock.waiting == before + 1)
     return threads, served
 
 
@@ -160,7 +154,7 @@ def test_who_waits_goes_on_when_the_lane_comes_to_one_that_had_it_for_too_long(p
     lock.take("third")
     with ThreadPoolExecutor(2) as pool:
         runaway, other = pool.submit(lock.take, "runaway"), pool.submit(lock.take, "other")
-        wait_for(lambda: lock.waiting == 2)
+        wait_until(lambda: lock.waiting == 2)
         lock.give("third")
         assert runaway.result(60)
         assert not other.result(60)

@@ -4,25 +4,22 @@ import threading
 import time
 
 from chrion_runtime.run.lane_locks import FairLock
+from tests.support.waiting import wait_until
 
 
 def test_who_leaves_it_does_not_have_it_again_before_one_who_waits() -> None:
     turnstile = FairLock()
     had: list[str] = []
-    asking = threading.Event()
 
     def wait() -> None:
-        asking.set()
         with turnstile:
             had.append("the one who waited")
 
     for _ in range(20):
-        asking.clear()
         turnstile.acquire()
         waiter = threading.Thread(target=wait)
         waiter.start()
-        asking.wait()
-        time.sleep(0.01)
+        wait_until(turnstile._next.locked, "it waits")
         turnstile.release()
         with turnstile:
             had.append("the one who left")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from chrion_api import Stage
-from chrion_bench.families import find
 from chrion_graph.graph import Graph
+from chrion_models.families import find
 from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.run.compiled_plan import compile_plan

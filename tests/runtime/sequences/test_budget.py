@@ -5,10 +5,10 @@ from contextlib import suppress
 
 import pytest
 
+from chrion_runtime.errors import SequenceLost, SequencesFull, TooMuchToKeep
 from chrion_runtime.sequences import Event, SequenceStore
 from chrion_runtime.sequences.budget import StateBudget
 from chrion_runtime.servable import SequenceStep
-from chrion_runtime.serve.protocol.errors import SequenceLost, SequencesFull, TooMuchToKeep
 
 
 class Clock:

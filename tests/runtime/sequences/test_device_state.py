@@ -8,8 +8,7 @@ import pytest
 
 from chrion_runtime.devices import open_devices
 from chrion_runtime.devices.emulated import Emulated, EmulatedMemory
-from chrion_runtime.errors import RunError
-from chrion_runtime.serve.protocol.errors import SequenceLost
+from chrion_runtime.errors import RunError, SequenceLost
 from tests.runtime.sequences.conftest import STEPS, Stream, executors, speech, zeros
 from tests.support.control_flow import TextModel
 from tests.support.partition import atoms, each_node, normalised, plan_of, reference

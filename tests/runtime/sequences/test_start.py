@@ -5,10 +5,9 @@ import pytest
 
 from chrion_api import StateLink
 from chrion_graph.types import STRING, TensorType
-from chrion_runtime.errors import StateRefused
+from chrion_runtime.errors import SequenceMismatch, StateRefused
 from chrion_runtime.sequences import state_links
 from chrion_runtime.sequences.start import check_fits, start_shapes, start_state, state_bytes
-from chrion_runtime.serve.protocol.errors import BadRequest
 
 FLOAT, INT = 1, 7
 KINDS = {
@@ -47,7 +46,7 @@ def test_what_a_state_takes_is_known_before_it_is_made():
 
 def test_a_request_that_does_not_fit_the_state():
     check_fits(KINDS, {"x": np.ones((3, 9), np.float32)}, {"h": (2, 3, 16), "count": ()})
-    with pytest.raises(BadRequest, match=r'input "x": dimension 0 \(B\) is 4, but the state .* begun with 3'):
+    with pytest.raises(SequenceMismatch, match=r'input "x": dimension 0 \(B\) is 4, but the state .* begun with 3'):
         check_fits(KINDS, {"x": np.ones((4, 9), np.float32)}, {"h": (2, 3, 16), "count": ()})
 
 

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from chrion_runtime.errors import SequenceLost, SequencesFull
 from chrion_runtime.sequences import Event, SequenceStore
 from chrion_runtime.servable import SequenceStep
-from chrion_runtime.serve.protocol.errors import SequenceLost, SequencesFull
 
 
 class Clock:

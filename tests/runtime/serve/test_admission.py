@@ -18,16 +18,10 @@ from chrion_runtime.serve.admission.departure_rate import DepartureRate
 from chrion_runtime.serve.admission.margin import AdmissionMargin
 from chrion_runtime.serve.admission.run_times import MOST_KINDS, RunTimes, ShortRuns
 from chrion_runtime.serve.admission.thread_clock import ThreadClock
+from tests.support.waiting import wait_until
 
 BODY = orjson.dumps({"inputs": [{"name": "x", "datatype": "INT64", "shape": [1], "data": [7]}]})
 HEAD = b"POST /v2/models/gate/infer HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
-
-
-def wait_for(condition):
-    """Wait until `condition` holds; the test's own timeout bounds it."""
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.005)
 
 
 def descriptors():
@@ -79,7 +73,7 @@ def test_too_late_by_the_clients_header(busy, http, name):
     gate.open.set()
     # Nothing is ahead of it: it runs, for only that can show that the model has become faster.
     model = running.registry.model("gate")
-    wait_for(lambda: not model.queue.pending)
+    wait_until(lambda: not model.queue.pending)
     assert http("POST", url, data=BODY, headers={name: "50"}).status == 200
 
 
@@ -95,7 +89,7 @@ def test_in_time(busy, http):
     running, gate, url = busy(deadline=100)
     waiting = threading.Thread(target=http, args=("POST", url), kwargs={"data": BODY})
     waiting.start()
-    wait_for(lambda: running.registry.model("gate").queue.waiting == 1)
+    wait_until(lambda: running.registry.model("gate").queue.waiting == 1)
     gate.open.set()
     waiting.join()
     assert gate.model.runs == 3
@@ -143,14 +137,14 @@ def test_bodies_in_flight_are_bounded(serving, make_gate, http):
         threads = [threading.Thread(target=http, args=("POST", url), kwargs={"data": BODY}) for _ in range(2)]
         for thread in threads:
             thread.start()
-        wait_for(lambda: running.registry.bodies.held == 2 * len(BODY))
+        wait_until(lambda: running.registry.bodies.held == 2 * len(BODY))
         refused = http("POST", url, data=BODY)
         assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
         gate.open.set()
         for thread in threads:
             thread.join()
         assert http("POST", url, data=BODY).status == 200
-        wait_for(lambda: running.registry.bodies.held == 0)
+        wait_until(lambda: running.registry.bodies.held == 0)
 
 
 @pytest.mark.parametrize("before", [b"", b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n"], ids=["at once", "after another"])
@@ -168,7 +162,7 @@ def test_a_body_that_does_not_come(serving, make_gate, http, before):
                 received += part
         assert received.startswith(b"HTTP/1.1 408 ")
         assert http("POST", f"{running.where.url}/v2/models/gate/infer", data=BODY).status == 200
-        wait_for(lambda: running.registry.bodies.held == 0)
+        wait_until(lambda: running.registry.bodies.held == 0)
 
 
 @pytest.mark.parametrize("start", [b"", b"POST /v2/models/gate/infer HTT", HEAD[:-2] % 5])
@@ -208,10 +202,10 @@ def test_a_client_that_does_not_read(serving, make_model, before):
         if before:
             client.sendall(before)
             client.recv(65536)
-        wait_for(lambda: descriptors() == alone + 2)
+        wait_until(lambda: descriptors() == alone + 2)
         client.sendall(HEAD % len(content) + content)
-        wait_for(lambda: descriptors() == alone + 1)
-        wait_for(lambda: not running.registry.in_flight)
+        wait_until(lambda: descriptors() == alone + 1)
+        wait_until(lambda: not running.registry.in_flight)
         assert running.registry.bodies.held == 0
         received = 0
         while part := client.recv(1 << 20):

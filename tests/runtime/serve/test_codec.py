@@ -15,12 +15,13 @@ import numpy as np
 import orjson
 import pytest
 
-from chrion_runtime.serve import codec as module
 from chrion_runtime.serve.admission.deadline import Deadline
+from chrion_runtime.serve.codec import codec as module
 from chrion_runtime.serve.codec.codec import Codec
 from chrion_runtime.serve.codec.queue import HEAVY, MOST_WAITING, CodecQueue
 from chrion_runtime.serve.protocol import RawRequest, Signature, read_request, write_answer
 from chrion_runtime.serve.protocol.errors import BadRequest, CodecLost, DeadlineExceeded, QueueFull, TooLarge, Waited
+from tests.support.waiting import wait_until
 
 LARGE = 2_000
 NEVER = Deadline(0.0, None, None)
@@ -128,17 +129,11 @@ def test_killed_under_load(server, url):
 def stop(server):
     """Start the processes, and have the system stop them."""
     server.registry.codec.start()
-    wait_for(lambda: len(workers(server)) == 2)
+    wait_until(lambda: len(workers(server)) == 2)
     stopped = workers(server)
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     return stopped
-
-
-def wait_for(condition):
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.01)
 
 
 def test_processes_that_stand_still_are_replaced(server, url, http):
@@ -149,18 +144,19 @@ def test_processes_that_stand_still_are_replaced(server, url, http):
     assert late.status == 504
     assert late.json["error"].startswith("not answered within 100 ms")
     assert http("POST", url, data=content).status == 200
-    wait_for(lambda: not set(stopped) & set(workers(server)))
+    wait_until(lambda: not set(stopped) & set(workers(server)))
 
 
 def test_one_that_stops_at_work_is_replaced(server, url, http, monkeypatch):
     monkeypatch.setattr(module, "WORK_SECONDS", 0.5)
-    monkeypatch.setattr(module, "READY_SECONDS", 60.0)
     stopped = []
 
     def stop_at_work(worker, function, *arguments, **options):
-        if function is module.elsewhere.read and not stopped:
+        if function is module.remote.read and not stopped:
             stopped.append(worker.pid)
             os.kill(worker.pid, signal.SIGSTOP)
+        else:
+            options["seconds"] = 60.0
         return call(worker, function, *arguments, **options)
 
     call = module.Worker.call

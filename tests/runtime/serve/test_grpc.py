@@ -29,6 +29,7 @@ from chrion_runtime.serve.protocol.errors import BadRequest
 from tests.runtime.sequences.conftest import BUCKET, STEPS, lstm, speech
 from tests.support.otlp import attributes, receiving
 from tests.support.plans import Planned
+from tests.support.waiting import wait_until
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 ONE = np.array([7], np.int64)
@@ -58,12 +59,6 @@ def code_of(client, **options):
     with pytest.raises(InferenceServerException) as caught:
         ask(client, **options)
     return caught.value.status()
-
-
-def wait_for(condition):
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.005)
 
 
 class Background(threading.Thread):
@@ -141,7 +136,7 @@ def test_too_late_by_the_objective(busy):
 def test_overload(busy):
     running, gate, client, under_way = busy(queue_limit=1)
     waits = Background(ask, client)
-    wait_for(lambda: running.registry.model("gate").waiting == 1)
+    wait_until(lambda: running.registry.model("gate").waiting == 1)
     with grpc.insecure_channel(running.where.grpc_address) as channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(METHOD)(message())
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -155,9 +150,9 @@ def test_a_client_that_gives_up_leaves_the_line(busy, caplog):
     running, gate, _, under_way = busy()
     with grpc.insecure_channel(running.where.grpc_address) as channel:
         call = channel.unary_unary(METHOD).future(message())
-        wait_for(lambda: running.registry.in_flight == 2)
+        wait_until(lambda: running.registry.in_flight == 2)
         call.cancel()
-        wait_for(lambda: running.registry.in_flight == 1)
+        wait_until(lambda: running.registry.in_flight == 1)
     assert running.registry.model("gate").waiting == 0
     gate.open.set()
     assert under_way.result() == [7]
@@ -218,7 +213,7 @@ def test_limits(serving, make_model, caplog):
             assert "did not come within 0.2 s" in caught.value.details()
             never.set()
             assert call(message())
-        wait_for(lambda: running.registry.in_flight == 0)
+        wait_until(lambda: running.registry.in_flight == 0)
         assert running.registry.bodies.held == 0
     assert not [record for record in caplog.records if record.levelname in ("ERROR", "WARNING")]
 

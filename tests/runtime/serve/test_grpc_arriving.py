@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
 from chrion_runtime.serve.grpc.frames import FRAME_COST, PREFACE, Frames
+from tests.support.waiting import wait_until
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
@@ -105,12 +106,6 @@ class Connection(threading.Thread):
                 self._socket.sendall(frame(SETTINGS, ACK, 0))
 
 
-def wait_for(condition):
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.01)
-
-
 @pytest.fixture
 def model(make_model):
     return make_model(lambda x: {"y": x}, {"x": ("INT64", (None,))}, {"y": ("INT64", (None,))}, name="m")
@@ -144,14 +139,14 @@ def test_messages_that_are_coming_are_counted(serving, model, connect):
     with serving(model, grpc_port=0, read_seconds=1.0) as running:
         bodies = running.registry.bodies
         one = connect(running, calls=2, size=MIB)
-        wait_for(lambda: bodies.held >= 2 * (MIB - 1))
+        wait_until(lambda: bodies.held >= 2 * (MIB - 1))
         assert bodies.held < 2.1 * MIB
         ask(running, 400_000)
         # After a second the calls are refused, and nothing of them is left, though their connection stays.
-        wait_for(lambda: bodies.held == 0)
+        wait_until(lambda: bodies.held == 0)
         assert not one.closed.is_set()
         connect(running, calls=2, size=MIB)
-        wait_for(lambda: bodies.held >= 2 * (MIB - 1))
+        wait_until(lambda: bodies.held >= 2 * (MIB - 1))
     assert bodies.held == 0
 
 
@@ -159,9 +154,9 @@ def test_who_holds_most_is_cut_off(serving, model, connect):
     with serving(model, grpc_port=0, bodies_limit=8 * MIB) as running:
         bodies = running.registry.bodies
         small = connect(running, calls=1, size=MIB)
-        wait_for(lambda: bodies.held >= MIB - 1)
+        wait_until(lambda: bodies.held >= MIB - 1)
         hogs = [connect(running, calls=5, size=MIB) for _ in range(4)]
-        wait_for(lambda: sum(hog.closed.is_set() for hog in hogs) == 3)
+        wait_until(lambda: sum(hog.closed.is_set() for hog in hogs) == 3)
         assert bodies.held <= 8 * MIB
         ask(running, 100_000)
         assert not small.closed.is_set()

@@ -17,6 +17,7 @@ import pytest
 
 from chrion_runtime.errors import RuntimeFailure
 from chrion_runtime.serve import CannotListen, ServerOptions, serve
+from tests.support.waiting import wait_until
 
 SCRIPT = """
 import os, sys
@@ -157,12 +158,6 @@ def ignores_the_keyboard(pid):
     return bool(int(status.partition("SigIgn:")[2].split()[0], 16) & 1 << signal.SIGINT - 1)
 
 
-def wait_for(condition):
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.01)
-
-
 def large(port, answers):
     """Ask with JSON that another process reads."""
     tensor = {"name": "x", "datatype": "INT64", "shape": [400_000], "data": [7] * 400_000}
@@ -175,7 +170,7 @@ def large(port, answers):
 def test_a_signal_while_the_processes_for_large_json_stand_still():
     with process() as (child, port, _):
         # Started at once, and not by the first request.
-        wait_for(lambda: len(children(child.pid)) == 2)
+        wait_until(lambda: len(children(child.pid)) == 2)
         child.stdin.write("go")
         child.stdin.flush()
         answers = []
@@ -185,7 +180,7 @@ def test_a_signal_while_the_processes_for_large_json_stand_still():
             os.kill(pid, signal.SIGSTOP)
         asking = threading.Thread(target=large, args=(port, answers))
         asking.start()
-        wait_for(lambda: set(children(child.pid)) != set(stopped))
+        wait_until(lambda: set(children(child.pid)) != set(stopped))
         child.send_signal(signal.SIGTERM)
         asking.join()
         assert answers == [200, 200]
@@ -195,13 +190,13 @@ def test_a_signal_while_the_processes_for_large_json_stand_still():
 
 def test_processes_for_large_json_do_not_outlive_a_server_that_is_killed():
     with process() as (child, _, _):
-        wait_for(lambda: len(children(child.pid)) == 2)
+        wait_until(lambda: len(children(child.pid)) == 2)
         found = children(child.pid)
         # By then they have asked to be killed with their parent.
-        wait_for(lambda: all(map(ignores_the_keyboard, found)))
+        wait_until(lambda: all(map(ignores_the_keyboard, found)))
         os.kill(found[0], signal.SIGSTOP)
         child.kill()
-        wait_for(lambda: all(map(ended, found)))
+        wait_until(lambda: all(map(ended, found)))
 
 
 def test_a_signal_to_an_idle_server_with_an_open_connection():

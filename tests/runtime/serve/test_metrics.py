@@ -1,5 +1,6 @@
 """What the second port says."""
 
+import math
 import re
 import threading
 from dataclasses import replace
@@ -10,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from chrion_api import SLO, Frontier, GpuBytes, Latency, Mode, Plan, Stage
 from chrion_runtime.choice.selection import Selection
 from chrion_runtime.errors import RunError
+from chrion_runtime.latencies import window
 from chrion_runtime.serve import metrics
-from chrion_runtime.serve.metrics import window
 from chrion_runtime.serve.metrics.model import MOST_STAGES
 
 X = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
@@ -166,7 +167,7 @@ def test_the_objective_and_whether_it_is_held(serving, planned, http):
 
 
 def test_an_objective_that_is_changed_counts_from_then_on(serving, planned, http, monkeypatch):
-    monkeypatch.setattr(window, "SLICE", 0.0)
+    monkeypatch.setattr(window, "PARTS", math.inf)
     model = planned({"latency": "1h"})
     body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}]}
     with serving(model) as running:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from chrion_api import SLO, Frontier, GpuBytes, Latency, Mode, Plan, Stage
-from chrion_bench.pictures import browser
 from chrion_runtime.choice.selection import Selection
-from chrion_runtime.drawing.format import NOTHING
+from chrion_runtime.report.format import NOTHING
+from tests.support.browser import browser
 
 WAIT_SECONDS = 60
 X = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
@@ -68,7 +68,7 @@ def test_the_page_holds_everything_without_its_script(serving, planned, http):
         "cuda:0",
     ):
         assert words in text
-    assert "(in use)" in text
+    assert "fast (in use)</th>" in text, "the table beside the picture"
     assert NASTY not in text
     assert "&lt;img src=x" in text
 
@@ -148,13 +148,13 @@ def test_in_a_browser(serving, planned, http, chrome, wait):
         wait(lambda _: text_of(chrome, '[data-value="refused"]') == "1")
         wait(lambda _: text_of(chrome, '[data-lane="cpu/0"] [data-busy] span').endswith("%"))
 
-        chrome.execute_script("window.stayed = true")
+        chrome.execute_script("window.stayed = true; document.querySelector('details').open = true")
         planned.use(1)
         planned.model.description = {"moves": [{"time": "now", "from": "fast", "to": "small", "why": NASTY}]}
         wait(lambda _: text_of(chrome, ".bucket b") == "small")
         assert NASTY in text_of(chrome, ".moves td:last-child")
         assert "small" in text_of(chrome, ".point.used title")
-        assert chrome.execute_script("return window.stayed")
+        assert chrome.execute_script("return window.stayed && document.querySelector('details').open")
         assert not chrome.execute_script("return document.images.length")
 
         planned.model.slo = SLO.parse({"latency": "1ns"})

@@ -13,17 +13,11 @@ import pytest
 
 from chrion_runtime.serve.admission.run_queue import RunQueue
 from chrion_runtime.serve.protocol.errors import QueueFull
+from tests.support.waiting import wait_until
 
 
 def body(*values):
     return {"inputs": [{"name": "x", "datatype": "INT64", "shape": [len(values)], "data": values}]}
-
-
-def wait_for(condition):
-    """Wait until `condition` holds; the test's own timeout bounds it."""
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.005)
 
 
 def test_distinct_inputs_get_their_own_answers(serving, make_model):
@@ -71,7 +65,7 @@ def test_a_full_queue_and_an_event_loop_that_never_blocks(serving, make_gate, ht
             await asyncio.to_thread(gate.entered.acquire)
             tasks += [asyncio.create_task(session.post(url, json=body(number))) for number in (1, 2)]
             model = running.registry.model("gate")
-            await asyncio.to_thread(wait_for, lambda: model.queue.waiting == 2)
+            await asyncio.to_thread(wait_until, lambda: model.queue.waiting == 2)
             async with session.post(url, json=body(3)) as refused:
                 assert refused.status == 503
                 assert refused.headers["Retry-After"] == "1"
@@ -101,11 +95,11 @@ def test_clients_that_leave(serving, make_gate, http):
             running = asyncio.create_task(session.post(url, json=body(0)))
             await asyncio.to_thread(gate.entered.acquire)
             waiting = [asyncio.create_task(session.post(url, json=body(number))) for number in (1, 2, 3)]
-            await asyncio.to_thread(wait_for, lambda: queue.waiting == 3)
+            await asyncio.to_thread(wait_until, lambda: queue.waiting == 3)
             for task in (waiting[0], waiting[2], running):
                 task.cancel()
             # Those in line leave it; the one that runs cannot be stopped.
-            await asyncio.to_thread(wait_for, lambda: queue.waiting == 1)
+            await asyncio.to_thread(wait_until, lambda: queue.waiting == 1)
             gate.open.set()
             async with await waiting[1] as answer:
                 return orjson.loads(await answer.read())["outputs"][0]["data"]
@@ -114,8 +108,8 @@ def test_clients_that_leave(serving, make_gate, http):
         queue = running.registry.model("gate").queue
         assert asyncio.run(main(f"{running.where.url}/v2/models/gate/infer", queue)) == [2]
         assert gate.model.runs == 2
-        wait_for(lambda: queue.pending == 0)
-        wait_for(lambda: b'chrion_requests_in_flight{model="gate"} 0.0' in metrics(http, running))
+        wait_until(lambda: queue.pending == 0)
+        wait_until(lambda: b'chrion_requests_in_flight{model="gate"} 0.0' in metrics(http, running))
         assert b'outcome="gone"} 3.0' in metrics(http, running)
 
 
@@ -159,8 +153,8 @@ def test_nothing_holds_a_request_that_is_done(queue):
     gc.disable()
     try:
         references = asyncio.run(main())
-        wait_for(lambda: queue.pending == 0)
-        wait_for(lambda: all(reference() is None for reference in references))
+        wait_until(lambda: queue.pending == 0)
+        wait_until(lambda: all(reference() is None for reference in references))
     finally:
         gc.enable()
     assert len(queue.waits) == 3

@@ -10,7 +10,7 @@ import pytest
 from chrion_runtime.errors import RunError
 from chrion_runtime.serve.telemetry import telemetry
 from chrion_runtime.serve.telemetry.fields import trace_id
-from chrion_runtime.serve.telemetry.logs import JsonFormatter, TextFormatter
+from chrion_runtime.serve.telemetry.logs import RequestJsonFormatter, TextFormatter
 from tests.support.otlp import attributes, receiving
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -138,7 +138,7 @@ def test_failures_are_lines_with_the_request_and_the_trace(serving, make_model, 
         http("POST", url, json={"id": "one", "inputs": [X]}, headers=TRACEPARENT)
         http("POST", url, json={"id": "two", "inputs": [X | {"data": [0, 0]}]}, headers=TRACEPARENT)
         http("POST", url, data=b"{}")
-    run_error, defect = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    run_error, defect = [json.loads(RequestJsonFormatter().format(record)) for record in caplog.records]
     assert run_error["level"] == "warning"
     assert run_error["message"] == "POST /v2/models/m/infer failed: node 3: no"
     assert (run_error["requestId"], run_error["traceId"]) == ("one", TRACE)
@@ -155,7 +155,7 @@ def test_text_lines_hold_the_fields_too():
 
 def test_a_json_line_is_one_line_whatever_it_says():
     record = logging.makeLogRecord({"name": "a", "levelname": "INFO", "msg": 'two\nlines, "quoted", \ud800'})
-    line = JsonFormatter().format(record)
+    line = RequestJsonFormatter().format(record)
     assert "\n" not in line
     assert json.loads(line)["message"] == 'two\nlines, "quoted", \ud800'
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from chrion_bench.families.stack import stack
+from chrion_models.families.stack import stack
 from tests.support.bad_models.build import BadModel
 
 

@@ -20,10 +20,10 @@ from pathlib import Path
 import onnxruntime as ort
 
 from chrion_api import ChrionError
-from chrion_bench import real
 from chrion_bench.gpu.packing.fatbin import nothing, only_for_large_models, prune
 from chrion_bench.gpu.packing.wheels import CannotPack, Target, host_packages, locked, missing
 from chrion_bench.gpu.suite import REAL_FILES
+from chrion_models import real
 
 ROOT = Path(__file__).resolve().parents[4]
 CARRIED = ROOT / "bench" / "gpu" / "carried.tar.xz"

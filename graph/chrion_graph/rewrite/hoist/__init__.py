@@ -13,9 +13,11 @@ from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite.hoist.groups import find_groups
 from chrion_graph.rewrite.hoist.product import hoisted
-from chrion_graph.rewrite.reroll.reading import Reading
+from chrion_graph.rewrite.support.reading import Reading
 
 NAME = "hoist-projections"
+PLACE, SUPERSEDES = 70, False
+"""It is for what the others leave."""
 
 
 def propose(graph: Graph) -> Iterator[Mapping[str, Any]]:

@@ -8,7 +8,8 @@ from math import prod
 import networkx as nx
 from onnx import NodeProto, TensorProto
 
-from chrion_graph.rewrite.reroll.reading import Reading, integer
+from chrion_graph.attributes import integer
+from chrion_graph.rewrite.support.reading import Reading
 
 FEWEST = 3
 """Products that are worth putting together."""

@@ -5,18 +5,19 @@ from typing import Any
 
 from onnx import NodeProto, helper
 
+from chrion_graph.attributes import integer
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite.hoist.groups import Group
-from chrion_graph.rewrite.rebuild import rebuilt
-from chrion_graph.rewrite.reroll.emitter import Emitter
-from chrion_graph.rewrite.reroll.reading import Reading, integer
-from chrion_graph.rewrite.reroll.sequences import Sequences
+from chrion_graph.rewrite.support.emitter import Emitter
+from chrion_graph.rewrite.support.reading import Reading
+from chrion_graph.rewrite.support.rebuild import rebuilt
+from chrion_graph.rewrite.support.sequences import StepSequences
 
 
 def hoisted(reading: Reading, groups: Sequence[Group]) -> Graph:
     """The graph with one product for each group."""
     emitter = Emitter(reading, "hoist")
-    sequences = Sequences(reading, emitter)
+    sequences = StepSequences(reading, emitter)
     gone = {node for group in groups for product in group for node in product.nodes}
     for group in groups:
         _write(reading, emitter, sequences, group)
@@ -24,7 +25,7 @@ def hoisted(reading: Reading, groups: Sequence[Group]) -> Graph:
     return rebuilt(reading.graph, (*kept, *emitter.nodes), emitter.tensors, emitter.infos)
 
 
-def _write(reading: Reading, emitter: Emitter, sequences: Sequences, group: Group) -> None:
+def _write(reading: Reading, emitter: Emitter, sequences: StepSequences, group: Group) -> None:
     """All values in rows below one another, their product, and its parts under the names that they have."""
     values = [product.value for product in group]
     outputs = [product.output for product in group]
@@ -45,7 +46,7 @@ def _write(reading: Reading, emitter: Emitter, sequences: Sequences, group: Grou
     for node in added:
         bias = next(name for name in node.input if name in reading.constants)
         (whole,) = emitter.node("Add", [whole, bias], [(rows, width)])
-    attributes: dict[str, Any] = {"num_outputs": len(outputs)} if reading.opset >= 18 else {}
+    attributes: dict[str, Any] = {"num_outputs": len(outputs)} if reading.graph.opset >= 18 else {}
     emitter.nodes.append(helper.make_node("Split", [whole], outputs, axis=0, **attributes))
 
 

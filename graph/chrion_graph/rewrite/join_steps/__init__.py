@@ -12,9 +12,11 @@ from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite.join_steps.layer import joined
 from chrion_graph.rewrite.join_steps.steps import find_steps
-from chrion_graph.rewrite.reroll.reading import Reading
+from chrion_graph.rewrite.support.reading import Reading
 
 NAME = "join-steps"
+PLACE, SUPERSEDES = 20, True
+"""As with re-roll, what can be one layer is not worth cutting up in other ways."""
 
 
 def propose(graph: Graph) -> Iterator[Mapping[str, Any]]:

@@ -4,15 +4,16 @@ from typing import Any
 
 from onnx import NodeProto, helper
 
+from chrion_graph.attributes import integer
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite.join_steps.steps import Found, Steps
-from chrion_graph.rewrite.reroll.emitter import Emitter
-from chrion_graph.rewrite.reroll.layer import finished
-from chrion_graph.rewrite.reroll.reading import Reading, integer
-from chrion_graph.rewrite.reroll.sequences import Origin, Sequences
+from chrion_graph.rewrite.join_steps.steps import NodeChain, NodeChains
+from chrion_graph.rewrite.support.emitter import Emitter
+from chrion_graph.rewrite.support.reading import Reading
+from chrion_graph.rewrite.support.rebuild import with_layers
+from chrion_graph.rewrite.support.sequences import Origin, StepSequences
 
 
-def joined(reading: Reading, found: Found) -> Graph:
+def joined(reading: Reading, found: NodeChains) -> Graph:
     """The graph with one node for each chain."""
     joining = _Joining(reading, found)
     for chain in found.chains:
@@ -20,19 +21,19 @@ def joined(reading: Reading, found: Found) -> Graph:
     for index, node in enumerate(reading.graph.nodes):
         if node.op_type == "Concat" and node.domain in ("", "ai.onnx"):
             joining.stack(index, node)
-    return finished(reading.graph, joining.replaced, joining.emitter)
+    return with_layers(reading.graph, joining.replaced, joining.emitter)
 
 
 class _Joining:
-    def __init__(self, reading: Reading, found: Found) -> None:
+    def __init__(self, reading: Reading, found: NodeChains) -> None:
         self.emitter = Emitter(reading, "join-steps")
         self.replaced: set[int] = set()
         self._reading, self._made = reading, found.made
-        self._sequences = Sequences(reading, self.emitter)
+        self._sequences = StepSequences(reading, self.emitter)
         self._steps: dict[int, str] = {}
         """For each node in a chain its hidden state, [batch, hidden]."""
 
-    def layer(self, chain: Steps) -> None:
+    def layer(self, chain: NodeChain) -> None:
         """Add a chain's node, and what takes the states of single steps out of it."""
         nodes = [self._reading.graph.nodes[index] for index in chain.order]
         values = [self._two_axes(name) for name in chain.inputs]

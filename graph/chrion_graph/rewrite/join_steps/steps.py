@@ -6,21 +6,31 @@ from dataclasses import dataclass
 
 from onnx import NodeProto
 
+from chrion_graph.attributes import integer
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite.reroll.chains import OLDEST_OPSET, SHORTEST
-from chrion_graph.rewrite.reroll.cycles import without_cycles
-from chrion_graph.rewrite.reroll.reading import Reading
-from chrion_graph.types import RECURRENT
+from chrion_graph.recurrent import (
+    INITIAL_C,
+    INITIAL_H,
+    SEQUENCE_LENS,
+    B,
+    P,
+    R,
+    W,
+    direction,
+    is_recurrent,
+    optional_input,
+)
+from chrion_graph.rewrite.support.reading import Reading
+from chrion_graph.rewrite.support.step_chains import OLDEST_OPSET, SHORTEST, without_cycles
 
 _GLUE = ("Squeeze", "Unsqueeze", "Identity")
-_LENGTHS, _STATES = 4, (5, 6)
 
 Made = tuple[str, int]
 """A state and the node whose step it follows: "h" (as Y or Y_h, which are the same after one step) or "c"."""
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
+class NodeChain:
     """The nodes of one layer in the order in which they run."""
 
     graph: Graph
@@ -35,12 +45,6 @@ class Steps:
     def inputs(self) -> tuple[str, ...]:
         """What each step reads beside its states, [1, batch, features]."""
         return tuple(self.graph.nodes[index].input[0] for index in self.order)
-
-    @property
-    def first_states(self) -> tuple[str, ...]:
-        """The states that the first step reads; "" for one that is not given."""
-        first = self.graph.nodes[self.order[0]]
-        return tuple(_input(first, place) for place in _STATES[: 2 if first.op_type == "LSTM" else 1])
 
     @property
     def reads(self) -> set[str]:
@@ -61,18 +65,18 @@ class Steps:
 
 
 @dataclass(frozen=True)
-class Found:
+class NodeChains:
     """The chains of a graph in an order in which their layers can run, and which values are states of a step."""
 
-    chains: list[Steps]
+    chains: list[NodeChain]
     made: Mapping[str, Made]
     """Also for values that differ from a state only in axes of size 1."""
 
 
-def find_steps(reading: Reading) -> Found:
+def find_steps(reading: Reading) -> NodeChains:
     """All chains that one node each can stand for at the same time."""
-    if reading.opset < OLDEST_OPSET:
-        return Found([], {})
+    if reading.graph.opset < OLDEST_OPSET:
+        return NodeChains([], {})
     graph, made = reading.graph, dict[str, Made]()
     keys: dict[int, object] = {}
     for index, node in enumerate(graph.nodes):
@@ -88,8 +92,8 @@ def find_steps(reading: Reading) -> Found:
         while index not in later and order[-1] in follower:
             order.append(follower[order[-1]])
         if len(order) >= SHORTEST:
-            chains.append(Steps(graph, tuple(order)))
-    return Found(without_cycles(chains, graph), made)
+            chains.append(NodeChain(graph, tuple(order)))
+    return NodeChains(without_cycles(chains, graph), made)
 
 
 def _followers(graph: Graph, made: Mapping[str, Made], keys: Mapping[int, object]) -> dict[int, int]:
@@ -98,9 +102,9 @@ def _followers(graph: Graph, made: Mapping[str, Made], keys: Mapping[int, object
     found: dict[int, int] = {}
     for index, key in keys.items():
         node = graph.nodes[index]
-        letter, before = made.get(_input(node, _STATES[0]), ("", -1))
+        letter, before = made.get(optional_input(node, INITIAL_H), ("", -1))
         # A layer gives only its last cell state: one that others read ends the chain.
-        passed = made.get(_input(node, _STATES[1])) == ("c", before) and readers[before] == {index}
+        passed = made.get(optional_input(node, INITIAL_C)) == ("c", before) and readers[before] == {index}
         goes_on = letter == "h" and keys[before] == key and (node.op_type != "LSTM" or passed)
         if goes_on and before not in found:
             found[before] = index
@@ -119,27 +123,19 @@ def _readers_of_memory(graph: Graph, made: Mapping[str, Made]) -> dict[int, set[
 
 def _one_step(reading: Reading, node: NodeProto) -> bool:
     """Whether this is a recurrent node of one direction over one step."""
-    if node.op_type not in RECURRENT or node.domain not in ("", "ai.onnx"):
-        return False
-    shape = reading.shape(node.input[0])
-    attributes = {attribute.name: attribute for attribute in node.attribute}
+    shape = reading.shape(node.input[0]) if is_recurrent(node) else None
     return (
         shape is not None
         and len(shape) == 3
         and shape[0] == 1
-        and not ("direction" in attributes and attributes["direction"].s == b"bidirectional")
-        and not ("layout" in attributes and attributes["layout"].i)
-        and not _input(node, _LENGTHS)
+        and direction(node) != b"bidirectional"
+        and not integer(node, "layout", 0)
+        and not optional_input(node, SEQUENCE_LENS)
     )
 
 
 def _key(node: NodeProto) -> object:
     """What the nodes of one layer have in common: all but the values that differ from step to step."""
-    shared = [_input(node, place) for place in (1, 2, 3, 7)]
-    skipped = ("direction",)
-    attributes = (entry for entry in node.attribute if entry.name not in skipped)
+    shared = [optional_input(node, place) for place in (W, R, B, P)]
+    attributes = (entry for entry in node.attribute if entry.name != "direction")
     return node.op_type, *shared, *sorted(entry.SerializeToString(deterministic=True) for entry in attributes)
-
-
-def _input(node: NodeProto, place: int) -> str:
-    return node.input[place] if len(node.input) > place else ""

@@ -12,9 +12,11 @@ from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite.reroll.chains import find_chains
 from chrion_graph.rewrite.reroll.layer import rolled
-from chrion_graph.rewrite.reroll.reading import Reading
+from chrion_graph.rewrite.support.reading import Reading
 
 NAME = "re-roll"
+PLACE, SUPERSEDES = 10, True
+"""Of all rewrites it gains the most, and what can be one layer is not worth cutting up in other ways."""
 
 
 def propose(graph: Graph) -> Iterator[Mapping[str, Any]]:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from onnx import NodeProto
 
-from chrion_graph.rewrite.reroll.reading import Bias, Range, Reading, View, integer, real
+from chrion_graph.attributes import integer, real
+from chrion_graph.rewrite.reroll.parts import Bias, Range, View
+from chrion_graph.rewrite.support.reading import Reading
 
 _MOST_TERMS = 16
 """A longer sum is no gate; the bound keeps reading linear where sums are chained."""
@@ -68,11 +70,11 @@ def affines(reading: Reading) -> dict[str, Affine]:
     return found
 
 
-Found = dict[str, Affine]
+Sums = dict[str, Affine]
 Results = Iterator[tuple[str, Affine]]
 
 
-def _gemm(reading: Reading, found: Found, index: int, node: NodeProto) -> Results:
+def _gemm(reading: Reading, found: Sums, index: int, node: NodeProto) -> Results:
     if integer(node, "transA", 0):
         return
     transposed, scale = bool(integer(node, "transB", 0)), real(node, "alpha", 1.0)
@@ -88,7 +90,7 @@ def _gemm(reading: Reading, found: Found, index: int, node: NodeProto) -> Result
     yield node.output[0], product
 
 
-def _matmul(reading: Reading, found: Found, index: int, node: NodeProto) -> Results:
+def _matmul(reading: Reading, found: Sums, index: int, node: NodeProto) -> Results:
     del found
     shape = reading.shape(node.input[0])
     product = _product(reading, index, node, False, 1.0) if shape is not None and len(shape) == 2 else None
@@ -96,7 +98,7 @@ def _matmul(reading: Reading, found: Found, index: int, node: NodeProto) -> Resu
         yield node.output[0], product
 
 
-def _add(reading: Reading, found: Found, index: int, node: NodeProto) -> Results:
+def _add(reading: Reading, found: Sums, index: int, node: NodeProto) -> Results:
     known = next((found[name] for name in node.input if name in found), None)
     if known is None:
         return
@@ -105,7 +107,7 @@ def _add(reading: Reading, found: Found, index: int, node: NodeProto) -> Results
         yield node.output[0], _sum(one, other, index)
 
 
-def _split(reading: Reading, found: Found, index: int, node: NodeProto) -> Results:
+def _split(reading: Reading, found: Sums, index: int, node: NodeProto) -> Results:
     whole = found.get(node.input[0])
     if whole is not None and not whole.bare and integer(node, "axis", 0) in (1, -1):
         for name, start, stop in reading.parts(node, whole.width):
@@ -113,14 +115,14 @@ def _split(reading: Reading, found: Found, index: int, node: NodeProto) -> Resul
                 yield name, whole.columns(start, stop, index)
 
 
-def _slice(reading: Reading, found: Found, index: int, node: NodeProto) -> Results:
+def _slice(reading: Reading, found: Sums, index: int, node: NodeProto) -> Results:
     whole = found.get(node.input[0])
     taken = reading.slice(node, whole.width) if whole is not None and not whole.bare else None
     if whole is not None and taken is not None and taken[0] in (1, -1):
         yield node.output[0], whole.columns(taken[1], taken[2], index)
 
 
-_RULES: dict[str, Callable[[Reading, Found, int, NodeProto], Results]] = {
+_RULES: dict[str, Callable[[Reading, Sums, int, NodeProto], Results]] = {
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Add": _add,
@@ -167,7 +169,7 @@ def _features(reading: Reading, value: str) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def _summand(reading: Reading, found: Found, name: str, width: int) -> Affine | None:
+def _summand(reading: Reading, found: Sums, name: str, width: int) -> Affine | None:
     """What one side of an addition adds to a sum of this width; None where it would change its shape."""
     shape = reading.shape(name)
     if name in found:

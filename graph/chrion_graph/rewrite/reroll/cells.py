@@ -12,13 +12,14 @@ from typing import NamedTuple
 from onnx import NodeProto
 
 from chrion_graph.rewrite.reroll.affine import Affine, affines
-from chrion_graph.rewrite.reroll.reading import Bias, Reading, View
+from chrion_graph.rewrite.reroll.parts import Bias, View
+from chrion_graph.rewrite.support.reading import Reading
 
 Role = tuple[tuple[View, ...], ...]
 """For each gate the weights that one input is multiplied with."""
 
 
-class Kind(NamedTuple):
+class CellKind(NamedTuple):
     """What a cell computes."""
 
     op_type: str
@@ -39,10 +40,10 @@ class Kind(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class RecurrentCell:
     """One step of a layer. Its gates are in ONNX's order; a GRU has its last gate twice, from input and from state."""
 
-    kind: Kind
+    kind: CellKind
     gates: tuple[Affine, ...]
     output: str
     """The hidden state that it makes."""
@@ -83,7 +84,7 @@ class Cells:
     def __init__(self, reading: Reading) -> None:
         self.affines = affines(reading)
         self._reading = reading
-        self.found: list[Cell] = []
+        self.found: list[RecurrentCell] = []
         rules = {"Mul": self._lstm, "Add": self._gru, "Sub": self._gru, "Tanh": self._rnn, "Relu": self._rnn}
         for node in reading.graph.nodes:
             rule = rules.get(node.op_type)
@@ -93,7 +94,7 @@ class Cells:
                     self.found.append(cell)
         self.by_output = {cell.output: cell for cell in self.found}
 
-    def _lstm(self, node: NodeProto) -> Iterator[Cell]:
+    def _lstm(self, node: NodeProto) -> Iterator[RecurrentCell]:
         """Output gate times tanh of (forget gate times the old cell state, plus input gate times tanh of the new)."""
         for first, second in permutations(node.input):
             out, wide = self._gate(first, "Sigmoid"), self._reading.maker(second, "Tanh")
@@ -109,7 +110,7 @@ class Cells:
                 if _consistent(gates):
                     inner = (node.output[0], first, second, total.output[0], kept, added, f, i, new)
                     nodes = self._nodes(gates, inner)
-                    yield Cell(Kind("LSTM"), gates, node.output[0], None, (old, total.output[0]), nodes)
+                    yield RecurrentCell(CellKind("LSTM"), gates, node.output[0], None, (old, total.output[0]), nodes)
 
     def _two_products(self, total: NodeProto) -> Iterator[tuple[tuple[str, str], tuple[str, str], tuple[str, str]]]:
         for kept, added in permutations(total.input):
@@ -119,7 +120,7 @@ class Cells:
                     for i, new in permutations(other.input):
                         yield (kept, added), (f, old), (i, new)
 
-    def _gru(self, node: NodeProto) -> Iterator[Cell]:
+    def _gru(self, node: NodeProto) -> Iterator[RecurrentCell]:
         """A mean of the old state and of a new one, weighted by the update gate."""
         for gate, one, other, mixing in self._mixtures(node):
             update = self._gate(gate, "Sigmoid")
@@ -132,7 +133,7 @@ class Cells:
                     same_size = parts[-1].width == update_gate.width
                     if same_size and _consistent(gates[:2]) and gates[2].sources <= gates[0].sources - {state}:
                         nodes = self._nodes(gates, (node.output[0], gate, new, *mixing, *inner))
-                        yield Cell(kind, gates, node.output[0], state, None, nodes)
+                        yield RecurrentCell(kind, gates, node.output[0], state, None, nodes)
 
     def _mixtures(self, node: NodeProto) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
         """Values z, a, b such that the node makes z·a + (1 - z)·b, and the values in between."""
@@ -149,7 +150,7 @@ class Cells:
                 if gap is not None and gap.input[1 if adds else 0] == other:
                     yield z, gap.input[0 if adds else 1], other, (step, difference)
 
-    def _candidates(self, new: str, state: str) -> Iterator[tuple[Kind, tuple[Affine, ...], tuple[str, ...]]]:
+    def _candidates(self, new: str, state: str) -> Iterator[tuple[CellKind, tuple[Affine, ...], tuple[str, ...]]]:
         """Reset gate and new state (from the input, from the old state) of a GRU, and the values in between."""
         total = self._gate(new, "Tanh", bare=1)
         if total is None:
@@ -161,10 +162,10 @@ class Cells:
                 if reset is None:
                     continue
                 if total.bare:
-                    kind, recurrent = Kind("GRU", linear_before_reset=True), self._linear(inside, total.width)
+                    kind, recurrent = CellKind("GRU", linear_before_reset=True), self._linear(inside, total.width)
                     given = total._replace(bare=())
                 else:
-                    kind = Kind("GRU")
+                    kind = CellKind("GRU")
                     terms = tuple((state, view) for name, view in total.terms if name == reset_state)
                     recurrent = total._replace(terms=terms, biases=()) if inside == state else None
                     given = total._replace(terms=tuple(term for term in total.terms if term[0] != reset_state))
@@ -179,11 +180,11 @@ class Cells:
         found = self.affines.get(value)
         return found if found is not None and not found.bare and found.width == width else None
 
-    def _rnn(self, node: NodeProto) -> Iterator[Cell]:
+    def _rnn(self, node: NodeProto) -> Iterator[RecurrentCell]:
         gate = self._gate(node.output[0], node.op_type)
         if gate is not None:
             nodes = self._nodes((gate,), (node.output[0],))
-            yield Cell(Kind("RNN", node.op_type), (gate,), node.output[0], None, None, nodes)
+            yield RecurrentCell(CellKind("RNN", node.op_type), (gate,), node.output[0], None, None, nodes)
 
     def _gate(self, value: str, activation: str, bare: int = 0) -> Affine | None:
         """The sum before an activation, with at most so many bare values."""

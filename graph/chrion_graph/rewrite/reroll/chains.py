@@ -8,29 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite.reroll.cells import Cell, Cells, Role
-from chrion_graph.rewrite.reroll.cycles import without_cycles
-from chrion_graph.rewrite.reroll.reading import Reading
-
-SHORTEST = 3
-"""Steps of the shortest chain that is worth a layer."""
-
-OLDEST_OPSET = 10
-"""The first opset in which Slice takes its bounds as inputs, as the new nodes are written."""
+from chrion_graph.rewrite.reroll.cells import Cells, RecurrentCell, Role
+from chrion_graph.rewrite.reroll.parts import bias, weight
+from chrion_graph.rewrite.support.reading import Reading
+from chrion_graph.rewrite.support.step_chains import OLDEST_OPSET, SHORTEST, without_cycles
 
 
 @dataclass(frozen=True, eq=False)
 class Chain:
     """The steps of one layer in the order in which they run."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[RecurrentCell, ...]
     role: Role
     """How the hidden state enters a cell."""
     first_state: str | None
     """The hidden state that the first step reads; None where it is zero."""
 
     @property
-    def pattern(self) -> Cell:
+    def pattern(self) -> RecurrentCell:
         """A cell that shows the weights of all: constants may have been folded into the first."""
         return self.cells[1]
 
@@ -79,7 +74,7 @@ class Chain:
 
 def find_chains(reading: Reading) -> list[Chain]:
     """All chains that one layer each can stand for at the same time, in an order in which the layers can run."""
-    if reading.opset < OLDEST_OPSET:
+    if reading.graph.opset < OLDEST_OPSET:
         return []
     cells = Cells(reading)
     chains = _with_folded_starts(list(_paths(cells, reading.graph)), cells, reading)
@@ -109,9 +104,9 @@ def _paths(cells: Cells, graph: Graph) -> Iterator[Chain]:
                 yield Chain(tuple(path), how, _source(path[0], how))
 
 
-def _links(cells: Cells, graph: Graph) -> list[tuple[Cell, Cell, Role]]:
+def _links(cells: Cells, graph: Graph) -> list[tuple[RecurrentCell, RecurrentCell, Role]]:
     """Each cell with the one before it and how it reads that one's state; at most one follower a cell."""
-    possible: dict[tuple[object, ...], list[tuple[Cell, Cell, Role]]] = defaultdict(list)
+    possible: dict[tuple[object, ...], list[tuple[RecurrentCell, RecurrentCell, Role]]] = defaultdict(list)
     for cell in cells.found:
         for source, role in cell.roles.items():
             before = cells.by_output.get(source)
@@ -129,7 +124,7 @@ def _links(cells: Cells, graph: Graph) -> list[tuple[Cell, Cell, Role]]:
     return links
 
 
-def _continues(before: Cell, cell: Cell, source: str, graph: Graph) -> bool:
+def _continues(before: RecurrentCell, cell: RecurrentCell, source: str, graph: Graph) -> bool:
     if cell.state is not None and cell.state != source:
         return False
     if cell.memory is None or before.memory is None:
@@ -140,11 +135,11 @@ def _continues(before: Cell, cell: Cell, source: str, graph: Graph) -> bool:
     return cell.memory[0] == passed and passed not in graph.outputs and readers <= before.nodes | cell.nodes
 
 
-def _source(cell: Cell, role: Role) -> str | None:
+def _source(cell: RecurrentCell, role: Role) -> str | None:
     return next((name for name, how in cell.roles.items() if how == role and cell.state in (None, name)), None)
 
 
-def _closed(cell: Cell, state: str | None, inner: set[int], cells: Cells, graph: Graph) -> bool:
+def _closed(cell: RecurrentCell, state: str | None, inner: set[int], cells: Cells, graph: Graph) -> bool:
     """Whether nothing but cells reads what the cell makes of its state on the way."""
     for node in cell.nodes:
         for name in graph.writes[node]:
@@ -155,7 +150,7 @@ def _closed(cell: Cell, state: str | None, inner: set[int], cells: Cells, graph:
     return True
 
 
-def _inside(value: str, cell: Cell, state: str | None, cells: Cells, graph: Graph) -> bool:
+def _inside(value: str, cell: RecurrentCell, state: str | None, cells: Cells, graph: Graph) -> bool:
     """Whether a value that a cell makes depends on its state; merely what it reads, side by side, does not count."""
     node = graph.producer[value]
     if value in cells.affines:
@@ -182,7 +177,7 @@ def _with_folded_starts(chains: Iterable[Chain], cells: Cells, reading: Reading)
         yield chain
 
 
-def _folded_state(start: Cell, chain: Chain, reading: Reading) -> npt.NDArray[np.float32] | None:
+def _folded_state(start: RecurrentCell, chain: Chain, reading: Reading) -> npt.NDArray[np.float32] | None:
     """The constant state from which a simplified cell is the step before a chain; None where it is not."""
     follows = chain.cells[0]
     if start.kind != follows.kind or not _continues(start, follows, start.output, reading.graph):
@@ -197,10 +192,10 @@ def _folded_state(start: Cell, chain: Chain, reading: Reading) -> npt.NDArray[np
             return None
         state = state + np.atleast_2d(reading.array(start.state))
     for gate, known, missing, there in zip(follows.gates, direct, chain.role, start.gates, strict=True):
-        expected = reading.bias(gate.biases, gate.width)
+        expected = bias(reading, gate.biases, gate.width)
         if known != missing:
-            expected = expected + sum(state @ reading.weight(view) for view in missing)
-        found = reading.bias(there.biases, gate.width)
+            expected = expected + sum(state @ weight(reading, view) for view in missing)
+        found = bias(reading, there.biases, gate.width)
         if (known and known != missing) or not np.allclose(found, expected, rtol=1e-5, atol=1e-6):
             return None
     return state

@@ -1,20 +1,17 @@
 """Put one recurrent node in the place of each chain of cells, and leave out what nobody reads any more."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import onnx
-from onnx import NodeProto
 
-from chrion_graph.bodies import node_reads
+from chrion_graph.attributes import integer
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite.rebuild import needed, rebuilt
 from chrion_graph.rewrite.reroll.chains import Chain
-from chrion_graph.rewrite.reroll.emitter import Emitter
-from chrion_graph.rewrite.reroll.reading import Reading, integer
-from chrion_graph.rewrite.reroll.sequences import Origin, Sequences
 from chrion_graph.rewrite.reroll.weights import Weights
-from chrion_graph.types import RECURRENT
+from chrion_graph.rewrite.support.emitter import Emitter
+from chrion_graph.rewrite.support.reading import Reading
+from chrion_graph.rewrite.support.rebuild import with_layers
+from chrion_graph.rewrite.support.sequences import Origin, StepSequences
 
 
 def rolled(reading: Reading, chains: Sequence[Chain]) -> Graph:
@@ -30,7 +27,7 @@ class _Rolling:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._emitter = Emitter(reading, "re-roll")
-        self._sequences = Sequences(reading, self._emitter)
+        self._sequences = StepSequences(reading, self._emitter)
         self._weights = Weights(reading)
         self._replaced: set[int] = set()
 
@@ -113,26 +110,4 @@ class _Rolling:
     def finished(self) -> Graph:
         """The new graph, without nodes and constants that nobody reads."""
         self._weights.save()
-        return finished(self._reading.graph, self._replaced, self._emitter, self._weights.tensors)
-
-
-def finished(
-    graph: Graph, replaced: Collection[int], emitter: Emitter, tensors: Iterable[onnx.TensorProto] = ()
-) -> Graph:
-    """The graph with what the emitter made in place of some nodes."""
-    kept = [node for index, node in enumerate(graph.nodes) if index not in replaced]
-    nodes = needed([*kept, *emitter.nodes], graph.outputs)
-    read = {name for node in nodes for name in node_reads(node)} | graph.outputs.keys()
-    for node in emitter.nodes:
-        _without_unread_outputs(node, read)
-    return rebuilt(graph, nodes, (*emitter.tensors, *tensors), emitter.infos)
-
-
-def _without_unread_outputs(node: NodeProto, read: set[str]) -> None:
-    """Take the names of optional outputs that nobody reads from a recurrent node, which then need not be made."""
-    if node.op_type in RECURRENT:
-        names = [name if name in read else "" for name in node.output]
-        while names and not names[-1]:
-            names.pop()
-        del node.output[:]
-        node.output.extend(names)
+        return with_layers(self._reading.graph, self._replaced, self._emitter, self._weights.tensors)

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from chrion_graph.rewrite.constants import Constants, refer
 from chrion_graph.rewrite.reroll.cells import Role
 from chrion_graph.rewrite.reroll.chains import Chain
-from chrion_graph.rewrite.reroll.reading import Reading, View
+from chrion_graph.rewrite.reroll.parts import View, bias, weight
+from chrion_graph.rewrite.support.constants import Constants, refer
+from chrion_graph.rewrite.support.reading import Reading
 from chrion_graph.types import tensor_bytes
 
 Block = tuple[View, ...]
@@ -39,7 +40,7 @@ class Weights(Constants):
         if not any(parts):
             return ""
         if (kind, parts) not in self._names:
-            values = [bias[0] for bias in (self._reading.bias(part, chain.pattern.hidden) for part in parts)]
+            values = [bias(self._reading, part, chain.pattern.hidden)[0] for part in parts]
             given = [values[gate] for gate in kind.input_gates]
             # The second half matters only where a GRU's reset gate multiplies it; else all is summed up in the first.
             added = [np.zeros_like(value) for value in given[:-1]]
@@ -60,7 +61,7 @@ class Weights(Constants):
     def _block(self, block: Block, beside: Sequence[Block], hidden: int) -> npt.NDArray[np.float32]:
         start, stop = next(views[0].rows for views in beside if views)
         total = np.zeros((hidden, stop - start), np.float32)
-        return sum((self._reading.weight(view).T for view in block), total)
+        return sum((weight(self._reading, view).T for view in block), total)
 
     def _referred(self, blocks: tuple[tuple[Block, ...], ...], name: str) -> bool:
         """Whether the blocks lie as they should in the model's own file; then they are referred to, not copied."""

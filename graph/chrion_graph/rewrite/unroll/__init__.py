@@ -14,12 +14,14 @@ from onnx import NodeProto
 
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite.rebuild import rebuilt
-from chrion_graph.rewrite.reroll.reading import Reading
+from chrion_graph.rewrite.support.reading import Reading
+from chrion_graph.rewrite.support.rebuild import rebuilt
 from chrion_graph.rewrite.unroll.cells import Unroller
-from chrion_graph.rewrite.unroll.layer import Layer, read_layer
+from chrion_graph.rewrite.unroll.layer import RecurrentLayer, read_layer
 
 NAME = "unroll"
+PLACE, SUPERSEDES = 40, False
+"""It takes many nodes for one, so the layer may still be faster; and it needs layers that are not cut up yet."""
 
 MOST_CELLS = 256
 """Cells (steps times directions) of all nodes together: some 3,000 nodes, which can still be planned with care."""
@@ -55,7 +57,7 @@ def apply(graph: Graph, parameters: Mapping[str, Any]) -> Graph:
     return rebuilt(graph, nodes, unroller.tensors, unroller.infos)
 
 
-def _layers(graph: Graph, nodes: Collection[int]) -> dict[int, Layer]:
+def _layers(graph: Graph, nodes: Collection[int]) -> dict[int, RecurrentLayer]:
     reading = Reading(graph)
     found = {index: read_layer(reading, graph.nodes[index]) for index in nodes}
     return {index: layer for index, layer in found.items() if layer is not None}

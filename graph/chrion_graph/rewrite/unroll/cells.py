@@ -8,10 +8,10 @@ import numpy.typing as npt
 import onnx
 from onnx import NodeProto, TensorProto, helper
 
-from chrion_graph.rewrite.constants import Constants
-from chrion_graph.rewrite.reroll.emitter import Emitter, Shape
-from chrion_graph.rewrite.reroll.reading import Reading
-from chrion_graph.rewrite.unroll.layer import Activation, Layer
+from chrion_graph.rewrite.support.constants import Constants
+from chrion_graph.rewrite.support.emitter import Emitter, Shape
+from chrion_graph.rewrite.support.reading import Reading
+from chrion_graph.rewrite.unroll.layer import Activation, RecurrentLayer
 
 Array = npt.NDArray[Any]
 State = tuple[str | None, ...]
@@ -39,7 +39,7 @@ class Unroller:
         """The types of the new values."""
         return self._emitter.infos
 
-    def cells(self, layer: Layer) -> list[NodeProto]:
+    def cells(self, layer: RecurrentLayer) -> list[NodeProto]:
         """The nodes that take the place of the layer's."""
         before = len(self._emitter.nodes)
         batch = self._emitter.shape(layer.sequence, 3)[1]
@@ -69,14 +69,14 @@ class _Direction:
         reading: Reading,
         emitter: Emitter,
         constants: Constants,
-        layer: Layer,
+        layer: RecurrentLayer,
         direction: int,
         batch: int | str | None,
     ) -> None:
         self._emitter = emitter
         self._constants = constants
         self._layer = layer
-        self._opset = reading.opset
+        self._opset = reading.graph.opset
         self._direction = direction
         self._batch = batch
         self._activations = layer.activations[direction]

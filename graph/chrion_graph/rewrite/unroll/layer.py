@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from onnx import NodeProto, helper
 
-from chrion_graph.rewrite.reroll.reading import Reading, integer, real
-from chrion_graph.types import RECURRENT
+from chrion_graph.attributes import integer, real
+from chrion_graph.recurrent import INITIAL_C, INITIAL_H, SEQUENCE_LENS, B, P, R, W, X, is_recurrent, optional_input
+from chrion_graph.rewrite.support.reading import Reading
 
-_X, _W, _R, _B, _LENGTHS, _INITIAL_H, _INITIAL_C, _PEEPHOLES = range(8)
 _DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 _HARD_SIGMOID = (0.2, 0.5)
 _PLAIN = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}
@@ -24,7 +24,7 @@ class Activation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Layer:
+class RecurrentLayer:
     """A recurrent node over a known number of steps, whose weights are constants."""
 
     node: NodeProto
@@ -46,58 +46,58 @@ class Layer:
 
     def input(self, position: int) -> str:
         """The name of an input; "" where it is left out."""
-        return self.node.input[position] if len(self.node.input) > position else ""
+        return optional_input(self.node, position)
 
     @property
     def sequence(self) -> str:
         """X, [steps, batch, features]."""
-        return self.input(_X)
+        return self.input(X)
 
     @property
     def weights(self) -> str:
         """W, [directions, gates * hidden, features]."""
-        return self.input(_W)
+        return self.input(W)
 
     @property
     def recurrence(self) -> str:
         """R, [directions, gates * hidden, hidden]."""
-        return self.input(_R)
+        return self.input(R)
 
     @property
     def bias(self) -> str:
         """B, [directions, 2 * gates * hidden]; "" for none."""
-        return self.input(_B)
+        return self.input(B)
 
     @property
     def peepholes(self) -> str:
         """P, [directions, 3 * hidden]; "" for none."""
-        return self.input(_PEEPHOLES)
+        return self.input(P)
 
     @property
     def states(self) -> tuple[str, ...]:
         """The first hidden state, and an LSTM's first cell state, each [directions, batch, hidden]; "" for zero."""
-        return tuple(map(self.input, (_INITIAL_H, _INITIAL_C)[: 2 if self.node.op_type == "LSTM" else 1]))
+        return tuple(map(self.input, (INITIAL_H, INITIAL_C)[: 2 if self.node.op_type == "LSTM" else 1]))
 
 
-def read_layer(reading: Reading, node: NodeProto) -> Layer | None:
+def read_layer(reading: Reading, node: NodeProto) -> RecurrentLayer | None:
     """The layer that a node is.
 
     None for what is no recurrent node, and for one with an open time axis, weights that are no constants,
     `sequence_lens`, `layout=1`, or activations other than Sigmoid, Tanh, Relu and HardSigmoid.
     """
-    if node.op_type not in RECURRENT or node.domain not in ("", "ai.onnx") or integer(node, "layout", 0):
+    if not is_recurrent(node) or integer(node, "layout", 0):
         return None
-    shape = reading.shape(node.input[_X])
+    shape = reading.shape(node.input[X])
     attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
     direction = attributes.get("direction", b"forward")
     reverse = {b"forward": (False,), b"reverse": (True,), b"bidirectional": (False, True)}.get(direction)
     if reverse is None or shape is None or len(shape) != 3 or not isinstance(shape[0], int) or not shape[0]:
         return None
     activations = _activations(node, len(reverse))
-    weights = [node.input[at] for at in (_W, _R, _B, _PEEPHOLES) if len(node.input) > at and node.input[at]]
+    weights = [name for place in (W, R, B, P) if (name := optional_input(node, place))]
     if activations is None or not all(name in reading.constants for name in weights):
         return None
-    layer = Layer(
+    layer = RecurrentLayer(
         node=node,
         hidden=integer(node, "hidden_size", 0),
         steps=shape[0],
@@ -107,7 +107,7 @@ def read_layer(reading: Reading, node: NodeProto) -> Layer | None:
         linear_before_reset=bool(integer(node, "linear_before_reset", 0)),
         input_forget=bool(integer(node, "input_forget", 0)),
     )
-    return layer if layer.hidden and not layer.input(_LENGTHS) else None
+    return layer if layer.hidden and not layer.input(SEQUENCE_LENS) else None
 
 
 def _activations(node: NodeProto, directions: int) -> tuple[tuple[Activation, ...], ...] | None:

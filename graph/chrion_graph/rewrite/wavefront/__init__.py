@@ -13,13 +13,15 @@ from typing import Any
 
 import onnx
 
+from chrion_graph.attributes import integer
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite.rebuild import rebuilt
+from chrion_graph.rewrite.support.rebuild import rebuilt
 from chrion_graph.rewrite.wavefront.chunks import chunked
-from chrion_graph.rewrite.wavefront.stacks import Stack, find_stacks, hidden_size, known_steps
+from chrion_graph.rewrite.wavefront.stacks import Stack, find_stacks, known_steps
 
 NAME = "wavefront"
+PLACE, SUPERSEDES = 60, False
 
 FEWEST_STEPS = 8
 """Time steps that a proposed chunk has at least, where the length is known."""
@@ -33,7 +35,9 @@ MOST_PIECES = 4096
 def propose(graph: Graph) -> Iterator[Mapping[str, Any]]:
     """All stacks in four or eight chunks, as `{"chunks": count, "stacks": [[indices, the lowest layer first]]}`."""
     stacks = find_stacks(graph)
-    widest = max((hidden_size(graph.nodes[layer.index]) for stack in stacks for layer in stack), default=0)
+    widest = max(
+        (integer(graph.nodes[layer.index], "hidden_size", 0) for stack in stacks for layer in stack), default=0
+    )
     for chunks in (8, 4) if widest >= WIDE else (4, 8):
         chosen = [stack for stack in stacks if _holds(graph, stack, chunks * FEWEST_STEPS)]
         if chosen and chunks * sum(map(len, chosen)) <= MOST_PIECES:

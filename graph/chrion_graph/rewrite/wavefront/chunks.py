@@ -4,31 +4,22 @@ from collections.abc import Mapping
 
 from onnx import GraphProto, NodeProto, helper
 
+from chrion_graph.attributes import integer
 from chrion_graph.graph import Graph
+from chrion_graph.recurrent import INITIAL_H, SEQUENCE_LENS, direction, optional_input
 from chrion_graph.rewrite.wavefront.bounds import Bounds, bounds_of, known_bounds
 from chrion_graph.rewrite.wavefront.lengths import Lengths
-from chrion_graph.rewrite.wavefront.stacks import (
-    Glue,
-    Layer,
-    Stack,
-    direction,
-    hidden_size,
-    known_steps,
-    opset,
-    sequence_lens,
-)
+from chrion_graph.rewrite.wavefront.stacks import Glue, Stack, StackedLayer, known_steps
 from chrion_graph.rewrite.wavefront.writer import Writer
 from chrion_graph.types import TensorType
 
-_LENGTHS, _STATE = 4, 5
-"""Where a recurrent node's lengths are, and where its initial states begin; its final states begin at output 1."""
 _END = 2**63 - 1
 
 
 def chunked(graph: Graph, target: GraphProto, stack: Stack, chunks: int) -> list[NodeProto]:
     """The nodes of a stack in chunks, diagonal by diagonal; their constants and types go to `target`."""
     lowest = graph.nodes[stack[0].index]
-    writer = Writer(target, opset(graph), f"{graph.writes[stack[0].index][0]}/wavefront")
+    writer = Writer(target, graph.opset, f"{graph.writes[stack[0].index][0]}/wavefront")
     reverse, steps = direction(lowest) == b"reverse", known_steps(graph, stack)
     if steps is None:
         bounds = bounds_of(writer, lowest.input[0], chunks, reverse)
@@ -36,7 +27,7 @@ def chunked(graph: Graph, target: GraphProto, stack: Stack, chunks: int) -> list
         bounds = known_bounds(writer, steps, chunks, reverse)
     zeros = _Zeros(writer, lowest.input[0])
     batch = (graph.types[lowest.input[0]].shape or (None, None))[1]
-    names = dict.fromkeys(sequence_lens(graph.nodes[layer.index]) for layer in stack)
+    names = dict.fromkeys(optional_input(graph.nodes[layer.index], SEQUENCE_LENS) for layer in stack)
     lengths = {name: Lengths(writer, name, bounds, batch) for name in names if name}
     layers = [_ChunkedLayer(graph, writer, layer, bounds, zeros, lengths) for layer in stack]
     for diagonal in range(chunks + len(layers) - 1):
@@ -91,7 +82,7 @@ class _ChunkedLayer:
         self,
         graph: Graph,
         writer: Writer,
-        layer: Layer,
+        layer: StackedLayer,
         bounds: Bounds,
         zeros: _Zeros,
         lengths: Mapping[str, Lengths],
@@ -99,11 +90,11 @@ class _ChunkedLayer:
         self._graph, self._writer, self._bounds = graph, writer, bounds
         self._glue = layer.glue
         self._node = graph.nodes[layer.index]
-        self._lengths = lengths.get(sequence_lens(self._node))
+        self._lengths = lengths.get(optional_input(self._node, SEQUENCE_LENS))
         self._name = graph.writes[layer.index][0]
         self._input = graph.types[self._node.input[0]]
         shape = self._input.shape or (None, None, None)
-        self._state = TensorType(self._input.element, (1, shape[1], hidden_size(self._node)))
+        self._state = TensorType(self._input.element, (1, shape[1], integer(self._node, "hidden_size", 0)))
         self._letters = "hc" if self._node.op_type == "LSTM" else "h"
         self._steps: list[str] = []
         self._states = [self._initial(position, zeros) for position in range(len(self._letters))]
@@ -114,14 +105,14 @@ class _ChunkedLayer:
         node = NodeProto()
         node.CopyFrom(self._node)
         node.name = self._node.name and f"{self._node.name}/{place}"
-        inputs = [*node.input, *[""] * _STATE][: max(len(node.input), _STATE + len(self._letters))]
+        inputs = [*node.input, *[""] * INITIAL_H][: max(len(node.input), INITIAL_H + len(self._letters))]
         inputs[0] = self._through_glue(below._steps[place], place) if below else self._slice(place)
         for position, states in enumerate(self._states):
-            inputs[_STATE + position] = states[place]
+            inputs[INITIAL_H + position] = states[place]
             states.append(self._final(position, place))
         given = [states[place + 1] for states in self._states]
         if self._lengths:
-            inputs[_LENGTHS] = self._lengths.of_chunk[place]
+            inputs[SEQUENCE_LENS] = self._lengths.of_chunk[place]
             given = [f"{name}/given" for name in given] if place else given
         steps = self._node.output[0] and f"{self._node.output[0]}/{place}"
         self._steps.append(steps)
@@ -160,7 +151,7 @@ class _ChunkedLayer:
                 self._writer.node("Gather", [joined, self._bounds.last], final, None, axis=0)
 
     def _initial(self, position: int, zeros: _Zeros) -> list[str]:
-        given = self._node.input[_STATE + position] if len(self._node.input) > _STATE + position else ""
+        given = optional_input(self._node, INITIAL_H + position)
         name = f"{self._name}/{self._letters[position]}"
         if not given:
             return [zeros.like(self._state, position, name)]

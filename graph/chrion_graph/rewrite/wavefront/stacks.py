@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import onnx
 from onnx import NodeProto, helper
 
+from chrion_graph.attributes import integer
 from chrion_graph.graph import Graph
+from chrion_graph.recurrent import SEQUENCE_LENS, direction, is_recurrent, optional_input
 from chrion_graph.rewrite.wavefront.lengths import OLDEST_OPSET as LENGTHS_OPSET
-from chrion_graph.types import RECURRENT
 
 GLUE = ("Identity", "Transpose", "Squeeze", "Unsqueeze", "Reshape")
-_SEQUENCE_LENS = 4
 OLDEST_OPSET = 10
 """Of what the chunks are cut with: Slice with bounds as inputs, Mod."""
 
@@ -28,50 +28,30 @@ class Glue:
 
 
 @dataclass(frozen=True)
-class Layer:
+class StackedLayer:
     """A recurrent node of one direction, and the way to it from the layer below; none for the lowest."""
 
     index: int
     glue: tuple[Glue, ...] = ()
 
 
-Stack = tuple[Layer, ...]
+Stack = tuple[StackedLayer, ...]
 """Two layers or more, the lowest first."""
 
 
 def find_stacks(graph: Graph) -> list[Stack]:
     """Every stack, in the order of their lowest layers; a layer is in one at most."""
-    above: dict[int, Layer] = {}
+    above: dict[int, StackedLayer] = {}
     upper: set[int] = set()
     layers = [index for index in range(len(graph.nodes)) if _one_direction(graph, index)]
     for index in layers:
         found = _below(graph, index)
         # Where two layers read one, the first of them is stacked on it.
         if found and found[0] not in above:
-            above[found[0]] = Layer(index, found[1])
+            above[found[0]] = StackedLayer(index, found[1])
             upper.add(index)
     stacks = [tuple(_upwards(index, above)) for index in layers if index not in upper]
     return [stack for stack in stacks if len(stack) > 1]
-
-
-def direction(node: NodeProto) -> bytes:
-    """The direction of a recurrent node."""
-    return next((attribute.s for attribute in node.attribute if attribute.name == "direction"), b"forward")
-
-
-def hidden_size(node: NodeProto) -> int:
-    """The width of a recurrent node's state; 0 where it does not say."""
-    return next((attribute.i for attribute in node.attribute if attribute.name == "hidden_size"), 0)
-
-
-def sequence_lens(node: NodeProto) -> str:
-    """The value that holds the lengths of single sequences; "" where all are as long as the time axis."""
-    return node.input[_SEQUENCE_LENS] if len(node.input) > _SEQUENCE_LENS else ""
-
-
-def opset(graph: Graph) -> int:
-    """The version of ONNX's own operators."""
-    return int(next((item.version for item in graph.model.opset_import if item.domain in ("", "ai.onnx")), 0))
 
 
 def known_steps(graph: Graph, stack: Stack) -> int | None:
@@ -80,8 +60,8 @@ def known_steps(graph: Graph, stack: Stack) -> int | None:
     return shape[0] if shape and isinstance(shape[0], int) else None
 
 
-def _upwards(lowest: int, above: dict[int, Layer]) -> Iterator[Layer]:
-    layer: Layer | None = Layer(lowest)
+def _upwards(lowest: int, above: dict[int, StackedLayer]) -> Iterator[StackedLayer]:
+    layer: StackedLayer | None = StackedLayer(lowest)
     while layer:
         yield layer
         layer = above.get(layer.index)
@@ -90,14 +70,15 @@ def _upwards(lowest: int, above: dict[int, Layer]) -> Iterator[Layer]:
 def _one_direction(graph: Graph, index: int) -> bool:
     node = graph.nodes[index]
     return (
-        node.op_type in RECURRENT
-        and node.domain in ("", "ai.onnx")
-        and opset(graph) >= OLDEST_OPSET
+        is_recurrent(node)
+        and graph.opset >= OLDEST_OPSET
         and direction(node) in (b"forward", b"reverse")
-        and hidden_size(node) > 0
-        and not any(attribute.name == "layout" and attribute.i for attribute in node.attribute)
+        and integer(node, "hidden_size", 0) > 0
+        and not integer(node, "layout", 0)
         # A reverse layer begins at each sequence's own end, which no chunk can.
-        and (not sequence_lens(node) or (direction(node) == b"forward" and opset(graph) >= LENGTHS_OPSET))
+        and (
+            not optional_input(node, SEQUENCE_LENS) or (direction(node) == b"forward" and graph.opset >= LENGTHS_OPSET)
+        )
         and all(name in graph.types for name in (node.input[0], *graph.writes[index]))
     )
 
@@ -107,7 +88,7 @@ def _below(graph: Graph, index: int) -> tuple[int, tuple[Glue, ...]] | None:
     name, path = graph.nodes[index].input[0], list[int]()
     while (source := graph.producer.get(name)) is not None:
         node = graph.nodes[source]
-        if node.op_type in RECURRENT:
+        if is_recurrent(node):
             alike = _one_direction(graph, source) and direction(node) == direction(graph.nodes[index])
             glue = _glue(graph, path[::-1]) if alike and name == node.output[0] else None
             return None if glue is None else (source, glue)

@@ -12,8 +12,7 @@ from threading import Lock, Thread
 from time import monotonic, sleep
 
 from chrion_api import ChrionError
-from chrion_graph.errors import InvalidModel, LimitExceeded
-from chrion_graph.worker import Worker, WorkerFailed
+from chrion_graph.worker import Worker, WorkerDied, WorkerFailed, WorkerOutOfMemory, WorkerTimeout
 from chrion_runtime.servable import Array
 from chrion_runtime.serve.admission.deadline import Deadline
 from chrion_runtime.serve.codec import remote
@@ -131,12 +130,11 @@ class Codec:
                 job.deliver(job.work(worker), None)
             except WorkerFailed as error:
                 job.deliver(None, AnswerFailed(str(error)))
-            except (InvalidModel, LimitExceeded):
+            except (WorkerDied, WorkerOutOfMemory, WorkerTimeout) as error:
                 assert worker is not None
-                costly = worker.alive
                 self._end(worker)
                 worker = None
-                if not costly:
+                if not isinstance(error, WorkerOutOfMemory):
                     # It was killed, perhaps by someone else, or has hung: the body has another try.
                     continue
                 job.deliver(None, TooCostly(_TOO_COSTLY))

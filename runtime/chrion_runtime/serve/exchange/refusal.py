@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import orjson
 
-from chrion_runtime.errors import OutOfMemory, RunError
+from chrion_runtime.errors import OutOfMemory, ProcessLost, Restarting, RunError, SequencesFull
 from chrion_runtime.serve.protocol.errors import DeadlineExceeded, ProtocolError, Unavailable, status_of
 from chrion_runtime.serve.telemetry.fields import trace_id
 
@@ -15,7 +15,7 @@ REASONS = {status.value: status.phrase for status in HTTPStatus}
 """What stands behind a status."""
 
 RETRY_SECONDS = 1
-"""After which memory that had run out may be there again."""
+"""After which what passes by itself may have: memory had run out, another process is started, sequences are in use."""
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,8 @@ def refusal(error: Exception, what: str, headers: Mapping[str, str]) -> Refusal:
     """The answer to an error; one that is not the request's fault is logged, with `what` was asked."""
     if isinstance(error, Unavailable):
         return Refusal(error.status, str(error), error.retry_after)
+    if isinstance(error, ProcessLost | Restarting | SequencesFull):
+        return Refusal(Unavailable.status, str(error), RETRY_SECONDS)
     status = status_of(error) or 500
     if status < 500 or isinstance(error, DeadlineExceeded):
         return Refusal(status, str(error))

@@ -7,6 +7,7 @@ two never work at the same time.
 """
 
 import asyncio
+from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from time import time
@@ -21,6 +22,21 @@ from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
 from chrion_runtime.serve.protocol import Answer, RawRequest
 from chrion_runtime.serve.protocol.errors import NotFound, TooSlow
 from chrion_runtime.serve.protocol.inflate import Buffer
+
+INSIDE: Mapping[str, str] = {
+    "_force_close": "whether nothing more is read: aiohttp ends the connection at once",
+    "_close": "the same: it ends once what has begun is answered",
+    "_waiter": "what aiohttp awaits while it has no request",
+    "_messages": "requests that aiohttp has parsed and not begun with",
+    "_next_keepalive_close_time": "when an idle connection is closed, to be moved on after an answer of ours",
+    "_process_keepalive": "closes an idle connection; one that we are busy with is not",
+}
+"""All that is used here of aiohttp's RequestHandler and not in its documentation, and what for."""
+
+
+def missing(handler: web.RequestHandler) -> list[str]:
+    """What this aiohttp lacks of INSIDE."""
+    return [name for name in INSIDE if not hasattr(handler, name)]
 
 
 class _Exchange:
@@ -67,10 +83,13 @@ class _Exchange:
 class Connection(web.RequestHandler):
     """aiohttp's protocol of one connection, with the short way beside it."""
 
-    __slots__ = ("_exchange", "_held", "_plain", "_registry", "_write_timer")
+    __slots__ = ("_event_loop", "_exchange", "_held", "_plain", "_registry", "_write_timer")
 
-    def __init__(self, manager: web.Server, registry: ModelRegistry, **options: Any) -> None:
-        super().__init__(manager, **options)
+    def __init__(
+        self, registry: ModelRegistry, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **options: Any
+    ) -> None:
+        super().__init__(manager, loop=loop, **options)
+        self._event_loop = loop
         self._registry = registry
         self._exchange: _Exchange | None = None
         self._plain = True
@@ -93,7 +112,7 @@ class Connection(web.RequestHandler):
             else:
                 self._hold(data)
             return
-        if self._paused:
+        if self.writing_paused:
             # The answer before has not been read yet.
             self._hold(data)
             return
@@ -125,7 +144,7 @@ class Connection(web.RequestHandler):
         exchange = self._exchange = _Exchange(head, model, self._registry)
         self._read(exchange, data, head.end)
         if self._exchange is exchange and exchange.left:
-            exchange.timer = self._loop.call_later(self._registry.options.read_seconds, self._slow, exchange)
+            exchange.timer = self._event_loop.call_later(self._registry.options.read_seconds, self._slow, exchange)
 
     def _read(self, exchange: _Exchange, data: bytes, start: int) -> None:
         end = start + exchange.left
@@ -152,7 +171,7 @@ class Connection(web.RequestHandler):
         if isinstance(outcome, Answer):
             self._send(exchange, outcome)
         else:
-            exchange.task = self._loop.create_task(outcome)
+            exchange.task = self._event_loop.create_task(outcome)
             exchange.task.add_done_callback(self._answered)
 
     def _answered(self, task: "asyncio.Task[Answer]") -> None:
@@ -207,23 +226,24 @@ class Connection(web.RequestHandler):
         """Answered: on to what came meanwhile."""
         self._exchange = None
         exchange.close(error)
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if self._paused:
+        self._next_keepalive_close_time = self._event_loop.time() + self.keepalive_timeout
+        if self.writing_paused:
             # Its client does not read.
-            self._write_timer = self._loop.call_later(self._registry.options.write_seconds, self._unread)
+            self._write_timer = self._event_loop.call_later(self._registry.options.write_seconds, self._unread)
         elif self._held:
-            self._loop.call_soon(self._go_on)
+            self._event_loop.call_soon(self._go_on)
 
     def _hold(self, data: bytes) -> None:
         self._held += data
-        self._pause_transport_reading()
+        if self.transport is not None:
+            self.transport.pause_reading()
 
     def _go_on(self) -> None:
-        if self._exchange is not None or self._paused or self.transport is None:
+        if self._exchange is not None or self.writing_paused or self.transport is None:
             return
         held, self._held = self._held, b""
         if held:
-            self._resume_transport_reading()
+            self.transport.resume_reading()
             self.data_received(held)
 
     def resume_writing(self) -> None:
@@ -235,13 +255,13 @@ class Connection(web.RequestHandler):
 
     def _unread(self) -> None:
         self._write_timer = None
-        if self._paused and self.transport is not None:
+        if self.writing_paused and self.transport is not None:
             self.transport.abort()
 
     def _process_keepalive(self) -> None:
-        if self._exchange is not None or self._paused:
+        if self._exchange is not None or self.writing_paused:
             # Not idle: these have timers of their own.
-            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+            self._next_keepalive_close_time = self._event_loop.time() + self.keepalive_timeout
         super()._process_keepalive()
 
     def connection_lost(self, exc: BaseException | None) -> None:

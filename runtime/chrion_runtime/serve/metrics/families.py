@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import (
 )
 
 from chrion_runtime.choice.selection import latency
-from chrion_runtime.serve.metrics.histogram import BUCKETS, SHORT_BUCKETS, Histogram
+from chrion_runtime.latencies.histogram import BUCKETS, SHORT_BUCKETS, Histogram
 from chrion_runtime.serve.metrics.model import ModelMetrics
 from chrion_runtime.serve.planned import Planned
 from chrion_runtime.serve.protocol.metadata import MODEL_VERSION
@@ -140,7 +140,7 @@ def _stages(models: Models) -> Iterator[Metric]:
         for (labels, held), histogram in tuple(one.stages.items()):
             each.add_metric((name, *labels, ",".join(held)), histogram.count, histogram.sum)
             for lane in held:
-                by_lane.setdefault(lane, Histogram()).add(histogram)
+                by_lane.setdefault(lane, Histogram(SHORT_BUCKETS)).add(histogram)
         for lane, histogram in sorted(by_lane.items()):
             _add(on_lane, (name, lane), histogram, SHORT_BUCKETS)
     for lane, seconds in sorted(lane_seconds(models).items()):

@@ -7,12 +7,12 @@ from functools import cache
 from math import inf
 from time import perf_counter
 
-from chrion_runtime.errors import RuntimeFailure
+from chrion_runtime.errors import RuntimeFailure, SequenceMismatch
+from chrion_runtime.latencies import Histogram, Recent, Window
+from chrion_runtime.latencies.histogram import BUCKETS, SHORT_BUCKETS
 from chrion_runtime.servable import Servable, StageLabel
-from chrion_runtime.serve.metrics.histogram import Histogram
-from chrion_runtime.serve.metrics.window import Recent, Window
 from chrion_runtime.serve.planned import Planned
-from chrion_runtime.serve.protocol.errors import status_of
+from chrion_runtime.serve.protocol.errors import BadRequest, status_of
 
 OUTCOMES = ("ok", "refused", "overloaded", "failed", "gone")
 
@@ -28,13 +28,14 @@ class ModelMetrics:
     """The numbers of one model."""
 
     def __init__(self, servable: Servable) -> None:
-        self.requests = {outcome: Histogram() for outcome in OUTCOMES}
+        self.requests = {outcome: Histogram(BUCKETS) for outcome in OUTCOMES}
+        self.requests["ok"] = Histogram()  # fine enough for percentiles
         self.refusals: dict[str, int] = {}
         """Requests that were not answered, by the error that says why."""
         self.missed = 0
         """Requests that were answered later than the objective's latency."""
         self.in_flight = 0
-        self.queue_wait = Histogram()
+        self.queue_wait = Histogram(SHORT_BUCKETS)
         self.bytes_in = 0
         self.bytes_out = 0
         self.stages: dict[tuple[_Labels, tuple[str, ...]], Histogram] = {}
@@ -142,7 +143,7 @@ class ModelMetrics:
         key = ((stage.bucket, stage.plan, str(stage.index)), stage.lanes)
         if key not in self.stages and len(self.stages) >= MOST_STAGES:
             key = (REST, stage.lanes)
-        observe = self._stage_of[stage] = self.stages.setdefault(key, Histogram()).observe
+        observe = self._stage_of[stage] = self.stages.setdefault(key, Histogram(SHORT_BUCKETS)).observe
         return observe
 
 
@@ -165,7 +166,9 @@ def _blame(error: BaseException) -> tuple[str, str]:
     if status is None:
         return "gone", "client_gone"
     outcome = "refused" if status < 500 else "overloaded" if status in (503, 504) else "failed"
-    return outcome, _reason(type(error).__name__) if isinstance(error, RuntimeFailure) else "defect"
+    # Whether it is the sequence's state or the model that a request does not fit is all one to who counts.
+    kind = BadRequest if isinstance(error, SequenceMismatch) else type(error)
+    return outcome, _reason(kind.__name__) if isinstance(error, RuntimeFailure) else "defect"
 
 
 @cache

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
-from chrion_runtime.errors import RuntimeFailure
+from chrion_runtime.errors import Restarting, RuntimeFailure
 from chrion_runtime.servable import Servable
 from chrion_runtime.serve.admission.body_budget import BodyBudget
 from chrion_runtime.serve.admission.run_queue import RunQueue
@@ -15,7 +15,7 @@ from chrion_runtime.serve.exchange.inference import Inference, LongRuns
 from chrion_runtime.serve.metrics import Metrics
 from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol import Answer, Signature, Unread
-from chrion_runtime.serve.protocol.errors import NotFound, Restarting, ShuttingDown, Stuck, Unavailable
+from chrion_runtime.serve.protocol.errors import NotFound, ShuttingDown, Stuck, Unavailable
 from chrion_runtime.serve.protocol.metadata import check_version
 from chrion_runtime.serve.telemetry import Followed, telemetry
 
@@ -51,7 +51,7 @@ class ServedModel:
         return self._inference.waiting
 
     def check_ready(self) -> None:
-        """Raise Unavailable where the model has no process, or a run that was told to end holds it."""
+        """Raise Restarting where the model has no process, Stuck where a run that was told to end holds it."""
         if not self.servable.ready:
             raise Restarting(self.servable.name)
         if not self.ready:
@@ -161,7 +161,7 @@ class ModelRegistry:
         return model
 
     def check_ready(self) -> None:
-        """Raise Unavailable unless requests are welcome: a server is ready while one of its models is."""
+        """Raise Unavailable or Restarting unless requests are welcome: a server is ready while one of its models is."""
         if self.draining:
             raise ShuttingDown
         models = self.models
@@ -172,7 +172,7 @@ class ModelRegistry:
     @property
     def ready(self) -> bool:
         """Whether requests are welcome."""
-        with suppress(Unavailable):
+        with suppress(Unavailable, Restarting):
             self.check_ready()
             return True
         return False

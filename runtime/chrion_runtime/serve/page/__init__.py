@@ -11,10 +11,10 @@ from importlib import resources
 import orjson
 from aiohttp import web
 
-from chrion_runtime import drawing
+from chrion_runtime.report import style
 from chrion_runtime.serve.http.keys import REGISTRY
 from chrion_runtime.serve.models.registry import ModelRegistry
-from chrion_runtime.serve.page.document import document
+from chrion_runtime.serve.page.document import live_page
 from chrion_runtime.serve.page.now import now
 
 _HEADERS = {
@@ -40,7 +40,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def _page(request: web.Request) -> web.Response:
-    return await _made(request, document, "text/html")
+    return await _made(request, live_page, "text/html")
 
 
 async def _now(request: web.Request) -> web.Response:
@@ -59,7 +59,7 @@ def _part(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
     """Answers with a part of the page that is always the same."""
     text = resources.files("chrion_runtime.serve.page").joinpath(name).read_text(encoding="utf-8")
     if name == "page.css":
-        text = f"{drawing.style()}{text}"
+        text = f"{style()}{text}"
 
     async def answer(_: web.Request) -> web.Response:
         kind = _TYPES[name.rpartition(".")[2]]

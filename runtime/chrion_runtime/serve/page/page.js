@@ -125,6 +125,8 @@ function drawn(now) {
 async function redraw() {
   const answer = await fetch("./", { cache: "no-store" });
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
+  const open = [...document.querySelectorAll("details")].map((one) => one.open);
+  fresh.querySelectorAll("details").forEach((one, index) => { one.open = Boolean(open[index]); });
   document.querySelector("main").replaceWith(fresh);
 }
 

@@ -5,9 +5,7 @@ RuntimeFailure
     ├── BadRequest              400  the request is not well formed or does not fit the model
     ├── NotFound                404  no such model or version
     ├── TooSlow                 408  the body did not come in time
-    ├── SequenceLost            409  a request of a sequence whose state is not here
     ├── TooLarge                413  the body is over the limit
-    ├── TooMuchToKeep           413  state that takes more memory than all states may
     ├── TooMuchToAnswer         413  an answer that takes more memory than all answers may
     ├── TooCostly               413  reading the JSON, or writing it, would take too much memory
     ├── UnsupportedEncoding     415  a Content-Encoding that is neither gzip nor deflate
@@ -15,22 +13,46 @@ RuntimeFailure
     ├── DeadlineExceeded        504  the request's time was up, and its run was stopped
     └── Unavailable             503  not now
         ├── QueueFull                too many requests wait already
-        ├── SequencesFull            every sequence that may be kept is in use, or all that states may take
         ├── AnswersFull              answers that are on their way hold as many bytes as they may
         ├── TooLate                  the answer would come after the request's deadline
         ├── Waited                   large JSON waited to be read for longer than the objective allows
         ├── TooMuch                  requests in flight hold as many bytes as they may
         ├── CodecLost                the process that reads and writes large JSON ended
         ├── ShuttingDown             the server is on its way out
-        ├── Stuck                    a run that was told to end does not, and holds the model
-        ├── ProcessLost              the process of the model's group ended over this request
-        └── Restarting               there is none now: another is being started
+        └── Stuck                    a run that was told to end does not, and holds the model
+
+`STATUSES` has the statuses of the runtime's own errors.
 """
 
 from math import ceil
 from typing import ClassVar
 
-from chrion_runtime.errors import OutOfMemory, OverMemory, RuntimeFailure, UnfitValues
+from chrion_runtime.errors import (
+    OutOfMemory,
+    OverMemory,
+    ProcessLost,
+    Restarting,
+    RuntimeFailure,
+    SequenceLost,
+    SequenceMismatch,
+    SequencesFull,
+    TooMuchToKeep,
+    UnfitValues,
+)
+
+STATUSES: dict[type[Exception], int] = {
+    SequenceMismatch: 400,
+    UnfitValues: 400,
+    SequenceLost: 409,
+    OverMemory: 413,
+    TooMuchToKeep: 413,
+    MemoryError: 503,
+    OutOfMemory: 503,
+    ProcessLost: 503,
+    Restarting: 503,
+    SequencesFull: 503,
+}
+"""The HTTP status of what running a model may raise; of anything else it is 500."""
 
 
 class ProtocolError(RuntimeFailure):
@@ -45,11 +67,7 @@ def status_of(error: BaseException) -> int | None:
         return error.status
     if isinstance(error, ConnectionError) or not isinstance(error, Exception):
         return None  # the client has gone; handlers are cancelled then
-    if isinstance(error, OutOfMemory | MemoryError):
-        return Unavailable.status
-    if isinstance(error, OverMemory):
-        return TooLarge.status
-    return 400 if isinstance(error, UnfitValues) else 500
+    return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 500)
 
 
 class BadRequest(ProtocolError):
@@ -64,12 +82,6 @@ class NotFound(ProtocolError):
     status = 404
 
 
-class SequenceLost(ProtocolError):
-    """A request of a sequence whose state is not here: never begun, ended, given up, or at another replica."""
-
-    status = 409
-
-
 class TooLarge(ProtocolError):
     """A body over the limit."""
 
@@ -77,12 +89,6 @@ class TooLarge(ProtocolError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"the request body is over the limit of {limit} bytes: send less or raise the limit")
-
-
-class TooMuchToKeep(ProtocolError):
-    """State that takes more memory than the states of all sequences may together."""
-
-    status = 413
 
 
 class TooMuchToAnswer(ProtocolError):
@@ -185,10 +191,6 @@ class CodecLost(Unavailable):
         super().__init__("the process that reads and writes large JSON ended: try again, or send binary tensors")
 
 
-class SequencesFull(QueueFull):
-    """Every sequence that may be kept has a request under way, or those that have hold all that states may take."""
-
-
 class AnswersFull(Unavailable):
     """Answers that are on their way hold as many bytes as they may."""
 
@@ -210,21 +212,3 @@ class Stuck(Unavailable):
             f'model "{model}" is held by a run that was told to end {seconds:.0f} s ago and has not: '
             "ask another replica"
         )
-
-
-class ProcessLost(Unavailable):
-    """The process of the model's group ended while this request ran, which may or may not have been its fault."""
-
-    retry_after = 1
-
-    def __init__(self, model: str, outcome: str) -> None:
-        super().__init__(f'the process of model "{model}" ended while this request ran ({outcome}): try again')
-
-
-class Restarting(Unavailable):
-    """The model's process has ended, and another one is being started."""
-
-    retry_after = 1
-
-    def __init__(self, model: str) -> None:
-        super().__init__(f'the process of model "{model}" is being started again: try again')

@@ -1,12 +1,10 @@
 """The log on standard error: lines for people, or one JSON object a line for machines."""
 
-import json
 import logging
 import sys
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
+from chrion_api.logs import JsonFormatter
 from chrion_runtime.serve.telemetry.fields import FIELDS
 
 
@@ -29,7 +27,7 @@ class LogLevel(StrEnum):
 def configure(form: LogFormat = LogFormat.TEXT, level: LogLevel = LogLevel.INFO) -> None:
     """Have what is logged written to standard error from now on. Other people's debug lines are left out."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form is LogFormat.JSON else TextFormatter())
+    handler.setFormatter(RequestJsonFormatter() if form is LogFormat.JSON else TextFormatter())
     logging.basicConfig(level=max(logging.INFO, _number(level)), handlers=[handler], force=True)
     for name in ("chrion", "chrion_runtime", "chrion_planner", "chrion_graph"):
         logging.getLogger(name).setLevel(_number(level))
@@ -47,25 +45,12 @@ class TextFormatter(logging.Formatter):
         return super().formatMessage(record) + tail
 
 
-class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, logger and message; model, requestId, traceId and error where they are known."""
+class RequestJsonFormatter(JsonFormatter):
+    """One object a line: model, requestId and traceId are fields of it where they are known."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-            **_fields(record),
-        }
-        if record.exc_info and record.exc_info[1] is not None:
-            error = record.exc_info[1]
-            line["error"] = {
-                "type": type(error).__name__,
-                "message": str(error),
-                "stack": self.formatException(record.exc_info),
-            }
-        return json.dumps(line, default=str)
+    def fields(self, record: logging.LogRecord) -> dict[str, str]:
+        """Those of FIELDS that the entry has."""
+        return _fields(record)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, str]:

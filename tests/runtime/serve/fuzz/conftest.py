@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 import pytest
 
-from chrion_bench.families.stack import stack
+from chrion_models.families.stack import stack
 from tests.support.served import BODY_LIMIT, real_session
 
 TYPES = """types (float[N,3] x, double[D] d, int64[N] i, uint8[U] u, bool[B] b, string[S] s)

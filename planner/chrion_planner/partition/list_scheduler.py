@@ -1,0 +1,183 @@
+"""A list scheduler for lanes of different speed, and the budget of each device's memory.
+
+What differs from one list scheduler to the next is which task comes first and what a place is worth to it; everything
+else, which HEFT, CPOP and PEFT share, is here.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+from math import inf
+from typing import NamedTuple
+
+from chrion_planner.partition.cost_tables import CostTables, Offers
+from chrion_planner.partition.problem import Place, Schedule
+from chrion_planner.partition.task_times import scheduled
+
+GAPS = 512
+"""Gaps of one lane that a task is tried in before it goes to the lane's end: the others would take quadratic time."""
+
+_ROUNDING = 1e-9
+"""The part of a makespan by which sums of the same seconds in another order may differ, and far more."""
+
+
+class _Queue:
+    """The busy intervals of one lane, in order of time; what follows without a gap is one interval."""
+
+    def __init__(self) -> None:
+        self.starts: list[float] = []
+        self.finishes: list[float] = []
+
+    def slot(self, ready: float, seconds: float) -> tuple[int, float]:
+        """Position and start of the first gap that holds `seconds` from `ready` on."""
+        position = bisect_right(self.starts, ready)
+        start = max(ready, self.finishes[position - 1]) if position else ready
+        last = min(len(self.starts), position + GAPS)
+        while position < last and start + seconds > self.starts[position]:
+            start = max(start, self.finishes[position])
+            position += 1
+        if position == last < len(self.starts):
+            return len(self.starts), self.finishes[-1]
+        return position, start
+
+    def insert(self, position: int, start: float, finish: float) -> None:
+        follows = position > 0 and self.finishes[position - 1] == start
+        if position < len(self.starts) and self.starts[position] == finish:
+            if follows:
+                del self.starts[position], self.finishes[position - 1]
+            else:
+                self.starts[position] = start
+        elif follows:
+            self.finishes[position - 1] = finish
+        else:
+            self.starts.insert(position, start)
+            self.finishes.insert(position, finish)
+
+
+def _common_slot(queues: Sequence[_Queue], ready: float, seconds: float) -> tuple[list[int], float]:
+    """Positions in the queues and start of the first gap of `seconds` that all of them have from `ready` on."""
+    if len(queues) == 1:
+        position, start = queues[0].slot(ready, seconds)
+        return [position], start
+    while True:
+        slots = [queue.slot(ready, seconds) for queue in queues]
+        ready = max(start for _, start in slots)
+        if all(start == ready for _, start in slots):
+            return [position for position, _ in slots], ready
+
+
+class _Option(NamedTuple):
+    """A place on offer."""
+
+    place: Place
+    device: int
+    times: Sequence[float]
+    rest: Sequence[float] | None
+    queues: list[_Queue]
+
+
+def list_schedule(
+    tables: CostTables,
+    offers: Offers,
+    priority: Sequence[float],
+    rest: Offers | None = None,
+    limit: float = inf,
+) -> Schedule | None:
+    """Of the tasks whose producers are placed the one of highest priority, at the place where it ends first, and so on.
+
+    A task may begin in a gap between others. `rest[place][task]`, where given, is added to the end of the task there
+    when places are compared. Ties go to the lower number, of task and of lane, and to one lane before all; tasks that
+    share weights go where the first of them went. None where a task is left with no device that has room for it, and
+    as soon as it is certain that the schedule takes `limit` seconds or more.
+    """
+    problem = tables.problem
+    queues = [_Queue() for _ in problem.lanes]
+    options = [
+        _Option(
+            place,
+            tables.device_of_lane[place.lane],
+            times,
+            None if rest is None else rest[place],
+            [queues[at] for at in problem.lanes_at(place)],
+        )
+        for place, times in offers.items()
+    ]
+    count = len(problem.tasks)
+    free = list(tables.free)
+    late = limit * (1 + _ROUNDING)
+    chosen: dict[int, Place] = {}
+    home: dict[int, Place] = {}
+    lane = [-1] * count
+    start, finish = [0.0] * count, [0.0] * count
+    waiting = [len(read) for read in problem.producers]
+    ready = [(-priority[task], task) for task in range(count) if not waiting[task]]
+    heapify(ready)
+    while ready:
+        task = heappop(ready)[1]
+        group = problem.weight_group_of(task)
+        there = home.get(group) if group is not None else None
+        best = _best(tables, options, task, there, free, lane, finish)
+        if best is None:
+            return None
+        option, start[task], positions = best
+        finish[task] = start[task] + option.times[task]
+        if finish[task] + tables.tails[task] >= late:
+            return None
+        chosen[task], lane[task] = option.place, option.place.lane
+        if group is not None:
+            home[group] = option.place
+        for queue, position in zip(option.queues, positions, strict=True):
+            queue.insert(position, start[task], finish[task])
+        free[option.device] -= tables.need[option.device][task]
+        for consumer, _ in problem.consumers[task]:
+            waiting[consumer] -= 1
+            if not waiting[consumer]:
+                heappush(ready, (-priority[consumer], consumer))
+    return scheduled(problem, [chosen[task] for task in range(count)], start, finish)
+
+
+def _best(
+    tables: CostTables,
+    options: Sequence[_Option],
+    task: int,
+    there: Place | None,
+    free: Sequence[float],
+    placed: Sequence[int],
+    finish: Sequence[float],
+) -> tuple[_Option, float, list[int]] | None:
+    """The option by which the task ends first, its start, and its positions in the queues; None where there is none.
+
+    Only `there`, where given.
+    """
+    found: tuple[_Option, float, list[int]] | None = None
+    least = inf
+    come: dict[int, float] = {}
+    for option in options:
+        place, device, times, rest, queues = option
+        seconds = times[task]
+        if seconds == inf or tables.need[device][task] > free[device] or (there is not None and there != place):
+            continue
+        if place.lane not in come:
+            come[place.lane] = _come(tables, task, place.lane, placed, finish)
+        after, more = tables.answer[device][task], 0.0 if rest is None else rest[task]
+        if found is not None and come[place.lane] + seconds + after + more >= least:
+            continue
+        positions, at = _common_slot(queues, come[place.lane], seconds)
+        end = at + seconds + after + more
+        if found is None or end < least:
+            found, least = (option, at, positions), end
+    return found
+
+
+def _come(tables: CostTables, task: int, lane: int, placed: Sequence[int], finish: Sequence[float]) -> float:
+    """When all that the task reads is there, were it to run on the lane or led by it; its producers must be placed."""
+    device_of_lane = tables.device_of_lane
+    device = device_of_lane[lane]
+    ready = tables.request[device][task]
+    for producer, delays in tables.reads[task]:
+        at, end = placed[producer], finish[producer]
+        if at != lane:
+            end += delays[device_of_lane[at]][device]
+        if end > ready:
+            ready = end
+    return ready

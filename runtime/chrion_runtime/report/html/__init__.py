@@ -1,0 +1,1 @@
+"""The report in HTML: the parts that pages share, and the page that stands alone."""
