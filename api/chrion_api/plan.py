@@ -21,9 +21,6 @@ HOST = "cpu"
 ONNXRUNTIME = "onnxruntime"
 """The engine that runs any node."""
 
-HOST = "cpu"
-"""The name of the host: of the device where requests arrive and answers leave, and of its memory."""
-
 MAX_NODES = 10_000_000
 """What every node's index is below."""
 MAX_FILE_NODES = 2_000_000
@@ -74,8 +71,10 @@ NodeRanges = Annotated[
 """Node indices, written as ranges ("0-15,17") so that a plan of 10,000 nodes stays small."""
 
 
-Options = dict[Annotated[str, Field(max_length=40)], bool | int | float | Annotated[str, Field(max_length=200)]]
+Options = Mapping[str, bool | int | float | str]
 """What an engine is told of a stage."""
+
+_BoundedOptions = dict[Annotated[str, Field(max_length=40)], bool | int | float | Annotated[str, Field(max_length=200)]]
 
 _VERSION_1_FIELDS = frozenset({"optimization", "cudaGraph", "cuda_graph"})
 
@@ -116,7 +115,7 @@ class Stage(Document):
     """The lanes it holds, such as cpu/0; several of one device are its threads."""
     engine: str = Field(default=ONNXRUNTIME, min_length=1, max_length=40)
     """What runs it."""
-    options: Options = {}
+    options: _BoundedOptions = {}
     """How the engine is to run it, in the engine's own words; docs/plan.md lists them."""
     operators: dict[str, int] = {}
     """Its nodes counted by operator, for people."""

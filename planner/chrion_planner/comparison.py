@@ -14,6 +14,7 @@ from chrion_planner.measuring.statistics import ratio
 from chrion_planner.planner import silent
 from chrion_planner.profiling import Progress
 from chrion_runtime.choice.selection import select
+from chrion_runtime.devices import traits_of
 from chrion_runtime.run.loading import Normalised
 
 
@@ -60,9 +61,8 @@ def compare(
             SessionContender("onnxruntime-1-thread", model, feeds, threads=1),
         ]
         for device in plan_file.devices:
-            if device.startswith("cuda"):
-                providers = ("CUDAExecutionProvider", "CPUExecutionProvider")
-                contenders.append(SessionContender(f"onnxruntime-{device}", model, feeds, providers=providers))
+            if traits_of(device).provider:
+                contenders.append(SessionContender(f"onnxruntime-{device}", model, feeds, device=device))
         lanes = plan_file.devices[HOST].cores
         contenders.append(PlanContender(plan, normalised.folder, tuple(plan_file.devices), lanes, feeds))
         results = contest(

@@ -25,6 +25,7 @@ from chrion_planner.partition import Budget
 from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.profiling import Progress, Variant, profile_devices
 from chrion_planner.tuning import Race, settle, tune
+from chrion_runtime.devices import traits_of
 
 MEASURED_PLANS = 12
 """Candidates of one bucket that are measured."""
@@ -148,7 +149,7 @@ def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
     frontier = pareto(plans, _predicted_to_beat)
     bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites and not is_captured(plan)]
     wanted = [
-        *(plan for plan in bare if plan.stages[0].optimization is Optimization.ALL),
+        *(plan for plan in bare if plan.stages[0].options.get("optimization") == Optimization.ALL),
         *(plan for plan in singles.values() if not plan.rewrites),
         *_pairs(plans),
         *(plan for plan in frontier if plan.gpu_bytes.total),
@@ -291,14 +292,15 @@ def _expected(baselines: Sequence[Result], settings: PlanningSettings) -> Arrays
 
 
 def _baselines(bucket: PreparedBucket, prepared: Prepared, settings: PlanningSettings) -> list[SessionContender]:
-    found = [
+    devices = [device for device in settings.devices if traits_of(device).provider]
+    return [
         SessionContender("onnxruntime-default", prepared.model, bucket.feeds),
         SessionContender("onnxruntime-1-thread", prepared.model, bucket.feeds, threads=1),
+        *(
+            SessionContender(f"onnxruntime-{device.partition(':')[0]}", prepared.model, bucket.feeds, device=device)
+            for device in devices[:1]
+        ),
     ]
-    if any(device.startswith("cuda") for device in settings.devices):
-        providers = ("CUDAExecutionProvider", "CPUExecutionProvider")
-        found.append(SessionContender("onnxruntime-cuda", prepared.model, bucket.feeds, providers=providers))
-    return found
 
 
 def _file(prepared: Prepared, profile: Profile, frontiers: Sequence[Frontier], truncated: bool) -> PlanFile:

@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chrion_api import HOST, DeviceProfile, Optimization, Plan, Profile, Rewrite, Stage
+from chrion_api import HOST, DeviceProfile, Optimization, Options, Plan, Profile, Rewrite, Stage
 from chrion_graph.graph import Graph
-from chrion_planner.captures import CUDA, can_be_captured, captured
+from chrion_planner.captures import can_be_captured, captured
 from chrion_planner.costs import Costs, GraphBucket, costs
 from chrion_planner.memory import arena_bytes, gpu_bytes, sessions
 from chrion_planner.partition import Simulation, StagePlan, first_stages, most_on
 from chrion_planner.predicted_times import predicted
+from chrion_runtime.devices import traits_of
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,14 @@ def single_devices(variant: Rewritten, profile: Profile) -> Iterator[Plan]:
     for device in profile.devices:
         for optimization in Optimization:
             work = costs(variant.bucket, profile, optimization)
-            for count in sorted({1, device.lanes if device.name == HOST else 1}):
+            for count in sorted({1, device.lanes if traits_of(device.name).threads else 1}):
                 seconds = device.whole(graph.digest, variant.bucket.inputs, count, optimization)
                 if seconds is None:
                     continue
                 stage = Stage(
                     nodes=nodes,
                     lanes=tuple(f"{device.name}/{lane}" for lane in range(count)),
-                    optimization=optimization,
+                    options=_options(optimization),
                     operators=_operators(graph, nodes),
                     finish_seconds=seconds,
                 )
@@ -75,7 +76,7 @@ def _captured_costs(work: Costs, variant: Rewritten, profile: Profile) -> Costs:
     ratios = {
         device.name: _captured_ratio(device, variant, Optimization.ALL)
         for device in profile.devices
-        if device.name.startswith(CUDA)
+        if traits_of(device.name).costly_launches
     }
 
     def scaled(seconds: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
@@ -98,7 +99,7 @@ def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulati
         Stage(
             nodes=tuple(sorted(node for task in stage.tasks for node in work.members[task])),
             lanes=tuple(problem.lanes[lane].name for lane in problem.lanes_at(stage.place)),
-            optimization=Optimization.ALL,
+            options=_options(Optimization.ALL),
             operators=_operators(variant.bucket.graph, [node for task in stage.tasks for node in work.members[task]]),
             start_seconds=stage.start,
             finish_seconds=stage.finish,
@@ -141,6 +142,10 @@ def _label(rewrite: Rewrite) -> str:
     """The rewrite's name, with the numbers among its parameters: they tell its uses on one graph apart."""
     numbers = [str(value) for _, value in sorted(rewrite.parameters.items()) if isinstance(value, int)]
     return "-".join((rewrite.name, *numbers))
+
+
+def _options(optimization: Optimization) -> Options:
+    return {} if optimization is Optimization.NONE else {"optimization": str(optimization)}
 
 
 def _operators(graph: Graph, nodes: Sequence[int]) -> dict[str, int]:

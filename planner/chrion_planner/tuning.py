@@ -4,7 +4,7 @@ Fusion and layouts cost a small stage more than they gain where what they insert
 single nodes tells, so the plan and its twin without optimisation run in turn, and their stages are compared.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
 from chrion_api import Optimization, Plan, Stage
@@ -21,7 +21,7 @@ def tune(plan: Plan, race: Race) -> Plan | None:
     """The plan with each stage optimised or not as is faster; None where it is best as it is, or cannot run without."""
     if len(plan.stages) < 2 or not any(map(_can_differ, plan.stages)):
         return None
-    optimised, plain = race([plan, _with(plan, f"{plan.name}-plain", [Optimization.NONE] * len(plan.stages))])
+    optimised, plain = race([plan, _with(plan, f"{plan.name}-plain", map(_plain, plan.stages))])
     return None if optimised.error or plain.error else tuned(plan, optimised, plain)
 
 
@@ -38,11 +38,10 @@ def tuned(plan: Plan, optimised: Result, plain: Result) -> Plan | None:
     }
     if not gains:
         return None
-    levels = [
-        Optimization.NONE if session in gains else stage.optimization
-        for stage, session in zip(plan.stages, sessions, strict=True)
+    stages = [
+        _plain(stage) if session in gains else stage for stage, session in zip(plan.stages, sessions, strict=True)
     ]
-    return _with(plan, f"{plan.name}-tuned", levels)
+    return _with(plan, f"{plan.name}-tuned", stages)
 
 
 def settle(trials: Sequence[Trial], original: Trial, tuned: Trial, by: float) -> list[Trial]:
@@ -59,9 +58,13 @@ def settle(trials: Sequence[Trial], original: Trial, tuned: Trial, by: float) ->
     return [tuned if trial is original else trial for trial in trials]
 
 
+def _plain(stage: Stage) -> Stage:
+    return stage.with_options(optimization="")
+
+
 def _can_differ(stage: Stage) -> bool:
     """Whether optimisation can change it: a single node has nothing to be fused with, but a layout where it is Conv."""
-    return stage.optimization is Optimization.ALL and (len(stage.nodes) > 1 or "Conv" in stage.operators)
+    return stage.options.get("optimization") == Optimization.ALL and (len(stage.nodes) > 1 or "Conv" in stage.operators)
 
 
 def _ratio(one: Result, other: Result, stages: Sequence[int]) -> float:
@@ -72,9 +75,6 @@ def _ratio(one: Result, other: Result, stages: Sequence[int]) -> float:
     )
 
 
-def _with(plan: Plan, name: str, levels: Sequence[Optimization]) -> Plan:
-    """The plan under another name, not measured yet, its stages optimised as `levels` says."""
-    stages = tuple(
-        stage.model_copy(update={"optimization": level}) for stage, level in zip(plan.stages, levels, strict=True)
-    )
-    return plan.model_copy(update={"name": name, "stages": stages, "measured": None})
+def _with(plan: Plan, name: str, stages: Iterable[Stage]) -> Plan:
+    """The plan under another name and with other stages, not measured yet."""
+    return plan.model_copy(update={"name": name, "stages": tuple(stages), "measured": None})

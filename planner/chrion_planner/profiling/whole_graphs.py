@@ -10,12 +10,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import HOST, Optimization, Shape, Stage, Whole
+from chrion_api import HOST, ONNXRUNTIME, Optimization, Shape, Stage, Whole
 from chrion_graph.graph import Graph
 from chrion_planner.captures import can_be_captured
 from chrion_planner.profiling.run_seconds import run_seconds
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
+from chrion_runtime.engines import Ports, Site, engine_named
 
 _ABOUT = 0.2
 """Seconds of runs for each figure."""
@@ -38,9 +39,10 @@ def measure_whole_graphs(
     for lanes in sorted({1, len(device.lanes) if device.name == HOST else 1}):
         for optimization in Optimization:
             try:
-                session = device.session(graph.folder / file, lanes, optimization, spin=True)
-                values = [device.put(feeds[name]) for name in graph.inputs]
-                run = partial(device.run, session, list(graph.inputs), values, list(graph.outputs))
+                options = {"optimization": str(optimization)}
+                kernel = engine_named(ONNXRUNTIME).compile(graph.folder / file, Site(device, lanes, spin=True), options)
+                values = [device.memory.put(feeds[name]) for name in graph.inputs]
+                run = partial(kernel.run, Ports(tuple(graph.inputs), tuple(graph.outputs)), values)
                 seconds = median_seconds(run, _ABOUT if time.monotonic() < deadline else 0.0)
             except Exception:
                 if device.name == HOST:
@@ -50,7 +52,7 @@ def measure_whole_graphs(
                 graph=graph.digest, inputs=dict(inputs), lanes=lanes, optimization=optimization, seconds=seconds
             )
             yield whole
-            del run, session
+            del run, kernel
             time.sleep(0.02)  # let its idle threads stop
             if device.name != HOST:
                 yield from _captured(graph, whole, feeds, devices, device)
@@ -63,15 +65,14 @@ def _captured(
     stage = Stage(
         nodes=tuple(range(len(graph.nodes))),
         lanes=(device.lanes[0],),
-        optimization=whole.optimization,
+        options={"optimization": str(whole.optimization)},
         finish_seconds=1,
     )
     if not can_be_captured(graph, (stage,)):
         return
     try:
         plain, captured = (
-            run_seconds(graph, [stage.model_copy(update={"cuda_graph": on})], feeds, devices, _ABOUT)
-            for on in (False, True)
+            run_seconds(graph, [stage.with_options(capture=on)], feeds, devices, _ABOUT) for on in (False, True)
         )
     except Exception:  # noqa: BLE001, ONNX Runtime raises many types; without it there is only no such figure
         return

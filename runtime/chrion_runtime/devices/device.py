@@ -21,6 +21,8 @@ class Traits:
     """Whether even small work slows what runs on the other lanes, since they share one set of compute units."""
     captures: bool = False
     """Whether stages can be captured once and replayed."""
+    costly_launches: bool = False
+    """Whether starting many small kernels takes longer than running them, so that capturing them saves much."""
     reserves_address_space: bool = False
     """Whether a process reserves far more address space than it uses, so that no limit can be set on that."""
     provider: str = ""

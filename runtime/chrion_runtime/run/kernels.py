@@ -28,7 +28,10 @@ class KernelStore:
         self._kernels: weakref.WeakValueDictionary[tuple[KernelIdentity, bool], Kernel] = weakref.WeakValueDictionary()
 
     def get(self, stage: Stage, path: Path, device: Device, spin: bool) -> Kernel:
-        """The kernel of a stage, whose sub-model is a file; compiled where there is none. Raises PlanRefused, DeviceUnavailable."""
+        """The kernel of a stage, whose sub-model is a file; compiled where there is none.
+
+        Raises PlanRefused, DeviceUnavailable.
+        """
         key = identity(stage, path)
         spin = spin and self._spin
         with self._lock:

@@ -62,8 +62,8 @@ class Machine:
             if total is not None and beside + own.rest > total:
                 named = ", ".join(f'"{other}" {taken.total}' for other, taken in others if taken.total) or "none"
                 raise PlanRefused(
-                    f'{gpu} has {total} bytes; "{name}" takes {own.total} of them, and of the models beside it {named}: '
-                    "lower a slo.gpuMemory, or serve them apart"
+                    f'{gpu} has {total} bytes; "{name}" takes {own.total} of them, and of the models beside it '
+                    f"{named}: lower a slo.gpuMemory, or serve them apart"
                 )
             need = max(own.total, budget or 0) - own.context
             loaded = [_bytes_on(gpu, takes()) for takes in self._names]

@@ -10,6 +10,8 @@ import pytest
 
 from chrion_api import Plan
 from chrion_graph.graph import Graph
+from chrion_models.families import find
+from chrion_models.inputs import random_inputs
 from chrion_runtime.devices import Device, HostTensor, Tensor, open_devices
 from chrion_runtime.devices.emulated import Emulated, EmulatedMemory
 from chrion_runtime.engines.onnxruntime.kernel import CapturedCall, SessionKernel

@@ -39,7 +39,7 @@ CUTS = {
 
 
 class Counting(EmulatedMemory):
-    """The memory of an emulated accelerator that remembers the sizes of what was copied into its memory and out of it."""
+    """The memory of an emulated accelerator, which remembers the sizes of what was copied into it and out of it."""
 
     def __init__(self):
         super().__init__("emulated:0")

@@ -10,7 +10,8 @@ from chrion_api import Optimization, Options
 from chrion_graph.graph import Graph
 from chrion_graph.load import graphs
 from chrion_graph.ort import brief
-from chrion_graph.types import RECURRENT, tensor_bytes
+from chrion_graph.recurrent import RECURRENT
+from chrion_graph.types import tensor_bytes
 from chrion_runtime.devices import Device, traits_of
 from chrion_runtime.devices.run_memory import LIMIT, RUN_MEMORY
 from chrion_runtime.engines.engine import Kernel, KernelBytes, Site

@@ -48,7 +48,7 @@ def _header(plan_file: PlanFile, colours: Mapping[str, str]) -> Table:
         key = plan_file.devices.get(name)
         if key is None:
             continue
-        parts = [key.product, write.count(key.cores, "core"), f"onnxruntime {key.onnxruntime}"]
+        parts = [key.product, write.count(key.cores, "core"), write.engines(key.engines)]
         parts += [f"driver {key.driver}"] if key.driver else []
         table.add_row(Text(write.clip(name, 24), style=colour), Text(write.clean(" · ".join(parts))))
     return table
@@ -171,7 +171,7 @@ def _stages(timeline: Timeline, console: Console) -> None:
     all_shown = len(longest) == len(stages)
     _title(console, "Stages" if all_shown else f"The {MOST_STAGES} longest of {len(stages):,} stages")
     width = console.width
-    headings = ("stage", "lanes", "nodes", "optimization", "start", "finish", "share")
+    headings = ("stage", "lanes", "nodes", "engine", "start", "finish", "share")
     rows = (
         (
             "",
@@ -179,7 +179,7 @@ def _stages(timeline: Timeline, console: Console) -> None:
                 str(index),
                 write.clip(write.lanes(stage.lanes), min(24, width // 4)),
                 write.clip(write.nodes(stage), max(8, width - 66)),
-                stage.optimization.value,
+                write.engine(stage),
                 write.seconds(stage.start_seconds),
                 write.seconds(stage.finish_seconds),
                 write.share(timeline.share(stage)),

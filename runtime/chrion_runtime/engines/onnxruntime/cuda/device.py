@@ -26,6 +26,7 @@ class Cuda(Device):
         threads=False,
         crowds=True,
         captures=True,
+        costly_launches=True,
         reserves_address_space=True,
         provider=PROVIDER,
         recurrent_copies=2,
