@@ -60,9 +60,11 @@ def compare(
             SessionContender("onnxruntime-default", model, feeds),
             SessionContender("onnxruntime-1-thread", model, feeds, threads=1),
         ]
-        for device in plan_file.devices:
-            if traits_of(device).provider:
-                contenders.append(SessionContender(f"onnxruntime-{device}", model, feeds, device=device))
+        contenders += [
+            SessionContender(f"onnxruntime-{device}", model, feeds, device=device)
+            for device in plan_file.devices
+            if traits_of(device).provider
+        ]
         lanes = plan_file.devices[HOST].cores
         contenders.append(PlanContender(plan, normalised.folder, tuple(plan_file.devices), lanes, feeds))
         results = contest(
