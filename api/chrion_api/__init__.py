@@ -2,24 +2,23 @@
 
 from chrion_api.chrionmodel import ChrionModel, ChrionModelSpec, Devices, InputSpec, ModelRef, Shape, StateLink
 from chrion_api.document import Document
+from chrion_api.engine_options import ONNXRUNTIME, Optimization, Options
 from chrion_api.errors import ChrionError, InvalidDocument, InvalidField
 from chrion_api.plan import (
     HOST,
-    ONNXRUNTIME,
     Baseline,
     Candidate,
     Frontier,
     GpuBytes,
     GpuBytesFrom,
     Latency,
-    Options,
     Plan,
     PlanFile,
     Rewrite,
     Stage,
     bucket_label,
 )
-from chrion_api.profile import CachePoint, DeviceKey, DeviceProfile, NodeCost, Optimization, Profile, Transfer, Whole
+from chrion_api.profile import CachePoint, DeviceKey, DeviceProfile, NodeCost, Profile, Transfer, Whole
 from chrion_api.slo import SLO, Load, Mode, Objective
 from chrion_api.status import Condition, ConditionType, Reason, Status
 from chrion_api.units import Duration, Quantity

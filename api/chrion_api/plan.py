@@ -10,16 +10,14 @@ from pydantic import BeforeValidator, FailFast, Field, PlainSerializer, Validati
 
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
-from chrion_api.profile import DeviceKey, Optimization
+from chrion_api.engine_options import ONNXRUNTIME, BoundedOptions, options_of_version_1
+from chrion_api.profile import DeviceKey
 
 PLAN_VERSION = 2
 """Written; files of version 1 are read, too: their stages say `optimization` and `cudaGraph` in place of `options`."""
 
 HOST = "cpu"
 """The device where requests arrive and answers leave, and the name of its memory."""
-
-ONNXRUNTIME = "onnxruntime"
-"""The engine that runs any node."""
 
 MAX_NODES = 10_000_000
 """What every node's index is below."""
@@ -71,32 +69,6 @@ NodeRanges = Annotated[
 """Node indices, written as ranges ("0-15,17") so that a plan of 10,000 nodes stays small."""
 
 
-Options = Mapping[str, bool | int | float | str]
-"""What an engine is told of a stage."""
-
-_BoundedOptions = dict[Annotated[str, Field(max_length=40)], bool | int | float | Annotated[str, Field(max_length=200)]]
-
-_VERSION_1_FIELDS = frozenset({"optimization", "cudaGraph", "cuda_graph"})
-
-
-def _options_of_version_1(stage: dict[str, Any]) -> dict[str, Any]:
-    """A stage with what version 1 named as fields among its options."""
-    if not _VERSION_1_FIELDS & stage.keys():
-        return stage
-    optimization = stage.get("optimization", Optimization.NONE)
-    captured = stage.get("cudaGraph", stage.get("cuda_graph", False))
-    if optimization not in tuple(Optimization):
-        raise ValueError(f'optimization: "{str(optimization)[:60]}" is neither All nor None')
-    if not isinstance(captured, bool):
-        raise ValueError(f'cudaGraph: "{str(captured)[:60]}" is neither true nor false')
-    options: dict[str, Any] = {}
-    if optimization != Optimization.NONE:
-        options["optimization"] = str(optimization)
-    if captured:
-        options["capture"] = True
-    return {**{name: value for name, value in stage.items() if name not in _VERSION_1_FIELDS}, "options": options}
-
-
 class Rewrite(Document):
     """One exact transformation of the graph, replayed before the stages are cut."""
 
@@ -115,7 +87,7 @@ class Stage(Document):
     """The lanes it holds, such as cpu/0; several of one device are its threads."""
     engine: str = Field(default=ONNXRUNTIME, min_length=1, max_length=40)
     """What runs it."""
-    options: _BoundedOptions = {}
+    options: BoundedOptions = {}
     """How the engine is to run it, in the engine's own words; docs/plan.md lists them."""
     operators: dict[str, int] = {}
     """Its nodes counted by operator, for people."""
@@ -126,10 +98,7 @@ class Stage(Document):
     arena_bytes: int = Field(default=0, ge=0)
     """What its session is predicted to ask its arena for at most, on a GPU; 0 where that is not known."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _read_version_1(cls, value: Any) -> Any:
-        return _options_of_version_1(value) if isinstance(value, dict) else value
+    _read_version_1 = model_validator(mode="before")(options_of_version_1)
 
     def with_options(self, **changes: bool | int | float | str) -> Self:
         """The stage with some options changed; an empty text and False leave one out."""

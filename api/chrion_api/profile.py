@@ -5,26 +5,13 @@ device that is not here.
 """
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
-
-
-class Optimization(StrEnum):
-    """How far ONNX Runtime may optimise what it runs."""
-
-    ALL = "All"
-    """Fusions and layouts too: equal within the stated tolerance."""
-    NONE = "None"
-    """Not at all: bit-equal to the normalised model."""
-
-
-def _engines(key: dict[str, Any]) -> dict[str, Any]:
-    return {"onnxruntime": key["onnxruntime"], **(key.get("engines") or {})}
+from chrion_api.engine_options import ONNXRUNTIME, BoundedOptions, Options, options_of_version_1
 
 
 class DeviceKey(Document):
@@ -47,7 +34,8 @@ class DeviceKey(Document):
         """Version 1 knew one engine."""
         if not isinstance(value, dict) or "onnxruntime" not in value:
             return value
-        return {**{name: part for name, part in value.items() if name != "onnxruntime"}, "engines": _engines(value)}
+        rest = {name: part for name, part in value.items() if name != "onnxruntime"}
+        return {**rest, "engines": {ONNXRUNTIME: value["onnxruntime"]}}
 
     def changed(self, here: "DeviceKey", engines: Iterable[str]) -> list[str]:
         """How a device that is here differs, in what was told of both, and in the versions of these engines."""
@@ -83,12 +71,14 @@ class Whole(Document):
     """The shapes it ran with."""
     lanes: int = Field(ge=1)
     """Lanes it held."""
-    optimization: Optimization
-    """How far ONNX Runtime optimised it."""
-    cuda_graph: bool = False
-    """Whether it was captured as a CUDA graph and replayed."""
+    engine: str = ONNXRUNTIME
+    """What ran it."""
+    options: BoundedOptions = {}
+    """How."""
     seconds: float = Field(gt=0)
     """Median seconds of a run."""
+
+    _read_version_1 = model_validator(mode="before")(options_of_version_1)
 
 
 class CachePoint(Document):
@@ -124,24 +114,28 @@ class DeviceProfile(Document):
     session_bytes: int = Field(default=0, ge=0)
     """Device memory that each session takes besides its weights and values: handles and workspace of the libraries."""
     nodes: dict[str, NodeCost | None] = {}
-    """Cost by node signature; null for what the device cannot run."""
+    """Cost by node signature, by ONNX Runtime, which runs any node; null for what the device cannot run."""
     wholes: tuple[Whole, ...] = ()
-    """Runs of whole graphs."""
+    """Runs of whole graphs, by every engine."""
 
     def whole(
         self,
         graph: str,
         inputs: Mapping[str, Shape],
         lanes: int,
-        optimization: Optimization,
-        cuda_graph: bool = False,
+        options: Options,
+        engine: str = ONNXRUNTIME,
     ) -> float | None:
         """Seconds of a whole graph; None where it was not measured so."""
-        wanted = (graph, inputs, lanes, optimization, cuda_graph)
+        wanted = (graph, inputs, lanes, engine, options)
         for entry in self.wholes:
-            if (entry.graph, entry.inputs, entry.lanes, entry.optimization, entry.cuda_graph) == wanted:
+            if (entry.graph, entry.inputs, entry.lanes, entry.engine, entry.options) == wanted:
                 return entry.seconds
         return None
+
+    def wholes_of(self, graph: str, inputs: Mapping[str, Shape]) -> list[Whole]:
+        """Every run of a whole graph with these shapes."""
+        return [entry for entry in self.wholes if (entry.graph, entry.inputs) == (graph, inputs)]
 
     def uncached_seconds_per_byte(self, weights: int) -> float:
         """What reading weights takes longer where sessions with so many bytes of them in all take turns."""
@@ -170,7 +164,7 @@ class Transfer(Document):
 class Profile(Document):
     """Measured costs of a model's nodes on the devices of one machine."""
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     """The version of this format."""
     model: str
     """SHA-256 of the model's file."""

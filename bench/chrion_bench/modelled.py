@@ -72,7 +72,7 @@ def with_gpu(prepared: Prepared, measured: Profile, gpu: Gpu = H100) -> Profile:
         if len(costs) == len(names):
             seconds = sum(cost.seconds for cost in costs)
             wholes += [
-                Whole(graph=graph.digest, inputs=dict(inputs), lanes=1, optimization=level, seconds=seconds)
+                Whole(graph=graph.digest, inputs=dict(inputs), lanes=1, options=level.options, seconds=seconds)
                 for level in Optimization
             ]
     entry = DeviceProfile(

@@ -38,7 +38,7 @@ def result(*stages: float, sessions: tuple[int, ...] = (), rounds: int = 3) -> R
 
 
 def levels(plan: Plan | None) -> list[Optimization] | None:
-    return [stage.optimization for stage in plan.stages] if plan else None
+    return [Optimization(stage.options.get("optimization", "None")) for stage in plan.stages] if plan else None
 
 
 def test_each_stage_is_as_it_is_faster():

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import HOST, DeviceProfile, NodeCost, Profile, Shape, Transfer, Whole
+from chrion_api import HOST, ONNXRUNTIME, DeviceProfile, NodeCost, Profile, Shape, Transfer, Whole
 from chrion_graph.files import write_aside
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.limits import Limits
@@ -20,7 +20,7 @@ from chrion_planner.profiling.memory import Taken, of_session
 from chrion_planner.profiling.nodes import measure_nodes
 from chrion_planner.profiling.whole_graphs import measure_whole_graphs
 from chrion_runtime.devices import open_devices, traits_of
-from chrion_runtime.engines import key_of
+from chrion_runtime.engines import engines_on, key_of
 
 ATTEMPTS = 2
 """Times that a device is profiled, at most, where other work runs on it."""
@@ -143,7 +143,11 @@ def _profile_device(
         report(("whole graphs", (position + 0.95) / len(packed)))
         # Of what a device refuses ONNX Runtime would run a part elsewhere.
         if all(nodes[signature] for signature in signatures(graph, pack.shapes)):
-            wholes += measure_whole_graphs(graph, pack.file, pack.inputs, pack.feeds, devices, device, deadline)
+            # Other engines rewrite graphs themselves: what they gain shows on the graph as it is.
+            engines = engines_on(name) if position == 0 else [ONNXRUNTIME]
+            wholes += measure_whole_graphs(
+                graph, pack.file, pack.inputs, pack.feeds, devices, device, engines, deadline
+            )
     entry = DeviceProfile(
         name=name,
         key=key_of(device),

@@ -18,6 +18,7 @@ __all__ = [
     "Ports",
     "Site",
     "engine_named",
+    "engines_on",
     "key_of",
 ]
 
@@ -41,5 +42,9 @@ def engine_named(name: str) -> Engine:
 
 def key_of(device: Device) -> DeviceKey:
     """What measurements on a device hold for: the device, and the engines that can run there."""
-    found = {name: engine_named(name) for name in ENGINES}
-    return device.key({name: engine.version for name, engine in found.items() if not engine.problem(device.name)})
+    return device.key({name: engine_named(name).version for name in engines_on(device.name)})
+
+
+def engines_on(device: str) -> list[str]:
+    """The engines that can run on a device of this name here."""
+    return [name for name in ENGINES if not engine_named(name).problem(device)]

@@ -76,6 +76,8 @@ class Engine(Protocol):
     """One way to run nodes."""
 
     name: str
+    choices: Sequence[Options]
+    """The options that are worth measuring, the plainest first."""
 
     @property
     def version(self) -> str:

@@ -22,6 +22,7 @@ class OpenVino:
     """See `Engine`. It has no options."""
 
     name = "openvino"
+    choices: Sequence[Options] = ({},)
 
     @property
     def version(self) -> str:

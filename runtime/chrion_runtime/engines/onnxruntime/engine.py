@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
-from chrion_api import Optimization, Options
+from chrion_api import ONNXRUNTIME, Optimization, Options
 from chrion_graph.graph import Graph
 from chrion_graph.load import graphs
 from chrion_graph.ort import brief
@@ -25,7 +25,8 @@ from chrion_runtime.errors import PlanRefused
 class OnnxRuntime:
     """See `Engine`. Options: `optimization` (All; else nothing is optimised), `capture` (a CUDA graph)."""
 
-    name = "onnxruntime"
+    name = ONNXRUNTIME
+    choices: Sequence[Options] = ({}, {"optimization": str(Optimization.ALL)})
 
     @property
     def version(self) -> str:
