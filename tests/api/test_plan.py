@@ -170,7 +170,7 @@ def test_node_ranges_refuse(text: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("version", 2),
+        ("version", 3),
         ("model", "abc"),
         ("buckets", []),
         ("buckets[0].plans", []),

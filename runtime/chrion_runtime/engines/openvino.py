@@ -126,9 +126,11 @@ class OpenVinoCall:
 
 def _infer(request: Any, stop: Stop | None) -> None:
     if stop is not None:
+        stop.check()
+    request.start_async()
+    if stop is not None:
         stop.on_set(request.cancel)
     try:
-        request.start_async()
         request.wait()
     except RuntimeError as error:
         if stop is not None and stop.is_set:
