@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from chrion_api import HOST, Baseline, Frontier, Optimization, Plan, PlanFile, Profile
+from chrion_api import HOST, ONNXRUNTIME, Baseline, Frontier, Optimization, Plan, PlanFile, Profile
 from chrion_graph.equality import difference
 from chrion_graph.limits import Limits
 from chrion_planner.candidates import Candidates, candidates
@@ -26,6 +26,7 @@ from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.profiling import Progress, Variant, profile_devices
 from chrion_planner.tuning import Race, settle, tune
 from chrion_runtime.devices import traits_of
+from chrion_runtime.engines import engines_on
 
 MEASURED_PLANS = 12
 """Candidates of one bucket that are measured."""
@@ -247,7 +248,7 @@ def _tune(trials: Sequence[Trial], race: Race, settings: PlanningSettings) -> tu
     original = min((trial for trial in trials if trial.fine and len(trial.plan.stages) > 1), key=_seconds, default=None)
     if original is None or time.monotonic() > settings.deadline:
         return None
-    plan = tune(original.plan, race)
+    plan = tune(original.plan, race, [name for name in engines_on(HOST) if name != ONNXRUNTIME])
     return (original, Trial(plan, [[]])) if plan else None
 
 

@@ -1,14 +1,16 @@
-"""Tune a plan of several stages: each of them with ONNX Runtime's graph optimisation or without, whichever is faster.
+"""Tune a plan of several stages: each of them by the engine, and with the options, by which it is fastest.
 
-Fusion and layouts cost a small stage more than they gain where what they insert outweighs what they save. No profile of
-single nodes tells, so the plan and its twin without optimisation run in turn, and their stages are compared.
+Fusion and layouts cost a small stage more than they gain where what they insert outweighs what they save, and engines
+differ by what they fuse. No profile of single nodes tells, so the plan and its twins, in each of which all stages run
+in one other way, run in turn, and their stages are compared.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from statistics import median
 
-from chrion_api import Optimization, Plan, Stage
+from chrion_api import HOST, Optimization, Plan, Stage
 from chrion_planner.measuring import Result, Trial
+from chrion_runtime.engines import engine_named
 
 Race = Callable[[Sequence[Plan]], Sequence[Result]]
 """Measures plans in turn, each in a process of its own."""
@@ -17,31 +19,46 @@ _GAIN = 0.05
 """The part of its time that a stage must gain to be changed."""
 
 
-def tune(plan: Plan, race: Race) -> Plan | None:
-    """The plan with each stage optimised or not as is faster; None where it is best as it is, or cannot run without."""
-    if len(plan.stages) < 2 or not any(map(_can_differ, plan.stages)):
-        return None
-    optimised, plain = race([plan, _with(plan, f"{plan.name}-plain", map(_plain, plan.stages))])
-    return None if optimised.error or plain.error else tuned(plan, optimised, plain)
+def tune(plan: Plan, race: Race, engines: Collection[str] = ()) -> Plan | None:
+    """The plan with each stage run as is fastest; None where it is best as it is, or there is nothing to choose.
 
-
-def tuned(plan: Plan, optimised: Result, plain: Result) -> Plan | None:
-    """The plan without optimisation in those sessions that gain by it; None where none does.
-
-    Stages that share a session are decided on together, for apart they would need two, each with the weights.
+    `engines` are those besides ONNX Runtime that can run stages of the host.
     """
-    sessions = optimised.sessions
-    gains = {
-        session
-        for session in set(sessions)
-        if _ratio(plain, optimised, [index for index, other in enumerate(sessions) if other == session]) <= 1 - _GAIN
-    }
-    if not gains:
+    twins = list(_twins(plan, engines)) if len(plan.stages) > 1 else []
+    if not twins:
         return None
-    stages = [
-        _plain(stage) if session in gains else stage for stage, session in zip(plan.stages, sessions, strict=True)
-    ]
-    return _with(plan, f"{plan.name}-tuned", stages)
+    original, *others = race([plan, *twins])
+    return None if original.error else tuned(plan, original, list(zip(twins, others, strict=True)))
+
+
+def tuned(plan: Plan, original: Result, twins: Sequence[tuple[Plan, Result]]) -> Plan | None:
+    """The plan with those kernels run as in a twin that gain most by it; None where none gains.
+
+    Stages that share a kernel are decided on together, for apart they would need two, each with the weights.
+    """
+    stages = list(plan.stages)
+    for kernel in set(original.sessions):
+        shared = [index for index, other in enumerate(original.sessions) if other == kernel]
+        ratios = [(_ratio(result, original, shared), twin) for twin, result in twins if not result.error]
+        best, twin = min(ratios, key=lambda pair: pair[0], default=(1.0, plan))
+        if best <= 1 - _GAIN:
+            for index in shared:
+                stages[index] = twin.stages[index]
+    return None if tuple(stages) == plan.stages else _with(plan, f"{plan.name}-tuned", stages)
+
+
+def _twins(plan: Plan, engines: Collection[str]) -> Iterator[Plan]:
+    """The plan with all stages run in another way that may be faster."""
+    if any(map(_can_differ, plan.stages)):
+        yield _with(plan, f"{plan.name}-plain", map(_plain, plan.stages))
+    for name in engines:
+        changed = [
+            stage.model_copy(update={"engine": name, "options": dict(engine_named(name).choices[0])})
+            if stage.device == HOST
+            else stage
+            for stage in plan.stages
+        ]
+        yield _with(plan, f"{plan.name}-{name}", changed)
 
 
 def settle(trials: Sequence[Trial], original: Trial, tuned: Trial, by: float) -> list[Trial]:

@@ -4,6 +4,7 @@ import queue
 from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -125,11 +126,12 @@ class OpenVinoCall:
 
 
 def _infer(request: Any, stop: Stop | None) -> None:
+    run = _Run(request)
     if stop is not None:
         stop.check()
     request.start_async()
     if stop is not None:
-        stop.on_set(request.cancel)
+        stop.on_set(run.cancel)
     try:
         request.wait()
     except RuntimeError as error:
@@ -137,6 +139,25 @@ def _infer(request: Any, stop: Stop | None) -> None:
             raise RunStopped from None
         said = " ".join(str(error).split())
         raise RunError(f"the model fails on these values: {said[-300:]}") from None
+    finally:
+        run.end()
+
+
+class _Run:
+    """One run of a request: whoever ends it later, ends no other of the same request."""
+
+    def __init__(self, request: Any) -> None:
+        self._request: Any = request
+        self._guard = Lock()
+
+    def cancel(self) -> None:
+        with self._guard:
+            if self._request is not None:
+                self._request.cancel()
+
+    def end(self) -> None:
+        with self._guard:
+            self._request = None
 
 
 def _shared(tensor: Tensor) -> Any:
