@@ -223,6 +223,13 @@ class TestLadder:
         assert gpu_bytes([one, one.model_copy(update={"name": "same stages"})]) == 400 * MI
         assert gpu_bytes([plan("cpu", 1)]) == 0
 
+    @pytest.mark.parametrize("change", [{"options": {"capture": True}}, {"lanes": ("emulated:0/1",)}])
+    def test_memory_of_plans_that_share_no_kernel(self, change):
+        """What is captured, or on another lane, is loaded once more: it counts so, too."""
+        one = plan("a", 1, 100)
+        twin = one.model_copy(update={"stages": tuple(stage.model_copy(update=change) for stage in one.stages)})
+        assert gpu_bytes([one, twin]) == 200 * MI
+
 
 class TestRoute:
     big, mid, cpu = plan("big", 1, 800), plan("mid", 10, 300, device="emulated:1"), plan("cpu", 100)
