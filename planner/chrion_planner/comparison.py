@@ -15,7 +15,7 @@ from chrion_planner.planner import silent
 from chrion_planner.profiling import Progress
 from chrion_runtime.choice.ladder import choose
 from chrion_runtime.devices import traits_of
-from chrion_runtime.run.loading import Normalised
+from chrion_runtime.run.loading import NormalisedModel
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Comparison:
 
 def compare(
     model: Path,
-    normalised: Normalised,
+    normalised: NormalisedModel,
     plan_file: PlanFile,
     slo: SLO,
     mode: Mode,

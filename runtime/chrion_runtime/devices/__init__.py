@@ -1,6 +1,9 @@
 """The devices of this machine, by name: `cpu`, `cuda:N`, and `emulated:N` for tests."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from typing import cast
 
 from chrion_api import HOST
 from chrion_runtime.devices.cpu import Cpu
@@ -21,19 +24,11 @@ __all__ = [
 ]
 
 
-def _cuda() -> type[Device]:
-    from chrion_runtime.engines.onnxruntime.cuda import Cuda
-
-    return Cuda
-
-
-def _emulated() -> type[Device]:
-    from chrion_runtime.devices.emulated import Emulated
-
-    return Emulated
-
-
-_KINDS: dict[str, Callable[[], type[Device]]] = {"cuda": _cuda, "emulated": _emulated}
+_KINDS = {
+    "cuda": "chrion_runtime.engines.onnxruntime.cuda.device:Cuda",
+    "emulated": "chrion_runtime.devices.emulated:Emulated",
+}
+"""The class of each kind of device; its module is imported when one is asked for."""
 
 
 def open_devices(names: Sequence[str], cpu_lanes: int = 0) -> dict[str, Device]:
@@ -47,7 +42,7 @@ def open_devices(names: Sequence[str], cpu_lanes: int = 0) -> dict[str, Device]:
             kind, _, index = name.partition(":")
             if kind not in _KINDS or not index.isdecimal():
                 raise DeviceUnavailable(f'"{name}" is not a device; devices are cpu and cuda:0, cuda:1, …')
-            found[name] = _KINDS[kind]().open(name, int(index))
+            found[name] = _kind(kind).open(name, int(index))
     return found
 
 
@@ -61,5 +56,11 @@ def default_devices(cpu_lanes: int = 0) -> dict[str, Device]:
 
 def traits_of(name: str) -> Traits:
     """The traits of a device, which need not be here; of one that nobody knows, those of an accelerator."""
-    kind = _KINDS.get(name.partition(":")[0])
-    return Cpu.traits if name == HOST else kind().traits if kind else ACCELERATOR
+    kind = name.partition(":")[0]
+    return Cpu.traits if name == HOST else _kind(kind).traits if kind in _KINDS else ACCELERATOR
+
+
+@cache
+def _kind(name: str) -> type[Device]:
+    module, _, found = _KINDS[name].partition(":")
+    return cast(type[Device], getattr(import_module(module), found))

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from chrion_runtime.serve.exchange.refusal import refusal
+from chrion_runtime.serve.request.refusal import refusal
 from chrion_runtime.serve.protocol.errors import TooLate
 
 CODES = {

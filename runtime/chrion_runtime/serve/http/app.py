@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import HttpVersion11, web
 
 from chrion_runtime.serve import page
-from chrion_runtime.serve.exchange.refusal import refusal
+from chrion_runtime.serve.request.refusal import refusal
 from chrion_runtime.serve.http import handlers
 from chrion_runtime.serve.http.keys import REGISTRY
 from chrion_runtime.serve.http.repository import add_repository

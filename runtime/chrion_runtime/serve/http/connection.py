@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from chrion_runtime.serve.admission.deadline import allowed
-from chrion_runtime.serve.exchange.refusal import REASONS, refusal
+from chrion_runtime.serve.request.refusal import REASONS, refusal
 from chrion_runtime.serve.http.plain import PlainHead, is_plain_get, plain_head
 from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
 from chrion_runtime.serve.protocol import Answer, RawRequest
