@@ -67,8 +67,6 @@ def test_standard_library_is_not_shadowed() -> None:
     assert not Path(done.stdout.strip()).is_relative_to(ROOT / "operator")
 
 
-
-
 def test_no_two_public_classes_share_a_name() -> None:
     files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
     named = Counter(
