@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chrion_api import SLO, Frontier, InputSpec, Mode, Objective, PlanFile, Shape, StateLink
+from chrion_api import HOST, SLO, Frontier, InputSpec, Mode, Objective, PlanFile, Shape, StateLink
 from chrion_graph.deciding import deciding_inputs
 from chrion_graph.graph import Graph
 from chrion_graph.load import graphs
@@ -79,7 +79,7 @@ class PlannedModel:
         loader = Loader(model, graph.inputs, inputs, any_device, machine)
         self._in_use = PlansInUse(name, loader, graph, plan_file, Objective.of(slo or SLO(), mode), compiling)
         kinds = {name: kind for name, kind in graph.inputs.items() if kind is not None}
-        self._sequences = Sequences(self.state, kinds, loader.devices["cpu"], sequences, loader.values)
+        self._sequences = Sequences(self.state, kinds, loader.devices[HOST], sequences, loader.values)
         self._pilot = Pilot(name, self._in_use, live, lambda: self.off_profile) if live is not None else None
 
     @property

@@ -58,7 +58,7 @@ class Planned:
         return Normalised(self.graph.folder, self.plan_file.model)
 
     def opening(self, **options: Any) -> Opening:
-        """What opens a session of it in a process of its own, with `options` of PlannedModel."""
+        """What opens it in a process of its own, with `options` of PlannedModel."""
         return partial(_opened, normalised=self.normalised, plan_file=self.plan_file, options=options)
 
     def write(self, path: Path) -> Path:

@@ -14,7 +14,7 @@ from chrion.commands.serving import (
     Setup,
     TelemetryOptions,
     run_memory_of,
-    serve_sessions,
+    serve_models,
     server_options,
 )
 from chrion.errors import UsageError
@@ -110,7 +110,7 @@ def command(
         setup()
         owners = {one.owner for one in chosen}
         grouping = Grouping(isolate, setup, machine, several=len(owners) > 1)
-        sessions = grouping.open(
+        opened = grouping.open(
             [
                 Opening(
                     file=one.file,
@@ -128,11 +128,11 @@ def command(
                 for one, plan_file, live in zip(chosen, plans, lives, strict=True)
             ]
         )
-        for one, session in zip(chosen, sessions, strict=True):
-            for selection in session.selections:
+        for one, served in zip(chosen, opened, strict=True):
+            for selection in served.selections:
                 if not selection.meets_slo:
                     display.warn(f"{slo or one.file}: spec.slo: {selection.reason}")
-    serve_sessions(sessions, options)
+    serve_models(opened, options)
 
 
 @dataclass(frozen=True)

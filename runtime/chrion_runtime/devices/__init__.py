@@ -22,10 +22,10 @@ def open_devices(names: Sequence[str], cpu_lanes: int = 0) -> dict[str, Device]:
 
     Raises DeviceUnavailable for a name that is unknown and for a device that is not there.
     """
-    found: dict[str, Device] = {"cpu": Cpu(cpu_lanes)}
+    found: dict[str, Device] = {HOST: Cpu(cpu_lanes)}
     for name in names:
         kind, _, index = name.partition(":")
-        if name == "cpu":
+        if name == HOST:
             continue
         if kind not in _KINDS or not index.isdecimal():
             raise DeviceUnavailable(f'"{name}" is not a device; devices are cpu and cuda:0, cuda:1, …')

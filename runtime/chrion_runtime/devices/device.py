@@ -67,7 +67,7 @@ class CapturedSession(BoundSession):
         super().output(name, value)
 
     def run(self, stop: Stop | None = None) -> None:
-        del stop  # a graph is launched as a whole
+        del stop  # a captured run is launched as a whole
         here = threading.get_ident()
         if self._owner not in (None, here):
             raise RuntimeError("a captured stage runs on the thread that captured it")

@@ -77,7 +77,7 @@ def compile_plan(graph: Graph, plan: Plan) -> CompiledPlan:
 
 
 def compile_plans(folder: Path, plans: Iterable[Plan]) -> tuple[CompiledPlan, ...]:
-    """Draw several plans of the normalised model in `folder`; what a child process is asked for.
+    """Compile several plans of the normalised model in `folder`; what a child process is asked for.
 
     Raises PlanRefused where one does not fit, or where the folder was damaged since it was written.
     """
