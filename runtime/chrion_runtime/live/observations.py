@@ -54,7 +54,7 @@ class Observations:
         known = {executor: (runs, drift) for executor, runs, drift in self._stages}
         self._stages = []
         for executor in dict.fromkeys(bucket.executor for bucket in self._in_use.buckets):
-            runs, drift = known.get(executor) or self._attend(executor, now)
+            runs, drift = known.get(executor) or self._observed(executor, now)
             self._stages.append((executor, runs, drift))
 
     def listen(self, now: float) -> None:
@@ -74,7 +74,7 @@ class Observations:
         """How the plans in use are off what they were chosen by; empty where they are not."""
         return "; ".join(drift.problem for _, _, drift in self._stages if drift.problem)
 
-    def _attend(self, executor: Executor, now: float) -> tuple[Runs, Drift]:
+    def _observed(self, executor: Executor, now: float) -> tuple[Runs, Drift]:
         runs: Runs = deque(maxlen=_MOST_RUNS)
         executor.observe(lambda stage, _, seconds: runs.append((stage.index, seconds)))
         return runs, Drift(executor.loaded.plan, self._tuning, now)

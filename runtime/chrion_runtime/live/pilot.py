@@ -190,9 +190,11 @@ class Pilot:
         self._mover.go(to, budget, workshop, exchanged)
 
     def _because(self, rung: Rung, move: Move) -> tuple[Selection, ...]:
-        slo = self._in_use.objective
-        target = slo.latency.seconds if slo.latency is not None else None
-        return tuple(Selection(plan, move.why, target is None or latency(plan, slo) <= target) for plan in rung.plans)
+        objective = self._in_use.objective
+        target = objective.latency.seconds if objective.latency is not None else None
+        return tuple(
+            Selection(plan, move.why, target is None or latency(plan, objective) <= target) for plan in rung.plans
+        )
 
     @contextmanager
     def _opened(self) -> Iterator[Workshop]:
