@@ -61,7 +61,7 @@ def command(
     ],
     model: Annotated[
         Path | None,
-        typer.Option("--model", metavar="PATH", help="The ONNX file, where spec.model.uri is out of reach from here."),
+        typer.Option("--model", metavar="PATH", help="The ONNX file, if spec.model.uri cannot be reached from here."),
     ] = None,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
@@ -81,7 +81,7 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
     ] = None,
-    replan: Annotated[bool, typer.Option("--replan", help="Plan anew, even where the cache holds a plan.")] = False,
+    replan: Annotated[bool, typer.Option("--replan", help="Plan again, even if the cache holds a plan.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
     log_level: LogLevelOption = LogLevel.INFO,
     otlp_endpoint: OtlpOption = None,

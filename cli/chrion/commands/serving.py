@@ -26,7 +26,7 @@ LogFormatOption = Annotated[
     LogFormat, typer.Option("--log-format", case_sensitive=False, help="Lines for people, or JSON for machines.")
 ]
 LogLevelOption = Annotated[
-    LogLevel, typer.Option("--log-level", case_sensitive=False, help="What is logged; at debug each request is.")
+    LogLevel, typer.Option("--log-level", case_sensitive=False, help="What is logged; debug logs every request.")
 ]
 
 

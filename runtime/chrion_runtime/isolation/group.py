@@ -189,7 +189,7 @@ class Group:
             log.error("a run of group %s does not end; its process is ended", self.name)
             life.kill()
         elif silent > STILL_SECONDS:
-            log.error("the process of group %s stands still, and is ended", self.name)
+            log.error("the process of group %s hangs, and is ended", self.name)
             life.kill()
         now = monotonic()
         for index, due in tuple(self._retry.items()):

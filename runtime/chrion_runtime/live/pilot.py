@@ -95,7 +95,9 @@ class Pilot:
         before = self.observations.stale
         self.observations.listen(time.monotonic())
         if (stale := self.observations.stale) != before:
-            log.warning("%s: %s", self._name, f"{Reason.PLAN_STALE}: {stale}" if stale else "the plan is stale no more")
+            log.warning(
+                "%s: %s", self._name, f"{Reason.PLAN_STALE}: {stale}" if stale else "the plan is no longer stale"
+            )
         self._steer()
 
     def _new_plans(self, path: Path) -> None:

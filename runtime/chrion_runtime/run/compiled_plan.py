@@ -82,7 +82,7 @@ def compile_plans(folder: Path, plans: Iterable[Plan]) -> tuple[CompiledPlan, ..
     Raises PlanRefused where one does not fit, or where the folder was damaged since it was written.
     """
     if problem := damage(folder, FILES):
-        raise PlanRefused(f"{folder}: is damaged: {problem}; it is made anew when the model is next loaded")
+        raise PlanRefused(f"{folder}: is damaged: {problem}; it is made again when the model is next loaded")
     graph = Graph.load(folder)
     return tuple(compile_plan(graph, plan) for plan in plans)
 
