@@ -31,7 +31,9 @@ def command(
     ] = "8Gi",
     allow: Annotated[
         list[str] | None,
-        typer.Option("--allow", metavar="HOST|CIDR", help="Fetch from there, though it is private or speaks plain http."),
+        typer.Option(
+            "--allow", metavar="HOST|CIDR", help="Fetch from there, though it is private or speaks plain http."
+        ),
     ] = None,
     retries: Annotated[int, typer.Option("--retries", min=0, help="How often temporary faults are retried.")] = 6,
     timeout: Annotated[str, typer.Option("--timeout", metavar="1h", help="How long all of it may take.")] = "1h",

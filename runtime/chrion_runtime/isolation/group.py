@@ -1,4 +1,4 @@
-"""A group's process and who looks after it: started again when it ends, ended when a run of it does not."""
+"""A group and the supervisor of its process: restarts it when it ends, and ends it when a run in it does not end."""
 
 import logging
 from collections.abc import Callable, Sequence

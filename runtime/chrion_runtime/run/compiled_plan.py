@@ -1,7 +1,7 @@
 """A plan compiled for its graph: the sub-model files of its stages, and which stage waits for which.
 
-Compiling replays rewrites, cuts and writes files, which is Python's work and holds the interpreter; what comes of it is
-plain data. So a server has it compiled in another process, and only loads the files.
+Compiling replays rewrites, cuts the graph and writes files, all in Python, which holds the interpreter; the result is
+plain data. So a server has plans compiled in another process, and only loads the files.
 """
 
 from collections.abc import Iterable

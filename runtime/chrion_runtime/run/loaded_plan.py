@@ -1,4 +1,4 @@
-"""A plan made runnable: one session a stage, and in which memories each value is needed."""
+"""A compiled plan with its sessions, one a stage, and the memories in which each value is needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from chrion_runtime.servable import Array
 
 @dataclass(frozen=True)
 class HeldValue:
-    """A value in a device's memory, as an array or an OrtValue; nobody else writes to it."""
+    """A value in a device's memory, as an array or an OrtValue; nothing else writes to it."""
 
     device: Device
     value: Value

@@ -106,13 +106,13 @@ def test_the_emulated_device_counts_what_it_holds() -> None:
 def test_the_emulated_device_counts_weights_and_results(tmp_path: Path) -> None:
     device = open_devices(["emulated:0"])["emulated:0"]
     graph = normalised(find("gru-forward-l2-h16-s8-b1").build(), tmp_path)
-    part = cut(graph, [next(index for index, node in enumerate(graph.nodes) if node.op_type == "GRU")])
-    session = device.session(part.write(graph.folder), 1, Optimization.NONE, spin=False)
+    sub_model = cut(graph, [next(index for index, node in enumerate(graph.nodes) if node.op_type == "GRU")])
+    session = device.session(sub_model.write(graph.folder), 1, Optimization.NONE, spin=False)
     weights = 4 * 3 * 16 * (16 + 16 + 2)
     assert device.used() == GpuBytes(weights=weights)
-    names = [value.name for value in part.model.graph.input]
+    names = [value.name for value in sub_model.model.graph.input]
     value = device.put(np.ones((8, 1, 16), np.float32))
-    outputs = [value.name for value in part.model.graph.output]
+    outputs = [value.name for value in sub_model.model.graph.output]
     results = device.run(session, names, [value], outputs)
     sizes = sum(result.nbytes for result in results)
     assert sizes >= 8 * 16 * 4

@@ -22,7 +22,7 @@ from chrion_runtime.serve.telemetry import Followed, telemetry
 STUCK_SECONDS = 2.0
 """A model is not ready when a run that was told to end has not after so long."""
 LOST_SECONDS = 30.0
-"""After so long the server no longer counts as alive, so that who looks after it starts it again."""
+"""After so long the server no longer counts as alive, so that its supervisor restarts it."""
 
 
 class ServedModel:
