@@ -20,7 +20,7 @@ from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
 from chrion_graph.normalise import FILES, normalise
 from chrion_graph.seal import SUMS_FILE, damage, sealed, unsealed
-from chrion_runtime.planned_model import Normalised
+from chrion_runtime.planned_model import NormalisedModel
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def folder() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("chrion"))
 
 
-def normalised(model: Path, limits: Limits) -> Normalised:
+def normalised(model: Path, limits: Limits) -> NormalisedModel:
     """The model in normalised form: from the cache, where that is undamaged, else made and kept there.
 
     Raises ModelError, WriteFailed.
@@ -40,11 +40,11 @@ def normalised(model: Path, limits: Limits) -> Normalised:
     target = folder() / "models" / f"{sha[:32]}-{ort.__version__}"
     if target.exists():
         if not (problem := damage(target, FILES)):
-            return Normalised(target, sha)
+            return NormalisedModel(target, sha)
         if (target / SUMS_FILE).exists():  # else an earlier version made it
             _warn(target, problem)
     _build(model, target, limits)
-    return Normalised(target, sha)
+    return NormalisedModel(target, sha)
 
 
 def _build(model: Path, target: Path, limits: Limits) -> None:

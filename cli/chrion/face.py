@@ -12,7 +12,7 @@ from chrion_runtime.choice.documents import read_bounded, read_plan_file
 from chrion_runtime.choice.selection import select
 from chrion_runtime.errors import Unreadable
 from chrion_runtime.live import Live
-from chrion_runtime.live.plans_in_use import Compiling
+from chrion_runtime.live.plans_in_use import PlanCompiler
 from chrion_runtime.planned_model import PlannedModel
 from chrion_runtime.run.machine import Machine
 from chrion_runtime.sequences import SequenceStore
@@ -69,7 +69,7 @@ class Session(PlannedModel):
         any_device: bool = False,
         live: Live | None = None,
         machine: Machine | None = None,
-        compiling: Compiling | None = None,
+        compiling: PlanCompiler | None = None,
     ) -> None:
         """`plan` is a plan or a plan file's path. `inputs` gives values to warm with where the model needs them.
         `state` says which outputs feed which inputs from one request of a sequence to the next. `sequences`, `live`,

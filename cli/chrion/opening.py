@@ -14,7 +14,7 @@ from chrion_runtime.sequences import SequenceStore
 
 
 @dataclass(frozen=True)
-class Keeping:
+class SequenceLimits:
     """How many sequences of a model are kept, and for how many seconds."""
 
     sequences: int
@@ -31,7 +31,7 @@ class Opening:
     plan: PlanFile | Path
     name: str
     live: Live
-    keeping: Keeping
+    keeping: SequenceLimits
     owner: str | None = None
     """Whose model it is, where that is said."""
     slo: SLO | None = None

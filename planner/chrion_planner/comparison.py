@@ -14,7 +14,7 @@ from chrion_planner.measuring.statistics import ratio
 from chrion_planner.planner import silent
 from chrion_planner.profiling import Progress
 from chrion_runtime.choice.selection import select
-from chrion_runtime.run.loading import Normalised
+from chrion_runtime.run.loading import NormalisedModel
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Comparison:
 
 def compare(
     model: Path,
-    normalised: Normalised,
+    normalised: NormalisedModel,
     plan_file: PlanFile,
     slo: SLO,
     mode: Mode,

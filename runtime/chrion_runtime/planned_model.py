@@ -18,17 +18,17 @@ from chrion_runtime.choice.selection import Selection
 from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, UnfitValues
 from chrion_runtime.live import Live, Pilot
-from chrion_runtime.live.plans_in_use import Compiling, PlansInUse
+from chrion_runtime.live.plans_in_use import PlanCompiler, PlansInUse
 from chrion_runtime.run.executor import SLOTS
 from chrion_runtime.run.failure import after_trimming
-from chrion_runtime.run.loading import Loader, Normalised, ServedBucket, nearest
+from chrion_runtime.run.loading import Loader, NormalisedModel, ServedBucket, nearest
 from chrion_runtime.run.machine import Machine
 from chrion_runtime.run.state_transfer import StateTransfer, shapes_of
 from chrion_runtime.sequences import Sequences, SequenceStore, state_links
 from chrion_runtime.servable import Array, Figure, SequenceStep, StageObserver, TensorSpec
 from chrion_runtime.stop import Stop
 
-__all__ = ["Normalised", "PlannedModel"]
+__all__ = ["NormalisedModel", "PlannedModel"]
 
 
 class PlannedModel:
@@ -39,7 +39,7 @@ class PlannedModel:
 
     def __init__(
         self,
-        model: Normalised,
+        model: NormalisedModel,
         plan_file: PlanFile,
         *,
         name: str = "model",
@@ -51,7 +51,7 @@ class PlannedModel:
         any_device: bool = False,
         live: Live | None = None,
         machine: Machine | None = None,
-        compiling: Compiling | None = None,
+        compiling: PlanCompiler | None = None,
     ) -> None:
         """`inputs` says what to warm with where random numbers or zeros will not do, and what state starts with.
 

@@ -12,7 +12,7 @@ from chrion_graph.graph import Graph
 from chrion_graph.load import digest
 from chrion_runtime.devices import open_devices
 from chrion_runtime.isolation import Opening
-from chrion_runtime.planned_model import Normalised, PlannedModel
+from chrion_runtime.planned_model import NormalisedModel, PlannedModel
 from chrion_runtime.run.machine import Machine
 from tests.support.partition import Cut, normalised, plan_of
 
@@ -54,8 +54,8 @@ class Planned:
         self.plan_file = plan_file(self.path, [plan], shapes, devices)
 
     @property
-    def normalised(self) -> Normalised:
-        return Normalised(self.graph.folder, self.plan_file.model)
+    def normalised(self) -> NormalisedModel:
+        return NormalisedModel(self.graph.folder, self.plan_file.model)
 
     def opening(self, **options: Any) -> Opening:
         """What opens it in a process of its own, with `options` of PlannedModel."""
@@ -67,5 +67,7 @@ class Planned:
         return path
 
 
-def _opened(machine: Machine, normalised: Normalised, plan_file: PlanFile, options: Mapping[str, Any]) -> PlannedModel:
+def _opened(
+    machine: Machine, normalised: NormalisedModel, plan_file: PlanFile, options: Mapping[str, Any]
+) -> PlannedModel:
     return PlannedModel(normalised, plan_file, machine=machine, **options)

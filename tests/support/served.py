@@ -6,7 +6,7 @@ import onnx
 
 from chrion_api import Frontier, PlanFile, Shape
 from chrion_runtime.devices import open_devices
-from chrion_runtime.planned_model import Normalised, PlannedModel
+from chrion_runtime.planned_model import NormalisedModel, PlannedModel
 from tests.support.control_flow import TextModel
 from tests.support.partition import each_node, normalised, plan_of
 
@@ -25,4 +25,4 @@ def planned_model(name: str, model: str | onnx.ModelProto, shapes: dict[str, Sha
         devices={"cpu": lanes.key},
         buckets=(Frontier(inputs=shapes, plans=(plan_of(graph, each_node(graph)),)),),
     )
-    return PlannedModel(Normalised(graph.folder, digest), plan_file, name=name, any_device=True)
+    return PlannedModel(NormalisedModel(graph.folder, digest), plan_file, name=name, any_device=True)

@@ -21,7 +21,7 @@ from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Grouping
 from chrion.models_to_serve import about
-from chrion.opening import Keeping, Opening
+from chrion.opening import Opening, SequenceLimits
 from chrion.options import (
     MAX_RUN,
     BatchOption,
@@ -118,7 +118,7 @@ def command(
                     plan=plan_file,
                     name=one.name,
                     live=live,
-                    keeping=Keeping(max_sequences, idle),
+                    keeping=SequenceLimits(max_sequences, idle),
                     owner=one.owner,
                     slo=one.objective.slo,
                     mode=one.objective.mode,

@@ -18,7 +18,7 @@ from chrion.commands.serving import (
 from chrion.errors import UsageError
 from chrion.grouping import Grouping, Served
 from chrion.models_to_serve import by_model, pair
-from chrion.opening import Keeping, Opening
+from chrion.opening import Opening, SequenceLimits
 from chrion.options import (
     MAX_RUN,
     AnyDeviceOption,
@@ -107,7 +107,7 @@ def command(
     )
     lives = [Live.of(one.plan, slo) for one in wanted]  # before they are read
     objective = read_slo(slo, latency, gpu_memory, mode)
-    keeping = Keeping(max_sequences, idle)
+    keeping = SequenceLimits(max_sequences, idle)
     setup = Setup(telemetry, run_memory_of(run_memory))
     setup()
     grouping = Grouping(isolate, setup, machine, several=repository is not None)

@@ -10,7 +10,7 @@ import typer
 from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Served
-from chrion.opening import Keeping, Opening
+from chrion.opening import Opening, SequenceLimits
 from chrion.options import parse_bytes, parse_seconds
 from chrion_api import ChrionModel, ChrionModelSpec
 from chrion_api.redact import shown
@@ -125,7 +125,7 @@ def serve_models(
         serve(models, options, ready, lambda registry: Repository(registry, folder, load))
 
 
-def entry_opening(entry: Entry, keeping: Keeping, any_device: bool) -> Opening:
+def entry_opening(entry: Entry, keeping: SequenceLimits, any_device: bool) -> Opening:
     """How to open a repository's model, by its ChrionModel where it has one. Raises ChrionError."""
     opening = Opening(
         entry.model, entry.model, entry.plan, entry.name, Live(), keeping, any_device=any_device, beside=True

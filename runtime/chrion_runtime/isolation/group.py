@@ -8,7 +8,7 @@ from threading import Event, Lock, Thread
 from time import monotonic, sleep, thread_time
 
 from chrion_runtime.errors import PlanRefused, RuntimeFailure
-from chrion_runtime.isolation.life import CLOSE_SECONDS, Life
+from chrion_runtime.isolation.group_process import CLOSE_SECONDS, GroupProcess
 from chrion_runtime.isolation.model import IsolatedModel
 from chrion_runtime.isolation.wire import Data, error_of
 from chrion_runtime.isolation.worker import Opening
@@ -36,7 +36,7 @@ class Group:
         """Processes that were started beside the first."""
         self._setup = setup
         self._guard = Lock()
-        self._life: Life | None = None
+        self._life: GroupProcess | None = None
         self._thread: Thread | None = None
         self._openings: dict[int, Opening] = {}
         self._models: dict[int, IsolatedModel] = {}
@@ -97,7 +97,7 @@ class Group:
             with suppress(OSError):
                 life.control.tell("close", model.index)
 
-    def life(self, index: int) -> Life | None:
+    def life(self, index: int) -> GroupProcess | None:
         """The process, once the model is open there."""
         model = self._models.get(index)
         return self._life if model is not None and model.ready else None
@@ -131,7 +131,7 @@ class Group:
         with self._guard:
             self._told = set(self._openings)
         try:
-            life = Life()
+            life = GroupProcess()
         except OSError as error:  # no descriptor is left, or no memory
             outcome = f"it cannot be started: {error}"
         else:
@@ -144,7 +144,7 @@ class Group:
             self._refuse(index, PlanRefused(f"its process ended while it was loaded ({outcome})"))
         return outcome
 
-    def _attend(self, life: Life) -> None:
+    def _attend(self, life: GroupProcess) -> None:
         """Have the models opened, and hear what the process reports, until it ends."""
         try:
             with self._guard:
@@ -176,14 +176,14 @@ class Group:
                 model.lost()
             life.control.hang_up()
 
-    def _tell_open(self, life: Life, indices: Sequence[int]) -> None:
+    def _tell_open(self, life: GroupProcess, indices: Sequence[int]) -> None:
         """Called with the guard; where the process is gone, the next one opens them."""
         with suppress(OSError):
             for index in indices:
                 life.control.tell("open", index, self._openings[index], seconds=OPEN_SECONDS)
                 self._told.add(index)
 
-    def _look(self, life: Life, silent: float) -> None:
+    def _look(self, life: GroupProcess, silent: float) -> None:
         """See to what is due; `silent` are the seconds since the process reported last."""
         if life.overdue:
             log.error("a run of group %s does not end; its process is ended", self.name)
@@ -198,7 +198,7 @@ class Group:
                     if self._retry.pop(index, None) is not None and index in self._openings:
                         self._tell_open(life, [index])
 
-    def _hear(self, life: Life, message: Data) -> None:
+    def _hear(self, life: GroupProcess, message: Data) -> None:
         if "refused" in message:
             self._hear_refusal(message["refused"], error_of(message["error"]))
             return

@@ -13,7 +13,7 @@ from chrion_api import SLO, Frontier, Mode
 from chrion_runtime.choice.selection import Selection
 from chrion_runtime.errors import OutOfMemory, ProcessLost, Restarting, RunStopped
 from chrion_runtime.isolation.channel import Channel, Message, named
-from chrion_runtime.isolation.life import HERE_SECONDS, Life
+from chrion_runtime.isolation.group_process import HERE_SECONDS, GroupProcess
 from chrion_runtime.isolation.wire import Data, Description, InUse, Report, error_of, in_use_of
 from chrion_runtime.servable import Array, Figure, SequenceStep, StageLabel, StageObserver, TensorSpec
 from chrion_runtime.stop import Stop
@@ -32,7 +32,7 @@ class Home(Protocol):
     restarts: int
     """Processes that were started beside the first."""
 
-    def life(self, index: int) -> Life | None:
+    def life(self, index: int) -> GroupProcess | None:
         """The process, once the model of that number is open there."""
 
     def leave(self, model: "IsolatedModel") -> None:
@@ -158,7 +158,9 @@ class IsolatedModel:
         self._tell(reply, observer)
         return found
 
-    def _exchange(self, life: Life, message: Message, tensors: Sequence[Array]) -> tuple[Message, dict[str, Array]]:
+    def _exchange(
+        self, life: GroupProcess, message: Message, tensors: Sequence[Array]
+    ) -> tuple[Message, dict[str, Array]]:
         channel = life.borrow()
         try:
             channel.send(message, tensors)

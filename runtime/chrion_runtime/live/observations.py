@@ -43,9 +43,9 @@ class Observations:
         self._ignoring_until = 0.0
         self.seen = Seen(0, 0, None, 0.0)
         """What was seen last."""
-        self.anew(time.monotonic())
+        self.restart(time.monotonic())
 
-    def anew(self, now: float) -> None:
+    def restart(self, now: float) -> None:
         """Begin anew: the plans or the objective have changed."""
         self._fresh.clear()
         self._window = AnswerWindow(now, self._span)
@@ -57,7 +57,7 @@ class Observations:
             runs, drift = known.get(executor) or self._observed(executor, now)
             self._stages.append((executor, runs, drift))
 
-    def listen(self, now: float) -> None:
+    def take_in(self, now: float) -> None:
         """Take in what has come since the last call."""
         objective = self._in_use.objective
         target = objective.latency.seconds if objective.latency is not None else None

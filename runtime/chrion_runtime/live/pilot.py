@@ -93,7 +93,7 @@ class Pilot:
             elif watch.vanished():
                 log.warning("%s: %s is gone; what it said last stays in force", self._name, watch.path)
         before = self.observations.stale
-        self.observations.listen(time.monotonic())
+        self.observations.take_in(time.monotonic())
         if (stale := self.observations.stale) != before:
             log.warning(
                 "%s: %s", self._name, f"{Reason.PLAN_STALE}: {stale}" if stale else "the plan is no longer stale"
@@ -135,7 +135,7 @@ class Pilot:
             return
         ratio = self._state.ratio if self._state else 1.0
         in_use.objective, in_use.rungs = objective, rungs
-        self.observations.anew(time.monotonic())
+        self.observations.restart(time.monotonic())
         # A budget that shrinks holds once the move that it asks for is made.
         budgets = [_bytes(before), _bytes(objective)]
         budget = None if None in budgets else max(filter(None, budgets), default=0)
@@ -182,7 +182,7 @@ class Pilot:
         seen = self.observations.seen
 
         def exchanged(before: Rung, rung: Rung) -> None:
-            self.observations.anew(time.monotonic())
+            self.observations.restart(time.monotonic())
             if rung is to.rung:
                 self.journal.moved(before.name, rung.name, reason, why, _figures(seen))
             else:

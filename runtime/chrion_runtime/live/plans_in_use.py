@@ -14,7 +14,7 @@ from chrion_runtime.run.executor import Executor
 from chrion_runtime.run.loading import Loader, ServedBucket, alone
 from chrion_runtime.servable import Figure, StageObserver
 
-Compiling = Callable[[Path, Sequence[Plan]], Sequence[CompiledPlan]]
+PlanCompiler = Callable[[Path, Sequence[Plan]], Sequence[CompiledPlan]]
 """Compiles plans of the normalised model in a folder, such as in another process."""
 
 
@@ -28,7 +28,7 @@ class PlansInUse:
         graph: Graph,
         plan_file: PlanFile,
         objective: Objective,
-        compiling: Compiling | None = None,
+        compiling: PlanCompiler | None = None,
     ) -> None:
         """Load what the objective selects, compiled by `compiling` or here and now. Raises ChrionError."""
         self.name = name

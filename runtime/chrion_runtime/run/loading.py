@@ -23,7 +23,7 @@ from chrion_runtime.servable import Array
 
 
 @dataclass(frozen=True)
-class Normalised:
+class NormalisedModel:
     """A normalised model's folder, and the digest of the file that it was made from."""
 
     folder: Path
@@ -65,7 +65,7 @@ class Loader:
 
     def __init__(
         self,
-        model: Normalised,
+        model: NormalisedModel,
         inputs: Mapping[str, TensorType | None],
         specs: Sequence[InputSpec],
         any_device: bool,

@@ -7,7 +7,7 @@ from chrion_runtime.choice.selection import Selection
 
 
 @runtime_checkable
-class Planned(Protocol):
+class PlannedServable(Protocol):
     """A servable whose plans are chosen by an objective."""
 
     @property

@@ -21,7 +21,7 @@ from chrion_runtime.errors import (
     UnfitValues,
 )
 from chrion_runtime.isolation import Group
-from chrion_runtime.isolation.life import Life
+from chrion_runtime.isolation.group_process import GroupProcess
 from chrion_runtime.planned_model import PlannedModel
 from chrion_runtime.servable import SequenceStep
 from chrion_runtime.stop import Stop
@@ -203,7 +203,7 @@ def test_a_process_that_ends_is_replaced(group, number):
 
 
 def test_a_run_that_does_not_end_is_ended_with_its_process(group, monkeypatch):
-    monkeypatch.setattr("chrion_runtime.isolation.life.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("chrion_runtime.isolation.group_process.GRACE_SECONDS", 0.2)
     group, a, b = group
     before = pid(group)
     os.kill(before, signal.SIGSTOP)  # as a node that runs on and on: ONNX Runtime looks between nodes only
@@ -225,7 +225,7 @@ def test_a_run_that_is_waited_for_on_the_event_loop_does_not_hold_it_for_long(gr
 
 
 def test_a_run_that_is_told_to_end_once_it_has_costs_nothing(group, monkeypatch):
-    monkeypatch.setattr("chrion_runtime.isolation.life.GRACE_SECONDS", -1.0)
+    monkeypatch.setattr("chrion_runtime.isolation.group_process.GRACE_SECONDS", -1.0)
     group, a, _ = group
     stop = Stop()
     for _ in range(2):  # as a batch, whose requests share what ends them
@@ -235,7 +235,7 @@ def test_a_run_that_is_told_to_end_once_it_has_costs_nothing(group, monkeypatch)
 
 
 def test_a_run_that_is_told_to_end_before_it_is_sent_is_not_sent(shared, monkeypatch):
-    monkeypatch.setattr(Life, "stop", lambda life, call: None)  # what is said of it could come too late
+    monkeypatch.setattr(GroupProcess, "stop", lambda life, call: None)  # what is said of it could come too late
     stop = Stop()
     stop.set()
     with pytest.raises(RunStopped):
@@ -293,9 +293,9 @@ def test_a_process_that_cannot_be_started_is_tried_again(group, monkeypatch):
         if missing:
             missing.pop()
             raise OSError(24, "Too many open files")
-        return Life()
+        return GroupProcess()
 
-    monkeypatch.setattr("chrion_runtime.isolation.group.Life", start)
+    monkeypatch.setattr("chrion_runtime.isolation.group.GroupProcess", start)
     os.kill(pid(group), signal.SIGKILL)
     wait_until(lambda: group.restarts == 3 and a.ready, "it is open again")
     missing.append(3)
@@ -387,7 +387,7 @@ def test_what_the_server_has_run_out_of_costs_a_request_and_no_process(group, mo
     group, a, _ = group
     before = pid(group)
     with monkeypatch.context() as patched:
-        patched.setattr("chrion_runtime.isolation.life.socket.socketpair", no_more)
+        patched.setattr("chrion_runtime.isolation.group_process.socket.socketpair", no_more)
         with pytest.raises(OutOfMemory, match="nothing left for the request: Too many open files"):
             a.run(feeds())
     assert a.run(feeds())["next"] == [1]

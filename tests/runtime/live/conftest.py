@@ -18,7 +18,7 @@ from chrion_graph.load import digest
 from chrion_models.families import find
 from chrion_models.inputs import random_inputs
 from chrion_runtime.devices import open_devices
-from chrion_runtime.planned_model import Normalised
+from chrion_runtime.planned_model import NormalisedModel
 from tests.support.command import Chrion, serving
 from tests.support.partition import Arrays, Cut, each_node, normalised, plan_of, saved, whole
 from tests.support.waiting import wait_until
@@ -39,8 +39,8 @@ class World:
     expected: Arrays
 
     @property
-    def normalised(self) -> Normalised:
-        return Normalised(self.graph.folder, self.digest)
+    def normalised(self) -> NormalisedModel:
+        return NormalisedModel(self.graph.folder, self.digest)
 
     def plan(self, name: str, cut: Cut, milliseconds: float, mebibytes: int = 0) -> Plan:
         """A plan that is said to take so long and so much GPU memory."""

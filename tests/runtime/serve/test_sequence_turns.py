@@ -2,7 +2,7 @@
 
 import asyncio
 
-from chrion_runtime.serve.exchange.sequence_turns import SequenceTurns
+from chrion_runtime.serve.request.sequence_turns import SequenceTurns
 
 
 async def waiting(turns, count):

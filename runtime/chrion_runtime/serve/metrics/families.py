@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import (
 from chrion_runtime.choice.selection import latency
 from chrion_runtime.latencies.histogram import BUCKETS, SHORT_BUCKETS, Histogram
 from chrion_runtime.serve.metrics.model import ModelMetrics
-from chrion_runtime.serve.planned import Planned
+from chrion_runtime.serve.planned import PlannedServable
 from chrion_runtime.serve.protocol.metadata import MODEL_VERSION
 
 Models = Sequence[ModelMetrics]
@@ -90,7 +90,7 @@ def _objectives(models: Models) -> Iterator[Metric]:
     )
     memory = GaugeMetricFamily("chrion_slo_gpu_memory_bytes", "The budget of GPU memory", labels=model)
     for one in models:
-        if not isinstance(one.servable, Planned):
+        if not isinstance(one.servable, PlannedServable):
             continue
         name, slo = one.servable.name, one.servable.slo
         percentile = f"{slo.percentile:g}"
@@ -114,7 +114,7 @@ def _plans(models: Models) -> Iterator[Metric]:
     )
     for one in models:
         servable = one.servable
-        if not isinstance(servable, Planned):
+        if not isinstance(servable, PlannedServable):
             continue
         off.add_metric((servable.name,), servable.off_profile)
         for frontier, selection in servable.in_use:

@@ -11,7 +11,7 @@ from chrion_runtime.errors import RuntimeFailure, SequenceMismatch
 from chrion_runtime.latencies import Histogram, Recent, Window
 from chrion_runtime.latencies.histogram import BUCKETS, SHORT_BUCKETS
 from chrion_runtime.servable import Servable, StageLabel
-from chrion_runtime.serve.planned import Planned
+from chrion_runtime.serve.planned import PlannedServable
 from chrion_runtime.serve.protocol.errors import BadRequest, status_of
 
 OUTCOMES = ("ok", "refused", "overloaded", "failed", "gone")
@@ -127,7 +127,7 @@ class ModelMetrics:
         self._target = self._read_target()
 
     def _read_target(self) -> float:
-        latency = self.servable.slo.latency if isinstance(self.servable, Planned) else None
+        latency = self.servable.slo.latency if isinstance(self.servable, PlannedServable) else None
         return float("inf") if latency is None else latency.seconds
 
     def _stage(self, stage: StageLabel, _began: float, seconds: float) -> None:

@@ -15,7 +15,7 @@ from chrion_runtime.report.model.bucket import BucketReport
 from chrion_runtime.report.model.timeline import Timeline, device_hues
 from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
 from chrion_runtime.serve.page.now import now
-from chrion_runtime.serve.planned import Planned
+from chrion_runtime.serve.planned import PlannedServable
 
 TILES = (
     ("rate", "requests/s"),
@@ -68,11 +68,11 @@ def _model(model: ServedModel, data: dict[str, Any], key: str) -> Element:
     servable = model.servable
     heading = el("h2", servable.name, " ", el("span", class_="badge", data_value="held"))
     section = el("section", heading, class_="model", data_model=servable.name, aria_label=f"Model {servable.name}")
-    if isinstance(servable, Planned):
+    if isinstance(servable, PlannedServable):
         section.append(el("p", _objective(servable), class_="soft"))
     section.append(_tiles(data))
     section.append(_latency(key))
-    if isinstance(servable, Planned):
+    if isinstance(servable, PlannedServable):
         in_use = servable.in_use
         hues = device_hues(plan for frontier, _ in in_use for plan in frontier.plans)
         for index, (frontier, selection) in enumerate(in_use):
@@ -83,7 +83,7 @@ def _model(model: ServedModel, data: dict[str, Any], key: str) -> Element:
     return section
 
 
-def _objective(servable: Planned) -> str:
+def _objective(servable: PlannedServable) -> str:
     slo: SLO = servable.slo
     parts = [f"{servable.mode.value} mode"]
     if slo.latency is not None:

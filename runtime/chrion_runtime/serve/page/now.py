@@ -6,7 +6,7 @@ from typing import Any
 
 from chrion_runtime.serve.metrics.families import lane_seconds
 from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
-from chrion_runtime.serve.planned import Planned
+from chrion_runtime.serve.planned import PlannedServable
 
 PERCENTILES = (50, 90, 99)
 
@@ -42,7 +42,7 @@ def _model(model: ServedModel) -> dict[str, Any]:
         "moves": moves(description),
         "stale": (description.get("stale") or {}).get("message", ""),
     }
-    if isinstance(servable, Planned):
+    if isinstance(servable, PlannedServable):
         slo = servable.slo
         data["objective"] = {
             "percentile": slo.percentile,

@@ -22,7 +22,7 @@ CLOSE_SECONDS = 2.0
 """What a process may take to end once it was told to."""
 
 
-class Life:
+class GroupProcess:
     """One process of a group, from its start to its end."""
 
     def __init__(self) -> None:

@@ -26,12 +26,12 @@ from chrion_runtime.serve.admission.run_times import RunTimes, ShortRuns
 from chrion_runtime.serve.admission.thread_clock import ThreadClock
 from chrion_runtime.serve.admission.workload import Kind, Workload
 from chrion_runtime.serve.codec.codec import Codec
-from chrion_runtime.serve.exchange.batching import Batcher
-from chrion_runtime.serve.exchange.sequence_turns import SequenceTurns
 from chrion_runtime.serve.metrics import ModelMetrics
 from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol import Answer, InferRequest, Signature, Unread, Write
 from chrion_runtime.serve.protocol.errors import DeadlineExceeded, QueueFull, TooLate
+from chrion_runtime.serve.request.batching import Batcher
+from chrion_runtime.serve.request.sequence_turns import SequenceTurns
 from chrion_runtime.serve.telemetry import Followed
 from chrion_runtime.stop import Stop
 
