@@ -64,7 +64,7 @@ pictures: $(STAMP) ## take the pictures of the page in docs/ anew; needs Chromiu
 transcript: $(STAMP) ## write docs/end-to-end.md from a real run; needs root
 	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m chrion_bench.operator.transcript
 
-schema: $(STAMP) ## write docs/schema/, the CRD and its reference, and the chart's table of values anew
+schema: $(STAMP) ## rewrite docs/schema/, the CRD and its reference, and the chart's table of values
 	@$(BIN)/python -m chrion_api.schema docs/schema
 	@$(BIN)/python -m chrion_operator.crd crds charts/chrion/files/crds docs/crd.md
 	@$(BIN)/python charts/readme.py

@@ -19,6 +19,7 @@ from chrion_graph.files import WriteFailed, write_aside
 from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
 from chrion_graph.normalise import FILES, normalise
+from chrion_graph.rewrite import REWRITES
 from chrion_graph.seal import SUMS_FILE, damage, sealed, unsealed
 from chrion_runtime.planned_model import NormalisedModel
 
@@ -70,18 +71,24 @@ def _build(model: Path, target: Path, limits: Limits) -> None:
 
 
 def plan(path: Path) -> PlanFile | None:
-    """The plan that is kept at `path`; None where there is none, or where it is damaged."""
+    """The plan that is kept at `path`; None where there is none, it is damaged, or it has rewrites that are gone."""
     if not path.is_file():
         return None
     try:
         data = unsealed(path.read_bytes())
         if data is not None:
-            return PlanFile.from_json(data, path.name)
+            kept = PlanFile.from_json(data, path.name)
+            return kept if _rewrites(kept) <= REWRITES.keys() else None
         problem = "it has another digest than when it was written"
     except (OSError, InvalidDocument) as error:
         problem = str(error)
     _warn(path, problem)
     return None
+
+
+def _rewrites(plan_file: PlanFile) -> set[str]:
+    plans = (plan for bucket in plan_file.buckets for plan in bucket.plans)
+    return {rewrite.name for plan in plans for rewrite in plan.rewrites}
 
 
 def keep_plan(path: Path, plan_file: PlanFile) -> None:

@@ -46,12 +46,12 @@ class Grouping:
 
     def _here(self, openings: Sequence[Opening]) -> list[Session]:
         with ExitStack() as stack:
-            sessions = []
+            models = []
             for opening in openings:
-                sessions.append(opening(self._machine))
-                stack.callback(sessions[-1].close)
+                models.append(opening(self._machine))
+                stack.callback(models[-1].close)
             stack.pop_all()
-        return sessions
+        return models
 
     def _group(self, opening: Opening) -> Group | None:
         if self._isolate is Isolate.MODEL:

@@ -43,7 +43,7 @@ class Opening:
     """Whether others serve meanwhile: what would hold them up is then done in another process."""
 
     def __call__(self, machine: Machine | None) -> Session:
-        """The session; `machine` is what models of the same process share. Raises ChrionError."""
+        """The model, opened; `machine` is what models of the same process share. Raises ChrionError."""
         with about(self.file), ExitStack() as stack:
             return Session(
                 self.model,

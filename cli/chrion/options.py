@@ -21,7 +21,7 @@ InputOption = Annotated[
         "--input",
         "-i",
         metavar="NAME=SHAPE",
-        help="Shape of an input, such as input=1x200x161, or sr=scalar. Several for one input make several buckets.",
+        help="Shape of an input, such as input=1x200x161 or sr=scalar. Several for one input make several buckets.",
     ),
 ]
 ValueOption = Annotated[
@@ -49,7 +49,7 @@ DevicesOption = Annotated[
 ]
 LanesOption = Annotated[int, typer.Option("--lanes", min=0, help="CPU lanes; 0 for as many as there are cores.")]
 TimeoutOption = Annotated[
-    str, typer.Option("--timeout", metavar="10m", help="What measuring may take; the best so far is kept.")
+    str, typer.Option("--timeout", metavar="10m", help="How long measuring may take; the best so far is kept.")
 ]
 MaxNodesOption = Annotated[int, typer.Option("--max-nodes", min=1, help="Refuse models with more nodes.")]
 MaxModelBytesOption = Annotated[str, typer.Option("--max-model-bytes", metavar="8Gi", help="Refuse larger models.")]
@@ -87,7 +87,7 @@ SequenceIdleOption = Annotated[
 MAX_RUN = "5m"
 MaxRunOption = Annotated[
     str,
-    typer.Option("--max-run", metavar="5m", help="What a request may take at most, whatever its client allows."),
+    typer.Option("--max-run", metavar="5m", help="The longest that a request may take, whatever its client allows."),
 ]
 RunMemoryOption = Annotated[
     str | None,
@@ -100,7 +100,9 @@ RunMemoryOption = Annotated[
 LeaveOption = Annotated[
     str | None,
     typer.Option(
-        "--leave", metavar="5s", help="How long connections are taken after SIGTERM, each closed once answered."
+        "--leave",
+        metavar="5s",
+        help="How long connections are still accepted after SIGTERM, each closed once answered.",
     ),
 ]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from chrion import cache
 from chrion.errors import UsageError
-from chrion_api import ChrionModelSpec, InputSpec, PlanFile, Profile
+from chrion_api import HOST, ChrionModelSpec, InputSpec, PlanFile, Profile
 from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
@@ -53,7 +53,7 @@ class PlanningTask:
         return cls(
             model=model,
             inputs=spec.inputs,
-            devices=devices or (() if spec.devices.gpu_resource else ("cpu",)),
+            devices=devices or (() if spec.devices.gpu_resource else (HOST,)),
             cpu_lanes=spec.devices.cpu_lanes,
             timeout_seconds=spec.planner.timeout.seconds,
             progress=progress,
@@ -66,7 +66,7 @@ class PlanningTask:
         found = open_devices(self.devices, self.cpu_lanes) if self.devices else default_devices(self.cpu_lanes)
         return PlanningSettings(
             devices=tuple(found),
-            cpu_lanes=len(found["cpu"].lanes),
+            cpu_lanes=len(found[HOST].lanes),
             limits=self.limits,
             timeout_seconds=self.timeout_seconds,
             progress=self.progress,

@@ -37,18 +37,18 @@ def sessions(graph: Graph, stages: Sequence[Stage]) -> tuple[SharedSession, ...]
     found: dict[object, list[tuple[int, SubModel]]] = {}
     for index, stage in enumerate(stages):
         if stage.device != HOST:
-            part = cut(graph, stage.nodes)
-            digest = hashlib.sha256(part.model.SerializeToString(deterministic=True)).digest()
-            found.setdefault(identity(stage, digest), []).append((index, part))
+            sub_model = cut(graph, stage.nodes)
+            digest = hashlib.sha256(sub_model.model.SerializeToString(deterministic=True)).digest()
+            found.setdefault(identity(stage, digest), []).append((index, sub_model))
     return tuple(
         SharedSession(
-            stages[parts[0][0]].device,
-            stages[parts[0][0]].nodes,
-            tuple(index for index, _ in parts),
-            tuple(name for _, part in parts for name in part.inputs),
-            tuple(name for _, part in parts for name in part.outputs),
+            stages[alike[0][0]].device,
+            stages[alike[0][0]].nodes,
+            tuple(index for index, _ in alike),
+            tuple(name for _, sub_model in alike for name in sub_model.inputs),
+            tuple(name for _, sub_model in alike for name in sub_model.outputs),
         )
-        for parts in found.values()
+        for alike in found.values()
     )
 
 

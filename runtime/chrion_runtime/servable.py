@@ -1,4 +1,4 @@
-"""What the HTTP server needs of a model: nothing of ONNX Runtime, nothing of plans."""
+"""What the server needs of a model, over HTTP or gRPC: nothing of ONNX Runtime, nothing of plans."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

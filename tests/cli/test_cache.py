@@ -12,7 +12,7 @@ import pytest
 import chrion as face
 from chrion import cache, planning
 from chrion.planning import PlanningTask
-from chrion_api import InputSpec
+from chrion_api import InputSpec, Rewrite
 from chrion_graph.limits import Limits
 from chrion_graph.normalise import FILES
 from chrion_graph.seal import SUMS_FILE, damage, seal
@@ -153,10 +153,15 @@ def job(other_model, chrion, monkeypatch):
     return PlanningTask(other_model, (InputSpec(name="input", shape=(3, 1, 128)),), devices=("cpu",), cpu_lanes=1)
 
 
-def test_a_damaged_plan_is_made_anew(job, caplog, monkeypatch):
+@pytest.fixture
+def path(job):
+    """Where the job's plan is kept."""
     keys = {"cpu": key_of(open_devices(["cpu"])["cpu"])}
     asked = {"inputs": [spec.to_data() for spec in job.inputs]}
-    path = cache.plan_path(cache.normalised(job.model, job.limits).digest, asked, keys, 1)
+    return cache.plan_path(cache.normalised(job.model, job.limits).digest, asked, keys, 1)
+
+
+def test_a_damaged_plan_is_made_anew(job, path, caplog, monkeypatch):
     plan, cached = planning.cached_plan(job)
     assert not cached
     assert planning.cached_plan(job) == (plan, True)
@@ -174,3 +179,15 @@ def test_a_damaged_plan_is_made_anew(job, caplog, monkeypatch):
         assert planning.cached_plan(job) == (plan, True)
     assert len(made) == 5
     assert json.loads(path.read_bytes().partition(b"\n")[2]) == plan.to_data()
+
+
+def test_a_plan_of_an_earlier_version_whose_rewrite_is_gone_is_made_anew(job, path, plan_file, monkeypatch):
+    current = read_plan_file(plan_file)
+    bucket = current.buckets[0]
+    gone = bucket.plans[0].model_copy(update={"rewrites": (Rewrite(name="split-wide", parameters={}),)})
+    cache.keep_plan(
+        path, current.model_copy(update={"buckets": (bucket.model_copy(update={"plans": (*bucket.plans, gone)}),)})
+    )
+    monkeypatch.setattr(planning, "plan", lambda _: current)
+    assert planning.cached_plan(job) == (current, False)
+    assert planning.cached_plan(job) == (current, True)

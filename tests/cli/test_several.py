@@ -203,21 +203,21 @@ def test_models_that_do_not_fit_the_gpu_together(three, tmp_path, monkeypatch):
     }
     machine = Machine()
 
-    def session(name):
+    def opened(name):
         one = models[name]
         slo = SLO.parse({"gpuMemory": "700"}, "slo")
         return PlannedModel(one.normalised, one.plan_file, name=name, slo=slo, machine=machine)
 
-    a = session("a")
-    b = session("b")  # 500 + 400, and the context of 100 once
+    a = opened("a")
+    b = opened("b")  # 500 + 400, and the context of 100 once
     with pytest.raises(PlanRefused) as caught:
-        session("c")
+        opened("c")
     assert str(caught.value) == (
         'emulated:0 has 1000 bytes; "c" takes 400 of them, and of the models beside it "a" 600, "b" 500: '
         "lower a slo.gpuMemory, or serve them apart"
     )
     b.close()
-    c = session("c")
+    c = opened("c")
     assert c.run(feeds(0)).keys() == a.run(feeds(0)).keys()
     c.close()
     a.close()

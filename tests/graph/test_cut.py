@@ -1,4 +1,4 @@
-"""Cutting takes exactly what a part needs and gives exactly what others read; onnx_ir is the independent judge."""
+"""Cutting takes exactly what a sub-model needs and gives exactly what others read; onnx_ir is the independent judge."""
 
 import random
 from pathlib import Path
@@ -24,11 +24,13 @@ TEXTS = {name: (model.build(), model.requests[0]) for name, model in MODELS.item
 ALL = {**SMALL, **TEXTS}
 
 
-def run_part(part: SubModel, graph: Graph, values: dict[str, NDArray[Any]]) -> Arrays:
+def run_sub_model(sub_model: SubModel, graph: Graph, values: dict[str, NDArray[Any]]) -> Arrays:
     """What the sub-model's file answers, under the names of the graph."""
-    feeds = {value.name: values[name] for value, name in zip(part.model.graph.input, part.inputs, strict=True)}
-    found = reference(part.write(graph.folder), feeds, DISABLED)
-    return dict(zip(part.outputs, found.values(), strict=True))
+    feeds = {
+        value.name: values[name] for value, name in zip(sub_model.model.graph.input, sub_model.inputs, strict=True)
+    }
+    found = reference(sub_model.write(graph.folder), feeds, DISABLED)
+    return dict(zip(sub_model.outputs, found.values(), strict=True))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -39,30 +41,30 @@ def test_takes_and_gives_what_onnx_ir_says(name: str, tmp_path: Path) -> None:
     judge = onnx_ir.from_proto(graph.model).graph
     for seed in range(2):
         for nodes, _ in at_random(graph, seed):
-            part = cut(graph, nodes)
-            assert len(onnx_ir.convenience.extract(judge, part.inputs, part.outputs)) == len(nodes)
-            for missing in graph.inputs.keys() & set(part.inputs):
-                fewer = [name for name in part.inputs if name != missing]
+            sub_model = cut(graph, nodes)
+            assert len(onnx_ir.convenience.extract(judge, sub_model.inputs, sub_model.outputs)) == len(nodes)
+            for missing in graph.inputs.keys() & set(sub_model.inputs):
+                fewer = [name for name in sub_model.inputs if name != missing]
                 with pytest.raises((ValueError, RuntimeError)):
-                    onnx_ir.convenience.extract(judge, fewer, part.outputs)
+                    onnx_ir.convenience.extract(judge, fewer, sub_model.outputs)
             written = {output for node in nodes for output in graph.writes[node]}
             inside = set(nodes)
             needed = {
                 output for output in written if output in graph.outputs or set(graph.consumers.get(output, ())) - inside
             }
-            unread = {name for name in part.outputs if name not in graph.consumers and name not in graph.outputs}
-            assert set(part.outputs) - unread == needed
-            assert not written & set(part.inputs)
-            answer = run_part(part, graph, values)
-            assert_same_bits(answer, {output: values[output] for output in part.outputs})
+            unread = {name for name in sub_model.outputs if name not in graph.consumers and name not in graph.outputs}
+            assert set(sub_model.outputs) - unread == needed
+            assert not written & set(sub_model.inputs)
+            answer = run_sub_model(sub_model, graph, values)
+            assert_same_bits(answer, {output: values[output] for output in sub_model.outputs})
 
 
 def test_weights_inside_bodies_stay_with_the_part(tmp_path: Path) -> None:
     graph = normalised(*TEXTS["if-in-loop"][:1], tmp_path)
     loop = next(index for index, node in enumerate(graph.nodes) if node.op_type == "Loop")
-    part = cut(graph, [loop])
-    assert set(part.inputs) == {"trips", "go", "x", "a", "b"}
-    assert part.outputs == ("last",)
+    sub_model = cut(graph, [loop])
+    assert set(sub_model.inputs) == {"trips", "go", "x", "a", "b"}
+    assert sub_model.outputs == ("last",)
 
 
 def test_canonical_names_never_meet_names_of_a_body(tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_canonical_names_never_meet_names_of_a_body(tmp_path: Path) -> None:
         given = {**values, "condition": np.array(condition)}
         expected = reference(tmp_path / "original.onnx", {**feeds, "condition": given["condition"]}, BASIC)
         for nodes in ([3], [0, 3], [1, 2, 3], [0, 1, 2, 3]):
-            assert_same_bits({"y": run_part(cut(graph, nodes), graph, given)["y"]}, expected)
+            assert_same_bits({"y": run_sub_model(cut(graph, nodes), graph, given)["y"]}, expected)
 
 
 def test_isomorphic_parts_are_one_file(tmp_path: Path) -> None:
@@ -146,5 +148,5 @@ def test_an_opset_of_functions_survives(tmp_path: Path) -> None:
     graph = normalised(model, tmp_path)
     values = dict(feeds)
     for index in range(len(graph.nodes)):
-        values |= run_part(cut(graph, [index]), graph, values)
+        values |= run_sub_model(cut(graph, [index]), graph, values)
     np.testing.assert_array_equal(values["y"], 4 * feeds["x"])

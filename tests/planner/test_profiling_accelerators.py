@@ -124,8 +124,8 @@ def test_copies_are_timed_as_values_cross_from_and_to_the_devices_own_host_memor
 
 
 def taken(graph: Graph, device: Emulated, predicted: Taken, session: Taken = Taken()) -> Taken:  # noqa: B008
-    part = cut(graph, [0])
-    return of_node(part.model, [np.ones((1, 1024), np.float32)], device, graph.folder, session, predicted)
+    sub_model = cut(graph, [0])
+    return of_node(sub_model.model, [np.ones((1, 1024), np.float32)], device, graph.folder, session, predicted)
 
 
 def test_a_node_takes_its_weights_and_what_the_device_takes_besides(product):

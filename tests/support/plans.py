@@ -59,7 +59,7 @@ class Planned:
         return NormalisedModel(self.graph.folder, self.plan_file.model)
 
     def opening(self, **options: Any) -> Opening:
-        """What opens a session of it in a process of its own, with `options` of PlannedModel."""
+        """What opens it in a process of its own, with `options` of PlannedModel."""
         return partial(_opened, normalised=self.normalised, plan_file=self.plan_file, options=options)
 
     def write(self, path: Path) -> Path:
@@ -68,5 +68,7 @@ class Planned:
         return path
 
 
-def _opened(machine: Machine, normalised: NormalisedModel, plan_file: PlanFile, options: Mapping[str, Any]) -> PlannedModel:
+def _opened(
+    machine: Machine, normalised: NormalisedModel, plan_file: PlanFile, options: Mapping[str, Any]
+) -> PlannedModel:
     return PlannedModel(normalised, plan_file, machine=machine, **options)

@@ -54,11 +54,11 @@ def node_by_node(graph: Graph, feeds: Arrays) -> Arrays:
     """Every value, of nodes that are cut out one by one; their shapes must be what the graph says."""
     values = dict(feeds)
     for index in range(len(graph.nodes)):
-        part = cut(graph, [index])
-        inputs = {f"chrion.i{place}": values[name] for place, name in enumerate(part.inputs)}
-        found = reference(part.write(graph.folder), inputs, DISABLED)
-        values |= dict(zip(part.outputs, found.values(), strict=True))
-        for name in part.outputs:
+        sub_model = cut(graph, [index])
+        inputs = {f"chrion.i{place}": values[name] for place, name in enumerate(sub_model.inputs)}
+        found = reference(sub_model.write(graph.folder), inputs, DISABLED)
+        values |= dict(zip(sub_model.outputs, found.values(), strict=True))
+        for name in sub_model.outputs:
             assert _fits(graph, name, values[name].shape), f"{name}: {values[name].shape} is not {graph.types[name]}"
     return values
 

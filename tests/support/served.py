@@ -15,8 +15,8 @@ BODY_LIMIT = 200_000
 """Bytes of a body, where bad requests are tried."""
 
 
-def real_session(name: str, model: str | onnx.ModelProto, shapes: dict[str, Shape], folder: Path) -> PlannedModel:
-    """A session of a model, given as text or ready, each of its nodes a stage, over two CPU lanes."""
+def planned_model(name: str, model: str | onnx.ModelProto, shapes: dict[str, Shape], folder: Path) -> PlannedModel:
+    """A planned model, given as text or ready, each of its nodes a stage, over two CPU lanes."""
     built = TextModel(model, ()).build() if isinstance(model, str) else model
     graph = normalised(built, folder)
     lanes = open_devices([], 2)["cpu"]

@@ -93,7 +93,7 @@ def main() -> None:
         script.file("client.py", CLIENT)
         script.run("kubectl get service nsnet2 -o jsonpath='{.spec.clusterIP}'")
         script.run("python client.py $(kubectl get service nsnet2 -o jsonpath='{.spec.clusterIP}')")
-        script.say("Another objective reaches the pod while it serves. Nothing is planned anew, and nothing restarts.")
+        script.say("Another objective reaches the pod while it serves. Nothing is planned again, and nothing restarts.")
         script.run(
             'kubectl patch chm nsnet2 --type merge -p \'{"spec": {"slo": {"latency": "30ms", "percentile": 95}}}\''
         )

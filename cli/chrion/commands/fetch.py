@@ -31,10 +31,12 @@ def command(
     ] = "8Gi",
     allow: Annotated[
         list[str] | None,
-        typer.Option("--allow", metavar="HOST|CIDR", help="Fetch from there although it is private, or plain http."),
+        typer.Option(
+            "--allow", metavar="HOST|CIDR", help="Fetch from there, though it is private or speaks plain http."
+        ),
     ] = None,
-    retries: Annotated[int, typer.Option("--retries", min=0, help="How often what may pass is tried again.")] = 6,
-    timeout: Annotated[str, typer.Option("--timeout", metavar="1h", help="What all of it may take.")] = "1h",
+    retries: Annotated[int, typer.Option("--retries", min=0, help="How often temporary faults are retried.")] = 6,
+    timeout: Annotated[str, typer.Option("--timeout", metavar="1h", help="How long all of it may take.")] = "1h",
 ) -> None:
     """Fetch a model with its external data, from where models may be fetched from, and check its digest.
 

@@ -14,14 +14,14 @@ from chrion.commands.serving import (
     Setup,
     TelemetryOptions,
     run_memory_of,
-    serve_sessions,
+    serve_models,
     server_options,
 )
 from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Grouping
 from chrion.models_to_serve import about
-from chrion.opening import SequenceLimits, Opening
+from chrion.opening import Opening, SequenceLimits
 from chrion.options import (
     MAX_RUN,
     BatchOption,
@@ -61,7 +61,7 @@ def command(
     ],
     model: Annotated[
         Path | None,
-        typer.Option("--model", metavar="PATH", help="The ONNX file, where spec.model.uri is out of reach from here."),
+        typer.Option("--model", metavar="PATH", help="The ONNX file, if spec.model.uri cannot be reached from here."),
     ] = None,
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
@@ -81,7 +81,7 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
     ] = None,
-    replan: Annotated[bool, typer.Option("--replan", help="Plan anew, even where the cache holds a plan.")] = False,
+    replan: Annotated[bool, typer.Option("--replan", help="Plan again, even if the cache holds a plan.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
     log_level: LogLevelOption = LogLevel.INFO,
     otlp_endpoint: OtlpOption = None,
@@ -110,7 +110,7 @@ def command(
         setup()
         owners = {one.owner for one in chosen}
         grouping = Grouping(isolate, setup, machine, several=len(owners) > 1)
-        sessions = grouping.open(
+        opened = grouping.open(
             [
                 Opening(
                     file=one.file,
@@ -128,11 +128,11 @@ def command(
                 for one, plan_file, live in zip(chosen, plans, lives, strict=True)
             ]
         )
-        for one, session in zip(chosen, sessions, strict=True):
-            for selection in session.selections:
+        for one, served in zip(chosen, opened, strict=True):
+            for selection in served.selections:
                 if not selection.meets_slo:
                     display.warn(f"{slo or one.file}: spec.slo: {selection.reason}")
-    serve_sessions(sessions, options)
+    serve_models(opened, options)
 
 
 @dataclass(frozen=True)

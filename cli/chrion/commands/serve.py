@@ -12,13 +12,13 @@ from chrion.commands.serving import (
     TelemetryOptions,
     entry_opening,
     run_memory_of,
-    serve_sessions,
+    serve_models,
     server_options,
 )
 from chrion.errors import UsageError
 from chrion.grouping import Grouping, Served
 from chrion.models_to_serve import by_model, pair
-from chrion.opening import SequenceLimits, Opening
+from chrion.opening import Opening, SequenceLimits
 from chrion.options import (
     MAX_RUN,
     AnyDeviceOption,
@@ -111,7 +111,7 @@ def command(
     setup = Setup(telemetry, run_memory_of(run_memory))
     setup()
     grouping = Grouping(isolate, setup, machine, several=repository is not None)
-    sessions = grouping.open(
+    opened = grouping.open(
         [
             Opening(
                 file=one.model,
@@ -133,4 +133,4 @@ def command(
     def load(entry: Entry) -> Served:
         return grouping.open([entry_opening(entry, keeping, any_device)])[0]
 
-    serve_sessions(sessions, options, repository, load)
+    serve_models(opened, options, repository, load)

@@ -1,4 +1,4 @@
-"""Serve sessions: what `chrion run` and `chrion serve` share."""
+"""Serve opened models: what `chrion run` and `chrion serve` share."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ import typer
 from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Served
-from chrion.opening import SequenceLimits, Opening
+from chrion.opening import Opening, SequenceLimits
 from chrion.options import parse_bytes, parse_seconds
 from chrion_api import ChrionModel, ChrionModelSpec
 from chrion_api.redact import shown
@@ -26,7 +26,7 @@ LogFormatOption = Annotated[
     LogFormat, typer.Option("--log-format", case_sensitive=False, help="Lines for people, or JSON for machines.")
 ]
 LogLevelOption = Annotated[
-    LogLevel, typer.Option("--log-level", case_sensitive=False, help="What is logged; at debug each request is.")
+    LogLevel, typer.Option("--log-level", case_sensitive=False, help="What is logged; debug logs every request.")
 ]
 
 
@@ -94,8 +94,8 @@ def server_options(
     )
 
 
-def serve_sessions(
-    sessions: Sequence[Served],
+def serve_models(
+    models: Sequence[Served],
     options: ServerOptions,
     repository: Path | None = None,
     load: Callable[[Entry], Served] | None = None,
@@ -105,13 +105,13 @@ def serve_sessions(
     Raises CannotListen, GrpcUnavailable, RuntimeFailure.
     """
     folder = None if repository is None else RepositoryFolder(repository)
-    for session in sessions:
-        for selection in session.selections:
-            typer.echo(f"{session.name}: plan {selection.plan.name}: {selection.reason}")
+    for model in models:
+        for selection in model.selections:
+            typer.echo(f"{model.name}: plan {selection.plan.name}: {selection.reason}")
 
     def ready(where: Listening) -> None:
-        for session in sessions:
-            typer.echo(f"{session.name}: serving on {where.url}/v2/models/{session.name}")
+        for model in models:
+            typer.echo(f"{model.name}: serving on {where.url}/v2/models/{model.name}")
         if folder is not None:
             typer.echo(f"{folder.root}: models are loaded through {where.url}/v2/repository")
         if where.grpc_address:
@@ -120,9 +120,9 @@ def serve_sessions(
             typer.echo(f"page on {where.page_url}, metrics on {where.metrics_url}")
 
     if folder is None or load is None:
-        serve(sessions, options, ready)
+        serve(models, options, ready)
     else:
-        serve(sessions, options, ready, lambda registry: Repository(registry, folder, load))
+        serve(models, options, ready, lambda registry: Repository(registry, folder, load))
 
 
 def entry_opening(entry: Entry, keeping: SequenceLimits, any_device: bool) -> Opening:

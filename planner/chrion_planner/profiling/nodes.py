@@ -49,10 +49,10 @@ def measure_nodes(
     found: dict[str, NodeCost | None] = {}
     for signature, index in wanted.items():
         report(graph.nodes[index].op_type)
-        part = cut(graph, [index])
-        arrays = [values[name] for name in part.inputs]
+        sub_model = cut(graph, [index])
+        arrays = [values[name] for name in sub_model.inputs]
         try:
-            found[signature] = _cost(graph, index, part, arrays, device, deadline, session)
+            found[signature] = _cost(graph, index, sub_model, arrays, device, deadline, session)
         except Exception:
             if device.name == HOST:
                 raise
@@ -63,21 +63,21 @@ def measure_nodes(
 def _cost(
     graph: Graph,
     index: int,
-    part: SubModel,
+    sub_model: SubModel,
     arrays: Sequence[NDArray[Any]],
     device: Device,
     deadline: float,
     session: Taken,
 ) -> NodeCost:
     in_time = time.monotonic() < deadline
-    seconds = _seconds(part, arrays, device, graph.folder, _STEADY if in_time else 0.0)
+    seconds = _seconds(sub_model, arrays, device, graph.folder, _STEADY if in_time else 0.0)
     wide = crowded = None
     if in_time and len(device.lanes) > 1:
-        wide, crowded = _on_many_lanes(part.model, arrays, device, graph.folder, seconds)
+        wide, crowded = _on_many_lanes(sub_model.model, arrays, device, graph.folder, seconds)
     taken = Taken()
     if device.name != HOST:
         predicted = Taken(engine_named(ONNXRUNTIME).bytes(graph, [index], device.name, {}).device)
-        taken = of_node(part.model, arrays, device, graph.folder, session, predicted)
+        taken = of_node(sub_model.model, arrays, device, graph.folder, session, predicted)
     return NodeCost(
         seconds=max(seconds, _LEAST_SECONDS),
         wide_seconds=wide,
@@ -104,11 +104,11 @@ def _on_many_lanes(
     return None, max(seconds, _LEAST_SECONDS) * max(1.0, _crowded_seconds(several, arrays, device, folder) / alone)
 
 
-def _seconds(part: SubModel, arrays: Sequence[NDArray[Any]], device: Device, folder: Path, about: float) -> float:
-    once = _time(part.model, arrays, device, folder, about=about)
+def _seconds(sub_model: SubModel, arrays: Sequence[NDArray[Any]], device: Device, folder: Path, about: float) -> float:
+    once = _time(sub_model.model, arrays, device, folder, about=about)
     if once > _LARGE_SECONDS:
         return once
-    many = _time(copies(part.model, _COPIES), arrays, device, folder, about=about)
+    many = _time(copies(sub_model.model, _COPIES), arrays, device, folder, about=about)
     return (many - once) / (_COPIES - 1)
 
 

@@ -40,11 +40,11 @@ def gpu_bytes(plans: Iterable[Plan]) -> int:
     for plan in plans:
         context = max(context, plan.gpu_bytes.context)
         rest += plan.gpu_bytes.activations + plan.gpu_bytes.workspace
-        held = (
+        shared = (
             plan.graph,
             frozenset(identity(stage, stage.nodes) for stage in plan.stages if stage.device != HOST),
         )
-        weights[held] = max(plan.gpu_bytes.weights, weights.get(held, 0))
+        weights[shared] = max(plan.gpu_bytes.weights, weights.get(shared, 0))
     return context + rest + sum(weights.values())
 
 

@@ -63,4 +63,4 @@ def traits_of(name: str) -> Traits:
 @cache
 def _kind(name: str) -> type[Device]:
     module, _, found = _KINDS[name].partition(":")
-    return cast(type[Device], getattr(import_module(module), found))
+    return cast("type[Device]", getattr(import_module(module), found))

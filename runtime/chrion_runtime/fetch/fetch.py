@@ -45,7 +45,7 @@ class Wanted:
     allowed: Allowed = field(default_factory=Allowed)
     patience: Patience = field(default_factory=Patience)
     seconds: float = 3600.0
-    """What all of it may take."""
+    """How long all of it may take."""
 
 
 @dataclass(frozen=True)

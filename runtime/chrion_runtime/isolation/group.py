@@ -1,4 +1,4 @@
-"""A group's process and who looks after it: started again when it ends, ended when a run of it does not."""
+"""A group and the supervisor of its process: restarts it when it ends, and ends it when a run in it does not end."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -189,7 +189,7 @@ class Group:
             log.error("a run of group %s does not end; its process is ended", self.name)
             life.kill()
         elif silent > STILL_SECONDS:
-            log.error("the process of group %s stands still, and is ended", self.name)
+            log.error("the process of group %s hangs, and is ended", self.name)
             life.kill()
         now = monotonic()
         for index, due in tuple(self._retry.items()):

@@ -158,7 +158,9 @@ class IsolatedModel:
         self._tell(reply, observer)
         return found
 
-    def _exchange(self, life: GroupProcess, message: Message, tensors: Sequence[Array]) -> tuple[Message, dict[str, Array]]:
+    def _exchange(
+        self, life: GroupProcess, message: Message, tensors: Sequence[Array]
+    ) -> tuple[Message, dict[str, Array]]:
         channel = life.borrow()
         try:
             channel.send(message, tensors)

@@ -26,7 +26,7 @@ from chrion_runtime.stop import Stop
 log = logging.getLogger(__name__)
 
 Opening = Callable[[Machine], PlannedModel]
-"""Opens a model's session in the process that serves it; can be pickled, and raises ChrionError."""
+"""Opens a model in the process that serves it; can be pickled, and raises ChrionError."""
 
 REPORT_SECONDS = 0.5
 SWITCH_INTERVAL = 50e-6
@@ -92,7 +92,7 @@ class _Worker:
 
     def _opened(self, index: int, opening: Opening) -> None:
         try:
-            session = opening(self._machine)
+            model = opening(self._machine)
         except ChrionError as error:
             self._control.report({"refused": index, "error": error_data(error)})
             return
@@ -101,21 +101,21 @@ class _Worker:
             refusal = PlanRefused(f"it cannot be opened: {type(error).__name__}: {error}")
             self._control.report({"refused": index, "error": error_data(refusal)})
             return
-        self._models[index] = session
+        self._models[index] = model
         gc.collect()
         gc.freeze()
-        about = Description(session.inputs, session.outputs, session.state, session.concurrency, session.deciding)
+        about = Description(model.inputs, model.outputs, model.state, model.concurrency, model.deciding)
         self._control.report(
-            {"opened": index, "model": about.to_data(), **_report(session), "inUse": in_use_data(session.in_use)}
+            {"opened": index, "model": about.to_data(), **_report(model), "inUse": in_use_data(model.in_use)}
         )
 
     def _report_forever(self) -> None:
         known: dict[int, Any] = {}
         with suppress(OSError):
             while not self._over.wait(REPORT_SECONDS):
-                for index, session in tuple(self._models.items()):
-                    message: dict[str, Any] = {"of": index, **_report(session)}
-                    in_use = session.in_use
+                for index, model in tuple(self._models.items()):
+                    message: dict[str, Any] = {"of": index, **_report(model)}
+                    in_use = model.in_use
                     if known.get(index) is not None and in_use != known[index]:
                         message["inUse"] = in_use_data(in_use)
                     known[index] = in_use
@@ -142,11 +142,11 @@ class _Worker:
             ran.append((stage, began, seconds))
 
         call, step = message["call"], message["step"]
-        session = self._models.get(message["model"])
+        model = self._models.get(message["model"])
         try:
-            if session is None:
+            if model is None:
                 raise RunError("the model is not open here")
-            results = session.run(
+            results = model.run(
                 named(message["names"], tensors),
                 message["outputs"],
                 None if step is None else SequenceStep(*step),
@@ -167,15 +167,15 @@ class _Worker:
         }, list(results.values())
 
 
-def _report(session: PlannedModel) -> Mapping[str, Any]:
+def _report(model: PlannedModel) -> Mapping[str, Any]:
     return {
         "report": Report(
-            session.deadline,
-            session.slo,
-            session.mode,
-            session.off_profile,
-            session.describe_plan(),
-            tuple(session.figures()),
+            model.deadline,
+            model.slo,
+            model.mode,
+            model.off_profile,
+            model.describe_plan(),
+            tuple(model.figures()),
         ).to_data()
     }
 

@@ -1,4 +1,4 @@
-"""Notice when stages no longer take what the plan was chosen by.
+"""Notice when stages no longer take the time that their plan was chosen by.
 
 What a stage takes is its quiet time: the lowest tenth of its runs in half a minute, which other requests and other
 programs disturb least. Two comparisons, for a plan's predictions of single stages are rougher than of the whole:

@@ -1,4 +1,4 @@
-"""What was moved and what was refused, for the log, the metrics and `/v2/models/{model}/plan`."""
+"""The record of moves and refusals, for the log, the metrics and `/v2/models/{model}/plan`."""
 
 import logging
 from collections import Counter, deque

@@ -54,10 +54,10 @@ class Mover:
             on_exchange(before, rung)
 
     def _passing(self, rung: Rung, to: Destination) -> tuple[Selection, ...]:
-        slo = self._in_use.objective
-        target = slo.latency.seconds if slo.latency is not None else None
+        objective = self._in_use.objective
+        target = objective.latency.seconds if objective.latency is not None else None
         why = f"makes room on the GPU for {to.rung.name}"
-        return tuple(Selection(plan, why, target is None or latency(plan, slo) <= target) for plan in rung.plans)
+        return tuple(Selection(plan, why, target is None or latency(plan, objective) <= target) for plan in rung.plans)
 
     def _free(self, budget: int | None) -> None:
         """Wait for the memory of earlier plans where it counts."""

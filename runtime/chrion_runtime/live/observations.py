@@ -40,7 +40,7 @@ class Observations:
         self.answered: Callable[[float], None] = self._fresh.append
         """Takes the seconds of an answered request."""
         self._stages: list[tuple[Executor, Runs, Drift]] = []
-        self._deaf_until = 0.0
+        self._ignoring_until = 0.0
         self.seen = Seen(0, 0, None, 0.0)
         """What was seen last."""
         self.restart(time.monotonic())
@@ -49,12 +49,12 @@ class Observations:
         """Begin anew: the plans or the objective have changed."""
         self._fresh.clear()
         self._window = AnswerWindow(now, self._span)
-        self._deaf_until = now + self._settle
+        self._ignoring_until = now + self._settle
         self.seen = Seen(0, 0, None, 0.0)
         known = {executor: (runs, drift) for executor, runs, drift in self._stages}
         self._stages = []
         for executor in dict.fromkeys(bucket.executor for bucket in self._in_use.buckets):
-            runs, drift = known.get(executor) or self._attend(executor, now)
+            runs, drift = known.get(executor) or self._observed(executor, now)
             self._stages.append((executor, runs, drift))
 
     def take_in(self, now: float) -> None:
@@ -62,7 +62,7 @@ class Observations:
         objective = self._in_use.objective
         target = objective.latency.seconds if objective.latency is not None else None
         latencies = _taken(self._fresh)
-        if now >= self._deaf_until:
+        if now >= self._ignoring_until:
             self._window.add(latencies, target, now)
         self.seen = self._window.at(objective.percentile, now)
         off, self._off_before = self._off_profile() - self._off_before, self._off_profile()
@@ -74,7 +74,7 @@ class Observations:
         """How the plans in use are off what they were chosen by; empty where they are not."""
         return "; ".join(drift.problem for _, _, drift in self._stages if drift.problem)
 
-    def _attend(self, executor: Executor, now: float) -> tuple[Runs, Drift]:
+    def _observed(self, executor: Executor, now: float) -> tuple[Runs, Drift]:
         runs: Runs = deque(maxlen=_MOST_RUNS)
         executor.observe(lambda stage, _, seconds: runs.append((stage.index, seconds)))
         return runs, Drift(executor.loaded.plan, self._tuning, now)

@@ -95,7 +95,9 @@ class Pilot:
         before = self.observations.stale
         self.observations.take_in(time.monotonic())
         if (stale := self.observations.stale) != before:
-            log.warning("%s: %s", self._name, f"{Reason.PLAN_STALE}: {stale}" if stale else "the plan is stale no more")
+            log.warning(
+                "%s: %s", self._name, f"{Reason.PLAN_STALE}: {stale}" if stale else "the plan is no longer stale"
+            )
         self._steer()
 
     def _new_plans(self, path: Path) -> None:
@@ -190,9 +192,11 @@ class Pilot:
         self._mover.go(to, budget, workshop, exchanged)
 
     def _because(self, rung: Rung, move: Move) -> tuple[Selection, ...]:
-        slo = self._in_use.objective
-        target = slo.latency.seconds if slo.latency is not None else None
-        return tuple(Selection(plan, move.why, target is None or latency(plan, slo) <= target) for plan in rung.plans)
+        objective = self._in_use.objective
+        target = objective.latency.seconds if objective.latency is not None else None
+        return tuple(
+            Selection(plan, move.why, target is None or latency(plan, objective) <= target) for plan in rung.plans
+        )
 
     @contextmanager
     def _opened(self) -> Iterator[Workshop]:

@@ -1,4 +1,4 @@
-"""What a model serves by: its objective and the plans in use. Requests read it, who exchanges plans writes it."""
+"""What a model serves by: its objective and the plans in use. Requests read it, and a move to other plans writes it."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from chrion_runtime.run.loading import Loader, ServedBucket, alone
 from chrion_runtime.servable import Figure, StageObserver
 
 PlanCompiler = Callable[[Path, Sequence[Plan]], Sequence[CompiledPlan]]
-"""Draws plans of the normalised model in a folder, such as in another process."""
+"""Compiles plans of the normalised model in a folder, such as in another process."""
 
 
 class PlansInUse:

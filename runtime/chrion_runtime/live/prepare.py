@@ -1,4 +1,4 @@
-"""Make the buckets that are to serve next beside those that serve now, and see that they answer alike."""
+"""Prepare the buckets that serve next: compile and load their plans beside those in use, and check that they agree."""
 
 from collections.abc import Sequence
 

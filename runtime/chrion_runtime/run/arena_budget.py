@@ -12,7 +12,7 @@ def arena_budgets(compiled_plans: Sequence[CompiledPlan], budget: int) -> dict[K
 
     They add up to no more than the budget, less what the plans predict to lie outside of arenas: the context, which is
     there once, values between stages, and the libraries' handles. Empty where a stage on a GPU does not say what its
-    kernel takes (`arenaBytes`): then nobody knows how to share.
+    kernel takes (`arenaBytes`): then there is nothing to share by.
     """
     needs: dict[KernelIdentity, int] = {}
     for compiled in compiled_plans:

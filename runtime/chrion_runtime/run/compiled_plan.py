@@ -1,7 +1,7 @@
 """A plan compiled for its graph: the sub-model files of its stages, and which stage waits for which.
 
-Compiling replays rewrites, cuts and writes files, which is Python's work and holds the interpreter; what comes of it is
-plain data. So a server has it compiled in another process, and only loads the files.
+Compiling replays rewrites, cuts the graph and writes files, all in Python, which holds the interpreter; the result is
+plain data. So a server has plans compiled in another process, and only loads the files.
 """
 
 from collections.abc import Iterable
@@ -77,12 +77,12 @@ def compile_plan(graph: Graph, plan: Plan) -> CompiledPlan:
 
 
 def compile_plans(folder: Path, plans: Iterable[Plan]) -> tuple[CompiledPlan, ...]:
-    """Draw several plans of the normalised model in `folder`; what a child process is asked for.
+    """Compile several plans of the normalised model in `folder`; what a child process is asked for.
 
     Raises PlanRefused where one does not fit, or where the folder was damaged since it was written.
     """
     if problem := damage(folder, FILES):
-        raise PlanRefused(f"{folder}: is damaged: {problem}; it is made anew when the model is next loaded")
+        raise PlanRefused(f"{folder}: is damaged: {problem}; it is made again when the model is next loaded")
     graph = Graph.load(folder)
     return tuple(compile_plan(graph, plan) for plan in plans)
 

@@ -37,9 +37,9 @@ class Executor:
         self._observers: tuple[StageObserver, ...] = ()
         first = loaded.stages[0]
         # Without copies and hand-overs there is nothing to keep account of.
-        self._whole = len(loaded.stages) == 1 and first.device.memory.on_host and not loaded.passed_through
-        self._alone = len(loaded.stages) == 1 and not first.captured
-        lanes.open(loaded.lanes, workers=not self._alone)
+        self._single_on_host = len(loaded.stages) == 1 and first.device.memory.on_host and not loaded.passed_through
+        self._single = len(loaded.stages) == 1 and not first.captured
+        lanes.open(loaded.lanes, workers=not self._single)
 
     def observe(self, observer: StageObserver) -> None:
         """Have `observer` called after each stage."""
@@ -81,8 +81,8 @@ class Executor:
         `observer` is called after each stage of this run, besides those that hear of every run.
         """
         observers = self._observers if observer is None else (*self._observers, observer)
-        if self._whole:
-            return self._run_whole(feeds, transfer, observers, stop)
+        if self._single_on_host:
+            return self._run_single_on_host(feeds, transfer, observers, stop)
         bound = self._bound
         # An input that is missing makes the shapes differ too: a slot still holds the last request's.
         if bound is None or bound[0] != shapes_of(feeds, transfer):
@@ -101,7 +101,7 @@ class Executor:
         finally:
             slots.put(slot)
 
-    def _run_whole(
+    def _run_single_on_host(
         self,
         feeds: Mapping[str, Array],
         transfer: StateTransfer | None,
@@ -138,15 +138,15 @@ class Executor:
     ) -> dict[str, Array]:
         try:
             values.load(feeds, transfer)
-            if self._alone:
-                self._run_alone(values, observers, stop)
+            if self._single:
+                self._run_single(values, observers, stop)
             else:
                 _Flight(self.loaded, values, self._lanes, self._lanes.ticket(), observers, stop).run()
             return values.results()
         finally:
             values.unload()
 
-    def _run_alone(self, values: Values, observers: Sequence[StageObserver], stop: Stop | None) -> None:
+    def _run_single(self, values: Values, observers: Sequence[StageObserver], stop: Stop | None) -> None:
         """Run the only stage here and now: nothing is handed to anyone."""
         stage = self.loaded.stages[0]
         try:

@@ -9,12 +9,12 @@ from threading import Lock
 OVERRUN_SECONDS = 0.1
 """A run that has a lane for longer no longer keeps other models from it: they run beside it, sharing the core."""
 MISTRUST_SECONDS = 30.0
-"""For so long afterwards the same holds for every run of its model, or others would wait anew for each that runs away.
-They so wait for a three hundredth of the time at most, which their p99 does not show."""
+"""For so long afterwards the same holds for every run of its model, or others would wait again for each that runs away.
+So they wait for a three hundredth of the time at most, which their p99 does not show."""
 
 
 class FairLock:
-    """Like a Lock, which goes to whoever runs when it is left: under load one thread could have it over and over.
+    """A lock that waiting threads get in turn. Under load one thread could take a plain Lock over and over.
 
     One thread at a time waits for the lock itself, and all others for that one's place.
     """
@@ -54,9 +54,9 @@ class _Waiter:
 class LaneLock:
     """The lock of one lane among several users, by start-time fair queuing (Goyal, Vin and Cheng, SIGCOMM 1996).
 
-    Each run is charged to its user when it ends, for what it really took. The lane goes to whoever has used it for the
-    least time; a user who comes back after a while counts as having used as much as the one who has it then, so that
-    nobody can save up. The lock is for speed, not for safety: whoever has it for too long loses it to other users.
+    Each run is charged to its user when it ends, for what it really took. The lane goes to the user who has used it
+    for the least time; one who comes back after a while counts as having used as much as the present holder, so that
+    no one can save up. The lock is for speed, not for safety: a holder that has it for too long loses it to others.
     """
 
     def __init__(self, name: str, clock: Callable[[], float]) -> None:
@@ -106,7 +106,7 @@ class LaneLock:
         return True
 
     def give(self, user: object) -> None:
-        """Leave the lane to whoever has used it least, in the order of coming where several have."""
+        """Leave the lane to the waiting user who has used it least; among equals, to the one who came first."""
         now = self._clock()
         seconds = now - self._since
         self.alone.release()

@@ -9,7 +9,7 @@ from chrion_api import DeviceKey, Frontier, InputSpec, PlanFile, Shape, bucket_l
 from chrion_graph.inputs import sample
 from chrion_graph.types import TensorType
 from chrion_runtime.choice.selection import Selection
-from chrion_runtime.devices import Device, open_devices
+from chrion_runtime.devices import HOST, Device, open_devices
 from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.engines import key_of
 from chrion_runtime.engines.identity import identity
@@ -96,12 +96,12 @@ class Loader:
         for frontier in plan_file.buckets:
             if frontier.inputs.keys() != self._inputs.keys():
                 raise PlanRefused(f"the plan is for inputs {list(frontier.inputs)}, the model has {list(self._inputs)}")
-        wanted = [name for name in ("cpu", *plan_file.devices) if name not in self.devices]
+        wanted = [name for name in (HOST, *plan_file.devices) if name not in self.devices]
         if wanted:
             # Only now are they kept, and never opened twice: sessions are shared by device.
             opened = open_devices(wanted)
             self.devices |= {name: opened[name] for name in dict.fromkeys(wanted)}
-            self.lanes.alike = self.devices["cpu"].lanes
+            self.lanes.alike = self.devices[HOST].lanes
         if not self._any_device:
             wanted_engines = {
                 stage.engine for frontier in plan_file.buckets for plan in frontier.plans for stage in plan.stages

@@ -60,12 +60,12 @@ def node_by_node(graph: Graph, feeds: Arrays) -> Arrays:
     """Every node as a sub-model of its own, one after another."""
     values = dict(feeds)
     for index in range(len(graph.nodes)):
-        part = cut(graph, [index])
+        sub_model = cut(graph, [index])
         found = answers(
-            session(part.model, graph.folder),
-            {f"chrion.i{place}": values[name] for place, name in enumerate(part.inputs)},
+            session(sub_model.model, graph.folder),
+            {f"chrion.i{place}": values[name] for place, name in enumerate(sub_model.inputs)},
         )
-        values |= dict(zip(part.outputs, found.values(), strict=True))
+        values |= dict(zip(sub_model.outputs, found.values(), strict=True))
     return values
 
 

@@ -17,7 +17,7 @@ from chrion_runtime.engines.onnxruntime.arena import ARENA
 from chrion_runtime.engines.onnxruntime.failure import run_error
 from chrion_runtime.errors import OutOfMemory, OverMemory, RunError, RuntimeFailure, UnfitValues
 from tests.support.control_flow import TextModel
-from tests.support.served import real_session
+from tests.support.served import planned_model
 
 MIB = 1 << 20
 LIMIT = 64 * MIB
@@ -131,7 +131,7 @@ TWICE = "twice (int64[1] n) => (float y) { z = ConstantOfShape (n) w = Neg (z) y
 def _stage_by_stage(folder: Path) -> list[Any]:
     """Of each number of bytes, of which the model takes twice as much in a stage each: the answer, or the error."""
     RUN_MEMORY.hold_to(LIMIT)
-    one, found = real_session("m", TWICE, {"n": (1,)}, folder), []
+    one, found = planned_model("m", TWICE, {"n": (1,)}, folder), []
     for count in (10 * MIB, 30 * MIB, 40 * MIB, 31 * MIB):
         try:
             found.append(float(one.run(zeros(count))["y"]))

@@ -81,21 +81,21 @@ def under_way(group):
 
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_answers_as_in_this_process(shared, planned, name):
-    session = PlannedModel(planned[name].normalised, planned[name].plan_file, name=name, state=STATE)
+    inside = PlannedModel(planned[name].normalised, planned[name].plan_file, name=name, state=STATE)
     try:
         model = shared[name]
-        assert (model.inputs, model.outputs, model.state) == (session.inputs, session.outputs, session.state)
-        assert (model.concurrency, model.deciding) == (session.concurrency, session.deciding)
-        assert model.in_use == session.in_use
+        assert (model.inputs, model.outputs, model.state) == (inside.inputs, inside.outputs, inside.state)
+        assert (model.concurrency, model.deciding) == (inside.concurrency, inside.deciding)
+        assert model.in_use == inside.in_use
         for steps in (0, 1, 5):
-            expected = session.run(feeds(steps))
+            expected = inside.run(feeds(steps))
             found = model.run(feeds(steps))
             assert list(found) == list(expected)
             for output, array in expected.items():
                 np.testing.assert_array_equal(found[output], array)
         assert list(model.run(feeds(), ["next"])) == ["next"]
     finally:
-        session.close()
+        inside.close()
 
 
 def test_answers_belong_to_the_caller(shared):
@@ -305,7 +305,7 @@ def test_a_process_that_cannot_be_started_is_tried_again(group, monkeypatch):
 
 def close_slowly():
     """As a setup: closing a model never ends."""
-    PlannedModel.close = lambda session: threading.Event().wait()
+    PlannedModel.close = lambda model: threading.Event().wait()
 
 
 def test_a_model_that_takes_long_to_close_keeps_no_other_from_being_stopped(planned):

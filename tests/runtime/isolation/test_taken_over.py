@@ -38,7 +38,7 @@ def test_a_process_whose_answers_cannot_be_read_is_ended(planned, reply):
 def report_with(**fields):
     """As a setup: what is reported of a model says this."""
     report = worker._report
-    worker._report = lambda session: {"report": {**report(session)["report"], **fields}}
+    worker._report = lambda model: {"report": {**report(model)["report"], **fields}}
 
 
 FIGURE = {"name": "chrion_sessions", "kind": "gauge", "help": "", "labels": {}, "value": 1}

@@ -18,29 +18,29 @@ GOOD_OBJECTIVE = "latency: 20s\n"
 
 @pytest.fixture
 def served(world, tmp_path):
-    """A session, and the files that it watches."""
+    """A model, and the files that it watches."""
     plan, objective = tmp_path / "plan.json", tmp_path / "slo.yaml"
     plan.write_text(world.file(world.small).to_json())
     objective.write_text(GOOD_OBJECTIVE)
     live = Live(plan=Watch(plan), objective=Watch(objective), poll=0.02, settle=0.0)
     slo = SLO.parse({"latency": "20s"})
-    with closing(PlannedModel(world.normalised, world.file(world.small), slo=slo, live=live)) as session:
-        yield session, plan, objective
+    with closing(PlannedModel(world.normalised, world.file(world.small), slo=slo, live=live)) as planned:
+        yield planned, plan, objective
 
 
 @pytest.fixture
 def refuses(served, world, until):
     """`refuses(path, put, word)`: exchange a file; what is answered on /plan then."""
-    session, *_ = served
+    planned, *_ = served
     seen = []
 
     def check(path, put, word):
         remove(path)
         put(path)
         count = len(seen)
-        until(lambda: len(session.describe_plan()["refusals"]) > count)
+        until(lambda: len(planned.describe_plan()["refusals"]) > count)
         # As the server sends it: what cannot be written so would be an error 500 from then on.
-        data = json.loads(orjson.dumps(session.describe_plan()))
+        data = json.loads(orjson.dumps(planned.describe_plan()))
         why = data["refusals"][0]["why"]
         seen.append(why)
         assert word in why
@@ -48,7 +48,7 @@ def refuses(served, world, until):
         assert why.isprintable()
         assert len(why) <= 1000
         assert [bucket["plan"]["name"] for bucket in data["buckets"]] == ["small"]
-        session.run(world.feeds)
+        planned.run(world.feeds)
 
     return check
 
@@ -65,7 +65,7 @@ def content(data):
 
 
 def test_plans(served, refuses, world, until):
-    session, path, _ = served
+    planned, path, _ = served
     good = path.read_bytes()
 
     def other(**fields):
@@ -89,14 +89,14 @@ def test_plans(served, refuses, world, until):
     path.symlink_to(path.name)
     path.unlink()
     path.write_bytes(gzip.compress(world.file(world.small, truncated=True).to_json().encode()))
-    count = len(session.describe_plan()["refusals"])
+    count = len(planned.describe_plan()["refusals"])
     path.write_text(world.file(world.spread).to_json())
-    until(lambda: session.describe_plan()["buckets"][0]["plan"]["name"] == "spread")
-    assert len(session.describe_plan()["refusals"]) == count
+    until(lambda: planned.describe_plan()["buckets"][0]["plan"]["name"] == "spread")
+    assert len(planned.describe_plan()["refusals"]) == count
 
 
 def test_objectives(served, refuses, until):
-    session, _, path = served
+    planned, _, path = served
     bomb = "\n".join(
         ["a0: &a0 [x, x]", *(f"a{one + 1}: &a{one + 1} [{','.join([f'*a{one}'] * 9)}]" for one in range(9))]
     )
@@ -118,4 +118,4 @@ def test_objectives(served, refuses, until):
         refuses(path, put, word)
     remove(path)
     path.write_text("latency: 30s\n")
-    until(lambda: session.describe_plan()["slo"]["latency"] == "30s")
+    until(lambda: planned.describe_plan()["slo"]["latency"] == "30s")

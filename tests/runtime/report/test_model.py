@@ -25,6 +25,13 @@ def test_a_frontier_without_baselines_has_no_speed_up():
     assert entry.off is None
 
 
+def test_of_plans_of_one_name_one_is_in_use():
+    plans = with_gpu().buckets[0].plans[:2]
+    same = plans[1].model_copy(update={"name": plans[0].name})
+    rows = BucketReport(Frontier(inputs={}, plans=(plans[0], same)), same.model_copy()).rows
+    assert [row.in_use for row in rows] == [False, True]
+
+
 def test_lanes_that_overlap_are_not_busy_twice():
     stages = (stage((0,), ("cpu/0",), 0, 2), stage((1,), ("cpu/0",), 1, 3), stage((2,), ("cpu/1",), 0, 4))
     timeline = Timeline(Plan(name="a", graph="", stages=stages, predicted_seconds=4e-3))

@@ -55,8 +55,8 @@ def compiled(*stages: tuple[str, str, int], outside: int = 0, context: int = 0) 
         gpu_bytes=GpuBytes(context=context),
         outside_bytes=outside,
     )
-    parts = tuple(StageFile(Path(file), (), (), Ports((), ()), 0, ()) for file, _, _ in stages)
-    return CompiledPlan(plan, parts, (), (), {}, 0)
+    files = tuple(StageFile(Path(file), (), (), Ports((), ()), 0, ()) for file, _, _ in stages)
+    return CompiledPlan(plan, files, (), (), {}, 0)
 
 
 def by_name(found: dict) -> dict[tuple[str, str], int]:

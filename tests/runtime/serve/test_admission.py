@@ -263,27 +263,27 @@ def test_one_long_run_is_forgiven():
     assert short.fit_here("a", 0.0)
 
 
-def test_pace_recovers():
-    pace = DepartureRate()
+def test_the_departure_rate_recovers():
+    rate = DepartureRate()
     now = 0.0
     for seconds in (1.0, *[0.002] * 100):
-        pace.begin(now)
+        rate.begin(now)
         now += seconds
-        pace.end(now)
-    assert pace.seconds == pytest.approx(0.002, rel=0.2)
-    assert pace.ahead == 0
+        rate.end(now)
+    assert rate.seconds == pytest.approx(0.002, rel=0.2)
+    assert rate.ahead == 0
 
 
 def test_one_answer_that_was_held_up_costs_the_next_ones_little():
-    pace = DepartureRate()
+    rate = DepartureRate()
     now = 0.0
     for seconds in (*[0.003] * 30, 0.03):
-        pace.begin(now)
+        rate.begin(now)
         now += seconds
-        pace.end(now)
+        rate.end(now)
     for _ in range(4):
-        pace.begin(now)
-    assert 4 * 0.003 < pace.wait < 8 * 0.003
+        rate.begin(now)
+    assert 4 * 0.003 < rate.wait < 8 * 0.003
 
 
 def test_where_admitted_requests_come_too_late_fewer_are_admitted():
@@ -300,15 +300,15 @@ def test_where_admitted_requests_come_too_late_fewer_are_admitted():
     assert margin.part == pytest.approx(widest, rel=0.01)
 
 
-def test_pace_of_runs_side_by_side():
-    pace = DepartureRate()
-    pace.begin(0.0)
-    pace.begin(0.0)
+def test_the_departure_rate_of_runs_side_by_side():
+    rate = DepartureRate()
+    rate.begin(0.0)
+    rate.begin(0.0)
     for number in range(1, 40):
         # Two lanes, a second each: an answer every half second.
-        pace.begin(number / 2)
-        pace.end(number / 2)
-    assert pace.seconds == pytest.approx(0.5, rel=0.05)
+        rate.begin(number / 2)
+        rate.end(number / 2)
+    assert rate.seconds == pytest.approx(0.5, rel=0.05)
 
 
 def test_a_burst_is_refused_at_once_and_the_rest_answered(serving, make_model):

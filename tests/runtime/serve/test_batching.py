@@ -10,10 +10,10 @@ import pytest
 import uvloop
 
 from chrion_runtime.serve.admission.run_queue import RunQueue
-from chrion_runtime.serve.request.batching import Batcher
 from chrion_runtime.serve.protocol import InferRequest
 from chrion_runtime.serve.protocol.errors import DeadlineExceeded
 from chrion_runtime.serve.protocol.request import RequestedOutput
+from chrion_runtime.serve.request.batching import Batcher
 
 
 def body(*values, output="y"):

@@ -147,7 +147,8 @@ def test_a_client_that_leaves_is_a_quiet_line(caplog):
         except ConnectionError:
             http_log.exception("Error handling request from %s", "127.0.0.1")
     [record] = caplog.records
-    assert (record.levelname, record.exc_info, record.getMessage()) == (
+    assert (record.name, record.levelname, record.exc_info, record.getMessage()) == (
+        "chrion_runtime.serve.http",
         "INFO",
         None,
         "a client left before it was answered",

@@ -15,9 +15,9 @@ from chrion_runtime.errors import (
     UnfitValues,
 )
 from chrion_runtime.isolation.wire import error_data, error_of
-from chrion_runtime.serve.request.refusal import refusal
 from chrion_runtime.serve.metrics.model import _blame
 from chrion_runtime.serve.protocol.errors import STATUSES
+from chrion_runtime.serve.request.refusal import refusal
 
 EXPECTED = {
     OutOfMemory: (503, 1, "overloaded", "out_of_memory"),

@@ -88,7 +88,7 @@ class BucketReport:
     def _row(self, mark: str, one: Baseline | Plan, seconds: float, plan: Plan | None = None) -> ComparisonRow:
         best = self.best_baseline
         speedup = best.measured.p50 / seconds if best and seconds > 0 else None
-        in_use = plan is not None and self.in_use is not None and plan.name == self.in_use.name
+        in_use = plan is not None and plan == self.in_use
         return ComparisonRow(mark, one.name, seconds, one.measured, one.gpu_bytes, speedup, plan, in_use)
 
     @property

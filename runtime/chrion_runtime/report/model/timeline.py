@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from chrion_api import Plan, Stage
+from chrion_api import HOST, Plan, Stage
 from chrion_runtime.report import format as write
 
 HUES = 6
@@ -123,4 +123,4 @@ def device_hues(plans: Iterable[Plan], named: Iterable[str] = ()) -> dict[str, i
 
 
 def _lane_key(name: str) -> tuple[bool, list[tuple[bool, int, str]]]:
-    return device_of(name) != "cpu", write.natural(name)
+    return device_of(name) != HOST, write.natural(name)

@@ -8,12 +8,12 @@ _LATE = 0.005
 """The part of the admitted requests that may come too late."""
 _LEAST, _MOST = 0.3, 0.8
 _BACK = 0.2
-"""How much of the way back to the widest each request goes that finds nobody ahead of it."""
+"""How much of the way back to the widest each request goes that finds none ahead of it."""
 
 
 @dataclass
 class AdmissionMargin:
-    """The part that a wait may take up; the rest is for what nobody foresees.
+    """The part that a wait may take up; the rest is for what cannot be foreseen.
 
     It goes down with each admitted request that came too late, and up so little with each that did not that it comes
     to rest where one in two hundred is late: a quantile followed step by step (Robbins and Monro, 1951). Where runs

@@ -6,8 +6,8 @@ from typing import Any
 
 import grpc
 
-from chrion_runtime.serve.request.refusal import refusal
 from chrion_runtime.serve.protocol.errors import TooLate
+from chrion_runtime.serve.request.refusal import refusal
 
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable
 from aiohttp import HttpVersion11, web
 
 from chrion_runtime.serve import page
-from chrion_runtime.serve.request.refusal import refusal
 from chrion_runtime.serve.http import handlers
 from chrion_runtime.serve.http.keys import REGISTRY
 from chrion_runtime.serve.http.repository import add_repository
 from chrion_runtime.serve.models.registry import ModelRegistry
 from chrion_runtime.serve.models.repository import Repository
+from chrion_runtime.serve.request.refusal import refusal
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -16,12 +16,12 @@ from typing import Any
 from aiohttp import web
 
 from chrion_runtime.serve.admission.deadline import allowed
-from chrion_runtime.serve.request.refusal import REASONS, refusal
 from chrion_runtime.serve.http.plain import PlainHead, is_plain_get, plain_head
 from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
 from chrion_runtime.serve.protocol import Answer, RawRequest
 from chrion_runtime.serve.protocol.errors import NotFound, TooSlow
 from chrion_runtime.serve.protocol.inflate import Buffer
+from chrion_runtime.serve.request.refusal import REASONS, refusal
 
 INSIDE: Mapping[str, str] = {
     "_force_close": "whether nothing more is read: aiohttp ends the connection at once",

@@ -4,7 +4,7 @@ import logging
 
 from aiohttp.http_exceptions import HttpProcessingError
 
-http_log = logging.getLogger(f"{__name__.rpartition('.')[0]}.http")
+http_log = logging.getLogger(__name__.rpartition(".")[0])
 """The logger for aiohttp's connections."""
 
 

@@ -10,19 +10,19 @@ from chrion_runtime.servable import Servable
 from chrion_runtime.serve.admission.body_budget import BodyBudget
 from chrion_runtime.serve.admission.run_queue import RunQueue
 from chrion_runtime.serve.codec.codec import Codec
-from chrion_runtime.serve.request.in_flight import InFlight
-from chrion_runtime.serve.request.inference import Inference, LongRuns
 from chrion_runtime.serve.metrics import Metrics
 from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol import Answer, Signature, Unread
 from chrion_runtime.serve.protocol.errors import NotFound, ShuttingDown, Stuck, Unavailable
 from chrion_runtime.serve.protocol.metadata import check_version
+from chrion_runtime.serve.request.in_flight import InFlight
+from chrion_runtime.serve.request.inference import Inference, LongRuns
 from chrion_runtime.serve.telemetry import Followed, telemetry
 
 STUCK_SECONDS = 2.0
 """A model is not ready when a run that was told to end has not after so long."""
 LOST_SECONDS = 30.0
-"""After so long the server no longer counts as alive, so that who looks after it starts it again."""
+"""After so long the server no longer counts as alive, so that its supervisor restarts it."""
 
 
 class ServedModel:

@@ -75,7 +75,7 @@ class Repository:
         return found
 
     async def load(self, name: str) -> None:
-        """Serve a model; one that serves already is exchanged for what its files hold now, and serves until then.
+        """Serve a model; one that serves already is replaced by what its files hold now, and serves until then.
 
         Raises NotFound, BadRequest with the reason where it cannot be loaded; what served before then still does.
         """
@@ -90,7 +90,7 @@ class Repository:
         return self._locks.setdefault(name, asyncio.Lock())
 
     async def _finish(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do all of it, even where who asked has gone: half a model is of use to nobody."""
+        """Do all of it, even if the client that asked has gone: half a model is of no use."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -105,7 +105,7 @@ class Repository:
                 entry = await self._queue.run(partial(self._folder.entry, name))
                 servable = await self._queue.run(partial(self._load, entry))
                 before = self._registry.add(servable)
-            except (NotFound, QueueFull):  # nobody has looked yet whether there is such a model
+            except (NotFound, QueueFull):  # whether there is such a model has not been looked at yet
                 self._seen.pop(name, None)
                 raise
             except BaseException as error:

@@ -1,9 +1,9 @@
-"""One model's requests from bytes to answer: read, admitted, run, written, each where it holds up nobody.
+"""One model's requests from bytes to answer: read, admitted, run, written, each where it holds up no other.
 
-Small JSON and all binary tensors are read and written on the event loop, for to hand them to a thread costs more. Large
-JSON goes through the codec's processes. Requests whose kind runs for less than what handing over costs run on the event
-loop as well, as long as nothing else does; any other run on the threads of the model's queue, where they are ended at
-their deadline or when their client has left.
+Small JSON and all binary tensors are read and written on the event loop, because handing them to a thread costs more.
+Large JSON goes through the codec's processes. Requests whose kind runs for less time than a hand-over costs run on the
+event loop as well, as long as nothing else runs; all others run on the threads of the model's queue, where they are
+ended at their deadline or when their client has left.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ from chrion_runtime.serve.admission.run_times import RunTimes, ShortRuns
 from chrion_runtime.serve.admission.thread_clock import ThreadClock
 from chrion_runtime.serve.admission.workload import Kind, Workload
 from chrion_runtime.serve.codec.codec import Codec
-from chrion_runtime.serve.request.batching import Batcher
-from chrion_runtime.serve.request.sequence_turns import SequenceTurns
 from chrion_runtime.serve.metrics import ModelMetrics
 from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol import Answer, InferRequest, Signature, Unread, Write
 from chrion_runtime.serve.protocol.errors import DeadlineExceeded, QueueFull, TooLate
+from chrion_runtime.serve.request.batching import Batcher
+from chrion_runtime.serve.request.sequence_turns import SequenceTurns
 from chrion_runtime.serve.telemetry import Followed
 from chrion_runtime.stop import Stop
 

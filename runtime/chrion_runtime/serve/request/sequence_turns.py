@@ -11,10 +11,10 @@ class SequenceTurns:
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, deque[asyncio.Future[None]]] = {}
-        """Who waits, for each key that somebody has."""
+        """Who waits for each key that is taken."""
 
     def taken(self, key: Hashable) -> bool:
-        """Whether somebody has the key."""
+        """Whether the key is taken."""
         return key in self._lines
 
     async def take(self, key: Hashable) -> None:
@@ -26,7 +26,7 @@ class SequenceTurns:
             await self._wait(key, line)
 
     def leave(self, key: Hashable) -> None:
-        """Give the key to whoever waited longest."""
+        """Give the key to the one who has waited longest."""
         line = self._lines[key]
         while line:
             door = line.popleft()

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from chrion_models.families.stack import stack
-from tests.support.served import BODY_LIMIT, real_session
+from tests.support.served import BODY_LIMIT, planned_model
 
 TYPES = """types (float[N,3] x, double[D] d, int64[N] i, uint8[U] u, bool[B] b, string[S] s)
   => (float[N,3] x1, double[D] d1, int64[N] i1, int32[U] u1, bool[B] b1, string[T] s1) {
@@ -89,10 +89,10 @@ def target(tmp_path_factory, package_serving):
     folder = tmp_path_factory.mktemp("served")
     lstm = stack("LSTM", "bidirectional", 1, 4, 3, 1)
     sessions = [
-        real_session("types", TYPES, {"x": (1, 3), **dict.fromkeys("diubs", (1,))}, folder / "t"),
-        real_session("picky", PICKY, {"x": (1,), "y": (1,), "i": (1,)}, folder / "p"),
-        real_session("half", HALF, {"h": (2,)}, folder / "h"),
-        real_session("lstm", lstm.build(), lstm.inputs, folder / "l"),
+        planned_model("types", TYPES, {"x": (1, 3), **dict.fromkeys("diubs", (1,))}, folder / "t"),
+        planned_model("picky", PICKY, {"x": (1,), "y": (1,), "i": (1,)}, folder / "p"),
+        planned_model("half", HALF, {"h": (2,)}, folder / "h"),
+        planned_model("lstm", lstm.build(), lstm.inputs, folder / "l"),
     ]
     # A body that never comes is given up soon, so that lies about its length do not take long to see through.
     with package_serving(*sessions, body_limit=BODY_LIMIT, read_seconds=1.0) as running:
