@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 
@@ -133,13 +132,11 @@ def test_digests_are_those_of_coreutils(kept):
     assert "weights.bin" in str(damage(kept, FILES))
 
 
-def test_a_served_model_whose_cache_was_damaged(chrion, serving, ask, load, model, plan_file, feeds, tmp_path):
+def test_a_served_model_whose_cache_was_damaged(chrion, kept, serving, ask, load, model, plan_file, feeds, tmp_path):
     """The command, as its users run it: what it answers is right, and it says what happened."""
     before = load()
-    own = type(chrion)(tmp_path / "own")
-    shutil.copytree(chrion.cache, own.cache)
-    for path in own.cache.glob("models/*/weights.bin"):
-        overwrite(path)
+    own = type(chrion)(tmp_path / "cache")
+    overwrite(kept / "weights.bin")
     with serving(own, "serve", model, "--plan", plan_file) as server:
         np.testing.assert_array_equal(ask(server, feeds)["output"], before)
         assert "the cache is damaged: weights.bin has another digest" in server.process.err

@@ -57,7 +57,8 @@ def test_without_grpc_installed(model, plan_file, tmp_path: Path):
 
 def test_off_by_default_and_then_not_even_imported():
     code = (
-        "import sys; from chrion_runtime.serve import ModelRegistry, ServerOptions;"
+        "import sys; from chrion_runtime.serve.models.registry import ModelRegistry;"
+        "from chrion_runtime.serve.options import ServerOptions;"
         "ModelRegistry([], ServerOptions()).close(1);"
         "assert not [name for name in sys.modules if name.split('.')[0] == 'grpc']"
     )

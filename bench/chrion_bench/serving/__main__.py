@@ -14,7 +14,7 @@ from typing import Any
 
 from chrion_bench import machine
 from chrion_bench.serving import process
-from chrion_bench.serving.contenders import CHRION, bare, chrion, others
+from chrion_bench.serving.contenders import CHRION, bare, checkout, chrion, others
 from chrion_bench.serving.hops import hops
 from chrion_bench.serving.isolation import isolation
 from chrion_bench.serving.latency import latency
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             try:
                 if name == THROUGHPUT:
-                    servers = _servers(options.server, quick=options.quick)
+                    servers = [*map(checkout, options.checkout), *_servers(options.server, quick=options.quick)]
                     keep(throughput(servers, folder, rounds, seconds, _say, keep))
                 else:
                     keep(SCENARIOS[name](folder, seconds, _say))
@@ -92,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     names = [THROUGHPUT, *SCENARIOS]
     parser.add_argument("--only", action="append", default=[], choices=names, help="only this table; others are kept")
     parser.add_argument("--server", action="append", default=[], help="only this server, for requests a second")
+    parser.add_argument(
+        "--checkout",
+        action="append",
+        default=[],
+        type=lambda text: Path(text).resolve(),
+        help="measure another checkout's Chrion beside this one's, for requests a second, start and memory",
+    )
     parser.add_argument("--rounds", type=int, help=f"turns that each server takes; default {ROUNDS}")
     parser.add_argument("--seconds", type=float, help=f"how long each load lasts; default {SECONDS:g}")
     parser.add_argument("--output", type=Path, help="where to write the figures; default: bench/results")

@@ -20,6 +20,12 @@ def chrion(*more: str) -> Program:
     return Program(CHRION, Path(sys.executable), SERVERS / "serve_chrion.py", more)
 
 
+def checkout(folder: Path) -> Program:
+    """Chrion as another checkout has it, in that one's own environment (`make setup`)."""
+    server = folder / SERVERS.relative_to(Path(__file__).parents[3]) / "serve_chrion.py"
+    return Program(f"{CHRION} at {folder}", folder / ".venv" / "bin" / "python", server)
+
+
 def bare(*more: str) -> Program:
     """The bare server, with `uvloop` on that."""
     return Program(BARE_UVLOOP if more else BARE, Path(sys.executable), SERVERS / "serve_bare.py", more)

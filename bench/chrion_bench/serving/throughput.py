@@ -1,5 +1,6 @@
 """Requests a second on one server core, with 8 keep-alive clients, against other servers."""
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,10 @@ def throughput(
     for _ in range(rounds):
         for program in programs:
             try:
+                began = time.monotonic()
                 with running(program, MODELS, folder, SERVER_CORES) as server:
+                    ready, memory = time.monotonic() - began, server.memory
+                    say(f"{program.name}: ready after {ready:.2f} s, {memory / 2**20:.0f} MiB")
                     for model in MODELS:
                         for kind in FORMATS:
                             entry = found.setdefault((program.name, model.name, kind), _begun(program, model, kind))

@@ -51,7 +51,7 @@ from chrion_api import Mode
 from chrion_runtime.live import Live
 from chrion_runtime.run.machine import Machine
 from chrion_runtime.sequences.store import MAX_SEQUENCES
-from chrion_runtime.serve import Entry
+from chrion_runtime.serve.models.folder import Entry
 from chrion_runtime.serve.telemetry.logs import LogFormat, LogLevel
 
 

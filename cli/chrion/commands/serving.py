@@ -18,7 +18,10 @@ from chrion_graph.load import digest
 from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.live import Live
-from chrion_runtime.serve import Entry, Listening, Repository, RepositoryFolder, ServerOptions, serve
+from chrion_runtime.serve.lifecycle import Listening, serve
+from chrion_runtime.serve.models.folder import Entry, RepositoryFolder
+from chrion_runtime.serve.models.repository import Repository
+from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.telemetry import logs
 from chrion_runtime.serve.telemetry.logs import LogFormat, LogLevel
 

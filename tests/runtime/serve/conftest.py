@@ -12,7 +12,9 @@ import orjson
 import pytest
 
 from chrion_runtime.servable import StageLabel, TensorSpec
-from chrion_runtime.serve import ModelRegistry, ServerOptions, listening
+from chrion_runtime.serve.lifecycle import listening
+from chrion_runtime.serve.models.registry import ModelRegistry
+from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol.datatypes import DTYPES
 from tests.support.datatypes import VALUES
 

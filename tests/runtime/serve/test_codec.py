@@ -17,6 +17,7 @@ import pytest
 
 from chrion_runtime.serve.admission.deadline import Deadline
 from chrion_runtime.serve.codec import codec as module
+from chrion_runtime.serve.codec import remote
 from chrion_runtime.serve.codec.codec import Codec
 from chrion_runtime.serve.codec.queue import HEAVY, MOST_WAITING, CodecQueue
 from chrion_runtime.serve.protocol import RawRequest, Signature, read_request, write_answer
@@ -47,6 +48,12 @@ def server(serving, double):
 @pytest.fixture
 def url(server):
     return f"{server.where.url}/v2/models/double/infer"
+
+
+def test_its_process_imports_no_more_than_it_needs():
+    heavy = {"aiohttp", "networkx", "onnx", "onnxruntime"}
+    code = f"import sys, {remote.__name__}; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
 
 
 def workers(server):

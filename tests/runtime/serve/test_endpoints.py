@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from chrion_runtime.errors import RunError, RuntimeFailure
-from chrion_runtime.serve import ModelRegistry, ServerOptions
+from chrion_runtime.serve.models.registry import ModelRegistry
+from chrion_runtime.serve.options import ServerOptions
 
 X = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
 

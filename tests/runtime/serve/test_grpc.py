@@ -22,9 +22,11 @@ from chrion_api import StateLink
 from chrion_runtime.errors import RunError, UnfitValues
 from chrion_runtime.planned_model import PlannedModel
 from chrion_runtime.sequences import SequenceStore
-from chrion_runtime.serve import CannotListen, ServerOptions, serve
+from chrion_runtime.serve.addresses import CannotListen
 from chrion_runtime.serve.grpc.message import MOST_FIELDS, take_apart
 from chrion_runtime.serve.grpc.reading import parse
+from chrion_runtime.serve.lifecycle import serve
+from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol.errors import BadRequest
 from tests.runtime.sequences.conftest import BUCKET, STEPS, lstm, speech
 from tests.support.otlp import attributes, receiving
@@ -308,7 +310,8 @@ SCRIPT = """
 import os, sys
 import numpy as np
 from tests.runtime.serve.conftest import Model
-from chrion_runtime.serve import ServerOptions, serve
+from chrion_runtime.serve.lifecycle import serve
+from chrion_runtime.serve.options import ServerOptions
 
 def wait(x):
     print("running", flush=True)

@@ -16,14 +16,17 @@ import orjson
 import pytest
 
 from chrion_runtime.errors import RuntimeFailure
-from chrion_runtime.serve import CannotListen, ServerOptions, serve
+from chrion_runtime.serve.addresses import CannotListen
+from chrion_runtime.serve.lifecycle import serve
+from chrion_runtime.serve.options import ServerOptions
 from tests.support.waiting import wait_until
 
 SCRIPT = """
 import os, sys
 import numpy as np
 from chrion_runtime.servable import TensorSpec
-from chrion_runtime.serve import ServerOptions, serve
+from chrion_runtime.serve.lifecycle import serve
+from chrion_runtime.serve.options import ServerOptions
 
 def say(*words):
     print(*words, flush=True)

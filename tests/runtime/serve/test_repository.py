@@ -13,8 +13,8 @@ import pytest
 import tritonclient.http as triton
 
 from chrion_runtime.errors import PlanRefused, RuntimeFailure
-from chrion_runtime.serve import Repository, RepositoryFolder
-from chrion_runtime.serve.models.repository import AT_ONCE, WAITING
+from chrion_runtime.serve.models.folder import RepositoryFolder
+from chrion_runtime.serve.models.repository import AT_ONCE, WAITING, Repository
 from chrion_runtime.serve.protocol.errors import BadRequest, NotFound
 
 

@@ -96,7 +96,8 @@ def test_the_standard_variables(serving, add, http, collector, monkeypatch):
 
 def test_off_by_default_and_then_not_even_imported():
     code = (
-        "import sys; from chrion_runtime.serve import ModelRegistry, ServerOptions;"
+        "import sys; from chrion_runtime.serve.models.registry import ModelRegistry;"
+        "from chrion_runtime.serve.options import ServerOptions;"
         "registry = ModelRegistry([], ServerOptions());"
         "assert registry.telemetry is None; registry.close(1);"
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"

@@ -14,7 +14,8 @@ from chrion_bench.serving.plans import opened
 from chrion_runtime.isolation import Group
 from chrion_runtime.run.machine import Machine
 from chrion_runtime.servable import Servable
-from chrion_runtime.serve import ServerOptions, serve
+from chrion_runtime.serve.lifecycle import serve
+from chrion_runtime.serve.options import ServerOptions
 
 BUSY = "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\nwhile True: pass"
 
