@@ -7,13 +7,15 @@ shape, and binds values in advance into calls, of which several may run at once.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chrion_api import Options
-from chrion_graph.graph import Graph
 from chrion_runtime.devices.device import Device
 from chrion_runtime.devices.memory import Tensor
 from chrion_runtime.stop import Stop
+
+if TYPE_CHECKING:
+    from chrion_graph.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,10 @@ class Engine(Protocol):
     def refusal(self, options: Options, device: str) -> str:
         """What is wrong with a stage of these options on a device, said after its number; empty where nothing is."""
 
-    def claims(self, graph: Graph, device: Device) -> Sequence[Collection[int]]:
+    def claims(self, graph: "Graph", device: Device) -> Sequence[Collection[int]]:
         """Sets of nodes that it takes on a device, each as one kernel; any part of a set that is connected, too."""
 
-    def bytes(self, graph: Graph, nodes: Collection[int], device: str, options: Options) -> KernelBytes:
+    def bytes(self, graph: "Graph", nodes: Collection[int], device: str, options: Options) -> KernelBytes:
         """What a kernel of these nodes takes, told before it is loaded."""
 
     def compile(self, path: Path, site: Site, options: Options) -> Kernel:
