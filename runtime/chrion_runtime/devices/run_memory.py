@@ -96,7 +96,7 @@ class RunMemory:
     def trim(self) -> int:
         """Give back what is free in the arena; the bytes of it that are still held.
 
-        Runs that follow take it anew, which costs them page faults.
+        Runs that follow take it again, which costs them page faults.
         """
         if not self._open:
             return 0
