@@ -18,7 +18,7 @@ VERSION = "v1alpha1"
 KIND = "ChrionModel"
 
 PLAN_INPUT = "plan input"
-"""Marks a field of the spec that plans depend on: with another value the model is planned anew."""
+"""Marks a spec field that plans depend on: changing it makes the operator plan the model again."""
 
 Shape = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(json_schema_extra=in_crd(maxItems=64))]
 """Sizes of a tensor's axes; empty for a scalar."""

@@ -82,7 +82,7 @@ class Whole(Document):
 
 
 class CachePoint(Document):
-    """What it costs to read weights anew that other sessions have pushed out of the caches."""
+    """What it costs to read weights again that other sessions have pushed out of the caches."""
 
     bytes: int = Field(gt=0)
     """Weights of all sessions that take turns."""

@@ -96,11 +96,11 @@ def _resumed(output: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
     now = machine.commit()
     if report.get("format") != FORMAT:
-        sys.exit(f"error: {output} is of another format; start anew, without --resume")
+        sys.exit(f"error: {output} is of another format; start over, without --resume")
     if report["commit"] != now:
-        sys.exit(f"error: {output} was measured at {report['commit']}, this is {now}; start anew, without --resume")
+        sys.exit(f"error: {output} was measured at {report['commit']}, this is {now}; start over, without --resume")
     if (report["machine"]["cpu"], report["machine"]["cores"]) != (product(), usable_cores()):
-        sys.exit(f"error: {output} was measured on another machine; start anew, without --resume")
+        sys.exit(f"error: {output} was measured on another machine; start over, without --resume")
     return report
 
 

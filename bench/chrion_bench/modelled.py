@@ -3,7 +3,7 @@
 A node takes its kernel launches, plus the larger of its floating-point work over the GPU's throughput and its bytes
 over the GPU's memory bandwidth (Williams, Waterman and Patterson, "Roofline", CACM 2009). A recurrent node launches a
 kernel for the projection of its inputs and then one a step and direction, each of which reads the recurrent weights
-anew: a step cannot start before the one before it has ended. So the model shows what matters to placement, that small
+again: a step cannot start before the one before it has ended. So the model shows what matters to placement, that small
 recurrent work on a GPU is bound by its steps and not by arithmetic, and is wrong in detail: it knows nothing of fused
 or persistent kernels, caches and occupancy. Nobody should read its seconds as an H100's.
 

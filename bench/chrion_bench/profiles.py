@@ -1,7 +1,7 @@
-"""The profiles in bench/profiles, on which plans are made offline; `python -m chrion_bench.profiles` writes some anew.
+"""The profiles in bench/profiles, on which plans are made offline; `python -m chrion_bench.profiles` writes some again.
 
 Those are two for each of a few models: its CPU profile as measured here, and the same with a modelled GPU beside it.
-They hold every rewritten graph, so they are made anew when rewrites or the profile's format change. Of GPUs there is a
+They hold every rewritten graph, so they are rebuilt when rewrites or the profile's format change. Of GPUs there is a
 file each, with the profiles of several models, which the GPU bench writes.
 """
 

@@ -110,14 +110,14 @@ def profile(task: PlanningTask) -> Profile:
     return make_profile(task.prepare(), settings)
 
 
-def cached_plan(task: PlanningTask, anew: bool = False) -> tuple[PlanFile, bool]:
+def cached_plan(task: PlanningTask, replan: bool = False) -> tuple[PlanFile, bool]:
     """The plan from the cache, else planned and kept there; whether it was there already."""
     settings = task.settings()
     keys = {name: key_of(device) for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
     sha = checked_digest(task.model, task.limits)
     asked = {"inputs": [spec.to_data() for spec in task.inputs], **task.asked}
     path = cache.plan_path(sha, asked, keys, settings.cpu_lanes)
-    if not anew and (kept := cache.plan(path)):
+    if not replan and (kept := cache.plan(path)):
         return kept, True
     found = plan(task)
     if not found.truncated:

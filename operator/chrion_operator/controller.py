@@ -291,7 +291,7 @@ class Controller:
         self.store.put(MODEL, made)
 
     def _refresh(self, key: Key) -> bool:
-        """Read the model anew; returns whether it was known as it is."""
+        """Read the model again; returns whether it was known as it is."""
         known = self.store.model(key)
         if known is None:
             return False

@@ -34,7 +34,7 @@ MANAGED = f"{MANAGED_BY_LABEL}=chrion"
 """Selects everything that the operator made."""
 
 REPLAN_ANNOTATION = f"{GROUP}/replan"
-"""On a ChrionModel: plan anew whenever its value changes."""
+"""On a ChrionModel: plan again whenever its value changes."""
 DIGEST_ANNOTATION = f"{GROUP}/digest"
 """On a frontier ConfigMap: SHA-256 of its plan file, as `CheckedPlan.digest`."""
 SLO_ANNOTATION = f"{GROUP}/slo"

@@ -14,7 +14,7 @@ from chrion_operator.settings import Settings
 def revision(owner: Mapping[str, Any], spec: ChrionModelSpec, cls: NodeClass, settings: Settings) -> str:
     """10 hex digits: of the spec's fields that plans depend on, the lanes of a replica, the planner and the node class.
 
-    The objective, the mode, replicas and all else of the pods do not plan anew.
+    The objective, the mode, replicas and all else of the pods cause no new plan.
     """
     whole = digest(
         {

@@ -152,7 +152,7 @@ class _GraphSearch:
                     last = min(case.plans, key=_predicted, default=last)
 
     def careful(self) -> list[_Case]:
-        """The cases of `_CAREFUL_STEPS` anew, for more effort; of one that was left out that of the step before it.
+        """The cases of `_CAREFUL_STEPS` again, for more effort; of one that was left out that of the step before it.
 
         What the quick look found stays beside what they find: it may be smaller, and later steps were left out for it.
         """

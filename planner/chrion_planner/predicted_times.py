@@ -26,7 +26,7 @@ def predicted(work: Costs, stages: Sequence[StagePlan]) -> Simulation:
 
 
 def _uncached(work: Costs, stages: Sequence[StagePlan]) -> list[dict[int, float]]:
-    """For each stage what its tasks take longer as weights are read anew: the first task that reads them waits.
+    """For each stage what its tasks take longer as weights are read again: the first task that reads them waits.
 
     Stages that are alike share a session, and so its weights. The whole graph in one session, which the tasks' seconds
     are scaled to, has its weights once and reads them as well.

@@ -112,5 +112,5 @@ def test_no_model_starts_after_the_minutes(run: Any) -> None:
 def test_another_commit_is_not_resumed(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run("--only", "silero")
     monkeypatch.setattr("chrion_bench.machine.commit", lambda: "another")
-    with pytest.raises(SystemExit, match="another; start anew"):
+    with pytest.raises(SystemExit, match="another; start over"):
         run("--only", "silero", "--resume")

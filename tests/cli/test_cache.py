@@ -1,4 +1,4 @@
-"""A damaged cache is noticed when it is loaded, and made anew: nothing is ever answered by it."""
+"""A damaged cache is noticed when it is loaded, and rebuilt: nothing is ever answered by it."""
 
 import json
 import os

@@ -18,7 +18,7 @@ WAIT_SECONDS = 120.0
 
 
 class Client:
-    """Asks a server again and again over one connection, which it opens anew where it was lost."""
+    """Asks a server again and again over one connection, which it opens again where it was lost."""
 
     def __init__(self, port, name, body):
         self.port, self.path, self.body = port, f"/v2/models/{name}/infer", body

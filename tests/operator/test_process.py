@@ -14,6 +14,7 @@ import pytest
 import chrion_operator
 from chrion_operator.__main__ import main
 from tests.support.api_server import ApiServer
+from tests.support.on_thread import reserved_port
 from tests.support.operator import OperatorProcess
 
 ENVIRONMENT = {"CHRION_OPERATOR_NAMESPACE": "chrion-system"}
@@ -67,15 +68,14 @@ def test_without_a_cluster_it_says_so_in_a_line_and_tries_again(tmp_path: Path) 
 
 
 def test_an_api_server_that_comes_late_is_waited_for(tmp_path: Path) -> None:
-    server = ApiServer()
-    with server.running():
-        pass
-    with operator(server.kubeconfig(tmp_path / "kubeconfig"), tmp_path / "log") as process:
-        process.wait_for_words("the API server cannot be reached")
-        with server.running():
-            process.wait_until_ready()
-            assert process.terminate() == 0
-        words = process.words()
+    with reserved_port() as port:
+        server = ApiServer(port)
+        with operator(server.kubeconfig(tmp_path / "kubeconfig"), tmp_path / "log") as process:
+            process.wait_for_words("the API server cannot be reached")
+            with server.running():
+                process.wait_until_ready()
+                assert process.terminate() == 0
+            words = process.words()
     assert "Traceback" not in words
     assert all("WARNING chrion_operator." in line or " INFO chrion_operator." in line for line in words.splitlines())
 

@@ -22,8 +22,8 @@ Object = dict[str, Any]
 class ApiServer:
     """Objects by the plural of their kind and their place; each write has another resourceVersion."""
 
-    def __init__(self) -> None:
-        self.port = 0
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
         self.objects: dict[tuple[str, str, str], str] = {}
         """Texts, by plural, namespace and name."""
         self.writes: list[tuple[str, str]] = []

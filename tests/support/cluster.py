@@ -150,7 +150,7 @@ class Cluster:
         return found
 
     def kill(self, part: str) -> None:
-        """Kill a part (`kube-apiserver`, `etcd`, `kubelet`, …) with SIGKILL, and wait until it was started anew."""
+        """Kill a part (`kube-apiserver`, `etcd`, `kubelet`, …) with SIGKILL, and wait until it was restarted."""
         if self._processes is None:
             pytest.skip(f"{part} cannot be killed in a cluster that is not ours")
         process = self._processes / part

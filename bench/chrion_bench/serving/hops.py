@@ -1,4 +1,4 @@
-"""Lanes beside a busy registry: a plan of eight hops while the server parses large JSON, with and without the codec."""
+"""Lanes beside a busy server: a plan of eight hops while the server parses large JSON, with and without the codec."""
 
 from collections.abc import Callable
 from functools import partial

@@ -166,10 +166,10 @@ def _check_names(chosen: Sequence[_Chosen]) -> None:
         known[one.name] = one.file
 
 
-def _plan(one: _Chosen, devices: str, anew: bool, display: Display) -> PlanFile:
+def _plan(one: _Chosen, devices: str, replan: bool, display: Display) -> PlanFile:
     with about(one.file):
         task = PlanningTask.of(one.spec, one.path, parse_devices(devices), display.progress, display.warn)
-        plan_file, cached = planning.cached_plan(task, anew=anew)
+        plan_file, cached = planning.cached_plan(task, replan=replan)
     display.say(f"{one.name}: {'planned before' if cached else 'planned'}: {one.path}")
     return plan_file
 

@@ -32,7 +32,7 @@ class ApiConflict(ApiError):
 
 
 class ApiGone(ApiError):
-    """What was watched from is too long ago; list anew."""
+    """What was watched from is too long ago; list again."""
 
 
 class ApiAnswerTooLarge(ApiError):

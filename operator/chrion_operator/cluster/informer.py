@@ -38,7 +38,7 @@ class Informer(threading.Thread):
         self._api, self._kind, self._namespace, self._labels, self._sink = api, kind, namespace, labels, sink
 
     def run(self) -> None:
-        """List, watch, and begin anew where a watch cannot go on; never returns."""
+        """List, watch, and start over where a watch cannot go on; never returns."""
         version, pause = "", FIRST_PAUSE
         while True:
             try:

@@ -23,7 +23,7 @@ HTTP_PORT = 8000
 METRICS_PORT = 8002
 
 LOADING_SECONDS = 600
-"""What loading a model may take before its pod is started anew."""
+"""What loading a model may take before its pod is restarted."""
 LEAVING_SECONDS = 5
 """What a pod still takes requests for after it was told to end, while others hear that it does."""
 DRAIN_SECONDS = 30

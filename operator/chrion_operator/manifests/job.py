@@ -35,7 +35,7 @@ TOKEN_SECONDS = 3607
 def planner_job(
     owner: Object, spec: ChrionModelSpec, cls: NodeClass, revision: str, settings: Settings, server: Server
 ) -> Object:
-    """The planner's Job. Its template cannot be changed later: create it where it is not there, never apply it anew.
+    """The planner's Job. Its template cannot be changed later: create it where it is not there, never apply it again.
 
     Raises InvalidField for a pod template or a URI that cannot be used here.
     """

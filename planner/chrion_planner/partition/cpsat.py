@@ -234,7 +234,7 @@ class _ConstraintProgram:
             self.model.add_hint(self.start[task], self._units(first.start[task]))
 
     def schedule(self, solver: Any) -> Schedule:
-        """The solution, with the solver's rounding taken out: its places and order, times computed anew."""
+        """The solution, with the solver's rounding taken out: its places and order, times computed again."""
         places = [next(place for place, on in self.on[task].items() if solver.value(on)) for task in self.tasks]
         order = sorted(
             self.tasks, key=lambda task: (solver.value(self.start[task]), solver.value(self.end[task]), task)

@@ -184,7 +184,7 @@ class MakespanProgram:
         return value / self.scale
 
     def schedule(self) -> Schedule:
-        """The solution, with the solver's rounding taken out: its places and order, times computed anew."""
+        """The solution, with the solver's rounding taken out: its places and order, times computed again."""
         places = [max(self._places_for(task), key=lambda at: self.on[task, at].value()) for task in self.tasks]
         waiting = {task: self.problem.tasks.in_degree(task) for task in self.tasks}
         ready = [(self.start[task].value(), task) for task in self.tasks if not waiting[task]]

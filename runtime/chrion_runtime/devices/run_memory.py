@@ -35,7 +35,7 @@ class Arena(Protocol):
         """Bytes that it holds now; some of them may be free for the next run."""
 
     def trim(self) -> None:
-        """Give back what is free in it. Runs that follow take it anew, which costs them page faults."""
+        """Give back what is free in it. Runs that follow take it again, which costs them page faults."""
 
 
 class RunMemory:
@@ -76,7 +76,10 @@ class RunMemory:
         return sum(arena.taken() for arena in self._arenas)
 
     def trim(self) -> int:
-        """Give back what is free in the arenas; the bytes of them that are still held."""
+        """Give back what is free in the arenas; the bytes of them that are still held.
+
+        Runs that follow take it again, which costs them page faults.
+        """
         for arena in self._arenas:
             arena.trim()
         return self.taken()

@@ -46,7 +46,7 @@ class Observations:
         self.restart(time.monotonic())
 
     def restart(self, now: float) -> None:
-        """Begin anew: the plans or the objective have changed."""
+        """Start over: the plans or the objective have changed."""
         self._fresh.clear()
         self._window = AnswerWindow(now, self._span)
         self._ignoring_until = now + self._settle

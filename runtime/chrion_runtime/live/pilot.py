@@ -208,7 +208,7 @@ class Pilot:
                 self._workshop = None
 
     def _arrive(self, ratio: float = 1.0) -> None:
-        """Begin anew on the ladder as it is now."""
+        """Start over on the ladder as it is now."""
         rungs = self._in_use.rungs
         at = next((index for index, rung in enumerate(rungs) if rung.plans == self._in_use.rung.plans), None)
         self._state = None if at is None else ControllerState.start(len(rungs), at, time.monotonic(), ratio)

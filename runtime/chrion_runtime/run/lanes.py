@@ -109,7 +109,7 @@ class Lanes:
 
 
 class _Together:
-    """Several lanes held at once; in short runs an ExitStack made anew each time would show."""
+    """Several lanes held at once; in short runs an ExitStack rebuilt each time would show."""
 
     def __init__(self, locks: Sequence[FairLock]) -> None:
         self._locks = locks

@@ -60,7 +60,7 @@ class Turn:
         """Has the sequence take so many bytes from now on, which may cost others their state; called with what errors
         call them. Raises TooMuchToKeep, SequencesFull."""
         self.state = state
-        """What the request before left; None to start anew."""
+        """What the request before left; None to start over."""
         self.left: State | None = None
         """What this request leaves, to be set when it has gone well: otherwise all is as it was."""
 

@@ -13,7 +13,7 @@ def test_what_is_deleted_by_hand_comes_back(kind: str) -> None:
     for place in names:
         world.remove(*place)
     world.settle()
-    if kind == "ConfigMap":  # the plan was in both, and is made anew
+    if kind == "ConfigMap":  # the plan was in both, and is rebuilt
         assert world.condition("Ready") == ("True", "Succeeded")
         job = world.one("Job")
         assert job["metadata"]["annotations"]["chrion.dev/attempt"] == "1"

@@ -41,7 +41,7 @@ class Plant:
     load: float = 1.0
 
     def seen(self, at, since, now):
-        """What a window shows: it began anew when the rung was taken."""
+        """What a window shows: it started over when the rung was taken."""
         span = min(60.0, now - since)
         samples, seconds = int(self.rate * span), self.truth[at] * self.load
         if not samples:

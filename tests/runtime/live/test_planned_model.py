@@ -23,7 +23,7 @@ QUICK = Tuning(patience=0.5, rest=0.1, bar=3600)
 
 @pytest.fixture
 def live(world, tmp_path):
-    """`live(plans, slo, tuning=…)`: a model with these plans; with it, its plan file to write anew."""
+    """`live(plans, slo, tuning=…)`: a model with these plans; with it, its plan file to write again."""
     models = []
 
     def make(plan_file, slo=None, mode=Mode.AUTO, model=None, **options):

@@ -77,7 +77,7 @@ def with_layers(
 
 
 def _without_unread_outputs(node: NodeProto, read: set[str]) -> None:
-    """Take the names of optional outputs that nobody reads from a recurrent node, which then need not be made."""
+    """Drop the names of a recurrent node's optional outputs that nothing reads, so that they are not computed."""
     if node.op_type in RECURRENT:
         names = [name if name in read else "" for name in node.output]
         while names and not names[-1]:

@@ -42,7 +42,7 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 class Codec:
     """Processes that read and write JSON, each with a thread that waits for it; started when first wanted.
 
-    They are spawned, die with this process, and are started anew when they end. Two at least keep a large body from
+    They are spawned, die with this process, and are restarted when they end. Two at least keep a large body from
     holding up small ones; with one, small ones go first. Used from one thread.
     """
 

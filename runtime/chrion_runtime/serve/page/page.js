@@ -117,7 +117,7 @@ function showLanes(now) {
   }
 }
 
-// What the server has drawn is drawn anew when this changes.
+// What the server has drawn is drawn again when this changes.
 function drawn(now) {
   return JSON.stringify([Object.keys(now.lanes), now.models.map((model) => [model.name, model.plans, model.moves, model.stale, model.objective && [model.objective.latency, model.objective.percentile]])]);
 }

@@ -104,7 +104,7 @@ class CapturedCudaCall(CapturedCall):
     """A call whose kernels are captured in its first run, and launched all at once ever after.
 
     ONNX Runtime keeps captured runs in the context of the thread that ran (PerThreadContext), and there by id: from
-    another thread, it would capture anew. One call does the regular runs before a capture, the capture and a replay.
+    another thread, it would capture again. One call does the regular runs before a capture, the capture and a replay.
     """
 
     def __init__(
