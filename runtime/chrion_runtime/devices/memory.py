@@ -40,17 +40,14 @@ class HostTensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """See `Tensor`."""
         return self.array.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """See `Tensor`."""
         return self.array.dtype
 
     @property
     def nbytes(self) -> int:
-        """See `Tensor`."""
         return self.array.nbytes
 
     def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> Array:

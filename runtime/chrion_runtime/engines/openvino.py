@@ -27,20 +27,17 @@ class OpenVino:
 
     @property
     def version(self) -> str:
-        """See `Engine`."""
         try:
             return version("openvino")
         except PackageNotFoundError:
             return ""
 
     def problem(self, device: str) -> str:
-        """See `Engine`."""
         if device != HOST:
             return f"it does not run on {device}; plan again"
         return "" if self.version else "openvino is not installed; install chrion[openvino]"
 
     def refusal(self, options: Options, device: str) -> str:
-        """See `Engine`."""
         del device
         return f"has an option that OpenVINO has not: {min(options)}" if options else ""
 
@@ -97,7 +94,6 @@ class OpenVinoKernel:
         return found
 
     def bind(self, ports: Ports, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> Call:
-        """See `Kernel`."""
         return OpenVinoCall(self._compiled.create_infer_request(), ports, reads, writes)
 
 
@@ -113,11 +109,9 @@ class OpenVinoCall:
             self.write(place, tensor)
 
     def read(self, place: int, tensor: Tensor) -> None:
-        """See `Call`."""
         self._request.set_tensor(self._ports.reads[place], _shared(tensor))
 
     def write(self, place: int, tensor: Tensor) -> None:
-        """See `Call`."""
         self._request.set_tensor(self._ports.writes[place], _shared(tensor))
 
     def __call__(self, stop: Stop | None = None) -> None:

@@ -41,7 +41,6 @@ class SessionArena:
         options.add_session_config_entry("session.use_env_allocators", "1")
 
     def taken(self) -> int:
-        """See `Arena`."""
         try:
             self._probe.run(["z"], {"n": np.array([self._limit // 4 + 1024])})
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
@@ -51,7 +50,6 @@ class SessionArena:
         return 0
 
     def trim(self) -> None:
-        """See `Arena`."""
         shrink = ort.RunOptions()
         shrink.add_run_config_entry(_SHRINK, "cpu:0")
         # No elements: an output in the arena would keep the part of it that it is in.

@@ -30,7 +30,6 @@ class OnnxRuntime:
 
     @property
     def version(self) -> str:
-        """See `Engine`."""
         return str(ort.__version__)
 
     def problem(self, device: str) -> str:
@@ -39,7 +38,6 @@ class OnnxRuntime:
         return ""
 
     def refusal(self, options: Options, device: str) -> str:
-        """See `Engine`."""
         if unknown := options.keys() - {"optimization", "capture"}:
             return f"has an option that ONNX Runtime has not: {min(unknown)}"
         if options.get("optimization", "None") not in tuple(Optimization):

@@ -35,7 +35,6 @@ class SessionKernel:
         return found if self._memory.on_host else [self._memory.adopt(array) for array in found]
 
     def bind(self, ports: Ports, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> Call:
-        """See `Kernel`."""
         kind = CapturedCall if self.captures else SessionCall
         return kind(self.session, self._memory, ports, reads, writes)
 
@@ -61,11 +60,9 @@ class SessionCall:
             self._binding.bind_ortvalue_output(ports.writes[place], ort_value(tensor))
 
     def read(self, place: int, tensor: Tensor) -> None:
-        """See `Call`."""
         self._binding.bind_ortvalue_input(self._ports.reads[place], ort_value(tensor))
 
     def write(self, place: int, tensor: Tensor) -> None:
-        """See `Call`."""
         self._binding.bind_ortvalue_output(self._ports.writes[place], ort_value(tensor))
 
     def __call__(self, stop: Stop | None = None) -> None:

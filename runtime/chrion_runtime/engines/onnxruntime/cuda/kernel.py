@@ -86,7 +86,6 @@ class CudaKernel:
                 self.session.run_with_iobinding(binding, stoppable(run_options(NO_GRAPH), stop))
 
     def bind(self, ports: Ports, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> Call:
-        """See `Kernel`."""
         kind = CapturedCudaCall if self.captures else CudaCall
         return kind(self.session, self._memory, ports, reads, writes)
 
@@ -119,7 +118,6 @@ class CapturedCudaCall(CapturedCall):
         self._options = run_options(next(_ids))
 
     def __call__(self, stop: Stop | None = None) -> None:
-        """See `CapturedCall`."""
         with GATE.use() if self.captured else GATE.alone():
             super().__call__(stop)
 

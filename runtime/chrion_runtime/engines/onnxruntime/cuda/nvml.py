@@ -37,12 +37,6 @@ def taken(index: int) -> tuple[int, GpuBytesFrom] | None:
     return share(processes, os.getpid(), _used(handle), _before.get(index, 0))
 
 
-def process_bytes(index: int) -> int | None:
-    """Bytes that this process takes of GPU number `index`, its context included; None where NVML is not there."""
-    found = taken(index)
-    return found[0] if found else None
-
-
 def share(processes: Sequence[tuple[int, int | None]], own: int, used: int, before: int) -> tuple[int, GpuBytesFrom]:
     """What process `own` takes: as NVML lists it, else as the GPU's difference.
 
