@@ -11,7 +11,7 @@ from chrion_graph.types import TensorType
 from chrion_runtime.choice.selection import Selection
 from chrion_runtime.devices import HOST, Device, open_devices
 from chrion_runtime.devices.run_memory import RUN_MEMORY
-from chrion_runtime.engines import key_of
+from chrion_runtime.engines import engine_named, key_of
 from chrion_runtime.engines.identity import identity
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.run.arena_budget import arena_budgets
@@ -132,7 +132,11 @@ class Loader:
 
 
 def _check(name: str, device: Device, key: DeviceKey, engines: Collection[str]) -> None:
-    if changed := key.changed(key_of(device), sorted(key.engines.keys() & engines)):
+    wanted = sorted(key.engines.keys() & engines)
+    for engine in wanted:
+        if problem := engine_named(engine).problem(name):
+            raise PlanRefused(f"the plan wants the engine {engine}: {problem}")
+    if changed := key.changed(key_of(device), wanted):
         raise PlanRefused(
             f"the plan was measured on another {name}: {', '.join(changed)}; plan again, or say --any-device"
         )

@@ -10,12 +10,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from chrion_api import Plan, Stage
+from chrion_api import Frontier, Plan, PlanFile, Stage
 from chrion_graph.graph import Graph
 from chrion_runtime.devices import open_devices
 from chrion_runtime.engines import ENGINES, engine_named, key_of
 from chrion_runtime.engines.identity import identity
 from chrion_runtime.errors import PlanRefused, RunStopped
+from chrion_runtime.planned_model import NormalisedModel, PlannedModel
 from chrion_runtime.run.executor import Executor
 from chrion_runtime.run.state_transfer import HeldValue, StateTransfer
 from chrion_runtime.stop import Stop
@@ -188,6 +189,25 @@ def test_an_engine_that_is_not_installed_is_refused_with_what_to_install(
         'plan "forced": stage 0 wants the engine python: python is not installed; install chrion[python]'
     )
     assert NAME not in key_of(open_devices([], 1)["cpu"]).engines
+
+
+@pytest.mark.parametrize(
+    "missing", ["python is not installed; install chrion[python]", "it needs avx512, which this processor has not"]
+)
+def test_a_plan_file_for_an_engine_that_cannot_run_here_says_why(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    plan = planned(graph, [((0, 1, 2, 3), ONE)], NAME)
+    digest = "0" * 64
+    plan_file = PlanFile(
+        model=digest,
+        devices={"cpu": key_of(open_devices([])["cpu"])},
+        buckets=(Frontier(inputs={"x": (4, WIDTH), "s": (4, WIDTH)}, plans=(plan,)),),
+    )
+    monkeypatch.setattr(PythonEngine, "missing", missing)
+    with pytest.raises(PlanRefused) as caught:
+        PlannedModel(NormalisedModel(graph.folder, digest), plan_file, name="step")
+    assert str(caught.value) == f"the plan wants the engine python: {missing}"
 
 
 def test_an_engine_that_nobody_knows_is_refused(graph: Graph) -> None:
