@@ -85,17 +85,17 @@ class Engine(Protocol):
     def version(self) -> str:
         """What measurements hold for."""
 
-    def problem(self, device: str) -> str:
+    def problem(self, device: str, /) -> str:
         """Why it cannot run on a device of this name here, and what to install; empty where it can."""
 
-    def refusal(self, options: Options, device: str) -> str:
+    def refusal(self, options: Options, device: str, /) -> str:
         """What is wrong with a stage of these options on a device, said after its number; empty where nothing is."""
 
-    def claims(self, graph: "Graph", device: Device) -> Sequence[Collection[int]]:
+    def claims(self, graph: "Graph", device: Device, /) -> Sequence[Collection[int]]:
         """Sets of nodes that it takes on a device, each as one kernel; any part of a set that is connected, too."""
 
-    def bytes(self, graph: "Graph", nodes: Collection[int], device: str, options: Options) -> KernelBytes:
+    def bytes(self, graph: "Graph", nodes: Collection[int], device: str, options: Options, /) -> KernelBytes:
         """What a kernel of these nodes takes, told before it is loaded."""
 
-    def compile(self, path: Path, site: Site, options: Options) -> Kernel:
+    def compile(self, path: Path, site: Site, options: Options, /) -> Kernel:
         """Compile a sub-model's file. Raises PlanRefused, DeviceUnavailable."""

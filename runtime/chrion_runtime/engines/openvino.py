@@ -37,8 +37,7 @@ class OpenVino:
             return f"it does not run on {device}; plan again"
         return "" if self.version else "openvino is not installed; install chrion[openvino]"
 
-    def refusal(self, options: Options, device: str) -> str:
-        del device
+    def refusal(self, options: Options, _device: str) -> str:
         return f"has an option that OpenVINO has not: {min(options)}" if options else ""
 
     def claims(self, graph: Graph, device: Device) -> Sequence[Collection[int]]:
@@ -46,14 +45,12 @@ class OpenVino:
         strings = any(kind is not None and kind.element == STRING for kind in graph.types.values())
         return [range(len(graph.nodes))] if device.name == HOST and not strings else []
 
-    def bytes(self, graph: Graph, nodes: Collection[int], device: str, options: Options) -> KernelBytes:
+    def bytes(self, graph: Graph, nodes: Collection[int], _device: str, _options: Options) -> KernelBytes:
         """See `Engine`. Weights, and the copy of them that it packs."""
-        del device, options
         return KernelBytes(host=2 * sum(graph.constant_bytes(node) for node in nodes))
 
-    def compile(self, path: Path, site: Site, options: Options) -> Kernel:
+    def compile(self, path: Path, site: Site, _options: Options) -> Kernel:
         """See `Engine`. Raises PlanRefused."""
-        del options
         import openvino
 
         config = {

@@ -32,9 +32,8 @@ class OnnxRuntime:
     def version(self) -> str:
         return str(ort.__version__)
 
-    def problem(self, device: str) -> str:
+    def problem(self, _device: str) -> str:
         """See `Engine`. A device whose provider is missing cannot be opened."""
-        del device
         return ""
 
     def refusal(self, options: Options, device: str) -> str:
@@ -46,14 +45,12 @@ class OnnxRuntime:
             return f"is a CUDA graph, which {device} cannot run"
         return ""
 
-    def claims(self, graph: Graph, device: Device) -> Sequence[Collection[int]]:
+    def claims(self, graph: Graph, _device: Device) -> Sequence[Collection[int]]:
         """See `Engine`. All nodes; a device that lacks a kernel for one refuses to compile it."""
-        del device
         return [range(len(graph.nodes))]
 
-    def bytes(self, graph: Graph, nodes: Collection[int], device: str, options: Options) -> KernelBytes:
+    def bytes(self, graph: Graph, nodes: Collection[int], device: str, _options: Options) -> KernelBytes:
         """See `Engine`. Weights; cuDNN keeps a second, packed copy of recurrent ones."""
-        del options
         copies = traits_of(device).recurrent_copies
         weights = sum(
             graph.constant_bytes(node) * (copies if graph.nodes[node].op_type in RECURRENT else 1) for node in nodes
