@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 ONNXRUNTIME = "onnxruntime"
 """The engine that runs any node."""
@@ -29,6 +29,9 @@ Options = Mapping[str, bool | int | float | str]
 
 BoundedOptions = dict[Annotated[str, Field(max_length=40)], bool | int | float | Annotated[str, Field(max_length=200)]]
 
+DocumentVersion = Annotated[Literal[1, 2], AfterValidator(lambda _: 2)]
+"""Of plans and profiles. What is of version 1 is read into what version 2 has."""
+
 _FIELDS = frozenset({"optimization", "cudaGraph", "cuda_graph"})
 
 
@@ -39,6 +42,8 @@ def options_of_version_1(value: Any) -> Any:
     """
     if not isinstance(value, dict) or not _FIELDS & value.keys():
         return value
+    if "options" in value:
+        raise ValueError("options: stand in place of optimization and cudaGraph, not beside them")
     optimization = value.get("optimization", Optimization.NONE)
     captured = value.get("cudaGraph", value.get("cuda_graph", False))
     if optimization not in tuple(Optimization):

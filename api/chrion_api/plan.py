@@ -4,17 +4,14 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, FailFast, Field, PlainSerializer, ValidationInfo, WithJsonSchema, model_validator
 
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
-from chrion_api.engine_options import ONNXRUNTIME, BoundedOptions, options_of_version_1
+from chrion_api.engine_options import ONNXRUNTIME, BoundedOptions, DocumentVersion, options_of_version_1
 from chrion_api.profile import DeviceKey
-
-PLAN_VERSION = 2
-"""Written; files of version 1 are read, too: their stages say `optimization` and `cudaGraph` in place of `options`."""
 
 HOST = "cpu"
 """The device where requests arrive and answers leave, and the name of its memory."""
@@ -96,13 +93,14 @@ class Stage(Document):
     finish_seconds: float = Field(default=0, ge=0)
     """When it ends in the predicted schedule."""
     arena_bytes: int = Field(default=0, ge=0)
-    """What its session is predicted to ask its arena for at most, on a GPU; 0 where that is not known."""
+    """What its kernel is predicted to ask its arena for at most, on a GPU; 0 where that is not known."""
 
     _read_version_1 = model_validator(mode="before")(options_of_version_1)
 
     def with_options(self, **changes: bool | int | float | str) -> Self:
         """The stage with some options changed; an empty text and False leave one out."""
-        options = {name: value for name, value in {**self.options, **changes}.items() if value not in ("", False)}
+        options = {name: value for name, value in self.options.items() if name not in changes}
+        options |= {name: value for name, value in changes.items() if value is not False and value != ""}
         return self.model_copy(update={"options": options})
 
     @property
@@ -264,7 +262,7 @@ class PlanFile(Document):
 
     omit_none: ClassVar[bool] = False
 
-    version: Literal[1, 2] = 2
+    version: DocumentVersion = 2
     """The version of this format."""
     model: str = Field(pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the model's file."""
@@ -275,7 +273,7 @@ class PlanFile(Document):
     truncated: bool = False
     """True when time ran out before every candidate was tried."""
 
-    @property
-    def engines(self) -> frozenset[str]:
-        """The engines that its plans use."""
-        return frozenset(stage.engine for bucket in self.buckets for plan in bucket.plans for stage in plan.stages)
+    def engines_on(self, device: str) -> list[str]:
+        """The engines by which its plans use a device."""
+        stages = (stage for bucket in self.buckets for plan in bucket.plans for stage in plan.stages)
+        return sorted({stage.engine for stage in stages if stage.device == device})

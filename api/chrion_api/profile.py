@@ -5,13 +5,13 @@ device that is not here.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
-from chrion_api.engine_options import ONNXRUNTIME, BoundedOptions, Options, options_of_version_1
+from chrion_api.engine_options import ONNXRUNTIME, BoundedOptions, DocumentVersion, Options, options_of_version_1
 
 
 class DeviceKey(Document):
@@ -34,6 +34,8 @@ class DeviceKey(Document):
         """Version 1 knew one engine."""
         if not isinstance(value, dict) or "onnxruntime" not in value:
             return value
+        if "engines" in value:
+            raise ValueError("onnxruntime: its version is among the engines, or there are none")
         rest = {name: part for name, part in value.items() if name != "onnxruntime"}
         return {**rest, "engines": {ONNXRUNTIME: value["onnxruntime"]}}
 
@@ -164,7 +166,7 @@ class Transfer(Document):
 class Profile(Document):
     """Measured costs of a model's nodes on the devices of one machine."""
 
-    version: Literal[1, 2] = 2
+    version: DocumentVersion = 2
     """The version of this format."""
     model: str
     """SHA-256 of the model's file."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from chrion_api import HOST, ONNXRUNTIME, Baseline, Frontier, Optimization, Plan, PlanFile, Profile
 from chrion_graph.equality import difference
+from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
 from chrion_graph.worker import ForkServer
 from chrion_planner.candidates import Candidates, candidates
@@ -29,8 +30,8 @@ from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.profiling import Progress, Variant, profile_devices
 from chrion_planner.prospects import prospects
 from chrion_planner.tuning import Race, settle, tune
-from chrion_runtime.devices import traits_of
-from chrion_runtime.engines import engines_on
+from chrion_runtime.devices import open_devices, traits_of
+from chrion_runtime.engines import engine_named, engines_on
 
 MEASURED_PLANS = 12
 """Candidates of one bucket that are measured."""
@@ -220,7 +221,8 @@ def _measure(
     def race(plans: Sequence[Plan]) -> list[Result]:
         return _contest(contenders(plans), _FINAL_ROUNDS, settings)
 
-    pair = _tune(trials, race, settings)
+    graphs = [variant.bucket.graph for variant in bucket.variants]
+    pair = _tune(trials, race, graphs, settings)
     tried = [*trials, pair[1]] if pair else trials
     _finals(tried, pair or (), race, expected, settings)
     settled = settle(trials, *pair, by=_JUST) if pair else trials
@@ -264,7 +266,9 @@ def _margin(one: Plan, other: Plan) -> float:
     return _CLEARLY if _is_elaborate(one) else _JUST
 
 
-def _tune(trials: Sequence[Trial], race: Race, settings: PlanningSettings) -> tuple[Trial, Trial] | None:
+def _tune(
+    trials: Sequence[Trial], race: Race, graphs: Sequence[Graph], settings: PlanningSettings
+) -> tuple[Trial, Trial] | None:
     """The fastest plan of several stages, and it tuned, which has no figures yet; None where tuning has no use."""
     fine = [trial for trial in trials if trial.fine]
     original = min((trial for trial in fine if len(trial.plan.stages) > 1), key=_seconds, default=None)
@@ -272,7 +276,10 @@ def _tune(trials: Sequence[Trial], race: Race, settings: PlanningSettings) -> tu
         return None
     if _seconds(original) > _TUNED * min(map(_seconds, fine)):
         return None
-    plan = tune(original.plan, race, [name for name in engines_on(HOST) if name != ONNXRUNTIME])
+    graph = next(graph for graph in graphs if graph.digest == original.plan.graph)
+    host = open_devices([])[HOST]
+    claims = {name: engine_named(name).claims(graph, host) for name in engines_on(HOST) if name != ONNXRUNTIME}
+    plan = tune(original.plan, race, claims)
     return (original, Trial(plan, [[]])) if plan else None
 
 

@@ -8,10 +8,12 @@ from chrion_api import HOST, ONNXRUNTIME, DeviceProfile, Optimization, Options, 
 from chrion_graph.graph import Graph
 from chrion_planner.captures import can_be_captured, captured
 from chrion_planner.costs import Costs, GraphBucket, costs
+from chrion_planner.errors import ProfileMismatch
 from chrion_planner.memory import arena_bytes, gpu_bytes, sessions
 from chrion_planner.partition import Simulation, StagePlan, first_stages, most_on
 from chrion_planner.predicted_times import predicted
 from chrion_runtime.devices import traits_of
+from chrion_runtime.engines import engine_named
 
 OPTIMIZED = Optimization.ALL.options
 """How the stages of a plan run before it is tuned."""
@@ -35,6 +37,10 @@ def single_devices(variant: Rewritten, profile: Profile) -> Iterator[Plan]:
     for device in profile.devices:
         runs = device.wholes_of(graph.digest, variant.bucket.inputs)
         for run in (run for run in runs if not run.options.get("capture")):
+            problem = engine_named(run.engine).refusal(run.options, device.name)
+            if problem or run.lanes > device.lanes:
+                why = problem or f"holds {run.lanes} of {device.lanes} lanes"
+                raise ProfileMismatch(f"the profile of {device.name}: a run of a whole graph {why}; profile again")
             work = costs(variant.bucket, profile, Optimization(str(run.options.get("optimization", Optimization.NONE))))
             stage = Stage(
                 nodes=nodes,

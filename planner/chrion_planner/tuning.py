@@ -5,7 +5,7 @@ differ by what they fuse. No profile of single nodes tells, so the plan and its 
 in one other way, run in turn, and their stages are compared.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
 from chrion_api import HOST, Optimization, Plan, Stage
@@ -19,12 +19,16 @@ _GAIN = 0.05
 """The part of its time that a stage must gain to be changed."""
 
 
-def tune(plan: Plan, race: Race, engines: Collection[str] = ()) -> Plan | None:
+Claims = Mapping[str, Sequence[Collection[int]]]
+"""By engine the sets of nodes that it takes on the host."""
+
+
+def tune(plan: Plan, race: Race, claims: Claims) -> Plan | None:
     """The plan with each stage run as is fastest; None where it is best as it is, or there is nothing to choose.
 
-    `engines` are those besides ONNX Runtime that can run stages of the host.
+    `claims` are those of the engines besides ONNX Runtime on the plan's graph.
     """
-    twins = list(_twins(plan, engines)) if len(plan.stages) > 1 else []
+    twins = list(_twins(plan, claims)) if len(plan.stages) > 1 else []
     if not twins:
         return None
     original, *others = race([plan, *twins])
@@ -47,18 +51,20 @@ def tuned(plan: Plan, original: Result, twins: Sequence[tuple[Plan, Result]]) ->
     return None if tuple(stages) == plan.stages else _with(plan, f"{plan.name}-tuned", stages)
 
 
-def _twins(plan: Plan, engines: Collection[str]) -> Iterator[Plan]:
+def _twins(plan: Plan, claims: Claims) -> Iterator[Plan]:
     """The plan with all stages run in another way that may be faster."""
     if any(map(_can_differ, plan.stages)):
         yield _with(plan, f"{plan.name}-plain", map(_plain, plan.stages))
-    for name in engines:
-        changed = [
-            stage.model_copy(update={"engine": name, "options": dict(engine_named(name).choices[0])})
-            if stage.device == HOST
-            else stage
-            for stage in plan.stages
-        ]
-        yield _with(plan, f"{plan.name}-{name}", changed)
+    for name, claimed in claims.items():
+        for number, options in enumerate(engine_named(name).choices):
+            changed = tuple(
+                stage.model_copy(update={"engine": name, "options": dict(options)})
+                if stage.device == HOST and any(set(stage.nodes) <= set(nodes) for nodes in claimed)
+                else stage
+                for stage in plan.stages
+            )
+            if changed != plan.stages:
+                yield _with(plan, f"{plan.name}-{name}-{number}", changed)
 
 
 def settle(trials: Sequence[Trial], original: Trial, tuned: Trial, by: float) -> list[Trial]:

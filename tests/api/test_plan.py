@@ -212,11 +212,14 @@ def test_best_knowledge_of_a_plan() -> None:
 STAGE = {"nodes": "0", "lanes": ["cpu/0"], "operators": {}, "startSeconds": 0.0, "finishSeconds": 1.0, "arenaBytes": 0}
 
 
+DEVICE = {"product": "A CPU", "cores": 2, "onnxruntime": "1.31.1", "driver": ""}
+
+
 def version_1(**stage: Any) -> dict[str, Any]:
     """A plan file as version 1 wrote it."""
     data = PlanFile(model=DIGEST, devices={}, buckets=(Frontier(inputs={}, plans=(a_plan,)),)).to_data()
     data["version"] = 1
-    data["devices"] = {"cpu": {"product": "A CPU", "cores": 2, "onnxruntime": "1.31.1", "driver": ""}}
+    data["devices"] = {"cpu": DEVICE}
     data["buckets"][0]["plans"][0]["stages"] = [{**STAGE, **stage}]
     return data
 
@@ -260,3 +263,26 @@ def test_what_no_version_1_has_is_refused_by_its_name(stage: dict[str, Any], pro
         PlanFile.parse(version_1(**stage))
     assert caught.value.path == "buckets[0].plans[0].stages[0]"
     assert caught.value.problem.startswith(problem)
+
+
+def test_what_is_of_version_1_is_written_as_version_2() -> None:
+    found = PlanFile.parse(version_1(optimization="All", cudaGraph=True))
+    again = found.to_data()
+    assert found.version == again["version"] == 2
+    assert PlanFile.parse(again) == found
+
+
+def test_a_mixture_of_versions_is_refused() -> None:
+    for data, problem in (
+        (version_1(optimization="All", options={"capture": True}), "options: stand in place of optimization"),
+        ({**version_1(), "devices": {"cpu": {**DEVICE, "engines": {}}}}, "onnxruntime: its version is among"),
+    ):
+        with pytest.raises(InvalidField) as caught:
+            PlanFile.parse(data)
+        assert caught.value.problem.startswith(problem)
+
+
+def test_options_that_change_leave_the_others() -> None:
+    stage = Stage(nodes=(0,), lanes=("cpu/0",), options={"n": 0, "z": 0.0, "off": False, "capture": True})
+    assert stage.with_options(capture=False, level="").options == {"n": 0, "z": 0.0, "off": False}
+    assert stage.with_options(level=0).options["level"] == 0

@@ -93,7 +93,7 @@ def test_only_plans_that_can_differ_are_run_without_optimisation(original, raced
         races.append(plans)
         return [result(1.0, 1.0), result(0.5, 0.5)]
 
-    found = tune(original, race)
+    found = tune(original, race, {})
     assert (found is not None) == raced
     if raced:
         ((first, twin),) = races
@@ -101,23 +101,39 @@ def test_only_plans_that_can_differ_are_run_without_optimisation(original, raced
         assert levels(twin) == [NONE, NONE]
 
 
+EVERYTHING = {"openvino": [range(1000)]}
+
+
+def test_no_stage_is_given_to_an_engine_that_does_not_claim_it():
+    original = plan("GRU,Add", "GRU,Relu", level=NONE)
+    first = original.stages[0].nodes
+
+    def race(plans):
+        assert [[stage.engine for stage in one.stages] for one in plans[1:]] == [["openvino", "onnxruntime"]]
+        return [result(1.0, 1.0), result(0.5, 1.0)]
+
+    found = tune(original, race, {"openvino": [first]})
+    assert [stage.engine for stage in found.stages] == ["openvino", "onnxruntime"]
+    assert tune(original, race, {"openvino": [first[:1]]}) is None
+
+
 def test_each_stage_is_run_by_the_engine_by_which_it_is_fastest():
     original = plan("GRU,Add", "MatMul,Add", "GRU,Relu")
 
     def race(plans):
-        assert [one.name for one in plans] == ["heft", "heft-plain", "heft-openvino"]
+        assert [one.name for one in plans] == ["heft", "heft-plain", "heft-openvino-0"]
         assert {stage.engine for stage in plans[2].stages} == {"openvino"}
         return [result(1.0, 1.0, 1.0), result(0.9, 1.0, 1.2), result(0.8, 0.99, 0.7)]
 
-    found = tune(original, race, ["openvino"])
+    found = tune(original, race, EVERYTHING)
     assert [stage.engine for stage in found.stages] == ["openvino", "onnxruntime", "openvino"]
-    broken = Result("heft-openvino", error="no such operator")
-    assert levels(tune(original, lambda plans: [*race(plans)[:2], broken], ["openvino"])) == [NONE, ALL, ALL]
+    broken = Result("heft-openvino-0", error="no such operator")
+    assert levels(tune(original, lambda plans: [*race(plans)[:2], broken], EVERYTHING)) == [NONE, ALL, ALL]
 
 
 def test_a_plan_that_cannot_run_without_optimisation_stays_as_it_is():
     broken = Result("heft-plain", error="no kernel")
-    assert tune(plan("GRU,Add", "GRU,Add"), lambda plans: [result(1.0, 1.0), broken]) is None
+    assert tune(plan("GRU,Add", "GRU,Add"), lambda plans: [result(1.0, 1.0), broken], {}) is None
 
 
 def test_processes_without_rounds_are_no_pairs():

@@ -34,6 +34,11 @@ class ForkServer:
         theirs.close()
         self._guard = Lock()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def fork(self, end: Pipe, memory_bytes: int | None) -> "ForkedProcess":
         """A process that answers calls on this end of a pipe, in this much address space. Raises WorkerDied."""
         return ForkedProcess(self, self.ask("fork", memory_bytes, end))
@@ -46,7 +51,7 @@ class ForkServer:
                 if end is not None:
                     self._pipe.send_pipe(end)
                 return self._pipe.receive().value()
-            except (EOFError, OSError):
+            except (EOFError, OSError):  # closed here too
                 raise WorkerDied("the process that starts workers has ended") from None
 
     def close(self) -> None:

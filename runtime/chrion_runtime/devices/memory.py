@@ -29,7 +29,7 @@ class Tensor(Protocol):
 
 
 class HostTensor:
-    """A host array that is bound again and again."""
+    """A host array, contiguous and writeable, that is bound again and again."""
 
     __slots__ = ("__weakref__", "array", "bound")
 

@@ -1,16 +1,18 @@
 """What all runs of this process may take of the host's memory together: one limit, and what they leave given back.
 
-Every kernel on the CPU takes what it needs from an engine's arena: weights as it packs them, inner values, and outputs
-for as long as anyone holds them, so also the states that sequences keep. The text of strings is taken elsewhere and
-does not count. What goes over the limit fails, and nothing else does.
+ONNX Runtime's kernels on the CPU take what they need from an arena: weights as they pack them, inner values, and
+outputs for as long as anyone holds them, so also the states that sequences keep. Of an engine without one, weights
+count, and inner values and outputs do not; nor does the text of strings. What goes over the limit fails, and nothing
+else does.
 """
 
 import threading
+import weakref
 from time import monotonic
 from typing import Protocol
 
 from chrion_graph.limits import free_bytes
-from chrion_runtime.errors import OutOfMemory, OverMemory, RunError, RuntimeFailure
+from chrion_runtime.errors import OutOfMemory, OverMemory, PlanRefused, RunError, RuntimeFailure
 
 LIMIT = "(--run-memory, spec.limits.runMemory)"
 """Where the limit is set, for errors."""
@@ -45,6 +47,8 @@ class RunMemory:
         self._guard = threading.Lock()
         self._limit: int | None = None
         self._arenas: list[Arena] = []
+        self._kernels: dict[object, int] = {}
+        """Bytes of kernels outside of arenas, by a token each."""
         self.usual = 0
         """Bytes that were taken once the models had been loaded."""
         self._next_look = 0.0
@@ -71,9 +75,21 @@ class RunMemory:
         with self._guard:
             self._arenas.append(arena)
 
+    def check_room(self, nbytes: int) -> None:
+        """Raises PlanRefused where a kernel that is to be loaded, and takes so much outside of arenas, does not fit."""
+        if nbytes and self.taken() + nbytes > self.limit:
+            raise no_room_for_weights(self.limit)
+
+    def charge(self, kernel: object, nbytes: int) -> None:
+        """Count what a kernel takes outside of arenas for as long as it lives."""
+        if nbytes:
+            token = object()
+            self._kernels[token] = nbytes
+            weakref.finalize(kernel, self._kernels.pop, token)
+
     def taken(self) -> int:
-        """Bytes that the arenas hold now."""
-        return sum(arena.taken() for arena in self._arenas)
+        """Bytes that arenas, and kernels outside of them, hold now."""
+        return sum(arena.taken() for arena in self._arenas) + sum(list(self._kernels.values()))
 
     def trim(self) -> int:
         """Give back what is free in the arenas; the bytes of them that are still held.
@@ -123,6 +139,14 @@ class RunMemory:
             f"the run needs more memory than the {self.limit} bytes that there are for all runs {LIMIT}, though "
             "nothing else holds any: send smaller inputs or values that ask for less, or raise the limit"
         )
+
+
+def no_room_for_weights(limit: int) -> PlanRefused:
+    """What to tell of a stage that cannot be loaded."""
+    return PlanRefused(
+        f"the weights of a stage do not fit in the {limit} bytes that there are for all runs, weights included: raise "
+        f"the limit {LIMIT}"
+    )
 
 
 RUN_MEMORY = RunMemory()

@@ -45,6 +45,7 @@ class KernelBytes:
 
     device: int = 0
     host: int = 0
+    """Outside of arenas that `RUN_MEMORY` knows of."""
 
 
 class Call(Protocol):
@@ -54,10 +55,13 @@ class Call(Protocol):
         """Read this tensor as the n-th input from now on."""
 
     def write(self, place: int, tensor: Tensor) -> None:
-        """Write the n-th output into this tensor from now on."""
+        """Write the n-th output into this tensor, which the device's memory has allocated, from now on."""
 
     def __call__(self, stop: Stop | None = None) -> None:
-        """Run once; what was written is complete when this returns. `stop` ends the run, which then raises."""
+        """Run once; what was written is complete when this returns. `stop` ends the run, which then raises RunStopped.
+
+        Raises RunError, also where a result has another shape than what it is to be written into.
+        """
 
 
 class Kernel(Protocol):

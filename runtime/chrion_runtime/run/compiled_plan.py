@@ -17,7 +17,7 @@ from chrion_graph.normalise import FILES
 from chrion_graph.rewrite import replay
 from chrion_graph.seal import damage
 from chrion_graph.types import TensorType
-from chrion_runtime.engines import Ports
+from chrion_runtime.engines import Ports, engine_named
 from chrion_runtime.errors import PlanRefused
 
 
@@ -33,6 +33,8 @@ class StageFile:
     """Stages that must end before this one can start."""
     then: tuple[int, ...]
     """Stages that wait for this one."""
+    host_bytes: int = 0
+    """What its kernel takes of the host's memory outside of arenas, by its engine's word."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,8 @@ def _order(graph: Graph, plan: Plan, stage_of: dict[int, int]) -> "nx.DiGraph[in
 
 
 def _stage_file(graph: Graph, plan: Plan, index: int, order: "nx.DiGraph[int]") -> StageFile:
-    found = cut(graph, plan.stages[index].nodes)
+    stage = plan.stages[index]
+    found = cut(graph, stage.nodes)
     last = {name: place for place, name in enumerate(graph.outputs)}
     kept = [place for place, name in enumerate(found.outputs) if name in graph.consumers or name in graph.outputs]
     kept.sort(key=lambda place: last.get(found.outputs[place], len(last)))  # answers in the model's order
@@ -126,4 +129,5 @@ def _stage_file(graph: Graph, plan: Plan, index: int, order: "nx.DiGraph[int]") 
         ),
         waits_for=order.in_degree(index),
         then=tuple(sorted(order.successors(index), key=lambda other: plan.stages[other].start_seconds)),
+        host_bytes=engine_named(stage.engine).bytes(graph, stage.nodes, stage.device, stage.options).host,
     )

@@ -26,7 +26,7 @@ class Executor:
     """Runs one loaded plan; many threads may call `run` at once.
 
     The caller's own thread runs the stages of the plan's home lane, so that a plan over one lane costs no hand-off.
-    Only stages that are captured and replayed (`cudaGraph`) always run on their lane's worker.
+    Only stages that are captured and replayed always run on their lane's worker.
     """
 
     def __init__(self, loaded: LoadedPlan, lanes: Lanes, slots: int = SLOTS) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from chrion_api import Stage
 from chrion_runtime.devices import Device
+from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.engines import Kernel, Site, engine_named
 from chrion_runtime.engines.identity import KernelIdentity, identity
 
@@ -27,10 +28,11 @@ class KernelStore:
         self._lock = threading.Lock()
         self._kernels: weakref.WeakValueDictionary[tuple[KernelIdentity, bool], Kernel] = weakref.WeakValueDictionary()
 
-    def get(self, stage: Stage, path: Path, device: Device, spin: bool) -> Kernel:
+    def get(self, stage: Stage, path: Path, device: Device, spin: bool, host_bytes: int = 0) -> Kernel:
         """The kernel of a stage, whose sub-model is a file; compiled where there is none.
 
-        Raises PlanRefused, DeviceUnavailable.
+        `host_bytes`, which it takes outside of arenas, count for as long as it lives. Raises PlanRefused,
+        DeviceUnavailable.
         """
         key = identity(stage, path)
         spin = spin and self._spin
@@ -41,7 +43,9 @@ class KernelStore:
                 if limit is None and self.limit is not None:
                     limit = self.limit - device.memory.context_bytes
                 site = Site(device, len(stage.lanes), spin, limit)
+                RUN_MEMORY.check_room(host_bytes)
                 kernel = engine_named(stage.engine).compile(path, site, stage.options)
+                RUN_MEMORY.charge(kernel, host_bytes)
                 self._kernels[key, spin] = kernel
             return kernel
 

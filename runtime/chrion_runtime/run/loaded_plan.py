@@ -129,7 +129,7 @@ def _stage(
         label=StageLabel(bucket, compiled.plan.name, index, stage.lanes),
         device=device,
         lanes=stage.lanes,
-        kernel=store.get(stage, file.path, device, spin),
+        kernel=store.get(stage, file.path, device, spin, file.host_bytes),
         ports=file.ports,
         inputs=file.inputs,
         outputs=file.outputs,

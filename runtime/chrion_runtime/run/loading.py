@@ -103,11 +103,8 @@ class Loader:
             self.devices |= {name: opened[name] for name in dict.fromkeys(wanted)}
             self.lanes.alike = self.devices[HOST].lanes
         if not self._any_device:
-            wanted_engines = {
-                stage.engine for frontier in plan_file.buckets for plan in frontier.plans for stage in plan.stages
-            }
             for name, key in plan_file.devices.items():
-                _check(name, self.devices[name], key, wanted_engines)
+                _check(name, self.devices[name], key, plan_file.engines_on(name))
 
     def share_budget(self, compiled_plans: Sequence[CompiledPlan]) -> None:
         """Hold the sessions of plans that are to serve side by side, and are not loaded yet, to the budget together."""
@@ -132,11 +129,10 @@ class Loader:
 
 
 def _check(name: str, device: Device, key: DeviceKey, engines: Collection[str]) -> None:
-    wanted = sorted(key.engines.keys() & engines)
-    for engine in wanted:
+    for engine in engines:
         if problem := engine_named(engine).problem(name):
             raise PlanRefused(f"the plan wants the engine {engine}: {problem}")
-    if changed := key.changed(key_of(device), wanted):
+    if changed := key.changed(key_of(device), engines):
         raise PlanRefused(
             f"the plan was measured on another {name}: {', '.join(changed)}; plan again, or say --any-device"
         )

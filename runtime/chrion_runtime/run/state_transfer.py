@@ -17,8 +17,8 @@ class HeldValue:
     tensor: Tensor
 
     def __post_init__(self) -> None:
-        if isinstance(self.tensor, np.ndarray):  # it will be bound again and again
-            object.__setattr__(self, "tensor", HostTensor(self.tensor))
+        if isinstance(self.tensor, np.ndarray):  # it will be bound again and again, and written to in the end
+            object.__setattr__(self, "tensor", HostTensor(np.require(self.tensor, requirements=["C", "W"])))
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -220,7 +220,8 @@ class Slot:
     def _spare(self, transfer: StateTransfer, output: str, stage: LoadedStage, made: Tensor) -> Tensor:
         """A buffer beside the one that was written: the state that was read and is of no more use, else a new one."""
         read = transfer.taken[transfer.links[output]]
-        if read.memory.name == stage.memory and read.shape == made.shape:
+        alike = type(read.tensor) is type(made)  # a kernel's own layout is for reading
+        if alike and read.memory.name == stage.memory and read.shape == made.shape:
             return read.tensor
         return stage.device.memory.allocate(self._loaded.compiled.types[output].dtype, made.shape)
 

@@ -1,19 +1,25 @@
 """OpenVINO runs stages in 32-bit floats, on the lanes of the stage alone; where it is not there, it says so."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from chrion_api import Plan
 from chrion_graph.graph import Graph
 from chrion_models.families import find
 from chrion_models.inputs import random_inputs
 from chrion_runtime.devices import open_devices
+from chrion_runtime.devices.run_memory import RunMemory
 from chrion_runtime.engines import engine_named, key_of
 from chrion_runtime.engines.openvino import OpenVino
 from chrion_runtime.errors import PlanRefused, RunStopped
+from chrion_runtime.run import kernels
 from chrion_runtime.stop import Stop
 from tests.support.partition import Arrays, atoms, normalised, plan_of, running, whole
 
@@ -103,4 +109,86 @@ def test_it_runs_on_the_cpu_alone(graph: Graph) -> None:
     plan = by_openvino(plan_of(graph, [(range(len(graph.nodes)), (f"{device}/0",))]))
     refusal = "wants the engine openvino: it does not run on emulated:0; plan again"
     with pytest.raises(PlanRefused, match=refusal), running(graph, plan, open_devices([device], 1)):
+        pass
+
+
+def model(nodes: list[onnx.NodeProto], inputs: dict[str, tuple], outputs: dict[str, tuple]) -> onnx.ModelProto:
+    """A model with inputs and outputs of these types and shapes."""
+    infos = [
+        [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in values.items()]
+        for values in (inputs, outputs)
+    ]
+    graph = helper.make_graph(nodes, "small", *infos)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+SUM = [helper.make_node("Sub", ["x", "z"], ["t"]), helper.make_node("Mul", ["t", "x"], ["y"])]
+
+
+@installed
+@pytest.mark.parametrize("cut", [lambda graph: [(range(2), ONE)], lambda graph: [((0,), ONE), ((1,), ONE)]])
+def test_inputs_may_lie_anyhow(cut: Any, tmp_path: Path) -> None:
+    """Turned round, read-only, as scalars, of no elements: copies live for as long as they are read."""
+    matrix = (TensorProto.FLOAT, ["a", "b"])
+    graph = normalised(model(SUM, {"x": matrix, "z": matrix}, {"y": matrix}), tmp_path / "matrix")
+    draw = np.random.default_rng(0)
+    x, z = (draw.standard_normal((300, 400)).astype(np.float32) for _ in range(2))
+    frozen = np.frombuffer(x.tobytes(), np.float32).reshape(x.shape)
+    with running(graph, by_openvino(plan_of(graph, cut(graph)))) as executor:
+        executor.warm({"x": x, "z": z})
+        for one, other in ((x.T, z.T), (frozen, frozen), (x[::2], z[::2]), (x[:0], z[:0]), (x, frozen)) * 3:
+            close(executor.run({"x": one, "z": other}), {"y": (one - other) * one})
+    scalar = (TensorProto.FLOAT, [])
+    graph = normalised(model(SUM, {"x": matrix, "z": scalar}, {"y": matrix}), tmp_path / "scalar")
+    with running(graph, by_openvino(plan_of(graph, cut(graph)))) as executor:
+        fed = {"x": x, "z": np.array(2, np.float32)}
+        executor.warm(fed)
+        close(executor.run(fed), {"y": (x - 2) * x})
+
+
+@installed
+@pytest.mark.parametrize("stages", [{0}, {1}, {2}, {0, 2}, {1, 2}, {0, 1, 2}])
+def test_results_whose_shape_follows_from_values_are_whole(stages: set[int], tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("NonZero", ["x"], ["i"]),
+        helper.make_node("Transpose", ["i"], ["j"]),
+        helper.make_node("Abs", ["j"], ["y"]),
+    ]
+    graph = normalised(
+        model(nodes, {"x": (TensorProto.FLOAT, [6])}, {"y": (TensorProto.INT64, ["k", 1])}), tmp_path / "nonzero"
+    )
+    with running(graph, by_openvino(plan_of(graph, [((node,), ONE) for node in range(3)]), stages)) as executor:
+        executor.warm({"x": np.ones(6, np.float32)})
+        for text in ("001010", "111111", "100000", "000000", "110011"):
+            x = np.array(list(map(float, text)), np.float32)
+            np.testing.assert_array_equal(executor.run({"x": x})["y"], np.argwhere(x))
+
+
+@installed
+@pytest.mark.parametrize("kind", [TensorProto.INT64, TensorProto.UINT64, TensorProto.DOUBLE, TensorProto.STRING])
+def test_it_leaves_to_others_what_it_computes_in_32_bits(kind: int, tmp_path: Path) -> None:
+    node = helper.make_node("Identity", ["x"], ["y"])
+    graph = normalised(model([node], {"x": (kind, [2])}, {"y": (kind, [2])}), tmp_path / "wide")
+    (cpu,) = open_devices([], 1).values()
+    assert engine_named("openvino").claims(graph, cpu) == []
+    if kind != TensorProto.INT64:
+        refused = pytest.raises(PlanRefused, match=r"does not compute with|cannot load a stage")
+        with refused, running(graph, by_openvino(plan_of(graph, [((0,), ONE)]))):
+            pass
+
+
+@installed
+def test_its_weights_count_as_memory_of_runs(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = RunMemory()
+    monkeypatch.setattr(kernels, "RUN_MEMORY", memory)
+    memory.hold_to(1 << 30)
+    plan = by_openvino(plan_of(graph, [(range(len(graph.nodes)), ONE)]))
+    with running(graph, plan) as executor:
+        assert executor
+        assert memory.taken() >= 2 * sum(graph.constant_bytes(node) for node in range(len(graph.nodes)))
+    del executor
+    gc.collect()
+    assert memory.taken() == 0
+    memory.hold_to(1000)
+    with pytest.raises(PlanRefused, match="do not fit in the 1000 bytes"), running(graph, plan):
         pass

@@ -179,6 +179,24 @@ def test_an_identity_is_known_without_compiling_and_tells_all_that_matters(monke
     assert not PythonEngine.compiled
 
 
+def test_state_in_a_kernels_own_layout_is_read_and_never_written_into(graph: Graph) -> None:
+    """It comes of a run of other shapes than were bound, and goes on in one of those."""
+    with running(graph, planned(graph, split(), "onnxruntime", "onnxruntime", NAME, packed=True)) as executor:
+        executor.warm(feeds(0))
+        slots, executor._bound = executor._bound, None
+        state = feeds(4)["s"]
+        taken = HeldValue(executor.loaded.memory_of["cpu"], state.copy())
+        for seed in range(6):
+            x = feeds(seed)["x"]
+            transfer = StateTransfer({"s_out": "s"}, taken={"s": taken})
+            answer = executor.run({"x": x}, transfer)
+            executor._bound = slots
+            expected = whole(graph, {"x": x, "s": state})
+            np.testing.assert_allclose(answer["y"], expected["y"], rtol=1e-5, atol=1e-6)
+            taken, state = transfer.left["s"], expected["s_out"]
+            np.testing.assert_allclose(taken.array(), state, rtol=1e-5, atol=1e-6)
+
+
 def test_an_engine_that_is_not_installed_is_refused_with_what_to_install(
     graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from chrion_graph.ort import brief
 from chrion_graph.recurrent import RECURRENT
 from chrion_graph.types import tensor_bytes
 from chrion_runtime.devices import Device, traits_of
-from chrion_runtime.devices.run_memory import LIMIT, RUN_MEMORY
+from chrion_runtime.devices.run_memory import RUN_MEMORY, no_room_for_weights
 from chrion_runtime.engines.engine import Kernel, KernelBytes, Site
 from chrion_runtime.engines.onnxruntime.arena import ARENA
 from chrion_runtime.engines.onnxruntime.failure import is_out_of_memory
@@ -40,7 +40,9 @@ class OnnxRuntime:
         if unknown := options.keys() - {"optimization", "capture"}:
             return f"has an option that ONNX Runtime has not: {min(unknown)}"
         if options.get("optimization", "None") not in tuple(Optimization):
-            return f"has the optimization {options['optimization']!r}, which is neither All nor None"
+            return f"has the optimization {str(options['optimization'])[:60]!r}, which is neither All nor None"
+        if not isinstance(options.get("capture", False), bool):
+            return f"has the capture {str(options['capture'])[:60]!r}, which is neither true nor false"
         if options.get("capture") and not traits_of(device).captures:
             return f"is a CUDA graph, which {device} cannot run"
         return ""
@@ -72,10 +74,7 @@ class OnnxRuntime:
             session = ort.InferenceSession(path, found, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
             if is_out_of_memory(str(error)):
-                raise PlanRefused(
-                    f"the weights of a stage do not fit in the {RUN_MEMORY.limit} bytes that there are for all runs, "
-                    f"weights included: raise the limit {LIMIT}"
-                ) from None
+                raise no_room_for_weights(RUN_MEMORY.limit) from None
             raise PlanRefused(f"{device.name} cannot load a stage, plan again: {brief(error)}") from None
         if not device.memory.on_host:
             device.memory.charge(session, _weight_bytes(path))

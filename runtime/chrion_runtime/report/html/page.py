@@ -40,7 +40,7 @@ def _header(plan_file: PlanFile, title: str, hues: Mapping[str, int]) -> Element
             else ("no key in the file", *3 * [write.NOTHING])
         )
         rows.append(row((swatch(f"d{hue}"), name), *facts, text=(0, 1)))
-    headings = ("device", "product", "cores", "onnxruntime", "driver")
+    headings = ("device", "product", "cores", "engines", "driver")
     return el(
         "header",
         el("h1", title),
