@@ -72,7 +72,7 @@ schema: $(STAMP) ## rewrite docs/schema/, the CRD and its reference, and the cha
 # No index and no host goes into the lock, so that it holds for any mirror.
 lock: $(STAMP) ## bring requirements.lock to the newest versions within pyproject.toml's bounds
 	@$(BIN)/python -m pip install --quiet "uv>=0.9,<1"
-	@$(BIN)/uv pip compile pyproject.toml --extra cpu --extra operator --extra cluster --extra dev \
+	@$(BIN)/uv pip compile pyproject.toml --extra cpu --extra openvino --extra operator --extra cluster --extra dev \
 		--universal --python-version 3.11 --upgrade --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
 

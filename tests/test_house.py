@@ -21,7 +21,7 @@ from chrion_api.schema import DOCUMENTS, schema_text
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
-LOCKED_EXTRAS = ("cpu", "operator", "cluster", "dev")
+LOCKED_EXTRAS = ("cpu", "openvino", "operator", "cluster", "dev")
 COMPONENTS = ("api", "graph", "runtime", "planner", "operator", "cli", "bench")
 PACKAGES = COMPONENTS[:-1]
 FOLDERS = (*COMPONENTS, "charts", "crds", "examples", "docs", "tests")

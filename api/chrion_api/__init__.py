@@ -2,6 +2,7 @@
 
 from chrion_api.chrionmodel import ChrionModel, ChrionModelSpec, Devices, InputSpec, ModelRef, Shape, StateLink
 from chrion_api.document import Document
+from chrion_api.engine_options import ONNXRUNTIME, Optimization, Options
 from chrion_api.errors import ChrionError, InvalidDocument, InvalidField
 from chrion_api.plan import (
     HOST,
@@ -17,13 +18,14 @@ from chrion_api.plan import (
     Stage,
     bucket_label,
 )
-from chrion_api.profile import CachePoint, DeviceKey, DeviceProfile, NodeCost, Optimization, Profile, Transfer, Whole
+from chrion_api.profile import CachePoint, DeviceKey, DeviceProfile, NodeCost, Profile, Transfer, Whole
 from chrion_api.slo import SLO, Load, Mode, Objective
 from chrion_api.status import Condition, ConditionType, Reason, Status
 from chrion_api.units import Duration, Quantity
 
 __all__ = [
     "HOST",
+    "ONNXRUNTIME",
     "SLO",
     "Baseline",
     "CachePoint",
@@ -51,6 +53,7 @@ __all__ = [
     "NodeCost",
     "Objective",
     "Optimization",
+    "Options",
     "Plan",
     "PlanFile",
     "Profile",

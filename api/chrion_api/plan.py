@@ -4,18 +4,17 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, FailFast, Field, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, FailFast, Field, PlainSerializer, ValidationInfo, WithJsonSchema, model_validator
 
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
-from chrion_api.profile import DeviceKey, Optimization
-
-PLAN_VERSION = 1
+from chrion_api.engine_options import ONNXRUNTIME, BoundedOptions, DocumentVersion, options_of_version_1
+from chrion_api.profile import DeviceKey
 
 HOST = "cpu"
-"""The name of the host: of the device where requests arrive and answers leave, and of its memory."""
+"""The device where requests arrive and answers leave, and the name of its memory."""
 
 MAX_NODES = 10_000_000
 """What every node's index is below."""
@@ -77,16 +76,16 @@ class Rewrite(Document):
 
 
 class Stage(Document):
-    """Nodes that run as one ONNX Runtime session, on one lane or on several at once."""
+    """Nodes that run as one kernel of an engine, on one lane or on several at once."""
 
     nodes: NodeRanges
     """Indices of its nodes in the rewritten graph."""
     lanes: tuple[str, ...] = Field(min_length=1, fail_fast=True)
-    """The lanes it holds, such as cpu/0; several of one device are its intra-op threads."""
-    optimization: Optimization = Optimization.NONE
-    """How far ONNX Runtime may optimise inside it."""
-    cuda_graph: bool = False
-    """Whether its kernels are captured once as a CUDA graph and replayed; for CUDA stages with fixed shapes only."""
+    """The lanes it holds, such as cpu/0; several of one device are its threads."""
+    engine: str = Field(default=ONNXRUNTIME, min_length=1, max_length=40)
+    """What runs it."""
+    options: BoundedOptions = {}
+    """How the engine is to run it, in the engine's own words; docs/plan.md lists them."""
     operators: dict[str, int] = {}
     """Its nodes counted by operator, for people."""
     start_seconds: float = Field(default=0, ge=0)
@@ -94,7 +93,15 @@ class Stage(Document):
     finish_seconds: float = Field(default=0, ge=0)
     """When it ends in the predicted schedule."""
     arena_bytes: int = Field(default=0, ge=0)
-    """What its session is predicted to ask its arena for at most, on a GPU; 0 where that is not known."""
+    """What its kernel is predicted to ask its arena for at most, on a GPU; 0 where that is not known."""
+
+    _read_version_1 = model_validator(mode="before")(options_of_version_1)
+
+    def with_options(self, **changes: bool | int | float | str) -> Self:
+        """The stage with some options changed; an empty text and False leave one out."""
+        options = {name: value for name, value in self.options.items() if name not in changes}
+        options |= {name: value for name, value in changes.items() if value is not False and value != ""}
+        return self.model_copy(update={"options": options})
 
     @property
     def device(self) -> str:
@@ -255,7 +262,7 @@ class PlanFile(Document):
 
     omit_none: ClassVar[bool] = False
 
-    version: Literal[1] = 1
+    version: DocumentVersion = 2
     """The version of this format."""
     model: str = Field(pattern=r"^[0-9a-f]{64}$")
     """SHA-256 of the model's file."""
@@ -265,3 +272,8 @@ class PlanFile(Document):
     """One frontier for each shape bucket."""
     truncated: bool = False
     """True when time ran out before every candidate was tried."""
+
+    def engines_on(self, device: str) -> list[str]:
+        """The engines by which its plans use a device."""
+        stages = (stage for bucket in self.buckets for plan in bucket.plans for stage in plan.stages)
+        return sorted({stage.engine for stage in stages if stage.device == device})

@@ -4,23 +4,14 @@ Planning is a pure function of graph, profile and objective, so a profile is all
 device that is not here.
 """
 
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
-
-
-class Optimization(StrEnum):
-    """How far ONNX Runtime may optimise what it runs."""
-
-    ALL = "All"
-    """Fusions and layouts too: equal within the stated tolerance."""
-    NONE = "None"
-    """Not at all: bit-equal to the normalised model."""
+from chrion_api.engine_options import ONNXRUNTIME, BoundedOptions, DocumentVersion, Options, options_of_version_1
 
 
 class DeviceKey(Document):
@@ -30,10 +21,31 @@ class DeviceKey(Document):
     """The processor's or GPU's product name."""
     cores: int = Field(ge=1)
     """Cores that the process may use (quota and cpuset), or a GPU's multiprocessors."""
-    onnxruntime: str
-    """The version of ONNX Runtime."""
+    engines: dict[str, str]
+    """The versions of the engines that run there, by name."""
+    instructions: str = ""
+    """The widest vector instructions of a processor, such as avx512; empty for GPUs, and where it was not told."""
     driver: str = ""
     """The GPU driver's version."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, value: Any) -> Any:
+        """Version 1 knew one engine."""
+        if not isinstance(value, dict) or "onnxruntime" not in value:
+            return value
+        if "engines" in value:
+            raise ValueError("onnxruntime: its version is among the engines, or there are none")
+        rest = {name: part for name, part in value.items() if name != "onnxruntime"}
+        return {**rest, "engines": {ONNXRUNTIME: value["onnxruntime"]}}
+
+    def changed(self, here: "DeviceKey", engines: Iterable[str]) -> list[str]:
+        """How a device that is here differs, in what was told of both, and in the versions of these engines."""
+        fields = ("product", "cores", "instructions", "driver")
+        pairs = [(field, getattr(self, field), getattr(here, field)) for field in fields]
+        pairs = [pair for pair in pairs if pair[0] != "instructions" or pair[1]]
+        pairs += [(name, self.engines.get(name, ""), here.engines.get(name, "")) for name in engines]
+        return [f"{name} {then!r} is {now!r} here" for name, then, now in pairs if then != now]
 
 
 class NodeCost(Document):
@@ -61,12 +73,14 @@ class Whole(Document):
     """The shapes it ran with."""
     lanes: int = Field(ge=1)
     """Lanes it held."""
-    optimization: Optimization
-    """How far ONNX Runtime optimised it."""
-    cuda_graph: bool = False
-    """Whether it was captured as a CUDA graph and replayed."""
+    engine: str = ONNXRUNTIME
+    """What ran it."""
+    options: BoundedOptions = {}
+    """How."""
     seconds: float = Field(gt=0)
     """Median seconds of a run."""
+
+    _read_version_1 = model_validator(mode="before")(options_of_version_1)
 
 
 class CachePoint(Document):
@@ -102,24 +116,28 @@ class DeviceProfile(Document):
     session_bytes: int = Field(default=0, ge=0)
     """Device memory that each session takes besides its weights and values: handles and workspace of the libraries."""
     nodes: dict[str, NodeCost | None] = {}
-    """Cost by node signature; null for what the device cannot run."""
+    """Cost by node signature, by ONNX Runtime, which runs any node; null for what the device cannot run."""
     wholes: tuple[Whole, ...] = ()
-    """Runs of whole graphs."""
+    """Runs of whole graphs, by every engine."""
 
     def whole(
         self,
         graph: str,
         inputs: Mapping[str, Shape],
         lanes: int,
-        optimization: Optimization,
-        cuda_graph: bool = False,
+        options: Options,
+        engine: str = ONNXRUNTIME,
     ) -> float | None:
         """Seconds of a whole graph; None where it was not measured so."""
-        wanted = (graph, inputs, lanes, optimization, cuda_graph)
+        wanted = (graph, inputs, lanes, engine, options)
         for entry in self.wholes:
-            if (entry.graph, entry.inputs, entry.lanes, entry.optimization, entry.cuda_graph) == wanted:
+            if (entry.graph, entry.inputs, entry.lanes, entry.engine, entry.options) == wanted:
                 return entry.seconds
         return None
+
+    def wholes_of(self, graph: str, inputs: Mapping[str, Shape]) -> list[Whole]:
+        """Every run of a whole graph with these shapes."""
+        return [entry for entry in self.wholes if (entry.graph, entry.inputs) == (graph, inputs)]
 
     def uncached_seconds_per_byte(self, weights: int) -> float:
         """What reading weights takes longer where sessions with so many bytes of them in all take turns."""
@@ -148,7 +166,7 @@ class Transfer(Document):
 class Profile(Document):
     """Measured costs of a model's nodes on the devices of one machine."""
 
-    version: Literal[1] = 1
+    version: DocumentVersion = 2
     """The version of this format."""
     model: str
     """SHA-256 of the model's file."""

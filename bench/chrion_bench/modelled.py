@@ -72,14 +72,12 @@ def with_gpu(prepared: Prepared, measured: Profile, gpu: Gpu = H100) -> Profile:
         if len(costs) == len(names):
             seconds = sum(cost.seconds for cost in costs)
             wholes += [
-                Whole(graph=graph.digest, inputs=dict(inputs), lanes=1, optimization=level, seconds=seconds)
+                Whole(graph=graph.digest, inputs=dict(inputs), lanes=1, options=level.options, seconds=seconds)
                 for level in Optimization
             ]
     entry = DeviceProfile(
         name=NAME,
-        key=DeviceKey(
-            product=gpu.product, cores=gpu.multiprocessors, onnxruntime=measured.device(HOST).key.onnxruntime
-        ),
+        key=DeviceKey(product=gpu.product, cores=gpu.multiprocessors, engines=measured.device(HOST).key.engines),
         lanes=1,
         hop_seconds=gpu.hop_seconds,
         handoff_seconds=gpu.handoff_seconds,

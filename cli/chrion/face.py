@@ -6,10 +6,10 @@ from typing import Any
 
 from chrion import cache, planning
 from chrion.errors import UsageError
-from chrion_api import SLO, InputSpec, Mode, PlanFile, Profile, Shape, StateLink
+from chrion_api import SLO, InputSpec, Mode, Objective, PlanFile, Profile, Shape, StateLink
 from chrion_graph.limits import Limits
 from chrion_runtime.choice.documents import read_bounded, read_plan_file
-from chrion_runtime.choice.selection import select
+from chrion_runtime.choice.ladder import choose
 from chrion_runtime.errors import Unreadable
 from chrion_runtime.live import Live
 from chrion_runtime.live.plans_in_use import PlanCompiler
@@ -47,8 +47,7 @@ def plan(
     else:
         known = profile if isinstance(profile, Profile) else Profile.from_json(read(Path(profile)), str(profile))
         found = planning.plan_from_profile(task, known)
-    for frontier in found.buckets:
-        select(frontier, wanted, pursued)
+    choose(found, Objective.of(wanted, pursued))
     return found
 
 

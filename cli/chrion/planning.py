@@ -17,6 +17,7 @@ from chrion_planner.prepare import Prepared, prepare
 from chrion_planner.profiling import Progress
 from chrion_planner.refusals import asked, known
 from chrion_runtime.devices import default_devices, open_devices
+from chrion_runtime.engines import key_of
 
 
 def _ignore(*_: object) -> None:
@@ -112,7 +113,7 @@ def profile(task: PlanningTask) -> Profile:
 def cached_plan(task: PlanningTask, replan: bool = False) -> tuple[PlanFile, bool]:
     """The plan from the cache, else planned and kept there; whether it was there already."""
     settings = task.settings()
-    keys = {name: device.key for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
+    keys = {name: key_of(device) for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
     sha = checked_digest(task.model, task.limits)
     asked = {"inputs": [spec.to_data() for spec in task.inputs], **task.asked}
     path = cache.plan_path(sha, asked, keys, settings.cpu_lanes)

@@ -9,6 +9,7 @@ from chrion_api import HOST, Optimization, Plan, Profile
 from chrion_planner.costs import costs
 from chrion_planner.partition import Budget, Problem, lower_bound, partitions
 from chrion_planner.plans import Rewritten, most_on_devices, plans_of, single_devices
+from chrion_runtime.engines.identity import identity
 
 MEMORY_STEPS = tuple(percent / 100 for percent in range(95, 0, -5))
 """Parts of what the whole model takes on a GPU, as budgets for the frontier's smaller plans (ε-constraint)."""
@@ -197,5 +198,5 @@ def _is_as_good(plan: Plan, seconds: float, nbytes: int) -> bool:
 
 
 def _key(plan: Plan) -> object:
-    stages = tuple((stage.nodes, stage.lanes, stage.optimization, stage.cuda_graph) for stage in plan.stages)
+    stages = tuple(identity(stage, (stage.nodes, stage.lanes)) for stage in plan.stages)
     return tuple(rewrite.to_json() for rewrite in plan.rewrites), stages

@@ -13,9 +13,7 @@ from chrion_api import Plan, Stage
 from chrion_graph.bodies import bodies
 from chrion_graph.graph import Graph
 from chrion_graph.recurrent import RECURRENT, direction
-
-CUDA = "cuda"
-"""What the names of the devices that have CUDA graphs begin with."""
+from chrion_runtime.devices import traits_of
 
 _DATA_SHAPED = frozenset(("Compress", "NonMaxSuppression", "NonZero", "Unique"))
 """Nodes whose output's shape depends on what they read."""
@@ -26,17 +24,16 @@ _SUFFIX = "-graphed"
 
 
 def can_be_captured(graph: Graph, stages: Sequence[Stage]) -> bool:
-    """Whether there are stages on CUDA devices, and all of these can be captured."""
-    found = [stage for stage in stages if stage.device.startswith(CUDA)]
+    """Whether there are stages on devices where that saves much, and all of these can be captured."""
+    found = [stage for stage in stages if traits_of(stage.device).costly_launches]
     return bool(found) and all(_is_static(graph, node) for stage in found for node in stage.nodes)
 
 
 def captured(plan: Plan, seconds: float | None = None) -> Plan:
-    """The plan with its CUDA stages as CUDA graphs, predicted to take `seconds` where given."""
+    """The plan with those stages as CUDA graphs, predicted to take `seconds` where given."""
     name, _, rewrites = plan.name.partition("+")
     stages = tuple(
-        stage.model_copy(update={"cuda_graph": True}) if stage.device.startswith(CUDA) else stage
-        for stage in plan.stages
+        stage.with_options(capture=True) if traits_of(stage.device).costly_launches else stage for stage in plan.stages
     )
     if seconds is not None:
         stages = tuple(stage.model_copy(update={"finish_seconds": seconds}) for stage in stages)
@@ -57,7 +54,7 @@ def uncaptured_name(plan: Plan) -> str:
 
 def is_captured(plan: Plan) -> bool:
     """Whether a plan has CUDA graphs."""
-    return any(stage.cuda_graph for stage in plan.stages)
+    return any(stage.options.get("capture") for stage in plan.stages)
 
 
 def _is_static(graph: Graph, index: int) -> bool:

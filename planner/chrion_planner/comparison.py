@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chrion_api import HOST, SLO, InputSpec, Latency, Mode, PlanFile, Shape
+from chrion_api import HOST, SLO, InputSpec, Latency, Mode, Objective, PlanFile, Shape
 from chrion_graph.graph import Graph
 from chrion_graph.inputs import sample
 from chrion_graph.limits import Limits
@@ -13,7 +13,8 @@ from chrion_planner.measuring import Contender, PlanContender, SessionContender,
 from chrion_planner.measuring.statistics import ratio
 from chrion_planner.planner import silent
 from chrion_planner.profiling import Progress
-from chrion_runtime.choice.selection import select
+from chrion_runtime.choice.ladder import choose
+from chrion_runtime.devices import traits_of
 from chrion_runtime.run.loading import NormalisedModel
 
 
@@ -52,17 +53,18 @@ def compare(
     graph = Graph.load(normalised.folder)
     values = {spec.name: spec.value for spec in inputs if spec.value is not None}
     found = []
-    for frontier in plan_file.buckets:
-        plan = select(frontier, slo, mode).plan
+    for frontier, selection in zip(plan_file.buckets, choose(plan_file, Objective.of(slo, mode)), strict=True):
+        plan = selection.plan
         feeds = sample(graph.inputs, frontier.inputs, values)
         contenders: list[Contender] = [
             SessionContender("onnxruntime-default", model, feeds),
             SessionContender("onnxruntime-1-thread", model, feeds, threads=1),
         ]
-        for device in plan_file.devices:
-            if device.startswith("cuda"):
-                providers = ("CUDAExecutionProvider", "CPUExecutionProvider")
-                contenders.append(SessionContender(f"onnxruntime-{device}", model, feeds, providers=providers))
+        contenders += [
+            SessionContender(f"onnxruntime-{device}", model, feeds, device=device)
+            for device in plan_file.devices
+            if traits_of(device).provider
+        ]
         lanes = plan_file.devices[HOST].cores
         contenders.append(PlanContender(plan, normalised.folder, tuple(plan_file.devices), lanes, feeds))
         results = contest(

@@ -173,7 +173,7 @@ def _check(device: DeviceProfile, names: Sequence[str], graph: Graph) -> None:
 
 def _scale(seconds: Sequence[float], bucket: GraphBucket, device: DeviceProfile, optimization: Optimization) -> float:
     """What nodes, each measured alone on one lane, must be multiplied with for their sum to be the measured whole."""
-    whole = device.whole(bucket.graph.digest, bucket.inputs, 1, optimization)
+    whole = device.whole(bucket.graph.digest, bucket.inputs, 1, optimization.options)
     total = sum(item for item in seconds if item < inf)
     return whole / total if whole and total else 1.0
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chrion_api import HOST, GpuBytes, Stage
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph, Shapes
+from chrion_runtime.engines.identity import identity
 from chrion_runtime.run.executor import SLOTS
 
 CHUNK = 256
@@ -38,8 +39,7 @@ def sessions(graph: Graph, stages: Sequence[Stage]) -> tuple[SharedSession, ...]
         if stage.device != HOST:
             sub_model = cut(graph, stage.nodes)
             digest = hashlib.sha256(sub_model.model.SerializeToString(deterministic=True)).digest()
-            key = stage.lanes, stage.optimization, stage.cuda_graph, digest
-            found.setdefault(key, []).append((index, sub_model))
+            found.setdefault(identity(stage, digest), []).append((index, sub_model))
     return tuple(
         SharedSession(
             stages[alike[0][0]].device,

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from chrion_api import HOST, Baseline, Frontier, Optimization, Plan, PlanFile, Profile
+from chrion_api import HOST, ONNXRUNTIME, Baseline, Frontier, Optimization, Plan, PlanFile, Profile
 from chrion_graph.equality import difference
+from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
 from chrion_planner.candidates import Candidates, candidates
 from chrion_planner.captures import is_captured, uncaptured_name
@@ -25,6 +26,8 @@ from chrion_planner.partition import Budget
 from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.profiling import Progress, Variant, profile_devices
 from chrion_planner.tuning import Race, settle, tune
+from chrion_runtime.devices import open_devices, traits_of
+from chrion_runtime.engines import engine_named, engines_on
 
 MEASURED_PLANS = 12
 """Candidates of one bucket that are measured."""
@@ -148,7 +151,7 @@ def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
     frontier = pareto(plans, _predicted_to_beat)
     bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites and not is_captured(plan)]
     wanted = [
-        *(plan for plan in bare if plan.stages[0].optimization is Optimization.ALL),
+        *(plan for plan in bare if plan.stages[0].options.get("optimization") == Optimization.ALL),
         *(plan for plan in singles.values() if not plan.rewrites),
         *_pairs(plans),
         *(plan for plan in frontier if plan.gpu_bytes.total),
@@ -202,7 +205,8 @@ def _measure(
     def race(plans: Sequence[Plan]) -> list[Result]:
         return _contest(contenders(plans), _FINAL_ROUNDS, settings)
 
-    pair = _tune(trials, race, settings)
+    graphs = [variant.bucket.graph for variant in bucket.variants]
+    pair = _tune(trials, race, graphs, settings)
     tried = [*trials, pair[1]] if pair else trials
     _finals(tried, pair or (), race, expected, settings)
     settled = settle(trials, *pair, by=_JUST) if pair else trials
@@ -241,12 +245,17 @@ def _margin(one: Plan, other: Plan) -> float:
     return _CLEARLY if one.rewrites or len(one.stages) > 1 else _JUST
 
 
-def _tune(trials: Sequence[Trial], race: Race, settings: PlanningSettings) -> tuple[Trial, Trial] | None:
+def _tune(
+    trials: Sequence[Trial], race: Race, graphs: Sequence[Graph], settings: PlanningSettings
+) -> tuple[Trial, Trial] | None:
     """The fastest plan of several stages, and it tuned, which has no figures yet; None where tuning has no use."""
     original = min((trial for trial in trials if trial.fine and len(trial.plan.stages) > 1), key=_seconds, default=None)
     if original is None or time.monotonic() > settings.deadline:
         return None
-    plan = tune(original.plan, race)
+    graph = next(graph for graph in graphs if graph.digest == original.plan.graph)
+    host = open_devices([])[HOST]
+    claims = {name: engine_named(name).claims(graph, host) for name in engines_on(HOST) if name != ONNXRUNTIME}
+    plan = tune(original.plan, race, claims)
     return (original, Trial(plan, [[]])) if plan else None
 
 
@@ -291,14 +300,15 @@ def _expected(baselines: Sequence[Result], settings: PlanningSettings) -> Arrays
 
 
 def _baselines(bucket: PreparedBucket, prepared: Prepared, settings: PlanningSettings) -> list[SessionContender]:
-    found = [
+    devices = [device for device in settings.devices if traits_of(device).provider]
+    return [
         SessionContender("onnxruntime-default", prepared.model, bucket.feeds),
         SessionContender("onnxruntime-1-thread", prepared.model, bucket.feeds, threads=1),
+        *(
+            SessionContender(f"onnxruntime-{device.partition(':')[0]}", prepared.model, bucket.feeds, device=device)
+            for device in devices[:1]
+        ),
     ]
-    if any(device.startswith("cuda") for device in settings.devices):
-        providers = ("CUDAExecutionProvider", "CPUExecutionProvider")
-        found.append(SessionContender("onnxruntime-cuda", prepared.model, bucket.feeds, providers=providers))
-    return found
 
 
 def _file(prepared: Prepared, profile: Profile, frontiers: Sequence[Frontier], truncated: bool) -> PlanFile:

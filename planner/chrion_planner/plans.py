@@ -4,13 +4,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chrion_api import HOST, DeviceProfile, Optimization, Plan, Profile, Rewrite, Stage
+from chrion_api import HOST, ONNXRUNTIME, DeviceProfile, Optimization, Options, Plan, Profile, Rewrite, Stage, Whole
 from chrion_graph.graph import Graph
-from chrion_planner.captures import CUDA, can_be_captured, captured
+from chrion_planner.captures import can_be_captured, captured
 from chrion_planner.costs import Costs, GraphBucket, costs
+from chrion_planner.errors import ProfileMismatch
 from chrion_planner.memory import arena_bytes, gpu_bytes, sessions
 from chrion_planner.partition import Simulation, StagePlan, first_stages, most_on
 from chrion_planner.predicted_times import predicted
+from chrion_runtime.devices import traits_of
+from chrion_runtime.engines import engine_named
+
+OPTIMIZED = Optimization.ALL.options
+"""How the stages of a plan run before it is tuned."""
 
 
 @dataclass(frozen=True)
@@ -22,32 +28,39 @@ class Rewritten:
 
 
 def single_devices(variant: Rewritten, profile: Profile) -> Iterator[Plan]:
-    """Everything in one stage, on each device alone: on one lane and on all, with and without optimisation.
+    """Everything in one stage, on each device alone: in every way in which that was measured.
 
     Lanes of a device that is not the host are queues, not threads that one stage could hold together.
     """
     graph = variant.bucket.graph
     nodes = tuple(range(len(graph.nodes)))
     for device in profile.devices:
-        for optimization in Optimization:
-            work = costs(variant.bucket, profile, optimization)
-            for count in sorted({1, device.lanes if device.name == HOST else 1}):
-                seconds = device.whole(graph.digest, variant.bucket.inputs, count, optimization)
-                if seconds is None:
-                    continue
-                stage = Stage(
-                    nodes=nodes,
-                    lanes=tuple(f"{device.name}/{lane}" for lane in range(count)),
-                    optimization=optimization,
-                    operators=_operators(graph, nodes),
-                    finish_seconds=seconds,
-                )
-                lanes = f"{count}-lane{'s' if count > 1 else ''}"
-                name = f"{device.name}-{lanes}" + ("-plain" if optimization is Optimization.NONE else "")
-                plan = _finished(name, variant, profile, work, (stage,), seconds)
-                yield plan
-                if can_be_captured(graph, plan.stages):
-                    yield captured(plan, seconds * _captured_ratio(device, variant, optimization))
+        runs = device.wholes_of(graph.digest, variant.bucket.inputs)
+        for run in (run for run in runs if not run.options.get("capture")):
+            problem = engine_named(run.engine).refusal(run.options, device.name)
+            if problem or run.lanes > device.lanes:
+                why = problem or f"holds {run.lanes} of {device.lanes} lanes"
+                raise ProfileMismatch(f"the profile of {device.name}: a run of a whole graph {why}; profile again")
+            work = costs(variant.bucket, profile, Optimization(str(run.options.get("optimization", Optimization.NONE))))
+            stage = Stage(
+                nodes=nodes,
+                lanes=tuple(f"{device.name}/{lane}" for lane in range(run.lanes)),
+                engine=run.engine,
+                options=run.options,
+                operators=_operators(graph, nodes),
+                finish_seconds=run.seconds,
+            )
+            plan = _finished(f"{device.name}-{_way(run)}", variant, profile, work, (stage,), run.seconds)
+            yield plan
+            if can_be_captured(graph, plan.stages):
+                yield captured(plan, run.seconds * _captured_ratio(device, variant, run.options))
+
+
+def _way(run: Whole) -> str:
+    lanes = f"{run.lanes}-lane{'s' if run.lanes > 1 else ''}"
+    if run.engine != ONNXRUNTIME:
+        return f"{lanes}-{run.engine}"
+    return lanes if "optimization" in run.options else f"{lanes}-plain"
 
 
 def most_on_devices(variant: Rewritten, profile: Profile, work: Costs) -> Iterator[Plan]:
@@ -73,9 +86,9 @@ def plans_of(
 def _captured_costs(work: Costs, variant: Rewritten, profile: Profile) -> Costs:
     """The costs where the nodes of GPUs take what they do in a CUDA graph."""
     ratios = {
-        device.name: _captured_ratio(device, variant, Optimization.ALL)
+        device.name: _captured_ratio(device, variant, OPTIMIZED)
         for device in profile.devices
-        if device.name.startswith(CUDA)
+        if traits_of(device.name).costly_launches
     }
 
     def scaled(seconds: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
@@ -85,10 +98,10 @@ def _captured_costs(work: Costs, variant: Rewritten, profile: Profile) -> Costs:
     return replace(work, problem=replace(problem, seconds=scaled(problem.seconds), crowded=scaled(problem.crowded)))
 
 
-def _captured_ratio(device: DeviceProfile, variant: Rewritten, optimization: Optimization) -> float:
+def _captured_ratio(device: DeviceProfile, variant: Rewritten, options: Options) -> float:
     """What the whole takes as a CUDA graph over what it takes without; 1 where that was not measured."""
-    of = variant.bucket.graph.digest, variant.bucket.inputs, 1, optimization
-    plain, replayed = device.whole(*of), device.whole(*of, cuda_graph=True)
+    of = variant.bucket.graph.digest, variant.bucket.inputs, 1
+    plain, replayed = device.whole(*of, options), device.whole(*of, {**options, "capture": True})
     return min(1.0, replayed / plain) if plain and replayed else 1.0
 
 
@@ -98,7 +111,7 @@ def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulati
         Stage(
             nodes=tuple(sorted(node for task in stage.tasks for node in work.members[task])),
             lanes=tuple(problem.lanes[lane].name for lane in problem.lanes_at(stage.place)),
-            optimization=Optimization.ALL,
+            options=dict(OPTIMIZED),
             operators=_operators(variant.bucket.graph, [node for task in stage.tasks for node in work.members[task]]),
             start_seconds=stage.start,
             finish_seconds=stage.finish,

@@ -11,14 +11,15 @@ from typing import Any
 import onnx
 from numpy.typing import NDArray
 
-from chrion_api import HOST, Optimization, Profile
+from chrion_api import HOST, ONNXRUNTIME, Profile
 from chrion_graph.cut import cut
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.observe import observe
 from chrion_graph.signature import signature
-from chrion_runtime.devices import Device, open_devices
+from chrion_runtime.devices import Device, open_devices, traits_of
+from chrion_runtime.engines import Site, engine_named
 
 Refusals = Callable[[Mapping[str, NDArray[Any]], Graph, Sequence[int]], Collection[int]]
 """From inputs, a graph and some of its nodes to those of them that a device refuses."""
@@ -43,7 +44,7 @@ def asked(devices: Sequence[str], limits: Limits) -> Refusals:
             return ()
         model = graph.model.SerializeToString()
         # CUDA reserves far more address space than it uses.
-        memory = None if any(name.startswith("cuda") for name in others) else limits.memory
+        memory = None if any(traits_of(name).reserves_address_space for name in others) else limits.memory
         with ModelWorker(memory) as worker:
             return worker.call(
                 _ask, others, model, graph.folder, tuple(nodes), seconds=limits.seconds, what="asking devices for nodes"
@@ -82,7 +83,7 @@ def refuses(device: Device, graph: Graph, index: int) -> bool:
     path = graph.folder / f"probe-{time.monotonic_ns()}.onnx"
     try:
         onnx.save(cut(graph, [index]).model, path)
-        device.session(path, 1, Optimization.NONE, spin=False)
+        engine_named(ONNXRUNTIME).compile(path, Site(device, 1), {})
     except Exception:  # noqa: BLE001, ONNX Runtime raises many types
         return True
     finally:

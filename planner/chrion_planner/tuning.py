@@ -1,14 +1,16 @@
-"""Tune a plan of several stages: each of them with ONNX Runtime's graph optimisation or without, whichever is faster.
+"""Tune a plan of several stages: each of them by the engine, and with the options, by which it is fastest.
 
-Fusion and layouts cost a small stage more than they gain where what they insert outweighs what they save. No profile of
-single nodes tells, so the plan and its twin without optimisation run in turn, and their stages are compared.
+Fusion and layouts cost a small stage more than they gain where what they insert outweighs what they save, and engines
+differ by what they fuse. No profile of single nodes tells, so the plan and its twins, in each of which all stages run
+in one other way, run in turn, and their stages are compared.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
-from chrion_api import Optimization, Plan, Stage
+from chrion_api import HOST, Optimization, Plan, Stage
 from chrion_planner.measuring import Result, Trial
+from chrion_runtime.engines import engine_named
 
 Race = Callable[[Sequence[Plan]], Sequence[Result]]
 """Measures plans in turn, each in a process of its own."""
@@ -17,32 +19,52 @@ _GAIN = 0.05
 """The part of its time that a stage must gain to be changed."""
 
 
-def tune(plan: Plan, race: Race) -> Plan | None:
-    """The plan with each stage optimised or not as is faster; None where it is best as it is, or cannot run without."""
-    if len(plan.stages) < 2 or not any(map(_can_differ, plan.stages)):
-        return None
-    optimised, plain = race([plan, _with(plan, f"{plan.name}-plain", [Optimization.NONE] * len(plan.stages))])
-    return None if optimised.error or plain.error else tuned(plan, optimised, plain)
+Claims = Mapping[str, Sequence[Collection[int]]]
+"""By engine the sets of nodes that it takes on the host."""
 
 
-def tuned(plan: Plan, optimised: Result, plain: Result) -> Plan | None:
-    """The plan without optimisation in those sessions that gain by it; None where none does.
+def tune(plan: Plan, race: Race, claims: Claims) -> Plan | None:
+    """The plan with each stage run as is fastest; None where it is best as it is, or there is nothing to choose.
 
-    Stages that share a session are decided on together, for apart they would need two, each with the weights.
+    `claims` are those of the engines besides ONNX Runtime on the plan's graph.
     """
-    sessions = optimised.sessions
-    gains = {
-        session
-        for session in set(sessions)
-        if _ratio(plain, optimised, [index for index, other in enumerate(sessions) if other == session]) <= 1 - _GAIN
-    }
-    if not gains:
+    twins = list(_twins(plan, claims)) if len(plan.stages) > 1 else []
+    if not twins:
         return None
-    levels = [
-        Optimization.NONE if session in gains else stage.optimization
-        for stage, session in zip(plan.stages, sessions, strict=True)
-    ]
-    return _with(plan, f"{plan.name}-tuned", levels)
+    original, *others = race([plan, *twins])
+    return None if original.error else tuned(plan, original, list(zip(twins, others, strict=True)))
+
+
+def tuned(plan: Plan, original: Result, twins: Sequence[tuple[Plan, Result]]) -> Plan | None:
+    """The plan with those kernels run as in a twin that gain most by it; None where none gains.
+
+    Stages that share a kernel are decided on together, for apart they would need two, each with the weights.
+    """
+    stages = list(plan.stages)
+    for kernel in set(original.sessions):
+        shared = [index for index, other in enumerate(original.sessions) if other == kernel]
+        ratios = [(_ratio(result, original, shared), twin) for twin, result in twins if not result.error]
+        best, twin = min(ratios, key=lambda pair: pair[0], default=(1.0, plan))
+        if best <= 1 - _GAIN:
+            for index in shared:
+                stages[index] = twin.stages[index]
+    return None if tuple(stages) == plan.stages else _with(plan, f"{plan.name}-tuned", stages)
+
+
+def _twins(plan: Plan, claims: Claims) -> Iterator[Plan]:
+    """The plan with all stages run in another way that may be faster."""
+    if any(map(_can_differ, plan.stages)):
+        yield _with(plan, f"{plan.name}-plain", map(_plain, plan.stages))
+    for name, claimed in claims.items():
+        for number, options in enumerate(engine_named(name).choices):
+            changed = tuple(
+                stage.model_copy(update={"engine": name, "options": dict(options)})
+                if stage.device == HOST and any(set(stage.nodes) <= set(nodes) for nodes in claimed)
+                else stage
+                for stage in plan.stages
+            )
+            if changed != plan.stages:
+                yield _with(plan, f"{plan.name}-{name}-{number}", changed)
 
 
 def settle(trials: Sequence[Trial], original: Trial, tuned: Trial, by: float) -> list[Trial]:
@@ -59,9 +81,13 @@ def settle(trials: Sequence[Trial], original: Trial, tuned: Trial, by: float) ->
     return [tuned if trial is original else trial for trial in trials]
 
 
+def _plain(stage: Stage) -> Stage:
+    return stage.with_options(optimization="")
+
+
 def _can_differ(stage: Stage) -> bool:
     """Whether optimisation can change it: a single node has nothing to be fused with, but a layout where it is Conv."""
-    return stage.optimization is Optimization.ALL and (len(stage.nodes) > 1 or "Conv" in stage.operators)
+    return stage.options.get("optimization") == Optimization.ALL and (len(stage.nodes) > 1 or "Conv" in stage.operators)
 
 
 def _ratio(one: Result, other: Result, stages: Sequence[int]) -> float:
@@ -72,9 +98,6 @@ def _ratio(one: Result, other: Result, stages: Sequence[int]) -> float:
     )
 
 
-def _with(plan: Plan, name: str, levels: Sequence[Optimization]) -> Plan:
-    """The plan under another name, not measured yet, its stages optimised as `levels` says."""
-    stages = tuple(
-        stage.model_copy(update={"optimization": level}) for stage, level in zip(plan.stages, levels, strict=True)
-    )
-    return plan.model_copy(update={"name": name, "stages": stages, "measured": None})
+def _with(plan: Plan, name: str, stages: Iterable[Stage]) -> Plan:
+    """The plan under another name and with other stages, not measured yet."""
+    return plan.model_copy(update={"name": name, "stages": tuple(stages), "measured": None})

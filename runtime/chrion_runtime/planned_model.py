@@ -20,7 +20,6 @@ from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, UnfitValue
 from chrion_runtime.live import Live, Pilot
 from chrion_runtime.live.plans_in_use import PlanCompiler, PlansInUse
 from chrion_runtime.run.executor import SLOTS
-from chrion_runtime.run.failure import after_trimming
 from chrion_runtime.run.loading import Loader, NormalisedModel, ServedBucket, nearest
 from chrion_runtime.run.machine import Machine
 from chrion_runtime.run.state_transfer import StateTransfer, shapes_of
@@ -79,7 +78,7 @@ class PlannedModel:
         loader = Loader(model, graph.inputs, inputs, any_device, machine)
         self._in_use = PlansInUse(name, loader, graph, plan_file, Objective.of(slo or SLO(), mode), compiling)
         kinds = {name: kind for name, kind in graph.inputs.items() if kind is not None}
-        self._sequences = Sequences(self.state, kinds, loader.devices[HOST], sequences, loader.values)
+        self._sequences = Sequences(self.state, kinds, loader.devices[HOST].memory, sequences, loader.values)
         self._pilot = Pilot(name, self._in_use, live, lambda: self.off_profile) if live is not None else None
 
     @property
@@ -187,7 +186,7 @@ class PlannedModel:
             return bucket.executor.run(feeds, transfer, observer, stop)
         except OutOfMemory as error:
             failed = copy(error)  # without the frames, which hold the values of the run
-        raise after_trimming(failed)
+        raise RUN_MEMORY.after_trimming(failed)
 
     def _nearest(self, shapes: Mapping[str, Shape]) -> ServedBucket:
         bucket, distance = nearest(self._in_use.buckets, shapes)

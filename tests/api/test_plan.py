@@ -1,7 +1,10 @@
 """Plans and profiles: round trips, compact node ranges, and what is refused."""
 
+import json
+from pathlib import Path
 from typing import Any, TypeVar
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,6 +29,8 @@ from chrion_api import (
 )
 
 DIGEST = "a" * 64
+SCHEMA_1 = json.loads((Path(__file__).parents[1] / "support" / "data" / "plan-version-1.schema.json").read_text())
+"""What the first version of the format allows, as those who know only that read it."""
 
 Kind = TypeVar("Kind", bound=Document)
 
@@ -170,7 +175,7 @@ def test_node_ranges_refuse(text: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("version", 2),
+        ("version", 3),
         ("model", "abc"),
         ("buckets", []),
         ("buckets[0].plans", []),
@@ -202,3 +207,82 @@ def test_best_knowledge_of_a_plan() -> None:
     stages = tuple(Stage(nodes=(), lanes=(lane,)) for lane in ("cuda:0/0", "cpu/1", "cpu/0"))
     assert a_plan.model_copy(update={"stages": stages}).devices == ("cpu", "cuda:0")
     assert GpuBytes(weights=1, activations=2, workspace=3, context=4).total == 10
+
+
+STAGE = {"nodes": "0", "lanes": ["cpu/0"], "operators": {}, "startSeconds": 0.0, "finishSeconds": 1.0, "arenaBytes": 0}
+
+
+DEVICE = {"product": "A CPU", "cores": 2, "onnxruntime": "1.31.1", "driver": ""}
+
+
+def version_1(**stage: Any) -> dict[str, Any]:
+    """A plan file as version 1 wrote it."""
+    data = PlanFile(model=DIGEST, devices={}, buckets=(Frontier(inputs={}, plans=(a_plan,)),)).to_data()
+    data["version"] = 1
+    data["devices"] = {"cpu": DEVICE}
+    data["buckets"][0]["plans"][0]["stages"] = [{**STAGE, **stage}]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("stage", "options"),
+    [
+        ({"optimization": "All", "cudaGraph": False}, {"optimization": "All"}),
+        ({"optimization": "None", "cudaGraph": True}, {"capture": True}),
+        ({"optimization": "None", "cudaGraph": False}, {}),
+        ({}, {}),
+    ],
+)
+def test_a_file_of_version_1_is_read(stage: dict[str, Any], options: dict[str, Any]) -> None:
+    data = version_1(**stage)
+    jsonschema.validate(data, SCHEMA_1)
+    found = PlanFile.parse(data)
+    (read,) = found.buckets[0].plans[0].stages
+    assert (read.engine, read.options) == ("onnxruntime", options)
+    assert found.devices["cpu"].engines == {"onnxruntime": "1.31.1"}
+    # What differs only by what version 1 could not tell is the same device.
+    here = found.devices["cpu"].model_copy(update={"instructions": "avx512"})
+    assert not found.devices["cpu"].changed(here, ["onnxruntime"])
+
+
+def test_a_runtime_of_version_1_refuses_what_is_written_now() -> None:
+    found = PlanFile.parse({**version_1(optimization="All"), "version": 2})
+    errors = jsonschema.Draft202012Validator(SCHEMA_1).iter_errors(found.to_data())
+    assert any("version" in error.path for error in errors)
+
+
+@pytest.mark.parametrize(
+    ("stage", "problem"),
+    [
+        ({"optimization": "Some"}, 'optimization: "Some" is neither All nor None'),
+        ({"cudaGraph": "yes"}, 'cudaGraph: "yes" is neither true nor false'),
+    ],
+)
+def test_what_no_version_1_has_is_refused_by_its_name(stage: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidField) as caught:
+        PlanFile.parse(version_1(**stage))
+    assert caught.value.path == "buckets[0].plans[0].stages[0]"
+    assert caught.value.problem.startswith(problem)
+
+
+def test_what_is_of_version_1_is_written_as_version_2() -> None:
+    found = PlanFile.parse(version_1(optimization="All", cudaGraph=True))
+    again = found.to_data()
+    assert found.version == again["version"] == 2
+    assert PlanFile.parse(again) == found
+
+
+def test_a_mixture_of_versions_is_refused() -> None:
+    for data, problem in (
+        (version_1(optimization="All", options={"capture": True}), "options: stand in place of optimization"),
+        ({**version_1(), "devices": {"cpu": {**DEVICE, "engines": {}}}}, "onnxruntime: its version is among"),
+    ):
+        with pytest.raises(InvalidField) as caught:
+            PlanFile.parse(data)
+        assert caught.value.problem.startswith(problem)
+
+
+def test_options_that_change_leave_the_others() -> None:
+    stage = Stage(nodes=(0,), lanes=("cpu/0",), options={"n": 0, "z": 0.0, "off": False, "capture": True})
+    assert stage.with_options(capture=False, level="").options == {"n": 0, "z": 0.0, "off": False}
+    assert stage.with_options(level=0).options["level"] == 0

@@ -16,7 +16,7 @@ from chrion_bench.planning.instances import MACHINES, Instance, instances, layer
 from chrion_bench.planning.process import Failed, in_own_process
 from chrion_bench.planning.records import Records, describe
 from chrion_bench.planning.summary import aims, page
-from chrion_planner.partition import validate_schedule
+from chrion_oracles.rules import validate_schedule
 from chrion_planner.partition.heft import heft
 from tests.support.schedules import best_device
 

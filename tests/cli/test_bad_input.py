@@ -146,7 +146,7 @@ def test_bad_chrionmodel(quick, tmp_path, refusal, change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda plan: plan.update(version=2), "version"),
+        (lambda plan: plan.update(version=3), "version"),
         (lambda plan: plan.update(spam=1), "spam: is not a known field"),
         (lambda plan: plan["buckets"][0]["plans"][0]["stages"][0].update(lane="cpu/0"), "stages[0].lane"),
         (lambda plan: plan["buckets"][0]["plans"][0]["stages"][0].update(nodes="0-1,1"), "stages[0].nodes"),

@@ -18,6 +18,7 @@ from chrion_graph.seal import SUMS_FILE, damage, seal
 from chrion_planner import planner
 from chrion_runtime.choice.documents import read_plan_file
 from chrion_runtime.devices import open_devices
+from chrion_runtime.engines import key_of
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.run.compiled_plan import compile_plans
 
@@ -152,7 +153,7 @@ def job(other_model, chrion, monkeypatch):
 @pytest.fixture
 def path(job):
     """Where the job's plan is kept."""
-    keys = {"cpu": open_devices(["cpu"])["cpu"].key}
+    keys = {"cpu": key_of(open_devices(["cpu"])["cpu"])}
     asked = {"inputs": [spec.to_data() for spec in job.inputs]}
     return cache.plan_path(cache.normalised(job.model, job.limits).digest, asked, keys, 1)
 

@@ -181,12 +181,12 @@ def test_a_repository_alone(chrion, repository):
 def test_models_that_do_not_fit_the_gpu_together(three, tmp_path, monkeypatch):
     """Each would have its budget; the device has not enough for both."""
     from chrion_api import SLO
-    from chrion_runtime.devices.emulated import Emulated
+    from chrion_runtime.devices.emulated import EmulatedMemory
     from chrion_runtime.errors import PlanRefused
     from chrion_runtime.planned_model import PlannedModel
     from chrion_runtime.run.machine import Machine
 
-    monkeypatch.setattr(Emulated, "total_bytes", 1000)
+    monkeypatch.setattr(EmulatedMemory, "total_bytes", 1000)
     graph = three["lstm"].graph
     cut = [(range(len(graph.nodes)), ("emulated:0/0",))]
     sizes = {"a": 500, "b": 400, "c": 300}

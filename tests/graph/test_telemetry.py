@@ -13,7 +13,7 @@ CODE = "import {}, onnxruntime, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     "module",
     [
         "chrion_graph.ort",
-        "chrion_runtime.run.sessions",
+        "chrion_runtime.engines.onnxruntime.engine",
         "chrion_planner.profiling.nodes",
         "chrion.cache",
         "chrion.main",

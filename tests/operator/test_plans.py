@@ -51,7 +51,7 @@ def test_a_frontier_is_read_as_the_plan_that_it_was_made_of() -> None:
         configmap(data={"plan.json": ""}),
         configmap(data={"plan.json": TEXT[:-20]}),
         configmap(data={"plan.json": "[]"}),
-        configmap(data={"plan.json": TEXT.replace('"version": 1', '"version": 2')}),
+        configmap(data={"plan.json": TEXT.replace('"version": 2', '"version": 3')}),
         configmap(data={"plan.json": TEXT.replace('"cpu/0"', "7")}),
         binary(b"\x1f\x8b nonsense"),
         binary(gzip.compress(TEXT.encode())[:-12]),

@@ -9,9 +9,9 @@ from chrion_runtime.devices import open_devices
 from chrion_runtime.devices.emulated import Emulated
 from chrion_runtime.run.compiled_plan import compile_plan
 from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.kernels import KernelStore
 from chrion_runtime.run.lanes import Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan
-from chrion_runtime.run.sessions import SessionStore
 from tests.support.partition import reference
 
 QUICK = Budget(search_work=50_000, stage_work=20_000, tasks=0)
@@ -41,7 +41,7 @@ def test_they_answer_as_the_model_does(model, prepared_case, made_up_profile):
         pool = Lanes()
         try:
             devices = {**open_devices([], 1), "emulated:0": Emulated("emulated:0", 0)}
-            executor = Executor(LoadedPlan(compile_plan(graph, plan), devices, SessionStore()), pool)
+            executor = Executor(LoadedPlan(compile_plan(graph, plan), devices, KernelStore()), pool)
             executor.warm(feeds)
             for _ in range(3):
                 assert difference(executor.run(feeds), expected) == ""

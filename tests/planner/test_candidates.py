@@ -8,8 +8,8 @@ from chrion_planner.partition import Budget
 from chrion_planner.planner import predicted_plans
 from chrion_runtime.devices import open_devices
 from chrion_runtime.run.compiled_plan import compile_plan
+from chrion_runtime.run.kernels import KernelStore
 from chrion_runtime.run.loaded_plan import LoadedPlan
-from chrion_runtime.run.sessions import SessionStore
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"
 
@@ -62,12 +62,27 @@ def test_every_plan_can_be_built_and_is_the_same_each_time(prepared_case, made_u
     graph = prepared.buckets[0].variants[0].bucket.graph
     devices = open_devices(["emulated:0"], 1)
     for plan in accelerated.buckets[0].plans:
-        LoadedPlan(
-            compile_plan(graph, plan), devices, SessionStore()
-        )  # refuses nodes left out, rings and unknown lanes
+        LoadedPlan(compile_plan(graph, plan), devices, KernelStore())  # refuses nodes left out, rings and unknown lanes
 
 
 def test_a_profile_of_another_model_is_refused(prepared_case, made_up_profile):
     profile = made_up_profile(prepared_case(GRU)).model_copy(update={"model": "0" * 64})
     with pytest.raises(ProfileMismatch, match="made for model 000000000000"):
         predicted_plans(prepared_case(GRU), profile, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"options": {"optimization": "Some"}}, "has the optimization 'Some', which is neither All nor None"),
+        ({"lanes": 10**9}, "holds 1000000000 of 1 lanes"),
+    ],
+)
+def test_a_run_in_a_profile_that_no_device_has_is_named(prepared_case, made_up_profile, change, problem):
+    prepared = prepared_case(GRU)
+    profile = made_up_profile(prepared, cpu_lanes=1)
+    (device,) = profile.devices
+    wholes = tuple(whole.model_copy(update=change) for whole in device.wholes)
+    profile = profile.model_copy(update={"devices": (device.model_copy(update={"wholes": wholes}),)})
+    with pytest.raises(ProfileMismatch, match=f"the profile of cpu: a run of a whole graph {problem}; profile again"):
+        predicted_plans(prepared, profile, QUICK)

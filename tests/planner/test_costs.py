@@ -31,8 +31,7 @@ def test_nodes_are_scaled_to_the_measured_whole(prepared_case, made_up_profile):
     plain = sum(costs(bucket, profile, Optimization.NONE).problem.seconds["cpu"])
     device = profile.device("cpu")
     twice = tuple(
-        whole.model_copy(update={"seconds": whole.seconds * 2}) if whole.optimization is Optimization.ALL else whole
-        for whole in device.wholes
+        whole.model_copy(update={"seconds": whole.seconds * 2}) if whole.options else whole for whole in device.wholes
     )
     scaled = profile.model_copy(update={"devices": (device.model_copy(update={"wholes": twice}),)})
     assert sum(costs(bucket, scaled, Optimization.ALL).problem.seconds["cpu"]) == pytest.approx(2 * plain)

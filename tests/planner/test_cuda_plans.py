@@ -158,7 +158,8 @@ def test_latency_and_memory_mode(fast_frontier):
 def test_cuda_graphs_are_predicted_by_what_the_whole_saves(prepared, profile, fast_frontier):
     gpu = profile.device(GPU)
     captured = tuple(
-        whole.model_copy(update={"cuda_graph": True, "seconds": whole.seconds / 2}) for whole in gpu.wholes
+        whole.model_copy(update={"options": {**whole.options, "capture": True}, "seconds": whole.seconds / 2})
+        for whole in gpu.wholes
     )
     quick = fast(with_gpu(profile, wholes=(*gpu.wholes, *captured)))
     plans = {plan.name: plan for plan in candidates(prepared.buckets[0].variants, quick, QUICK).plans}
@@ -166,7 +167,7 @@ def test_cuda_graphs_are_predicted_by_what_the_whole_saves(prepared, profile, fa
     single = plans[f"{GPU}-1-lane"]
     assert graphs[f"{GPU}-1-lane-graphed"].predicted_seconds == pytest.approx(single.predicted_seconds / 2)
     for name, plan in graphs.items():
-        assert all(stage.cuda_graph == (stage.device == GPU) for stage in plan.stages)
+        assert all(("capture" in stage.options) == (stage.device == GPU) for stage in plan.stages)
         twin = plans[name.replace("-graphed", "")]
         assert plan.predicted_seconds <= twin.predicted_seconds
     (frontier,) = predicted_plans(prepared, quick, QUICK).buckets
@@ -185,7 +186,7 @@ def test_what_the_gpu_refuses_stays_on_the_host(prepared, profile):
     for plan in most:
         for stage in plan.stages:
             assert (stage.device == GPU) == ("Concat" not in stage.operators)
-            assert stage.optimization is Optimization.ALL
+            assert stage.options["optimization"] == Optimization.ALL
 
 
 def test_a_profile_without_the_new_fields_is_read(job):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from chrion_api import SLO, GpuBytes, Mode, Optimization, Profile, Quantity
+from chrion_api import SLO, GpuBytes, Mode, Profile, Quantity
 from chrion_graph.limits import Limits
 from chrion_planner.measuring import SessionContender, contender, contest
 from chrion_planner.measuring.contender import turn
@@ -156,7 +156,7 @@ def test_what_people_would_use_instead_is_always_measured(prepared_case, made_up
     prepared = prepared_case(GRU)
     profile = made_up_profile(prepared, cpu_lanes=1)
     wholes = tuple(
-        whole.model_copy(update={"seconds": whole.seconds / 2}) if whole.optimization is Optimization.NONE else whole
+        whole.model_copy(update={"seconds": whole.seconds / 2}) if not whole.options else whole
         for whole in profile.devices[0].wholes
     )
     plain_is_faster = Profile(

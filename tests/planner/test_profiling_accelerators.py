@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from chrion_api import GpuBytes, Optimization
+from chrion_api import ONNXRUNTIME, GpuBytes, Optimization
 from chrion_graph.cut import cut
 from chrion_graph.graph import Graph
 from chrion_graph.inputs import sample
@@ -15,33 +15,38 @@ from chrion_planner.profiling.calibrate import transfers
 from chrion_planner.profiling.memory import GRAIN, Taken, of_node, of_session
 from chrion_planner.profiling.nodes import measure_nodes
 from chrion_planner.profiling.whole_graphs import measure_whole_graphs
-from chrion_runtime.devices.emulated import Emulated
+from chrion_runtime.devices.emulated import Emulated, EmulatedMemory
 from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
 
+EACH = 8 << 20
+LEVELS = (Optimization.NONE, Optimization.ALL)
 
-class Greedy(Emulated):
-    """Each session takes as much as a library's handle would."""
 
-    EACH = 8 << 20
+class Greedy(EmulatedMemory):
+    """Each kernel takes as much as a library's handle would."""
 
-    def __init__(self) -> None:
-        super().__init__("emulated:0", 0)
-        self.sessions = 0
+    kernels = 0
 
-    def session(self, path, lanes, optimization, spin, **more):
-        self.sessions += 1
-        return super().session(path, lanes, optimization, spin, **more)
+    def charge(self, kernel: object, nbytes: int) -> None:
+        self.kernels += 1
+        super().charge(kernel, nbytes)
 
     def used(self) -> GpuBytes:
-        return super().used().model_copy(update={"workspace": self.sessions * self.EACH})
+        return super().used().model_copy(update={"workspace": self.kernels * EACH})
 
 
-class Silent(Emulated):
+class Silent(EmulatedMemory):
     """Cannot tell what it takes."""
 
     def used(self) -> None:
         return None
+
+
+def device(memory: type[EmulatedMemory] = EmulatedMemory) -> Emulated:
+    found = Emulated("emulated:0", 0)
+    found.memory = memory("emulated:0")
+    return found
 
 
 @pytest.fixture
@@ -66,39 +71,35 @@ def test_lanes_of_an_accelerator_are_never_one_and_crowd_each_other(tmp_path):
 
 
 def test_a_node_that_the_device_cannot_load_has_no_cost(tmp_path):
-    class Picky(Emulated):
-        def session(self, path, lanes, optimization, spin, **more):
+    class Picky(EmulatedMemory):
+        def charge(self, kernel, nbytes):
             raise RuntimeError("no kernel")
 
     graph = normalised(OneLayer("GRU").model(), tmp_path)
     feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
-    assert measure_nodes(graph, {"GRU": 0}, feeds, Picky("emulated:0", 0), lambda _: None, inf, Taken()) == {
-        "GRU": None
-    }
+    assert measure_nodes(graph, {"GRU": 0}, feeds, device(Picky), lambda _: None, inf, Taken()) == {"GRU": None}
 
 
 def test_wholes_are_on_one_lane(tmp_path):
     graph = normalised(OneLayer("GRU").model(), tmp_path)
     feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
-    device = Emulated("emulated:0", 0)
-    found = list(measure_whole_graphs(graph, "model.onnx", {"X": (7, 3, 5)}, feeds, {device.name: device}, device, inf))
-    assert [(whole.lanes, whole.optimization, whole.cuda_graph) for whole in found] == [
-        (1, level, False) for level in Optimization
-    ]
+    gpu, shapes = device(), {"X": (7, 3, 5)}
+    found = measure_whole_graphs(graph, "model.onnx", shapes, feeds, {gpu.name: gpu}, gpu, [ONNXRUNTIME], inf)
+    assert [(whole.lanes, whole.options) for whole in found] == [(1, level.options) for level in LEVELS]
 
 
 def test_what_each_session_takes_is_told_from_what_all_share(tmp_path):
-    assert sum(of_session(Greedy(), tmp_path)) == Greedy.EACH
-    assert sum(of_session(Emulated("emulated:0", 0), tmp_path)) == 0
-    assert of_session(Silent("emulated:0", 0), tmp_path) == Taken()
+    assert sum(of_session(device(Greedy), tmp_path)) == EACH
+    assert sum(of_session(device(), tmp_path)) == 0
+    assert of_session(device(Silent), tmp_path) == Taken()
 
 
 def test_copies_are_timed_as_values_cross_from_and_to_the_devices_own_host_memory():
-    class Pinning(Emulated):
+    class Pinning(EmulatedMemory):
         """Knows which host memory it gave out."""
 
-        def __init__(self) -> None:
-            super().__init__("emulated:0", 0)
+        def __init__(self, name: str) -> None:
+            super().__init__(name)
             self.given: list[np.ndarray] = []
             self.copied = {"in": 0, "out": 0}
 
@@ -116,33 +117,33 @@ def test_copies_are_timed_as_values_cross_from_and_to_the_devices_own_host_memor
             self.copied["out"] += 1
             super().read(value, array)
 
-    device = Pinning()
-    there, back = transfers(device)
+    gpu = device(Pinning)
+    there, back = transfers(gpu)
     assert (there.source, there.target, back.source, back.target) == ("cpu", "emulated:0", "emulated:0", "cpu")
     assert min(there.latency_seconds, back.latency_seconds, there.bytes_per_second, back.bytes_per_second) > 0
-    assert all(device.copied.values())
+    assert all(gpu.memory.copied.values())
 
 
-def taken(graph: Graph, device: Emulated, predicted: Taken, session: Taken = Taken()) -> Taken:  # noqa: B008
+def taken(graph: Graph, gpu: Emulated, predicted: Taken, session: Taken = Taken()) -> Taken:  # noqa: B008
     sub_model = cut(graph, [0])
-    return of_node(sub_model.model, [np.ones((1, 1024), np.float32)], device, graph.folder, session, predicted)
+    return of_node(sub_model.model, [np.ones((1, 1024), np.float32)], gpu, graph.folder, session, predicted)
 
 
 def test_a_node_takes_its_weights_and_what_the_device_takes_besides(product):
-    assert taken(product, Emulated("emulated:0", 0), Taken()) == Taken(4 << 20)
-    per_session = Taken(Greedy.EACH)
-    assert taken(product, Greedy(), Taken(), per_session) == Taken(4 << 20)
-    assert taken(product, Greedy(), Taken()) == Taken((4 << 20) + Greedy.EACH)
+    assert taken(product, device(), Taken()) == Taken(4 << 20)
+    per_session = Taken(EACH)
+    assert taken(product, device(Greedy), Taken(), per_session) == Taken(4 << 20)
+    assert taken(product, device(Greedy), Taken()) == Taken((4 << 20) + EACH)
 
 
 def test_a_small_difference_says_nothing(product):
     near = Taken((4 << 20) - GRAIN + 1)
-    assert taken(product, Emulated("emulated:0", 0), near) == near
-    assert taken(product, Silent("emulated:0", 0), near) == near
+    assert taken(product, device(), near) == near
+    assert taken(product, device(Silent), near) == near
 
 
 def test_the_model_of_a_probe_is_not_left_in_memory(product):
-    device = Emulated("emulated:0", 0)
-    before = device.used()
-    taken(product, device, Taken())
-    assert device.used() == before
+    gpu = device()
+    before = gpu.memory.used()
+    taken(product, gpu, Taken())
+    assert gpu.memory.used() == before

@@ -38,32 +38,42 @@ def result(*stages: float, sessions: tuple[int, ...] = (), rounds: int = 3) -> R
 
 
 def levels(plan: Plan | None) -> list[Optimization] | None:
-    return [stage.optimization for stage in plan.stages] if plan else None
+    return [Optimization(stage.options.get("optimization", "None")) for stage in plan.stages] if plan else None
+
+
+def tuned_plain(original: Plan, optimised: Result, plain: Result) -> Plan | None:
+    """The plan tuned by what came of its twin without optimisation."""
+    twin = original.model_copy(
+        update={"stages": tuple(stage.with_options(optimization="") for stage in original.stages)}
+    )
+    return tuned(original, optimised, [(twin, plain)])
 
 
 def test_each_stage_is_as_it_is_faster():
     original = plan("GRU,Add", "MatMul,Add", "GRU,Relu")
-    found = tuned(original, result(1.0, 1.0, 1.0), result(0.9, 1.2, 0.97))
+    found = tuned_plain(original, result(1.0, 1.0, 1.0), result(0.9, 1.2, 0.97))
     assert levels(found) == [NONE, ALL, ALL], "three percent are noise"
     assert (found.name, found.predicted_seconds, found.measured) == ("heft-tuned", 0.5, None)
-    assert tuned(original, result(1.0, 1.0, 1.0), result(1.0, 1.2, 0.97)) is None
+    assert tuned_plain(original, result(1.0, 1.0, 1.0), result(1.0, 1.2, 0.97)) is None
 
 
 def test_one_odd_round_decides_nothing():
     odd = result(1.0, 1.0)
     odd.stages = [[1.0, 1.0], [0.2, 1.0], [1.1, 1.0]]
-    assert tuned(plan("GRU,Add", "GRU,Relu"), result(1.0, 1.0), odd) is None
+    assert tuned_plain(plan("GRU,Add", "GRU,Relu"), result(1.0, 1.0), odd) is None
 
 
 def test_stages_that_share_a_session_are_decided_on_together():
     original = plan("GRU,Add", "GRU,Add", "GRU,Add")
     shared = (0, 1, 0)
-    assert levels(tuned(original, result(1.0, 1.0, 4.0, sessions=shared), result(1.1, 1.0, 3.0, sessions=shared))) == [
+    assert levels(
+        tuned_plain(original, result(1.0, 1.0, 4.0, sessions=shared), result(1.1, 1.0, 3.0, sessions=shared))
+    ) == [
         NONE,
         ALL,
         NONE,
     ]
-    assert tuned(original, result(1.0, 1.0, 4.0, sessions=shared), result(0.5, 1.0, 4.4, sessions=shared)) is None
+    assert tuned_plain(original, result(1.0, 1.0, 4.0, sessions=shared), result(0.5, 1.0, 4.4, sessions=shared)) is None
 
 
 @pytest.mark.parametrize(
@@ -83,7 +93,7 @@ def test_only_plans_that_can_differ_are_run_without_optimisation(original, raced
         races.append(plans)
         return [result(1.0, 1.0), result(0.5, 0.5)]
 
-    found = tune(original, race)
+    found = tune(original, race, {})
     assert (found is not None) == raced
     if raced:
         ((first, twin),) = races
@@ -91,9 +101,39 @@ def test_only_plans_that_can_differ_are_run_without_optimisation(original, raced
         assert levels(twin) == [NONE, NONE]
 
 
+EVERYTHING = {"openvino": [range(1000)]}
+
+
+def test_no_stage_is_given_to_an_engine_that_does_not_claim_it():
+    original = plan("GRU,Add", "GRU,Relu", level=NONE)
+    first = original.stages[0].nodes
+
+    def race(plans):
+        assert [[stage.engine for stage in one.stages] for one in plans[1:]] == [["openvino", "onnxruntime"]]
+        return [result(1.0, 1.0), result(0.5, 1.0)]
+
+    found = tune(original, race, {"openvino": [first]})
+    assert [stage.engine for stage in found.stages] == ["openvino", "onnxruntime"]
+    assert tune(original, race, {"openvino": [first[:1]]}) is None
+
+
+def test_each_stage_is_run_by_the_engine_by_which_it_is_fastest():
+    original = plan("GRU,Add", "MatMul,Add", "GRU,Relu")
+
+    def race(plans):
+        assert [one.name for one in plans] == ["heft", "heft-plain", "heft-openvino-0"]
+        assert {stage.engine for stage in plans[2].stages} == {"openvino"}
+        return [result(1.0, 1.0, 1.0), result(0.9, 1.0, 1.2), result(0.8, 0.99, 0.7)]
+
+    found = tune(original, race, EVERYTHING)
+    assert [stage.engine for stage in found.stages] == ["openvino", "onnxruntime", "openvino"]
+    broken = Result("heft-openvino-0", error="no such operator")
+    assert levels(tune(original, lambda plans: [*race(plans)[:2], broken], EVERYTHING)) == [NONE, ALL, ALL]
+
+
 def test_a_plan_that_cannot_run_without_optimisation_stays_as_it_is():
     broken = Result("heft-plain", error="no kernel")
-    assert tune(plan("GRU,Add", "GRU,Add"), lambda plans: [result(1.0, 1.0), broken]) is None
+    assert tune(plan("GRU,Add", "GRU,Add"), lambda plans: [result(1.0, 1.0), broken], {}) is None
 
 
 def test_processes_without_rounds_are_no_pairs():
@@ -162,7 +202,9 @@ def test_a_tuned_plan_is_measured_beside_the_others_while_there_is_time(
     prepared_case, made_up_profile, in_haste, monkeypatch, seconds
 ):
     in_haste(monkeypatch)
-    monkeypatch.setattr(planner, "tune", lambda plan, race: tuned(plan, ones(plan, 1.0), ones(plan, 0.5)))
+    monkeypatch.setattr(
+        planner, "tune", lambda plan, race, engines: tuned_plain(plan, ones(plan, 1.0), ones(plan, 0.5))
+    )
     prepared = prepared_case("gru-bidirectional-l2-h16-s8-b2")
     budget = Budget(search_work=50_000, tasks=0)
     settings = PlanningSettings(cpu_lanes=2, limits=LIMITS, timeout_seconds=seconds, budget=budget)

@@ -21,9 +21,9 @@ from chrion_graph.rewrite import replay
 from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.run.compiled_plan import compile_plan
 from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.kernels import KernelStore
 from chrion_runtime.run.lanes import Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan
-from chrion_runtime.run.sessions import SessionStore
 
 Arrays = dict[str, NDArray[Any]]
 Cut = Sequence[tuple[Sequence[int], Sequence[str]]]
@@ -121,7 +121,7 @@ def running(graph: Graph, plan: Plan, devices: Mapping[str, Device] | None = Non
     """An executor of the plan, over two CPU lanes unless other devices are given."""
     lanes = Lanes()
     try:
-        yield Executor(LoadedPlan(compile_plan(graph, plan), devices or open_devices([], 2), SessionStore()), lanes)
+        yield Executor(LoadedPlan(compile_plan(graph, plan), devices or open_devices([], 2), KernelStore()), lanes)
     finally:
         lanes.close()
 

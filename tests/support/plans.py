@@ -11,6 +11,7 @@ from chrion_api import Frontier, GpuBytes, Plan, PlanFile
 from chrion_graph.graph import Graph
 from chrion_graph.load import digest
 from chrion_runtime.devices import open_devices
+from chrion_runtime.engines import key_of
 from chrion_runtime.isolation import Opening
 from chrion_runtime.planned_model import NormalisedModel, PlannedModel
 from chrion_runtime.run.machine import Machine
@@ -28,7 +29,7 @@ def plan_file(model: Path, plans: Sequence[Plan], shapes: Mapping[str, Shape], d
     """Plans of a model for one bucket, on the devices of this machine."""
     return PlanFile(
         model=digest(model),
-        devices={name: device.key for name, device in open_devices(list(devices)).items()},
+        devices={name: key_of(device) for name, device in open_devices(list(devices)).items()},
         buckets=(Frontier(inputs=dict(shapes), plans=tuple(plans)),),
     )
 

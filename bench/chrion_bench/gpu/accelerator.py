@@ -11,8 +11,9 @@ from typing import Any
 import onnxruntime as ort
 
 from chrion_runtime.devices import open_devices
-from chrion_runtime.devices.cuda.options import USE_TF32, provider
-from chrion_runtime.devices.cuda.probe import PROVIDER as CUDA_PROVIDER
+from chrion_runtime.engines import key_of
+from chrion_runtime.engines.onnxruntime.cuda.options import USE_TF32, provider
+from chrion_runtime.engines.onnxruntime.cuda.probe import PROVIDER as CUDA_PROVIDER
 
 TENSORRT_PROVIDER = "TensorrtExecutionProvider"
 _TENSORRT_LIBRARY = "libnvinfer.so.10"
@@ -70,7 +71,7 @@ def probe(device: str, cpu_lanes: int) -> dict[str, Any]:
     """
     devices = open_devices([device], cpu_lanes)
     found = devices[device]
-    key = found.key
+    key, memory = key_of(found), found.memory
     return {
         "device": device,
         "product": key.product,
@@ -78,10 +79,10 @@ def probe(device: str, cpu_lanes: int) -> dict[str, Any]:
         "multiprocessors": key.cores,
         "lanes": len(found.lanes),
         "cpuLanes": len(devices["cpu"].lanes),
-        "totalBytes": found.total_bytes,
-        "freeBytes": found.free_bytes(),
-        "contextBytes": found.context_bytes,
-        "bytesFrom": found.used_from.value,
+        "totalBytes": memory.total_bytes,
+        "freeBytes": memory.free_bytes(),
+        "contextBytes": memory.context_bytes,
+        "bytesFrom": memory.used_from.value,
         "tf32": USE_TF32,
         "providers": ort.get_available_providers(),
         "tensorrt": no_tensorrt() or "present",

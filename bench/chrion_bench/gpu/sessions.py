@@ -111,8 +111,8 @@ class _Runner:
         return {name: value.numpy() for name, value in self._outputs.items()}
 
     def used(self) -> Used | None:
-        taken = self._device.used() if self._device else None
-        return Used(taken, self._device.used_from) if taken and self._device else None
+        taken = self._device.memory.used() if self._device else None
+        return Used(taken, self._device.memory.used_from) if taken and self._device else None
 
 
 def originals(

@@ -11,21 +11,13 @@ from typing import Any
 
 from chrion_bench.planning.contenders import judged, saga
 from chrion_bench.planning.instances import Instance, instances
-from chrion_planner.partition import (
-    IMPROVER,
-    STARTS,
-    Budget,
-    Problem,
-    Schedule,
-    best_stages,
-    each_device,
-    from_scratch,
-    lower_bound,
-    validate_schedule,
-    validate_stages,
-)
-from chrion_planner.partition.cpsat import CP_SAT, available
+from chrion_oracles.from_scratch import from_scratch
+from chrion_oracles.optimum import available, optimum
+from chrion_oracles.rules import validate_schedule, validate_stages
+from chrion_planner.partition import IMPROVER, STARTS, Budget, Problem, Schedule, best_stages, each_device, lower_bound
 from chrion_planner.partition.milp import MILP
+
+CP_SAT = "cp-sat"
 
 PLANNER = Budget()
 """What the planner spends on a problem."""
@@ -72,15 +64,15 @@ def gaps(instance: Instance, seconds: float, solvers: tuple[str, ...]) -> dict[s
 
 def usable() -> tuple[str, ...]:
     """The exact solvers that are installed."""
-    return ("cp-sat", "highs") if available() else ("highs",)
+    return (CP_SAT, "highs") if available() else ("highs",)
 
 
 def _proved(problem: Problem, name: str, seconds: float) -> dict[str, Any]:
-    budget = replace(
-        PLANNER, seconds=seconds, solver_seconds=1e9, solver_nodes=10**9, tasks=len(problem.tasks), pairs=10**6
-    )
+    budget = replace(PLANNER, seconds=seconds, solver_nodes=10**9, tasks=len(problem.tasks), pairs=10**6)
     began = time.perf_counter()
-    schedule = from_scratch(CP_SAT if name == CP_SAT.name else MILP, problem, budget)
+    schedule = from_scratch(IMPROVER if name == CP_SAT else MILP, problem, budget)
+    if name == CP_SAT and schedule is not None:
+        schedule = optimum(problem, schedule, 1e9, seconds)
     assert schedule is not None
     validate_schedule(problem, schedule)
     return {

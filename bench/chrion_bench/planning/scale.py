@@ -9,7 +9,8 @@ from typing import Any
 
 from chrion_bench.planning.instances import grid, layered
 from chrion_bench.planning.process import peak_bytes
-from chrion_planner.partition import Budget, Problem, best_stages, coarsen, lower_bound, simulate, validate_stages
+from chrion_oracles.rules import validate_stages
+from chrion_planner.partition import Budget, Problem, best_stages, coarsen, lower_bound, simulate
 
 SIZES: dict[str, Callable[[], Problem]] = {
     "grid-2-cpu-10k": lambda: grid(random.Random(0), "2-cpu", layers=10, steps=500),

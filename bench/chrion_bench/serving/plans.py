@@ -8,6 +8,7 @@ from chrion_bench.serving.models import MODELS, ServedModel, write
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
 from chrion_runtime.devices import open_devices
+from chrion_runtime.engines import key_of
 from chrion_runtime.planned_model import PlannedModel
 from chrion_runtime.run.machine import Machine
 
@@ -21,7 +22,7 @@ def session(model: ServedModel, path: Path, slo: SLO | None = None, machine: Mac
     graph = Graph.load(normalised.folder)
     plan = Plan(name="by-hand", graph=graph.digest, stages=_stages(graph, model.lanes), predicted_seconds=1e-3)
     buckets = tuple(Frontier(inputs={model.input: shape}, plans=(plan,)) for shape in model.buckets or (model.shape,))
-    devices = {name: device.key for name, device in open_devices(("cpu",), 0).items()}
+    devices = {name: key_of(device) for name, device in open_devices(("cpu",), 0).items()}
     file = PlanFile(model=normalised.digest, devices=devices, buckets=buckets)
     return PlannedModel(normalised, file, name=model.name, slo=slo or SLO(), mode=Mode.LATENCY, machine=machine)
 

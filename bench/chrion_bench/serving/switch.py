@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chrion import cache
-from chrion_api import Frontier, Optimization, Plan, PlanFile, Stage
+from chrion_api import Frontier, Plan, PlanFile, Stage
 from chrion_bench.serving.client import Job
 from chrion_bench.serving.contenders import SERVERS
 from chrion_bench.serving.models import HOPS, MID, ServedModel, write
@@ -26,6 +26,7 @@ from chrion_bench.workplace import workplace
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
 from chrion_runtime.devices import open_devices
+from chrion_runtime.engines import key_of
 
 RATE = 200.0
 MOST_MORE_SECONDS = 0.05
@@ -122,7 +123,7 @@ def _swapping(mount: Mount, every: float) -> Iterator[None]:
 def _plans(model: ServedModel, path: Path) -> tuple[PlanFile, PlanFile]:
     normalised = cache.normalised(path, Limits())
     graph = Graph.load(normalised.folder)
-    devices = {name: device.key for name, device in open_devices(("cpu",)).items()}
+    devices = {name: key_of(device) for name, device in open_devices(("cpu",)).items()}
     # The server has but one core, and says so.
     devices = {name: key.model_copy(update={"cores": len(SERVER_CORES)}) for name, key in devices.items()}
 
@@ -134,7 +135,7 @@ def _plans(model: ServedModel, path: Path) -> tuple[PlanFile, PlanFile]:
     nodes = tuple(range(len(graph.nodes)))
     half = len(nodes) // 2
     halves = tuple(
-        Stage(nodes=part, lanes=("cpu/0",), optimization=Optimization.ALL, start_seconds=place)
+        Stage(nodes=part, lanes=("cpu/0",), options={"optimization": "All"}, start_seconds=place)
         for place, part in enumerate(part for part in (nodes[:half], nodes[half:]) if part)
     )
     return file("whole", (Stage(nodes=nodes, lanes=("cpu/0",)),)), file("halves", halves)

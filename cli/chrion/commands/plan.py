@@ -31,9 +31,9 @@ from chrion.options import (
 )
 from chrion.planning import PlanningTask
 from chrion.progress import Display
-from chrion_api import Mode, Profile
+from chrion_api import Mode, Objective, Profile
 from chrion_graph.files import write_aside
-from chrion_runtime.choice.selection import select
+from chrion_runtime.choice.ladder import choose
 from chrion_runtime.report.text.terminal import show
 
 
@@ -81,7 +81,7 @@ def command(
         else:
             found = planning.plan_from_profile(task, Profile.from_json(read(profile), str(profile)))
     write_aside(output, found.to_json())
-    selections = [select(frontier, slo, mode) for frontier in found.buckets]
+    selections = choose(found, Objective.of(slo, mode))
     if not quiet:
         show(found, Console(), slo=slo, mode=mode)
         typer.echo(f"wrote {output}")

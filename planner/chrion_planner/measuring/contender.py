@@ -8,22 +8,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from chrion_api import HOST, GpuBytes, GpuBytesFrom, Plan
 from chrion_graph.graph import Graph
 from chrion_graph.limits import free_bytes
-from chrion_runtime.devices import open_devices
-from chrion_runtime.devices.cuda.options import provider
-from chrion_runtime.devices.cuda.probe import PROVIDER
+from chrion_runtime.devices import open_devices, traits_of
 from chrion_runtime.devices.run_memory import RUN_MEMORY
-from chrion_runtime.errors import DeviceUnavailable
+from chrion_runtime.engines.onnxruntime.baseline import plain_session
 from chrion_runtime.run.compiled_plan import compile_plan
 from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.kernels import KernelStore
 from chrion_runtime.run.lanes import Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan
-from chrion_runtime.run.sessions import SessionStore
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -80,7 +77,7 @@ class PlanContender:
 
     @property
     def needs_address_space(self) -> bool:
-        return any(device.startswith("cuda") for device in self.plan.devices)
+        return any(traits_of(device).reserves_address_space for device in self.plan.devices)
 
     def load(self) -> Runner:
         return _PlanRunner(self)
@@ -92,11 +89,11 @@ class _PlanRunner:
     def __init__(self, contender: PlanContender) -> None:
         wanted = [name for name in contender.devices if name in contender.plan.devices]
         self._devices = open_devices(wanted, contender.cpu_lanes)
-        loaded = LoadedPlan(compile_plan(Graph.load(contender.folder), contender.plan), self._devices, SessionStore())
+        loaded = LoadedPlan(compile_plan(Graph.load(contender.folder), contender.plan), self._devices, KernelStore())
         self._executor = Executor(loaded, Lanes())
         self._feeds = dict(contender.feeds)
         self._executor.warm(self._feeds)
-        sessions = [stage.session for stage in loaded.stages]
+        sessions = [stage.kernel for stage in loaded.stages]
         self.sessions = tuple(map(sessions.index, sessions))
         self.stages: list[list[float]] = [[] for _ in sessions]
         self._executor.observe(lambda stage, _, seconds: self.stages[stage.index].append(seconds))
@@ -105,7 +102,8 @@ class _PlanRunner:
         return self._executor.run(self._feeds)
 
     def used(self) -> Used | None:
-        used = [(device.used(), device.used_from) for name, device in self._devices.items() if name != HOST]
+        memories = [device.memory for device in self._devices.values() if not device.memory.on_host]
+        used = [(memory.used(), memory.used_from) for memory in memories]
         known = [(item, source) for item, source in used if item is not None]
         if len(known) < len(used):
             return None
@@ -130,13 +128,13 @@ class SessionContender:
     model: Path
     feeds: Mapping[str, NDArray[Any]]
     threads: int = 0
-    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    device: str = HOST
     parallel: bool = False
     """Whether independent nodes run side by side (ORT_PARALLEL)."""
 
     @property
     def needs_address_space(self) -> bool:
-        return self.providers[0] != "CPUExecutionProvider"
+        return traits_of(self.device).reserves_address_space
 
     def load(self) -> Runner:
         return _SessionRunner(self)
@@ -144,16 +142,8 @@ class SessionContender:
 
 class _SessionRunner:
     def __init__(self, contender: SessionContender) -> None:
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = contender.threads
-        if contender.parallel:
-            options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
-        self._device = open_devices(["cuda:0"])["cuda:0"] if PROVIDER in contender.providers else None
-        providers = [provider(0) if name == PROVIDER else name for name in contender.providers]
-        self._session = ort.InferenceSession(contender.model, options, providers=providers, enable_fallback=0)
-        if self._session.get_providers()[0] != contender.providers[0]:
-            raise DeviceUnavailable(f"{contender.name}: ONNX Runtime fell back to {self._session.get_providers()[0]}")
+        self._device = open_devices([contender.device])[contender.device]
+        self._session = plain_session(contender.model, contender.threads, self._device, contender.parallel)
         self._names = [output.name for output in self._session.get_outputs()]
         self._feeds = dict(contender.feeds)
 
@@ -161,8 +151,8 @@ class _SessionRunner:
         return dict(zip(self._names, self._session.run(self._names, self._feeds), strict=True))
 
     def used(self) -> Used | None:
-        used = self._device.used() if self._device is not None else None
-        return None if used is None or self._device is None else Used(used, self._device.used_from)
+        used = self._device.memory.used()
+        return None if used is None else Used(used, self._device.memory.used_from)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
 """Partitioning: from tasks with costs to stages on lanes.
 
-One algorithm a file, all of them in the table `algorithms.py`; `validate` holds the one check that every schedule and
-every set of stages passes. Nothing here knows of ONNX.
+One algorithm a file, all of them in the table `algorithms.py`. Nothing here knows of ONNX.
 """
 
 from chrion_api import HOST
-from chrion_planner.partition.algorithms import ALGORITHMS, IMPROVER, STARTS, from_scratch
+from chrion_planner.partition.algorithms import ALGORITHMS, IMPROVER, STARTS, starts
 from chrion_planner.partition.bound import lower_bound
 from chrion_planner.partition.coarsen import Coarse, coarsen
 from chrion_planner.partition.pipeline import Partition, best_stages, partitions
@@ -13,7 +12,6 @@ from chrion_planner.partition.problem import Budget, Lane, Link, Place, Problem,
 from chrion_planner.partition.simulate import Simulation, simulate
 from chrion_planner.partition.single import each_device, most_on
 from chrion_planner.partition.stages import first_stages
-from chrion_planner.partition.validate import validate_schedule, validate_stages
 
 __all__ = [
     "ALGORITHMS",
@@ -34,11 +32,9 @@ __all__ = [
     "coarsen",
     "each_device",
     "first_stages",
-    "from_scratch",
     "lower_bound",
     "most_on",
     "partitions",
     "simulate",
-    "validate_schedule",
-    "validate_stages",
+    "starts",
 ]

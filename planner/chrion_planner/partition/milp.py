@@ -27,7 +27,7 @@ def milp(problem: Problem, budget: Budget, first: Schedule | None) -> Schedule |
         return None
     if first is not None and first.optimal:
         return first
-    # PuLP loads HiGHS, which cannot be in one process with CP-SAT: whoever solves with that never comes here.
+    # PuLP loads HiGHS, which takes a while, and cannot be in one process with CP-SAT, which the bench solves with.
     from chrion_planner.partition import solver
     from chrion_planner.partition.program import MakespanProgram, horizon
 

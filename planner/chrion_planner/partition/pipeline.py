@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chrion_planner.partition.algorithms import IMPROVER, proved, starts
+from chrion_planner.partition.algorithms import IMPROVER, PROVER, starts
 from chrion_planner.partition.coarsen import Coarse, coarsen
 from chrion_planner.partition.problem import Budget, Problem, Schedule
 from chrion_planner.partition.simulate import Simulation, simulate
@@ -126,7 +126,7 @@ def _schedules(problem: Problem, budget: Budget) -> Iterator[tuple[str, Schedule
     hopping = IMPROVER.schedule(hops, half, list(begin.values()))
     if hopping is not None and not any(hopping.start == start.start for start in begin.values()):
         yield f"{IMPROVER.name}-hops", hopping
-    if not searched.optimal and (exact := proved(problem, budget, searched)) is not None:
+    if not searched.optimal and (exact := PROVER.schedule(problem, budget, searched)) is not None:
         yield "exact", exact
 
 

@@ -240,11 +240,9 @@ class Budget:
 
     solver_nodes: int = 200
     tasks: int = 60
-    """Tasks above which no exact solver is asked."""
+    """Tasks above which no integer program is built."""
     pairs: int = 200
-    """Pairs of tasks that no precedence orders above which no integer program is built."""
-    solver_seconds: float = 0.3
-    """Deterministic seconds of CP-SAT: a measure of its work, near seconds of a usual core."""
+    """Pairs of tasks that no precedence orders above which none is built either."""
     search_work: int = 3_000_000
     """Tasks that local search may time, over all its starts."""
     stage_work: int = 400_000

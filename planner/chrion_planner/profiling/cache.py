@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from chrion_api import CachePoint, Optimization
+from chrion_api import CachePoint
+from chrion_planner.profiling.measured_kernel import load, ports_of
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
+from chrion_runtime.engines import Kernel, Ports
 
 _WIDTH = 512
 _WEIGHTS = 4 * 2 * _WIDTH * _WIDTH
@@ -26,20 +27,19 @@ _SESSIONS = (1, 2, 4, 8, 16, 32)
 
 def cache_points(device: Device, folder: Path) -> tuple[CachePoint, ...]:
     """The extra seconds a byte for more and more sessions that take turns; never less for more of them."""
-    sessions: list[ort.InferenceSession] = []
+    kernels: list[tuple[Kernel, Ports]] = []
     feeds = np.zeros((_STEPS, 1, _WIDTH), np.float32)
-    path = folder / "probe.onnx"
     alone = 0.0
     most = 0.0
     points: list[CachePoint] = []
     for count in _SESSIONS:
-        while len(sessions) < count:
-            onnx.save(_model(len(sessions)), path)
-            sessions.append(device.session(path, 1, Optimization.NONE, spin=False))
+        while len(kernels) < count:
+            model = _model(len(kernels))
+            kernels.append((load(model, device, folder), ports_of(model)))
 
         def turns() -> None:
-            for session in sessions:
-                session.run(None, {"x": feeds})
+            for kernel, ports in kernels:
+                kernel.run(ports, [feeds])
 
         seconds = median_seconds(turns, about_seconds=0.1) / count
         alone = alone or seconds

@@ -48,14 +48,14 @@ def handoff_seconds(device: Device, devices: Mapping[str, Device], folder: Path)
 
 
 def transfers(device: Device) -> tuple[Transfer, Transfer]:
-    """The cost of copies from the host to the device, and back, as values cross: from and to `Device.host` memory."""
+    """The cost of copies from the host to the device, and back, as values cross: from and to pinned memory."""
     seconds = {}
     for nbytes in (_SMALL, _LARGE):
         dtype, shape = np.dtype(np.float32), (nbytes // 4,)
-        there, here = device.allocate(dtype, shape), device.host(dtype, shape)
+        there, here = device.memory.allocate(dtype, shape), device.memory.host(dtype, shape)
         here[...] = 0  # memory that nobody has touched is not there yet
-        seconds["in", nbytes] = median_seconds(partial(device.write, there, here))
-        seconds["out", nbytes] = median_seconds(partial(device.read, there, here))
+        seconds["in", nbytes] = median_seconds(partial(device.memory.write, there, here))
+        seconds["out", nbytes] = median_seconds(partial(device.memory.read, there, here))
     return (
         _transfer(HOST, device.name, seconds["in", _SMALL], seconds["in", _LARGE]),
         _transfer(device.name, HOST, seconds["out", _SMALL], seconds["out", _LARGE]),

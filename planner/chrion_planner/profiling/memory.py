@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from chrion_planner.profiling.measured_session import MeasuredSession, load
+from chrion_planner.profiling.measured_kernel import MeasuredKernel, load
 from chrion_runtime.devices import Device
+from chrion_runtime.engines import Kernel
 
 GRAIN = 2 << 20
 """What a GPU's driver hands out at once: a difference of less says nothing of what was asked for."""
@@ -34,7 +34,7 @@ class Taken(NamedTuple):
 
 def of_session(device: Device, folder: Path) -> Taken:
     """What each session takes besides its weights and values: the slope over sessions that run a tiny product."""
-    if device.used() is None:
+    if device.memory.used() is None:
         return Taken()
     found = [_taken(_product(), [np.ones((1, _WIDTH), np.float32)], device, folder) for _ in range(_SESSIONS + 1)]
     # The first one pays for what all share.
@@ -54,7 +54,7 @@ def of_node(
 
     `session` is what any session takes.
     """
-    if device.used() is None:
+    if device.memory.used() is None:
         return predicted
     (loaded, running), held = _taken(model, arrays, device, folder)
     del held
@@ -63,13 +63,13 @@ def of_node(
 
 def _taken(
     model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path
-) -> tuple[Taken, ort.InferenceSession]:
+) -> tuple[Taken, Kernel]:
     """What a session takes, without what it reads and writes; and the session, which holds it while it lives."""
     before = _used(device)
     session = load(model, device, folder)
     loaded = _used(device)
     # Bound, as plans run: what a run without bound values takes, a device may give back at once.
-    bound = MeasuredSession(session, model, arrays, device)
+    bound = MeasuredKernel(session, model, arrays, device)
     bound.run()
     return Taken(loaded - before, _used(device) - loaded - bound.nbytes), session
 
@@ -80,7 +80,7 @@ def _told(measured: int, predicted: int) -> int:
 
 def _used(device: Device) -> int:
     gc.collect()  # of values that nobody has any more
-    used = device.used()
+    used = device.memory.used()
     assert used is not None, "it could tell a moment ago"
     return used.total
 

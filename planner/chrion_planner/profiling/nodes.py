@@ -12,15 +12,15 @@ from typing import Any
 import onnx
 from numpy.typing import NDArray
 
-from chrion_api import HOST, NodeCost
+from chrion_api import HOST, ONNXRUNTIME, NodeCost
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
-from chrion_graph.recurrent import RECURRENT
-from chrion_planner.profiling.measured_session import MeasuredSession, load
+from chrion_planner.profiling.measured_kernel import MeasuredKernel, load
 from chrion_planner.profiling.memory import Taken, of_node
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
+from chrion_runtime.engines import engine_named
 
 _COPIES = 9
 _LARGE_SECONDS = 150e-6
@@ -76,7 +76,7 @@ def _cost(
         wide, crowded = _on_many_lanes(sub_model.model, arrays, device, graph.folder, seconds)
     taken = Taken()
     if device.name != HOST:
-        predicted = Taken(_weight_bytes(graph, index, device))
+        predicted = Taken(engine_named(ONNXRUNTIME).bytes(graph, [index], device.name, {}).device)
         taken = of_node(sub_model.model, arrays, device, graph.folder, session, predicted)
     return NodeCost(
         seconds=max(seconds, _LEAST_SECONDS),
@@ -114,10 +114,10 @@ def _seconds(sub_model: SubModel, arrays: Sequence[NDArray[Any]], device: Device
 
 def _crowded_seconds(model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path) -> float:
     """Seconds of a run on one lane while a session of its own does the same on every other lane."""
-    own, *others = [MeasuredSession(load(model, device, folder), model, arrays, device) for _ in device.lanes]
+    own, *others = [MeasuredKernel(load(model, device, folder), model, arrays, device) for _ in device.lanes]
     done = threading.Event()
 
-    def crowd(other: MeasuredSession) -> None:
+    def crowd(other: MeasuredKernel) -> None:
         while not done.is_set():
             other.run()
 
@@ -140,7 +140,7 @@ def _time(
     lanes: int = 1,
     about: float = _STEADY,
 ) -> float:
-    return median_seconds(MeasuredSession(load(model, device, folder, lanes), model, arrays, device).run, about)
+    return median_seconds(MeasuredKernel(load(model, device, folder, lanes), model, arrays, device).run, about)
 
 
 def copies(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
@@ -157,9 +157,3 @@ def copies(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
             output.CopyFrom(value)
             output.name = f"{value.name}.{copy}"
     return found
-
-
-def _weight_bytes(graph: Graph, index: int, device: Device) -> int:
-    """Weights on a device with a memory of its own; cuDNN keeps a second, packed copy of recurrent ones."""
-    twice = device.name.startswith("cuda") and graph.nodes[index].op_type in RECURRENT
-    return graph.constant_bytes(index) * (2 if twice else 1)

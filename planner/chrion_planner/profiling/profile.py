@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import HOST, DeviceProfile, NodeCost, Profile, Shape, Transfer, Whole
+from chrion_api import HOST, ONNXRUNTIME, DeviceProfile, NodeCost, Profile, Shape, Transfer, Whole
 from chrion_graph.files import write_aside
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.limits import Limits
@@ -19,7 +19,8 @@ from chrion_planner.profiling.interference import Interference
 from chrion_planner.profiling.memory import Taken, of_session
 from chrion_planner.profiling.nodes import measure_nodes
 from chrion_planner.profiling.whole_graphs import measure_whole_graphs
-from chrion_runtime.devices import open_devices
+from chrion_runtime.devices import open_devices, traits_of
+from chrion_runtime.engines import engines_on, key_of
 
 ATTEMPTS = 2
 """Times that a device is profiled, at most, where other work runs on it."""
@@ -63,7 +64,7 @@ def profile_devices(
             progress(f"profiling on {name}: {value[0]}", (position + value[1]) / len(devices))
 
         # CUDA reserves far more address space than it uses.
-        memory = None if name.startswith("cuda") else limits.memory
+        memory = None if traits_of(name).reserves_address_space else limits.memory
         for attempt in range(ATTEMPTS):
             with ModelWorker(memory) as worker:
                 entry, copies = worker.call(
@@ -142,17 +143,21 @@ def _profile_device(
         report(("whole graphs", (position + 0.95) / len(packed)))
         # Of what a device refuses ONNX Runtime would run a part elsewhere.
         if all(nodes[signature] for signature in signatures(graph, pack.shapes)):
-            wholes += measure_whole_graphs(graph, pack.file, pack.inputs, pack.feeds, devices, device, deadline)
+            # Other engines rewrite graphs themselves: what they gain shows on the graph as it is.
+            engines = engines_on(name) if position == 0 else [ONNXRUNTIME]
+            wholes += measure_whole_graphs(
+                graph, pack.file, pack.inputs, pack.feeds, devices, device, engines, deadline
+            )
     entry = DeviceProfile(
         name=name,
-        key=device.key,
+        key=key_of(device),
         lanes=len(device.lanes),
         hop_seconds=hop,
         handoff_seconds=handoff,
         launch_seconds=launch,
         cache=cache,
         tainted=watch.verdict(),
-        context_bytes=device.context_bytes,
+        context_bytes=device.memory.context_bytes,
         session_bytes=sum(empty),
         nodes=dict(sorted(nodes.items())),
         wholes=tuple(wholes),

@@ -14,9 +14,9 @@ from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
 from chrion_runtime.run.compiled_plan import compile_plan
 from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.kernels import KernelStore
 from chrion_runtime.run.lanes import Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan
-from chrion_runtime.run.sessions import SessionStore
 
 
 def run_seconds(
@@ -30,7 +30,7 @@ def run_seconds(
     plan = Plan(name="probe", graph=graph.digest, stages=tuple(stages), predicted_seconds=0)
     pool = Lanes()
     try:
-        executor = Executor(LoadedPlan(compile_plan(graph, plan), devices, SessionStore()), pool, slots=1)
+        executor = Executor(LoadedPlan(compile_plan(graph, plan), devices, KernelStore()), pool, slots=1)
         executor.warm(feeds)
         return median_seconds(lambda: executor.run(feeds), about_seconds)
     finally:

@@ -7,8 +7,9 @@ moved between, is a rung: for a latency, in each bucket the smallest plan that m
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from chrion_api import HOST, SLO, Frontier, Mode, Objective, Plan
+from chrion_api import HOST, SLO, Frontier, Mode, Objective, Plan, PlanFile
 from chrion_runtime.choice.selection import Selection, latency, select
+from chrion_runtime.engines.identity import identity
 from chrion_runtime.errors import PlanRefused
 
 
@@ -32,7 +33,7 @@ def gpu_bytes(plans: Iterable[Plan]) -> int:
     """GPU memory of plans that are loaded side by side.
 
     The context is there once, and weights are shared by plans whose stages on the GPU are the same: those are the same
-    sessions. Everything else adds up.
+    kernels. Everything else adds up.
     """
     context = rest = 0
     weights: dict[object, int] = {}
@@ -41,11 +42,7 @@ def gpu_bytes(plans: Iterable[Plan]) -> int:
         rest += plan.gpu_bytes.activations + plan.gpu_bytes.workspace
         shared = (
             plan.graph,
-            frozenset(
-                (stage.nodes, stage.device, len(stage.lanes), stage.optimization)
-                for stage in plan.stages
-                if stage.device != HOST
-            ),
+            frozenset(identity(stage, stage.nodes) for stage in plan.stages if stage.device != HOST),
         )
         weights[shared] = max(plan.gpu_bytes.weights, weights.get(shared, 0))
     return context + rest + sum(weights.values())
@@ -75,8 +72,8 @@ def ladder(frontiers: Sequence[Frontier], slo: SLO) -> tuple[Rung, ...]:
     return tuple(found.values())
 
 
-def choose(rungs: Sequence[Rung], objective: Objective, without: Collection[int] = (), ratio: float = 1.0) -> int:
-    """The rung that the objective asks for; `ratio` is how much slower than expected plans are seen to be.
+def rung_for(rungs: Sequence[Rung], objective: Objective, without: Collection[int] = (), ratio: float = 1.0) -> int:
+    """The index of the rung that the objective asks for; `ratio` is how much slower than expected plans are seen to be.
 
     `without` are rungs that cannot be used. Raises PlanRefused where none is left.
     """
@@ -90,6 +87,15 @@ def choose(rungs: Sequence[Rung], objective: Objective, without: Collection[int]
     if meeting:
         return min(meeting, key=lambda index: (rungs[index].gpu_bytes, rungs[index].seconds))
     return min(left, key=lambda index: (rungs[index].seconds, rungs[index].gpu_bytes))
+
+
+def choose(plan_file: PlanFile, objective: Objective) -> tuple[Selection, ...]:
+    """The plan of each bucket that the objective asks for, as they serve together.
+
+    Raises PlanRefused where the objective's GPU memory is too little.
+    """
+    rungs = ladder(plan_file.buckets, objective)
+    return selections(plan_file.buckets, rungs[rung_for(rungs, objective)], objective)
 
 
 def selections(frontiers: Sequence[Frontier], rung: Rung, objective: Objective) -> tuple[Selection, ...]:

@@ -1,20 +1,34 @@
 """The devices of this machine, by name: `cpu`, `cuda:N`, and `emulated:N` for tests."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from typing import cast
 
 from chrion_api import HOST
 from chrion_runtime.devices.cpu import Cpu
-from chrion_runtime.devices.cuda import Cuda
-from chrion_runtime.devices.device import BoundSession, Device, Value, stoppable
-from chrion_runtime.devices.emulated import Emulated
+from chrion_runtime.devices.device import ACCELERATOR, Device, Traits
+from chrion_runtime.devices.memory import HostTensor, Memory, Tensor
 from chrion_runtime.errors import DeviceUnavailable
 
-__all__ = ["HOST", "BoundSession", "Device", "Value", "default_devices", "open_devices", "stoppable"]
+__all__ = [
+    "HOST",
+    "Device",
+    "HostTensor",
+    "Memory",
+    "Tensor",
+    "Traits",
+    "default_devices",
+    "open_devices",
+    "traits_of",
+]
 
-_KINDS: dict[str, Callable[[str, int], Device]] = {
-    "cuda": Cuda,
-    "emulated": Emulated,
+
+_KINDS = {
+    "cuda": "chrion_runtime.engines.onnxruntime.cuda.device:Cuda",
+    "emulated": "chrion_runtime.devices.emulated:Emulated",
 }
+"""The class of each kind of device; its module is imported when one is asked for."""
 
 
 def open_devices(names: Sequence[str], cpu_lanes: int = 0) -> dict[str, Device]:
@@ -24,12 +38,11 @@ def open_devices(names: Sequence[str], cpu_lanes: int = 0) -> dict[str, Device]:
     """
     found: dict[str, Device] = {HOST: Cpu(cpu_lanes)}
     for name in names:
-        kind, _, index = name.partition(":")
-        if name == HOST:
-            continue
-        if kind not in _KINDS or not index.isdecimal():
-            raise DeviceUnavailable(f'"{name}" is not a device; devices are cpu and cuda:0, cuda:1, …')
-        found[name] = _KINDS[kind](name, int(index))
+        if name != HOST:
+            kind, _, index = name.partition(":")
+            if kind not in _KINDS or not index.isdecimal():
+                raise DeviceUnavailable(f'"{name}" is not a device; devices are cpu and cuda:0, cuda:1, …')
+            found[name] = _kind(kind).open(name, int(index))
     return found
 
 
@@ -39,3 +52,15 @@ def default_devices(cpu_lanes: int = 0) -> dict[str, Device]:
         return open_devices(["cuda:0"], cpu_lanes)
     except DeviceUnavailable:
         return open_devices([], cpu_lanes)
+
+
+def traits_of(name: str) -> Traits:
+    """The traits of a device, which need not be here; of one that nobody knows, those of an accelerator."""
+    kind = name.partition(":")[0]
+    return Cpu.traits if name == HOST else _kind(kind).traits if kind in _KINDS else ACCELERATOR
+
+
+@cache
+def _kind(name: str) -> type[Device]:
+    module, _, found = _KINDS[name].partition(":")
+    return cast("type[Device]", getattr(import_module(module), found))

@@ -1,24 +1,21 @@
 """The CPU: one lane a core that this process may use."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnxruntime as ort
-
-from chrion_api import HOST, DeviceKey, Optimization
-from chrion_runtime.devices.device import Device, options, stoppable
-from chrion_runtime.devices.run_memory import RUN_MEMORY
+from chrion_api import HOST, DeviceKey
+from chrion_runtime.devices.device import Device
+from chrion_runtime.devices.memory import HostMemory
 from chrion_runtime.errors import DeviceUnavailable
-from chrion_runtime.servable import Array
-from chrion_runtime.stop import Stop
 
 CGROUP = Path("/sys/fs/cgroup")
 """This process's own cgroup, as a container sees it."""
+
+_WIDEST = (("avx512", "avx512f"), ("avx2", "avx2"), ("avx", "avx"), ("sve", "sve"), ("neon", "asimd"), ("sse2", "sse2"))
+"""What each is called in /proc/cpuinfo, the widest first."""
 
 
 class Cpu(Device):
@@ -32,54 +29,28 @@ class Cpu(Device):
                 f"cpu: {lanes} lanes were asked for, but this process may use {cores} cores; ask for no more, "
                 "or 0 for all"
             )
-        super().__init__(HOST, HOST, lanes or cores)
+        super().__init__(HOST, HostMemory(), lanes or cores)
 
-    @property
-    def key(self) -> DeviceKey:
-        return DeviceKey(product=product(), cores=usable_cores(), onnxruntime=ort.__version__)
+    @classmethod
+    def open(cls, name: str, index: int) -> "Cpu":
+        del name, index
+        return cls()
 
-    def session(
-        self,
-        path: Path,
-        lanes: int,
-        optimization: Optimization,
-        spin: bool,
-        *,
-        capture: bool = False,
-        limit: int | None = None,
-    ) -> ort.InferenceSession:
-        del capture, limit
-        found = options(lanes, optimization, spin)
-        RUN_MEMORY.share(found)
-        return ort.InferenceSession(path, found, providers=["CPUExecutionProvider"])
+    def key(self, engines: Mapping[str, str]) -> DeviceKey:
+        return DeviceKey(product=product(), cores=usable_cores(), instructions=instructions(), engines=dict(engines))
 
-    def put(self, array: Array) -> Array:
-        return array
 
-    def get(self, value: Array | ort.OrtValue) -> Array:
-        array: Array = value if isinstance(value, np.ndarray) else value.numpy()
-        return array
-
-    def run(
-        self,
-        session: ort.InferenceSession,
-        names: Sequence[str],
-        values: Sequence[Array],
-        outputs: Sequence[str],
-        stop: Stop | None = None,
-    ) -> list[Array]:
-        options = None if stop is None else stoppable(ort.RunOptions(), stop)
-        found: list[Array] = session.run(outputs, dict(zip(names, values, strict=True)), options)
-        return found
-
-    def allocate(self, dtype: np.dtype[Any], shape: Sequence[int]) -> ort.OrtValue:
-        return ort.OrtValue.ortvalue_from_numpy(np.zeros(shape, dtype))
+@cache
+def instructions() -> str:
+    """The widest vector instructions that the processor has; empty where it does not say."""
+    flags = {word for line in _cpuinfo() if line.startswith(("flags", "Features")) for word in line.split()}
+    return next((name for name, flag in _WIDEST if flag in flags), "")
 
 
 @cache
 def product() -> str:
     """The processor's product name."""
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+    for line in _cpuinfo():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return os.uname().machine
@@ -91,6 +62,10 @@ def usable_cores() -> int:
     cores = len(os.sched_getaffinity(0))
     quota = _quota()
     return max(1, min(cores, ceil(quota))) if quota else cores
+
+
+def _cpuinfo() -> list[str]:
+    return Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
 
 
 def _quota() -> float | None:

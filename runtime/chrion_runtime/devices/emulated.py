@@ -5,95 +5,73 @@ default and says what it is in every device key.
 """
 
 import weakref
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime as ort
 
-from chrion_api import DeviceKey, GpuBytes, Optimization
-from chrion_graph.load import graphs
-from chrion_graph.types import tensor_bytes
+from chrion_api import DeviceKey, GpuBytes
 from chrion_runtime.devices.cpu import product
-from chrion_runtime.devices.device import Device, options, stoppable
-from chrion_runtime.devices.run_memory import RUN_MEMORY
+from chrion_runtime.devices.device import Device, Traits
+from chrion_runtime.devices.memory import HostTensor, Memory, Tensor, copy_into
 from chrion_runtime.servable import Array
-from chrion_runtime.stop import Stop
 
 
 class Emulated(Device):
     """Lanes of one thread each; every byte that is put into its memory is copied and counted.
 
-    As on a GPU there are two lanes with sessions of their own, and stages may be captured: what is captured here is
+    As on a GPU there are two lanes with kernels of their own, and stages may be captured: what is captured here is
     kept to its thread and its values, though nothing is faster by it.
     """
 
-    captures = True
+    traits = Traits(shares_kernels=False, threads=False, crowds=True, captures=True)
+    memory: "EmulatedMemory"
 
     def __init__(self, name: str, index: int) -> None:
-        super().__init__(name, name, 2)
+        super().__init__(name, EmulatedMemory(name), 2)
         self._index = index
+
+    @classmethod
+    def open(cls, name: str, index: int) -> "Emulated":
+        return cls(name, index)
+
+    def key(self, engines: Mapping[str, str]) -> DeviceKey:
+        return DeviceKey(product=f"emulated accelerator {self._index} on {product()}", cores=1, engines=dict(engines))
+
+
+class EmulatedMemory(Memory):
+    """Host memory that counts what is put there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
         # What lives, by a token each: unlike a sum, safe to change from any thread and from the garbage collector.
         self._weights: dict[object, int] = {}
         self._activations: dict[object, int] = {}
 
-    @property
-    def key(self) -> DeviceKey:
-        return DeviceKey(
-            product=f"emulated accelerator {self._index} on {product()}", cores=1, onnxruntime=ort.__version__
-        )
+    def charge(self, kernel: object, nbytes: int) -> None:
+        _count(self._weights, kernel, nbytes)
 
-    def session(
-        self,
-        path: Path,
-        lanes: int,
-        optimization: Optimization,
-        spin: bool,
-        *,
-        capture: bool = False,
-        limit: int | None = None,
-    ) -> ort.InferenceSession:
-        del capture, limit
-        found = options(lanes, optimization, spin)
-        RUN_MEMORY.share(found)
-        session = ort.InferenceSession(path, found, providers=["CPUExecutionProvider"])
-        model = onnx.load(path, load_external_data=False)
-        stored = [tensor for graph in graphs(model) for tensor in graph.initializer]
-        nbytes = sum(tensor_bytes(tensor.data_type, tuple(tensor.dims)) for tensor in stored)
-        _count(self._weights, session, nbytes)
-        return session
-
-    def scope(self, lane: str) -> str:
-        return lane
+    def adopt(self, array: Array) -> Array:
+        _count(self._activations, array, array.nbytes)
+        return array
 
     def put(self, array: Array) -> Array:
-        found = np.array(array, order="C")
-        _count(self._activations, found, found.nbytes)
-        return found
+        return self.adopt(np.array(array, order="C"))
 
-    def get(self, value: Array | ort.OrtValue) -> Array:
-        return np.array(value if isinstance(value, np.ndarray) else value.numpy(), order="C")
+    def get(self, tensor: Tensor) -> Array:
+        return np.array(tensor, order="C")
 
-    def run(
-        self,
-        session: ort.InferenceSession,
-        names: Sequence[str],
-        values: Sequence[Array],
-        outputs: Sequence[str],
-        stop: Stop | None = None,
-    ) -> list[Array]:
-        options = None if stop is None else stoppable(ort.RunOptions(), stop)
-        found: list[Array] = session.run(outputs, dict(zip(names, values, strict=True)), options)
-        for array in found:
-            _count(self._activations, array, array.nbytes)
-        return found
+    def allocate(self, dtype: np.dtype[Any], shape: Sequence[int]) -> HostTensor:
+        return HostTensor(self.adopt(np.zeros(shape, dtype)))
 
-    def allocate(self, dtype: np.dtype[Any], shape: Sequence[int]) -> ort.OrtValue:
-        array = np.zeros(shape, dtype)
-        _count(self._activations, array, array.nbytes)
-        return ort.OrtValue.ortvalue_from_numpy(array)
+    def write(self, tensor: Tensor, array: Array) -> None:
+        copy_into(np.asarray(tensor), array)
+
+    def read(self, tensor: Tensor, array: Array) -> None:
+        copy_into(array, np.asarray(tensor))
+
+    def copy(self, source: Tensor, target: Tensor) -> None:
+        copy_into(np.asarray(target), np.asarray(source))
 
     def used(self) -> GpuBytes:
         return GpuBytes(weights=sum(list(self._weights.values())), activations=sum(list(self._activations.values())))

@@ -1,51 +1,54 @@
 """What all runs of this process may take of the host's memory together: one limit, and what they leave given back.
 
-Every session on the CPU takes what it needs from one arena: weights as it packs them, inner values, and outputs for as
-long as anyone holds them, so also the states that sequences keep. The text of strings is taken elsewhere and does not
-count. What goes over the limit fails, and nothing else does.
+ONNX Runtime's kernels on the CPU take what they need from an arena: weights as they pack them, inner values, and
+outputs for as long as anyone holds them, so also the states that sequences keep. Of an engine without one, weights
+count, and inner values and outputs do not; nor does the text of strings. What goes over the limit fails, and nothing
+else does.
 """
 
-import ctypes
-import re
 import threading
-from contextlib import suppress
-from functools import cached_property
+import weakref
 from time import monotonic
-
-import numpy as np
-import onnxruntime as ort
-from onnx import TensorProto, helper
+from typing import Protocol
 
 from chrion_graph.limits import free_bytes
-from chrion_graph.ort import session_options
-from chrion_runtime.errors import RuntimeFailure
+from chrion_runtime.errors import OutOfMemory, OverMemory, PlanRefused, RunError, RuntimeFailure
 
 LIMIT = "(--run-memory, spec.limits.runMemory)"
 """Where the limit is set, for errors."""
 
 SPARE = 64 << 20
-"""Bytes that the arena may keep beyond what is usual: to give back less is not worth the work."""
+"""Bytes that the arenas may keep beyond what is usual: to give back less is not worth the work."""
 TIMES_USUAL = 2
-"""It may keep so many times what was taken once the models were loaded: more runs at once and longer ones are usual."""
+"""They may keep so many times what was taken once models were loaded: more runs at once and longer ones are usual."""
 PAUSE, LONGEST_PAUSE = 1.0, 300.0
-"""Seconds from one look at the arena to the next. It doubles while each look finds it large: then large is usual."""
+"""Seconds from one look at the arenas to the next. It doubles while each look finds them large: then large is usual."""
 
 STATES_PART = 2
 """The states that sequences keep may take half of the limit together, so that there is something left to run with."""
 ANSWERS_PART = 4
 """Answers on their way may take a quarter as much as runs."""
 
-_AVAILABLE = re.compile(r"Available memory of (\d+)")
-_SHRINK = "memory.enable_memory_arena_shrinkage"
+
+class Arena(Protocol):
+    """Where an engine's kernels take host memory from. It takes no more than the limit that it is opened with."""
+
+    def taken(self) -> int:
+        """Bytes that it holds now; some of them may be free for the next run."""
+
+    def trim(self) -> None:
+        """Give back what is free in it. Runs that follow take it again, which costs them page faults."""
 
 
 class RunMemory:
-    """The limit, and the arena that it holds for. There is one a process, `RUN_MEMORY`, as ONNX Runtime has it."""
+    """The limit, and the arenas that it holds for. There is one a process, `RUN_MEMORY`."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._limit: int | None = None
-        self._open = False
+        self._arenas: list[Arena] = []
+        self._kernels: dict[object, int] = {}
+        """Bytes of kernels outside of arenas, by a token each."""
         self.usual = 0
         """Bytes that were taken once the models had been loaded."""
         self._next_look = 0.0
@@ -61,51 +64,40 @@ class RunMemory:
             return self._limit
 
     def hold_to(self, limit: int) -> None:
-        """Set the limit, in bytes. Raises RuntimeFailure once there is a session, for then it is too late."""
+        """Set the limit, in bytes. Raises RuntimeFailure once there is an arena, for then it is too late."""
         with self._guard:
-            if self._open and limit != self._limit:
+            if self._arenas and limit != self._limit:
                 raise RuntimeFailure("the memory of runs is limited before the first model of a process is loaded")
             self._limit = limit
 
-    def share(self, options: ort.SessionOptions) -> None:
-        """Have a session on the CPU take what it needs for its runs from the common arena."""
-        limit = self.limit
+    def add(self, arena: Arena) -> None:
+        """An engine has opened its arena."""
         with self._guard:
-            if not self._open:
-                memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
-                # It grows by what is asked for, not by powers of two: free parts of it can be given back.
-                arena = ort.OrtArenaCfg({"max_mem": limit, "arena_extend_strategy": 1})
-                ort.create_and_register_allocator(memory, arena)
-                # Sizes that overflow would have it write lines of its own; the error is told to who asked.
-                ort.set_default_logger_severity(4)
-                self._open = True
-        options.add_session_config_entry("session.use_env_allocators", "1")
+            self._arenas.append(arena)
+
+    def check_room(self, nbytes: int) -> None:
+        """Raises PlanRefused where a kernel that is to be loaded, and takes so much outside of arenas, does not fit."""
+        if nbytes and self.taken() + nbytes > self.limit:
+            raise no_room_for_weights(self.limit)
+
+    def charge(self, kernel: object, nbytes: int) -> None:
+        """Count what a kernel takes outside of arenas for as long as it lives."""
+        if nbytes:
+            token = object()
+            self._kernels[token] = nbytes
+            weakref.finalize(kernel, self._kernels.pop, token)
 
     def taken(self) -> int:
-        """Bytes that the arena holds now; some of them may be free for the next run."""
-        if not self._open:
-            return 0
-        try:
-            self._probe.run(["z"], {"n": np.array([self.limit // 4 + 1024])})
-        except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            # There is no other way to ask. It fails before anything is taken.
-            if found := _AVAILABLE.search(str(error)):
-                return self.limit - int(found[1])
-        return 0
+        """Bytes that arenas, and kernels outside of them, hold now."""
+        return sum(arena.taken() for arena in self._arenas) + sum(list(self._kernels.values()))
 
     def trim(self) -> int:
-        """Give back what is free in the arena; the bytes of it that are still held.
+        """Give back what is free in the arenas; the bytes of them that are still held.
 
         Runs that follow take it again, which costs them page faults.
         """
-        if not self._open:
-            return 0
-        shrink = ort.RunOptions()
-        shrink.add_run_config_entry(_SHRINK, "cpu:0")
-        # No elements: an output in the arena would keep the part of it that it is in.
-        self._probe.run(["z"], {"n": np.array([0])}, shrink)
-        with suppress(AttributeError):  # other C libraries than GNU's
-            ctypes.CDLL(None).malloc_trim(0)
+        for arena in self._arenas:
+            arena.trim()
         return self.taken()
 
     def settle(self) -> None:
@@ -124,18 +116,37 @@ class RunMemory:
         self.trim()
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
-    @cached_property
-    def _probe(self) -> ort.InferenceSession:
-        """A model that makes `n` zeros: none, to shrink the arena; more than there may be, to measure it."""
-        node = helper.make_node("ConstantOfShape", ["n"], ["z"])
-        n = helper.make_tensor_value_info("n", TensorProto.INT64, [1])
-        z = helper.make_tensor_value_info("z", TensorProto.FLOAT, [None])
-        model = helper.make_model(
-            helper.make_graph([node], "probe", [n], [z]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    def no_room(self, asked: int = 0) -> RunError:
+        """What to tell of a run that found no room, where it asked for so many bytes at once, or for how many nobody
+        knows."""
+        if asked > self.limit:
+            return OverMemory(
+                f"the run needs {asked} bytes at once, and there are {self.limit} for all runs {LIMIT}: send smaller "
+                "inputs or values that ask for less, or raise the limit"
+            )
+        found = OutOfMemory(
+            f"the CPU's memory has no room for this request: all runs and what they keep may take {self.limit} bytes "
+            f"together {LIMIT}: try again later, send smaller inputs, or raise the limit"
         )
-        options = session_options(ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
-        self.share(options)
-        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        found.on_host = True
+        return found
+
+    def after_trimming(self, error: OutOfMemory) -> RunError:
+        """What to tell of a run that failed though all memory that nobody held was given back first."""
+        if not error.on_host or self.trim() > self.usual:
+            return error
+        return OverMemory(
+            f"the run needs more memory than the {self.limit} bytes that there are for all runs {LIMIT}, though "
+            "nothing else holds any: send smaller inputs or values that ask for less, or raise the limit"
+        )
+
+
+def no_room_for_weights(limit: int) -> PlanRefused:
+    """What to tell of a stage that cannot be loaded."""
+    return PlanRefused(
+        f"the weights of a stage do not fit in the {limit} bytes that there are for all runs, weights included: raise "
+        f"the limit {LIMIT}"
+    )
 
 
 RUN_MEMORY = RunMemory()

@@ -15,7 +15,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from chrion_api import Mode, Objective
-from chrion_runtime.choice.ladder import Rung, choose
+from chrion_runtime.choice.ladder import Rung, rung_for
 from chrion_runtime.live.window import Seen
 
 
@@ -81,7 +81,7 @@ def decide(
     """What to remember, and the move to make, if any; `moved` or `barred` then tell what came of it."""
     barred = {index for index, until in enumerate(state.barred_until) if now < until}
     if objective.resolved is Mode.LATENCY or objective.latency is None:
-        return state, _stay_at(choose(rungs, objective, barred - {state.at}), rungs, state, now, tuning)
+        return state, _stay_at(rung_for(rungs, objective, barred - {state.at}), rungs, state, now, tuning)
     here = rungs[state.at]
     target = objective.latency.seconds
     state = _learn(here, state, seen, now, tuning)

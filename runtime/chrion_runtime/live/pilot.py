@@ -11,7 +11,7 @@ from typing import Any
 
 from chrion_api import ChrionError, Objective, Reason
 from chrion_runtime.choice.documents import check_plain, read_objective
-from chrion_runtime.choice.ladder import Rung, choose, ladder, selections
+from chrion_runtime.choice.ladder import Rung, ladder, rung_for, selections
 from chrion_runtime.choice.selection import Selection, latency
 from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.live import controller
@@ -112,7 +112,7 @@ class Pilot:
                 if plan_file.buckets == in_use.frontiers:
                     return
                 rungs = ladder(plan_file.buckets, objective)
-                rung = rungs[choose(rungs, objective)]
+                rung = rungs[rung_for(rungs, objective)]
                 chosen = selections(plan_file.buckets, rung, objective)
                 to = Destination(plan_file.buckets, rungs, rung, chosen)
                 self._go(to, _bytes(objective), "plans", f"{path.name} has new plans", workshop)
@@ -142,7 +142,7 @@ class Pilot:
         failed: set[int] = set()
         with self._opened() as workshop:
             while len(failed) < len(rungs):
-                index = choose(rungs, objective, failed, ratio)
+                index = rung_for(rungs, objective, failed, ratio)
                 chosen = selections(in_use.frontiers, rungs[index], objective)
                 try:
                     to = Destination(in_use.frontiers, rungs, rungs[index], chosen)

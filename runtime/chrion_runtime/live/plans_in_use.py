@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chrion_api import Frontier, Objective, Plan, PlanFile
 from chrion_graph.graph import Graph
-from chrion_runtime.choice.ladder import Rung, choose, gpu_bytes, ladder, selections
+from chrion_runtime.choice.ladder import Rung, gpu_bytes, ladder, rung_for, selections
 from chrion_runtime.run.compiled_plan import CompiledPlan, compile_plan
 from chrion_runtime.run.executor import Executor
 from chrion_runtime.run.loading import Loader, ServedBucket, alone
@@ -37,7 +37,7 @@ class PlansInUse:
         self.objective = objective
         self.frontiers: tuple[Frontier, ...] = plan_file.buckets
         self.rungs = ladder(plan_file.buckets, objective)
-        self.rung = self.rungs[choose(self.rungs, objective)]
+        self.rung = self.rungs[rung_for(self.rungs, objective)]
         self.buckets: tuple[ServedBucket, ...] = ()
         self._observers: list[StageObserver] = []
         self._leaving: list[tuple[weakref.ref[Executor], Plan]] = []

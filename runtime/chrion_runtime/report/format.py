@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.cells import cell_len, set_cell_size
 
@@ -77,6 +77,17 @@ def shape(sizes: Shape) -> str:
 def inputs(shapes: dict[str, Shape]) -> str:
     """The inputs of a bucket: `input [1, 50, 161], state [1, 400]`."""
     return ", ".join(f"{clean(name)} {shape(sizes)}" for name, sizes in shapes.items()) or "no open inputs"
+
+
+def engine(stage: Stage) -> str:
+    """A stage's engine, and how it runs it."""
+    said = [str(value) if not isinstance(value, bool) else name for name, value in sorted(stage.options.items())]
+    return clean(" ".join((stage.engine, *said)))
+
+
+def engines(versions: Mapping[str, str]) -> str:
+    """Engines with their versions."""
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
 
 
 def nodes(stage: Stage) -> str:

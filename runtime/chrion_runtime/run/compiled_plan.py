@@ -17,22 +17,24 @@ from chrion_graph.normalise import FILES
 from chrion_graph.rewrite import replay
 from chrion_graph.seal import damage
 from chrion_graph.types import TensorType
+from chrion_runtime.engines import Ports, engine_named
 from chrion_runtime.errors import PlanRefused
 
 
 @dataclass(frozen=True)
 class StageFile:
-    """One stage as a file: the n-th name is what the sub-model calls the n-th value."""
+    """One stage as a file: the n-th port is what the sub-model calls the n-th value."""
 
     path: Path
     inputs: tuple[str, ...]
-    input_names: tuple[str, ...]
     outputs: tuple[str, ...]
-    output_names: tuple[str, ...]
+    ports: Ports
     waits_for: int
     """Stages that must end before this one can start."""
     then: tuple[int, ...]
     """Stages that wait for this one."""
+    host_bytes: int = 0
+    """What its kernel takes of the host's memory outside of arenas, by its engine's word."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +114,20 @@ def _order(graph: Graph, plan: Plan, stage_of: dict[int, int]) -> "nx.DiGraph[in
 
 
 def _stage_file(graph: Graph, plan: Plan, index: int, order: "nx.DiGraph[int]") -> StageFile:
-    found = cut(graph, plan.stages[index].nodes)
+    stage = plan.stages[index]
+    found = cut(graph, stage.nodes)
     last = {name: place for place, name in enumerate(graph.outputs)}
     kept = [place for place, name in enumerate(found.outputs) if name in graph.consumers or name in graph.outputs]
     kept.sort(key=lambda place: last.get(found.outputs[place], len(last)))  # answers in the model's order
     return StageFile(
         path=found.write(graph.folder),
         inputs=found.inputs,
-        input_names=tuple(value.name for value in found.model.graph.input),
         outputs=tuple(found.outputs[place] for place in kept),
-        output_names=tuple(found.model.graph.output[place].name for place in kept),
+        ports=Ports(
+            tuple(value.name for value in found.model.graph.input),
+            tuple(found.model.graph.output[place].name for place in kept),
+        ),
         waits_for=order.in_degree(index),
         then=tuple(sorted(order.successors(index), key=lambda other: plan.stages[other].start_seconds)),
+        host_bytes=engine_named(stage.engine).bytes(graph, stage.nodes, stage.device, stage.options).host,
     )

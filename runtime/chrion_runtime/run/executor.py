@@ -6,12 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-import onnxruntime as ort
+import numpy as np
 
+from chrion_api.one_line import one_line
 from chrion_graph.types import STRING
-from chrion_runtime.devices import HOST, stoppable
+from chrion_runtime.devices import Tensor
+from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.errors import OutOfMemory, OverMemory, RunError, RunStopped, RuntimeFailure
-from chrion_runtime.run.failure import run_error
 from chrion_runtime.run.lanes import Inbox, Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan, LoadedStage
 from chrion_runtime.run.state_transfer import StateTransfer, shapes_of
@@ -27,7 +28,7 @@ class Executor:
     """Runs one loaded plan; many threads may call `run` at once.
 
     The caller's own thread runs the stages of the plan's home lane, so that a plan over one lane costs no hand-off.
-    Only stages that are captured and replayed (`cudaGraph`) always run on their lane's worker.
+    Only stages that are captured and replayed always run on their lane's worker.
     """
 
     def __init__(self, loaded: LoadedPlan, lanes: Lanes, slots: int = SLOTS) -> None:
@@ -38,8 +39,7 @@ class Executor:
         self._observers: tuple[StageObserver, ...] = ()
         first = loaded.stages[0]
         # Without copies and hand-overs there is nothing to keep account of.
-        self._single_on_host = len(loaded.stages) == 1 and first.device.memory == HOST and not loaded.passed_through
-        self._fed = tuple(zip(first.input_names, first.inputs, strict=True))
+        self._single_on_host = len(loaded.stages) == 1 and first.device.memory.on_host and not loaded.passed_through
         self._single = len(loaded.stages) == 1 and not first.captured
         lanes.open(loaded.lanes, workers=not self._single)
 
@@ -113,20 +113,21 @@ class Executor:
         """Run the only stage, on the host, here and now. Of models that take microseconds each call shows."""
         stage = self.loaded.stages[0]
         try:
+            given: Mapping[str, Tensor] = feeds
             if transfer is not None:
-                feeds = {**feeds, **{name: held.array() for name, held in transfer.taken.items()}}
-            fed = {name: feeds[value] for name, value in self._fed}
+                given = {**feeds, **{name: held.tensor for name, held in transfer.taken.items()}}
+            reads = [given[name] for name in stage.inputs]
             with self._lanes.hold(stage.lanes):
-                options = None if stop is None else stoppable(ort.RunOptions(), stop)
                 began = time.perf_counter()
-                results = stage.session.run(stage.output_names, fed, options)
+                results = stage.kernel.run(stage.ports, reads, stop)
                 seconds = time.perf_counter() - began
-        except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise _failure(error, stop, gpu=False) from None
+        except Exception as error:  # noqa: BLE001, engines raise what they will
+            raise _failure(error, stop) from None
         for observer in observers:
             observer(stage.label, began, seconds)
-        answer = dict(zip(stage.outputs, results, strict=True))
-        return answer if transfer is None else transfer.split(answer, stage.device)
+        if transfer is not None:
+            return transfer.split(dict(zip(stage.outputs, results, strict=True)), stage.device.memory)
+        return dict(zip(stage.outputs, map(np.asarray, results), strict=True))
 
     def _fly(
         self,
@@ -151,13 +152,19 @@ class Executor:
         stage = self.loaded.stages[0]
         try:
             run_stage(stage, values, self._lanes, observers, stop)
-        except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise _failure(error, stop, gpu=stage.device.memory != HOST) from None
+        except Exception as error:  # noqa: BLE001, engines raise what they will
+            raise _failure(error, stop) from None
 
 
-def _failure(error: BaseException, stop: Stop | None, gpu: bool) -> RuntimeFailure:
-    """What to raise for a run that failed, on a GPU or not: that it was stopped, where it was."""
-    return RunStopped() if stop is not None and stop.is_set else run_error(error, gpu)
+def _failure(error: BaseException, stop: Stop | None) -> RuntimeFailure:
+    """What to raise for a run that failed: that it was stopped, where it was."""
+    if stop is not None and stop.is_set:
+        return RunStopped()
+    if isinstance(error, RuntimeFailure):
+        return error
+    if isinstance(error, MemoryError):
+        return RUN_MEMORY.no_room()
+    return RunError(f"the model fails on these values: {type(error).__name__}: {one_line(str(error), 300)}")
 
 
 def run_stage(
@@ -198,8 +205,8 @@ class _Flight:
         self._guard = threading.Lock()
         self._waits = [stage.waits_for for stage in loaded.stages]
         self._outstanding = 0
-        self._failure: tuple[BaseException, bool] | None = None
-        """What the first stage that failed raised, and whether that was on a GPU."""
+        self._failure: BaseException | None = None
+        """What the first stage that failed raised."""
 
     def run(self) -> None:
         """Run all stages; raises RunError with the first failure, or RunStopped, once no stage runs any more."""
@@ -209,8 +216,13 @@ class _Flight:
         while (work := self._inbox.get()) is not None:
             work()
         if self._failure is not None:
-            error, gpu = self._failure
-            raise _failure(error, self._stop, gpu) from None
+            raise self._take_failure() from None
+
+    def _take_failure(self) -> RuntimeFailure:
+        """The failure, which the flight then forgets: its frames hold the flight, and with it the values, in a ring."""
+        error, self._failure = self._failure, None
+        assert error is not None
+        return _failure(error, self._stop)
 
     def _start(self, stages: Sequence[LoadedStage]) -> None:
         for stage in stages:
@@ -226,7 +238,7 @@ class _Flight:
             run_stage(stage, self._values, self._lanes, self._observers, self._stop)
         except BaseException as error:  # noqa: BLE001, a lane's worker outlives any failure of a stage
             # Its frames hold this flight, and with it the values, in a ring.
-            self._failure = self._failure or (error.with_traceback(None), stage.device.memory != HOST)
+            self._failure = self._failure or error.with_traceback(None)
         ready: list[LoadedStage] = []
         with self._guard:
             for index in stage.then:

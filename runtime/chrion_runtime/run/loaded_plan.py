@@ -1,36 +1,42 @@
-"""A compiled plan with its sessions, one a stage, and the memories in which each value is needed."""
+"""A plan made runnable: a kernel for each stage, and in which memories each value is needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import onnxruntime as ort
-
-from chrion_runtime.devices import HOST, Device
+from chrion_runtime.devices import HOST, Device, Memory
+from chrion_runtime.engines import Kernel, Ports, engine_named
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.run.compiled_plan import CompiledPlan, StageFile
-from chrion_runtime.run.sessions import SessionStore
+from chrion_runtime.run.kernels import KernelStore
 from chrion_runtime.servable import StageLabel
 
 
 @dataclass(frozen=True)
 class LoadedStage:
-    """One stage, ready to run: the n-th name is what the session calls the n-th value."""
+    """One stage, ready to run: the n-th port is what the kernel calls the n-th value."""
 
     index: int
     label: StageLabel
     device: Device
     lanes: tuple[str, ...]
-    session: ort.InferenceSession
+    kernel: Kernel
+    ports: Ports
     inputs: tuple[str, ...]
-    input_names: tuple[str, ...]
     outputs: tuple[str, ...]
-    output_names: tuple[str, ...]
     waits_for: int
     """Stages that must end before this one can start."""
     then: tuple[int, ...]
     """Stages that wait for this one."""
-    captured: bool = False
-    """Whether it is captured and replayed, always by its lane's own thread and with the same values."""
+
+    @property
+    def memory(self) -> str:
+        """The name of the memory that its values are in."""
+        return self.device.memory.name
+
+    @property
+    def captured(self) -> bool:
+        """Whether it is captured and replayed, always by its lane's own thread and with the same values."""
+        return self.kernel.captures
 
 
 class LoadedPlan:
@@ -40,7 +46,7 @@ class LoadedPlan:
         self,
         compiled: CompiledPlan,
         devices: Mapping[str, Device],
-        store: SessionStore,
+        store: KernelStore,
         alone: bool = True,
         bucket: str = "",
     ) -> None:
@@ -60,17 +66,15 @@ class LoadedPlan:
         """For each value that a stage reads from outside itself, the memories in which it is read."""
         self.memories = self._memories()
         """For each value that leaves its stage, the memories in which it is needed; answers on the host."""
-        self.device_of: dict[str, Device] = {}
-        """A device for each memory, the first one where several share it."""
-        for device in devices.values():
-            self.device_of.setdefault(device.memory, device)
+        self.memory_of: dict[str, Memory] = {device.memory.name: device.memory for device in devices.values()}
+        """Each memory by its name."""
         self.crossing = {
-            name: stage.device
+            name: stage.device.memory
             for stage in self.stages
-            if stage.device.memory != HOST
+            if not stage.device.memory.on_host
             for name in (*stage.inputs, *stage.outputs)
         }
-        """The values that a device reads or makes which has a memory of its own, with the last such device."""
+        """The values that a device reads or makes which has a memory of its own, with the last such memory."""
         self.home = self.stages[compiled.last].lanes[0]
 
     @property
@@ -91,7 +95,7 @@ class LoadedPlan:
         found: dict[str, dict[str, None]] = {}
         for stage in self.stages:
             for name in stage.inputs:
-                found.setdefault(name, {})[stage.device.memory] = None
+                found.setdefault(name, {})[stage.memory] = None
         return {name: tuple(memories) for name, memories in found.items()}
 
     def _memories(self) -> dict[str, tuple[str, ...]]:
@@ -104,7 +108,7 @@ def _stage(
     index: int,
     file: StageFile,
     devices: Mapping[str, Device],
-    store: SessionStore,
+    store: KernelStore,
     spin: bool,
     bucket: str,
 ) -> LoadedStage:
@@ -115,21 +119,20 @@ def _stage(
         raise PlanRefused(
             f'plan "{compiled.plan.name}": stage {index} wants {", ".join(stage.lanes)}; there are {there}'
         )
-    if stage.cuda_graph and not device.captures:
-        raise PlanRefused(
-            f'plan "{compiled.plan.name}": stage {index} is a CUDA graph, which {stage.device} cannot run; plan again'
-        )
+    engine = engine_named(stage.engine)
+    if problem := engine.problem(stage.device):
+        raise PlanRefused(f'plan "{compiled.plan.name}": stage {index} wants the engine {stage.engine}: {problem}')
+    if problem := engine.refusal(stage.options, stage.device):
+        raise PlanRefused(f'plan "{compiled.plan.name}": stage {index} {problem}; plan again')
     return LoadedStage(
         index=index,
         label=StageLabel(bucket, compiled.plan.name, index, stage.lanes),
         device=device,
         lanes=stage.lanes,
-        session=store.get(file.path, device, stage.lanes, stage.optimization, spin, stage.cuda_graph),
+        kernel=store.get(stage, file.path, device, spin, file.host_bytes),
+        ports=file.ports,
         inputs=file.inputs,
-        input_names=file.input_names,
         outputs=file.outputs,
-        output_names=file.output_names,
         waits_for=file.waits_for,
         then=file.then,
-        captured=stage.cuda_graph,
     )

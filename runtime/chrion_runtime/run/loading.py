@@ -1,6 +1,6 @@
 """Load compiled plans: check that they fit the model and this machine, make their sessions, warm them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, log
 from pathlib import Path
@@ -11,14 +11,16 @@ from chrion_graph.types import TensorType
 from chrion_runtime.choice.selection import Selection
 from chrion_runtime.devices import HOST, Device, open_devices
 from chrion_runtime.devices.run_memory import RUN_MEMORY
+from chrion_runtime.engines import engine_named, key_of
+from chrion_runtime.engines.identity import identity
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.run.arena_budget import arena_budgets
 from chrion_runtime.run.compiled_plan import CompiledPlan
 from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.kernels import KernelStore
 from chrion_runtime.run.lanes import Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan
 from chrion_runtime.run.machine import Machine
-from chrion_runtime.run.sessions import SessionStore
 from chrion_runtime.servable import Array
 
 
@@ -76,7 +78,7 @@ class Loader:
         self.model = model
         self.machine = machine or Machine()
         self.lanes = Lanes(self.machine.locks)
-        self.store = SessionStore(spin=machine is None)
+        self.store = KernelStore(spin=machine is None)
         self._inputs = dict(inputs)
         self.values = {spec.name: spec.value for spec in specs if spec.value is not None}
         self._any_device = any_device
@@ -102,7 +104,7 @@ class Loader:
             self.lanes.alike = self.devices[HOST].lanes
         if not self._any_device:
             for name, key in plan_file.devices.items():
-                _check(name, self.devices[name], key)
+                _check(name, self.devices[name], key, plan_file.engines_on(name))
 
     def share_budget(self, compiled_plans: Sequence[CompiledPlan]) -> None:
         """Hold the sessions of plans that are to serve side by side, and are not loaded yet, to the budget together."""
@@ -126,23 +128,21 @@ class Loader:
         return sample(self._inputs, shapes, self.values)
 
 
-def _check(name: str, device: Device, key: DeviceKey) -> None:
-    here = device.key
-    if here == key:
-        return
-    changed = [
-        f"{field} {getattr(key, field)!r} is {getattr(here, field)!r} here"
-        for field in type(key).model_fields
-        if getattr(key, field) != getattr(here, field)
-    ]
-    raise PlanRefused(f"the plan was measured on another {name}: {', '.join(changed)}; plan again, or say --any-device")
+def _check(name: str, device: Device, key: DeviceKey, engines: Collection[str]) -> None:
+    for engine in engines:
+        if problem := engine_named(engine).problem(name):
+            raise PlanRefused(f"the plan wants the engine {engine}: {problem}")
+    if changed := key.changed(key_of(device), engines):
+        raise PlanRefused(
+            f"the plan was measured on another {name}: {', '.join(changed)}; plan again, or say --any-device"
+        )
 
 
 def alone(compiled_plans: Sequence[CompiledPlan]) -> bool:
-    """Whether these plans are one session in all, whose idle threads may wait actively."""
-    return all(len(one.files) == 1 for one in compiled_plans) and len({_session(one) for one in compiled_plans}) == 1
-
-
-def _session(compiled: CompiledPlan) -> object:
-    stage = compiled.plan.stages[0]
-    return compiled.files[0].path, stage.lanes, stage.optimization
+    """Whether these plans are one kernel in all, whose idle threads may wait actively."""
+    kernels = {
+        identity(stage, file.path)
+        for one in compiled_plans
+        for stage, file in zip(one.plan.stages, one.files, strict=True)
+    }
+    return len(kernels) == 1 and all(len(one.files) == 1 for one in compiled_plans)

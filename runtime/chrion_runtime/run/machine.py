@@ -58,11 +58,12 @@ class Machine:
             others = [(other, _bytes_on(gpu, takes())) for takes, other in self._names.items() if takes != held]
             context = max([own.context, *(taken.context for _, taken in others)])
             beside = context + sum(taken.rest for _, taken in others)
-            if device.total_bytes is not None and beside + own.rest > device.total_bytes:
+            total = device.memory.total_bytes
+            if total is not None and beside + own.rest > total:
                 named = ", ".join(f'"{other}" {taken.total}' for other, taken in others if taken.total) or "none"
                 raise PlanRefused(
-                    f'{gpu} has {device.total_bytes} bytes; "{name}" takes {own.total} of them, and of the models '
-                    f"beside it {named}: lower a slo.gpuMemory, or serve them apart"
+                    f'{gpu} has {total} bytes; "{name}" takes {own.total} of them, and of the models beside it '
+                    f"{named}: lower a slo.gpuMemory, or serve them apart"
                 )
             need = max(own.total, budget or 0) - own.context
             loaded = [_bytes_on(gpu, takes()) for takes in self._names]
@@ -75,10 +76,10 @@ def _check_free(gpu: str, device: Device, name: str, wanted: int, stated: int) -
 
     `stated` is what plans say that it takes so far, for devices that cannot tell.
     """
-    free = device.free_bytes()
+    free = device.memory.free_bytes()
     if free is None:
         return
-    used = device.used()
+    used = device.memory.used()
     more = wanted - (used.total if used is not None else stated)
     if more > free:
         raise PlanRefused(

@@ -4,47 +4,39 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import onnxruntime as ort
 
-from chrion_runtime.devices import Device, Value
+from chrion_runtime.devices import HostTensor, Memory, Tensor
 from chrion_runtime.servable import Array
 
 
 @dataclass(frozen=True)
 class HeldValue:
-    """A value in a device's memory, as an array or an OrtValue; nothing else writes to it."""
+    """A tensor in some memory; nobody else writes to it."""
 
-    device: Device
-    value: Value
+    memory: Memory
+    tensor: Tensor
+
+    def __post_init__(self) -> None:
+        if isinstance(self.tensor, np.ndarray):  # it will be bound again and again, and written to in the end
+            object.__setattr__(self, "tensor", HostTensor(np.require(self.tensor, requirements=["C", "W"])))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of its axes."""
-        return tuple(self.value.shape if isinstance(self.value, np.ndarray) else self.value.shape())
+        return self.tensor.shape
 
     @property
     def nbytes(self) -> int:
         """Bytes of its elements."""
-        if isinstance(self.value, np.ndarray):
-            return self.value.nbytes
-        size: int = self.value.tensor_size_in_bytes()
-        return size
+        return self.tensor.nbytes
 
     def array(self) -> Array:
-        """Its values on the host; on a device whose memory that is, a view that lives no longer than this."""
-        return self.device.get(self.value)
+        """Its values on the host; where they are there anyway, a view that lives no longer than this."""
+        return self.memory.get(self.tensor)
 
-    def loose(self, device: Device) -> Value:
-        """The value as `device` runs it; copied only where that one has another memory."""
-        if device.memory != self.device.memory:
-            return device.put(self.array())
-        # Views keep nothing alive: who runs this holds it meanwhile.
-        on_host = isinstance(self.value, ort.OrtValue) and self.value.device_name() == "cpu"
-        return self.value.numpy() if on_host else self.value
-
-    def bound(self) -> ort.OrtValue:
-        """The value as an OrtValue to be bound; never a copy."""
-        return self.value if isinstance(self.value, ort.OrtValue) else ort.OrtValue.ortvalue_from_numpy(self.value)
+    def within(self, memory: Memory) -> Tensor:
+        """The tensor in a memory; copied only where that is another one."""
+        return self.tensor if memory.name == self.memory.name else memory.put(self.array())
 
 
 @dataclass
@@ -61,25 +53,25 @@ class StateTransfer:
     left: dict[str, HeldValue] = field(default_factory=dict)
     """By input, what the next run is to read; complete when the run has ended well."""
 
-    def keep(self, output: str, device: Device, value: Value) -> None:
+    def keep(self, output: str, memory: Memory, tensor: Tensor) -> None:
         """Leave an output's value, which now belongs to the next run."""
-        self.left[self.links[output]] = HeldValue(device, value)
+        self.left[self.links[output]] = HeldValue(memory, tensor)
 
     def hides(self, output: str) -> bool:
         """Whether the answer does without this output."""
         return output in self.links and output not in self.answered
 
-    def split(self, results: dict[str, Array], host: Device) -> dict[str, Array]:
+    def split(self, results: Mapping[str, Tensor], host: Memory) -> dict[str, Array]:
         """Leave what is carried of results on the host; the answer, in arrays of its own."""
         for output in self.links:
             self.keep(output, host, results[output])
         return {
-            name: array.copy() if name in self.links else array
-            for name, array in results.items()
+            name: host.get(tensor).copy() if name in self.links else host.get(tensor)
+            for name, tensor in results.items()
             if not self.hides(name)
         }
 
-    def keep_copies(self, arrays: Mapping[str, Array], host: Device) -> None:
+    def keep_copies(self, arrays: Mapping[str, Array], host: Memory) -> None:
         """Leave copies of outputs that no stage makes, for they are inputs of the model."""
         for output, name in self.links.items():
             if name not in self.left:

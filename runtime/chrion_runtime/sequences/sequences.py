@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from chrion_api import Shape
 from chrion_graph.types import TensorType
-from chrion_runtime.devices import Device
+from chrion_runtime.devices import Memory
 from chrion_runtime.errors import SequenceMismatch
 from chrion_runtime.run.state_transfer import HeldValue, StateTransfer
 from chrion_runtime.sequences.start import Fills, check_fits, start_shapes, start_state, state_bytes
@@ -23,7 +23,7 @@ class Sequences:
         self,
         links: Mapping[str, str],
         kinds: Mapping[str, TensorType],
-        host: Device,
+        host: Memory,
         store: SequenceStore | None = None,
         fills: Fills | None = None,
     ) -> None:
@@ -80,6 +80,6 @@ class Sequences:
 
     def _parked(self, state: State) -> State:
         return {
-            name: held if held.device.memory == self._host.memory else HeldValue(self._host, held.array().copy())
+            name: held if held.memory.on_host else HeldValue(self._host, held.array().copy())
             for name, held in state.items()
         }

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chrion_api import HOST
-from chrion_planner.partition import Problem, coarsen, lower_bound, simulate, validate_stages
+from chrion_oracles.rules import validate_stages
+from chrion_planner.partition import Problem, coarsen, lower_bound, simulate
 from chrion_planner.partition.coarsen import GRAIN, Coarse
 from chrion_planner.partition.heft import heft
 from tests.support.schedules import group

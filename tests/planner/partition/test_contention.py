@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chrion_api import HOST
-from chrion_planner.partition import Budget, StagePlan, best_stages, simulate, validate_stages
+from chrion_oracles.rules import validate_stages
+from chrion_planner.partition import Budget, StagePlan, best_stages, simulate
 
 BUDGET = Budget(search_work=200_000, tasks=0)
 GPU = "cuda:0"

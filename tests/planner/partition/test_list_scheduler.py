@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import networkx as nx
 import pytest
 
-from chrion_planner.partition import Problem, validate_schedule
+from chrion_oracles.rules import validate_schedule
+from chrion_planner.partition import Problem
 from chrion_planner.partition.cpop import cpop, critical_path
 from chrion_planner.partition.heft import heft
 from chrion_planner.partition.mean_costs import MeanCosts, downward_ranks, upward_ranks

@@ -9,9 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chrion_api import HOST
-from chrion_planner.partition import Budget, Problem, from_scratch, lower_bound, solver, validate_schedule
+from chrion_oracles.from_scratch import from_scratch
+from chrion_oracles.rules import validate_schedule
+from chrion_planner.partition import Budget, Problem, lower_bound, solver
 from chrion_planner.partition.heft import heft
 from chrion_planner.partition.milp import MILP
+from chrion_planner.partition.symmetry import renamed
 from tests.support.schedules import best_device
 
 ROUNDING = 1 + 1e-6
@@ -118,3 +121,10 @@ def test_scaling_may_round_a_time_past_its_bound(build: SimpleNamespace) -> None
     assert schedule is not None
     assert schedule.optimal
     assert schedule.makespan == pytest.approx(build.least_makespan(problem))
+
+
+def test_lanes_are_renamed_in_the_order_of_their_tasks(build: SimpleNamespace) -> None:
+    problem = build.layered(0, 6, build.lanes(cpu=3, gpu=1))
+    lanes = list(problem.times)
+    places = [lanes[at] for at in (2, 3, 0, 2, 1, 0)]
+    assert renamed(problem, places) == [lanes[at] for at in (0, 3, 1, 0, 2, 1)]

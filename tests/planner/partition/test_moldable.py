@@ -7,18 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from chrion_api import HOST
-from chrion_planner.partition import (
-    Budget,
-    Place,
-    Problem,
-    Simulation,
-    coarsen,
-    from_scratch,
-    lower_bound,
-    simulate,
-    validate_schedule,
-    validate_stages,
-)
+from chrion_oracles.from_scratch import from_scratch
+from chrion_oracles.rules import validate_schedule, validate_stages
+from chrion_planner.partition import Budget, Place, Problem, Simulation, coarsen, lower_bound, simulate
 from chrion_planner.partition.heft import HEFT, heft
 from chrion_planner.partition.milp import MILP
 from tests.support.schedules import group

@@ -5,15 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from chrion_api import HOST
-from chrion_planner.partition import (
-    Budget,
-    Problem,
-    best_stages,
-    lower_bound,
-    partitions,
-    simulate,
-    validate_stages,
-)
+from chrion_oracles.rules import validate_stages
+from chrion_planner.partition import Budget, Problem, best_stages, lower_bound, partitions, simulate
 from chrion_planner.partition.algorithms import starts
 from chrion_planner.partition.heft import heft
 from chrion_planner.partition.join_stages import joined

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from chrion_planner.partition import Budget, Problem, from_scratch, lower_bound, validate_schedule
+from chrion_oracles.from_scratch import from_scratch
+from chrion_oracles.rules import validate_schedule
+from chrion_planner.partition import Budget, Problem, lower_bound
 from chrion_planner.partition.algorithms import starts
 from chrion_planner.partition.search import SEARCH, search
 from tests.support.schedules import best_device

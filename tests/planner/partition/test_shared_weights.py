@@ -5,17 +5,10 @@ from dataclasses import replace
 import networkx as nx
 import pytest
 
+from chrion_oracles.from_scratch import from_scratch
+from chrion_oracles.rules import validate_schedule, validate_stages
 from chrion_planner.errors import ScheduleError
-from chrion_planner.partition import (
-    Budget,
-    Lane,
-    Problem,
-    StagePlan,
-    coarsen,
-    from_scratch,
-    validate_schedule,
-    validate_stages,
-)
+from chrion_planner.partition import Budget, Lane, Problem, StagePlan, coarsen
 from chrion_planner.partition.heft import heft
 from chrion_planner.partition.milp import MILP
 from tests.support.schedules import group

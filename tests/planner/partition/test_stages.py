@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chrion_api import HOST
+from chrion_oracles.rules import validate_stages
 from chrion_planner.errors import ScheduleError
-from chrion_planner.partition import Problem, StagePlan, each_device, simulate, validate_stages
+from chrion_planner.partition import Problem, StagePlan, each_device, simulate
 from chrion_planner.partition.heft import heft
 from chrion_planner.partition.simulate import StageDag
 from chrion_planner.partition.stages import cut

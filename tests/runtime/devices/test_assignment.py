@@ -6,7 +6,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from chrion_runtime.devices.assignment import RECORD, fallen_back, hidden, shape_arithmetic
+from chrion_runtime.engines.onnxruntime.assignment import RECORD, fallen_back, hidden, shape_arithmetic
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 

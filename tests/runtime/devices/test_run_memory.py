@@ -13,8 +13,9 @@ from chrion_graph import limits
 from chrion_graph.limits import free_bytes
 from chrion_graph.model_worker import isolated
 from chrion_runtime.devices.run_memory import PAUSE, RUN_MEMORY
+from chrion_runtime.engines.onnxruntime.arena import ARENA
+from chrion_runtime.engines.onnxruntime.failure import run_error
 from chrion_runtime.errors import OutOfMemory, OverMemory, RunError, RuntimeFailure, UnfitValues
-from chrion_runtime.run.failure import run_error
 from tests.support.control_flow import TextModel
 from tests.support.served import planned_model
 
@@ -31,7 +32,7 @@ def session(text: str) -> ort.InferenceSession:
     """A session of a model as text, in the common arena."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    RUN_MEMORY.share(options)
+    ARENA.share(options)
     return ort.InferenceSession(TextModel(text, ()).build().SerializeToString(), options)
 
 

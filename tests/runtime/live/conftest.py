@@ -18,6 +18,7 @@ from chrion_graph.load import digest
 from chrion_models.families import find
 from chrion_models.inputs import random_inputs
 from chrion_runtime.devices import open_devices
+from chrion_runtime.engines import key_of
 from chrion_runtime.planned_model import NormalisedModel
 from tests.support.command import Chrion, serving
 from tests.support.partition import Arrays, Cut, each_node, normalised, plan_of, saved, whole
@@ -81,7 +82,7 @@ class World:
     def file(self, *plans: Plan, **update: object) -> PlanFile:
         """A plan file with these plans as its frontier."""
         shapes = {name: array.shape for name, array in self.feeds.items()}
-        devices = {name: device.key for name, device in open_devices(["emulated:0"]).items()}
+        devices = {name: key_of(device) for name, device in open_devices(["emulated:0"]).items()}
         return PlanFile(model=self.digest, devices=devices, buckets=(Frontier(inputs=shapes, plans=plans),)).model_copy(
             update=update
         )

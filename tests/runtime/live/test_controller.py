@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chrion_api import Mode, Objective, Plan, Stage
-from chrion_runtime.choice.ladder import Rung, choose
+from chrion_runtime.choice.ladder import Rung, rung_for
 from chrion_runtime.live.controller import ControllerState, Tuning, barred, decide, moved, patience
 from chrion_runtime.live.window import Seen
 
@@ -51,7 +51,7 @@ class Plant:
 
 def fly(plant, wanted, seconds, start=None, loads=None, step=1):
     """Every move within a simulated time, as (time, from, move), and the last state."""
-    at = choose(plant.rungs, wanted) if start is None else start
+    at = rung_for(plant.rungs, wanted) if start is None else start
     state, found = ControllerState.start(len(plant.rungs), at, 0.0), []
     for now in range(step, int(seconds), step):
         if loads is not None:
@@ -104,7 +104,7 @@ def test_in_latency_mode_nothing_moves_it_from_the_fastest(seconds, off, load):
     rungs = ladder_of(seconds)
     plant = Plant(rungs, tuple(one * factor for one, factor in zip(seconds, off, strict=False)), load=load)
     wanted = objective(Mode.LATENCY)
-    assert choose(rungs, wanted) == 0
+    assert rung_for(rungs, wanted) == 0
     assert fly(plant, wanted, 600)[0] == []
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chrion_api import SLO, Frontier, GpuBytes, Latency, Mode, Objective, Plan, Stage
 from chrion_runtime.choice.documents import read_objective, read_plan_file
-from chrion_runtime.choice.ladder import choose, gpu_bytes, ladder, selections
+from chrion_runtime.choice.ladder import gpu_bytes, ladder, rung_for, selections
 from chrion_runtime.errors import PlanRefused, Unreadable
 from chrion_runtime.live import Watch
 from chrion_runtime.live.drift import Drift, DriftTuning
@@ -199,18 +199,18 @@ class TestLadder:
         )
         objective = Objective.parse({**slo, "mode": mode})
         rungs = ladder(buckets, objective)
-        rung = rungs[choose(rungs, objective)]
+        rung = rungs[rung_for(rungs, objective)]
         assert rung.name == name
         assert all(one.reason for one in selections(buckets, rung, objective))
 
     def test_what_is_seen_corrects_what_is_expected(self):
         rungs = ladder((frontier(plan("fast", 10, 100), plan("small", 30)),), SLO())
         wanted = Objective.parse({"latency": "40ms"})
-        assert rungs[choose(rungs, wanted)].name == "small"
-        assert rungs[choose(rungs, wanted, ratio=1.5)].name == "fast"
-        assert rungs[choose(rungs, wanted, without={0}, ratio=1.5)].name == "small"
+        assert rungs[rung_for(rungs, wanted)].name == "small"
+        assert rungs[rung_for(rungs, wanted, ratio=1.5)].name == "fast"
+        assert rungs[rung_for(rungs, wanted, without={0}, ratio=1.5)].name == "small"
         with pytest.raises(PlanRefused):
-            choose(rungs, wanted, without={0, 1})
+            rung_for(rungs, wanted, without={0, 1})
 
     def test_no_rung_within_the_memory(self):
         buckets = frontier(plan("a", 1, 100)), frontier(plan("b", 1, 100, device="emulated:1"))
@@ -222,6 +222,13 @@ class TestLadder:
         assert gpu_bytes([one, other]) == 450 * MI
         assert gpu_bytes([one, one.model_copy(update={"name": "same stages"})]) == 400 * MI
         assert gpu_bytes([plan("cpu", 1)]) == 0
+
+    @pytest.mark.parametrize("change", [{"options": {"capture": True}}, {"lanes": ("emulated:0/1",)}])
+    def test_memory_of_plans_that_share_no_kernel(self, change):
+        """What is captured, or on another lane, is loaded once more: it counts so, too."""
+        one = plan("a", 1, 100)
+        twin = one.model_copy(update={"stages": tuple(stage.model_copy(update=change) for stage in one.stages)})
+        assert gpu_bytes([one, twin]) == 200 * MI
 
 
 class TestRoute:

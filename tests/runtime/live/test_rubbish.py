@@ -76,7 +76,7 @@ def test_plans(served, refuses, world, until):
         (content(bytes(range(256)) * 20), "not valid JSON"),
         (content(good[: len(good) // 2]), "not valid JSON"),
         (content(gzip.compress(good)[:-20]), "damaged gzip"),
-        (other(version=2), "version"),
+        (other(version=3), "version"),
         (other(model="0" * 64), "was made for model"),
         (content(good.replace(b'"version"', b'"\\ud800": 1, "version"')), ""),
         (other(devices="\ud800" * 3000), ""),

@@ -7,6 +7,7 @@ import urllib.request
 from chrion.cache import keep_plan, plan_path
 from chrion_api import InputSpec
 from chrion_runtime.devices import open_devices
+from chrion_runtime.engines import key_of
 from tests.support.command import serving
 
 PLAN = "plan.json"
@@ -117,8 +118,8 @@ def test_run_watches_its_chrionmodel(world, chrion, tmp_path, until, monkeypatch
     monkeypatch.setenv("CHRION_CACHE", str(chrion.cache))
     spec = InputSpec(name="input", shape=world.feeds["input"].shape)
     cpu = open_devices([])["cpu"]
-    planned = plan_path(world.digest, {"inputs": [spec.to_data()]}, {"cpu": cpu.key}, len(cpu.lanes))
-    keep_plan(planned, world.file(world.small, devices={"cpu": cpu.key}))
+    planned = plan_path(world.digest, {"inputs": [spec.to_data()]}, {"cpu": key_of(cpu)}, len(cpu.lanes))
+    keep_plan(planned, world.file(world.small, devices={"cpu": key_of(cpu)}))
     text = f"""
 apiVersion: chrion.dev/v1alpha1
 kind: ChrionModel

@@ -6,9 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chrion_api import SLO, GpuBytes, Optimization, Plan, Stage
+from chrion_api import SLO, GpuBytes, Plan, Stage
 from chrion_models.families import find
-from chrion_runtime.devices.emulated import Emulated
+from chrion_runtime.devices.emulated import EmulatedMemory
+from chrion_runtime.engines import Ports
+from chrion_runtime.engines.identity import identity
+from chrion_runtime.engines.onnxruntime.engine import OnnxRuntime
 from chrion_runtime.planned_model import PlannedModel
 from chrion_runtime.run.arena_budget import arena_budgets, share_out
 from chrion_runtime.run.compiled_plan import CompiledPlan, StageFile
@@ -18,7 +21,7 @@ from tests.support.plans import Planned, plan_file
 GPU, OTHER, HOST = "emulated:0/0", "emulated:0/1", "cpu/0"
 CASE = "gru-bidirectional-l2-h16-s8-b2"
 SHAPES = {"input": (8, 2, 16)}
-KEYS = [(Path(f"part-{number}.onnx"), (GPU,), Optimization.NONE, False) for number in range(6)]
+KEYS = [identity(Stage(nodes=(0,), lanes=(GPU,)), f"part-{number}.onnx") for number in range(6)]
 
 
 @given(st.lists(st.integers(1, 10**10), min_size=1, max_size=6), st.integers(-(10**9), 10**11))
@@ -52,12 +55,12 @@ def compiled(*stages: tuple[str, str, int], outside: int = 0, context: int = 0) 
         gpu_bytes=GpuBytes(context=context),
         outside_bytes=outside,
     )
-    files = tuple(StageFile(Path(file), (), (), (), (), 0, ()) for file, _, _ in stages)
+    files = tuple(StageFile(Path(file), (), (), Ports((), ()), 0, ()) for file, _, _ in stages)
     return CompiledPlan(plan, files, (), (), {}, 0)
 
 
 def by_name(found: dict) -> dict[tuple[str, str], int]:
-    return {(str(path), lanes[0]): nbytes for (path, lanes, _, _), nbytes in found.items()}
+    return {(str(key.part), key.lanes[0]): nbytes for key, nbytes in found.items()}
 
 
 def test_stages_alike_on_one_lane_are_one_session_and_the_host_takes_nothing() -> None:
@@ -77,13 +80,13 @@ class Limits:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[int | None] = []
-        load = Emulated.session
+        compile_ = OnnxRuntime.compile
 
-        def session(device, *arguments, limit=None, **more):
-            self.told.append(limit)
-            return load(device, *arguments, limit=limit, **more)
+        def told(engine, path, site, options):
+            self.told.append(site.limit)
+            return compile_(engine, path, site, options)
 
-        monkeypatch.setattr(Emulated, "session", session)
+        monkeypatch.setattr(OnnxRuntime, "compile", told)
 
 
 def served(folder: Path, arena: int, budget: str | None) -> PlannedModel:
@@ -110,7 +113,7 @@ def test_without_a_prediction_each_may_take_what_the_context_leaves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = Limits(monkeypatch)
-    monkeypatch.setattr(Emulated, "context_bytes", 4096)
+    monkeypatch.setattr(EmulatedMemory, "context_bytes", 4096)
     served(tmp_path, 0, "1Mi").close()
     assert set(limits.told) == {(1 << 20) - 4096}
 

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 
 from chrion_api import Plan
 from chrion_graph.graph import Graph
 from chrion_models.families import find
 from chrion_models.inputs import random_inputs
-from chrion_runtime.devices import BoundSession, Device, open_devices
-from chrion_runtime.devices.device import CapturedSession
-from chrion_runtime.devices.emulated import Emulated
+from chrion_runtime.devices import Device, HostTensor, Tensor, open_devices
+from chrion_runtime.devices.emulated import Emulated, EmulatedMemory
+from chrion_runtime.engines.onnxruntime.kernel import CapturedCall, SessionKernel
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.stop import Stop
 from tests.support.partition import Arrays, Cut, assert_same_bits, each_node, normalised, plan_of, running, whole
@@ -31,22 +30,25 @@ class Watching(Emulated):
         self.threads: list[set[str]] = []
         self.loose = 0
 
-    def bind(self, session: ort.InferenceSession, capture: bool = False) -> BoundSession:
-        if not capture:
-            return super().bind(session)
-        names: set[str] = set()
-        self.threads.append(names)
 
-        class Named(CapturedSession):
-            def run(self, stop: Stop | None = None) -> None:
-                names.add(threading.current_thread().name)
-                super().run(stop)
+@pytest.fixture(autouse=True)
+def watch(device: Watching, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the device told of the runs of its kernels."""
+    call, run = CapturedCall.__call__, SessionKernel.run
+    names: dict[CapturedCall, set[str]] = {}
 
-        return Named(session)
+    def named(self: CapturedCall, stop: Stop | None = None) -> None:
+        if self not in names:
+            device.threads.append(names.setdefault(self, set()))
+        names[self].add(threading.current_thread().name)
+        call(self, stop)
 
-    def run(self, *arguments: Any) -> list[Any]:
-        self.loose += 1
-        return super().run(*arguments)
+    def loose(self: SessionKernel, *arguments: Any) -> Any:
+        device.loose += self._memory is device.memory
+        return run(self, *arguments)
+
+    monkeypatch.setattr(CapturedCall, "__call__", named)
+    monkeypatch.setattr(SessionKernel, "run", loose)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def feeds(seed: int, steps: int = 8, batch: int = 2) -> Arrays:
 
 
 def captured(plan: Plan, device: str = "emulated:0") -> Plan:
-    stages = tuple(stage.model_copy(update={"cuda_graph": stage.device == device}) for stage in plan.stages)
+    stages = tuple(stage.with_options(capture=stage.device == device) for stage in plan.stages)
     return plan.model_copy(update={"stages": stages})
 
 
@@ -114,22 +116,19 @@ def test_other_shapes_run_without_the_capture(gru: Graph, device: Watching, devi
 
 
 def test_what_was_captured_cannot_be_bound_or_run_otherwise(gru: Graph, devices: dict[str, Device]) -> None:
-    device = open_devices(["emulated:0"])["emulated:0"]
-    with running(gru, plan_of(gru, cuts(gru)["whole"]), devices) as executor:
+    with running(gru, captured(plan_of(gru, cuts(gru)["whole"])), devices) as executor:
         stage = executor.loaded.stages[0]
-        bound = device.bind(stage.session, capture=True)
-        arrays = [feeds(0)[name] for name in stage.inputs]
-        for name, array in zip(stage.input_names, arrays, strict=True):
-            bound.input(name, ort.OrtValue.ortvalue_from_numpy(array))
+        reads = [HostTensor(feeds(0)[name]) for name in stage.inputs]
         expected = whole(gru, feeds(0))
-        for name, value in zip(stage.output_names, stage.outputs, strict=True):
-            bound.output(name, ort.OrtValue.ortvalue_from_numpy(np.empty_like(expected[value])))
-        bound.run()
-        bound.run()
+        call = stage.kernel.bind(
+            stage.ports, reads, [HostTensor(np.empty_like(expected[name])) for name in stage.outputs]
+        )
+        call()
+        call()
         with pytest.raises(RuntimeError, match="reads and writes where it did"):
-            bound.input(stage.input_names[0], ort.OrtValue.ortvalue_from_numpy(arrays[0]))
+            call.read(0, reads[0])
         with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="on the thread that captured it"):
-            pool.submit(bound.run).result(10)
+            pool.submit(call).result(10)
 
 
 def test_a_device_that_captures_nothing_refuses_the_plan(gru: Graph, devices: dict[str, Device]) -> None:
@@ -140,28 +139,28 @@ def test_a_device_that_captures_nothing_refuses_the_plan(gru: Graph, devices: di
 
 
 def test_two_lanes_of_one_memory_pass_values_without_a_copy(gru: Graph, tmp_path: Path) -> None:
-    class Counting(Emulated):
+    class Counting(EmulatedMemory):
         copies = 0
 
-        def write(self, value: ort.OrtValue, array: np.ndarray[Any, Any]) -> None:
+        def write(self, tensor: Tensor, array: np.ndarray[Any, Any]) -> None:
             self.copies += 1
-            super().write(value, array)
+            super().write(tensor, array)
 
-        def get(self, value: Any) -> Any:
+        def read(self, tensor: Tensor, array: np.ndarray[Any, Any]) -> None:
             self.copies += 1
-            return super().get(value)
+            super().read(tensor, array)
 
-    device = Counting("emulated:0", 0)
+    device = Emulated("emulated:0", 0)
+    device.memory = counting = Counting("emulated:0")
     devices = {**open_devices([], 2), "emulated:0": device}
     with running(gru, plan_of(gru, cuts(gru)["both lanes"]), devices) as executor:
         executor.warm(feeds(0))
-        device.copies = 0
+        counting.copies = 0
         assert_same_bits(executor.run(feeds(1)), whole(gru, feeds(1)))
         # The inputs in, the answers out, and nothing between.
-        assert device.copies == len(executor.loaded.compiled.inputs) + len(executor.loaded.compiled.outputs)
-        # Each lane has sessions of its own.
+        assert counting.copies == len(executor.loaded.compiled.inputs) + len(executor.loaded.compiled.outputs)
+        # Each lane has kernels of its own.
         by_lane = {
-            lane: {id(stage.session) for stage in executor.loaded.stages if stage.lanes == lane}
-            for lane in (ONE, OTHER)
+            lane: {id(stage.kernel) for stage in executor.loaded.stages if stage.lanes == lane} for lane in (ONE, OTHER)
         }
         assert not by_lane[ONE] & by_lane[OTHER]

@@ -19,9 +19,9 @@ from chrion_runtime.devices import open_devices
 from chrion_runtime.errors import PlanRefused, RunError
 from chrion_runtime.run.compiled_plan import compile_plan
 from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.kernels import KernelStore
 from chrion_runtime.run.lanes import Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan
-from chrion_runtime.run.sessions import SessionStore
 from chrion_runtime.servable import StageLabel
 from tests.support.control_flow import TextModel
 from tests.support.partition import (
@@ -98,7 +98,7 @@ def test_concurrent_requests_get_their_own_answers(gru: Graph, lanes: Sequence[S
 
 
 def test_two_plans_share_the_lanes(gru: Graph) -> None:
-    devices, lanes, store = open_devices([], 2), Lanes(), SessionStore()
+    devices, lanes, store = open_devices([], 2), Lanes(), KernelStore()
     cuts = [each_node(gru), at_random(gru, 3, (*LANES, WIDE)), [(range(len(gru.nodes)), WIDE)]]
     executors = [Executor(LoadedPlan(compile_plan(gru, plan_of(gru, cut)), devices, store), lanes) for cut in cuts]
     requests = [gru_feeds(seed) for seed in range(36)]
@@ -337,15 +337,15 @@ def test_what_goes_through_the_emulated_device_is_freed(gru: Graph) -> None:
     def use() -> None:
         with running(gru, plan_of(gru, each_node(gru, (("cpu/0",), ("emulated:0/0",)))), devices) as executor:
             executor.warm(gru_feeds(0))
-            bound = device.used()
+            bound = device.memory.used()
             assert bound is not None
             assert bound.weights
             assert bound.activations
             in_threads(lambda seed: executor.run(gru_feeds(seed, 4 + seed % 5)), 40)
-            assert device.used() == bound
+            assert device.memory.used() == bound
 
     use()
-    assert device.used() == GpuBytes()
+    assert device.memory.used() == GpuBytes()
 
 
 def test_a_whole_model_in_one_stage_is_one_session(gru: Graph) -> None:

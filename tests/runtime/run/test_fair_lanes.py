@@ -12,10 +12,10 @@ from chrion_models.inputs import random_inputs
 from chrion_runtime.devices import open_devices
 from chrion_runtime.run.compiled_plan import compile_plan
 from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.kernels import KernelStore
 from chrion_runtime.run.lane_locks import LaneLock, LaneLocks, held
 from chrion_runtime.run.lanes import Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan
-from chrion_runtime.run.sessions import SessionStore
 from tests.support.partition import at_random, each_node, normalised, plan_of, whole
 from tests.support.waiting import wait_until
 
@@ -268,12 +268,12 @@ def test_several_models_answer_rightly_and_end_while_another_never_rests(gru):
     for cut in cuts:
         lanes = Lanes(locks)
         lanes.alike = devices["cpu"].lanes
-        executor = Executor(LoadedPlan(compile_plan(gru, plan_of(gru, cut)), devices, SessionStore(spin=False)), lanes)
+        executor = Executor(LoadedPlan(compile_plan(gru, plan_of(gru, cut)), devices, KernelStore(spin=False)), lanes)
         executor.warm(feeds(0))
         models.append((executor, lanes))
     done = threading.Event()
     greedy = Lanes(locks)
-    busy = Executor(LoadedPlan(compile_plan(gru, plan_of(gru, cuts[1])), devices, SessionStore(spin=False)), greedy)
+    busy = Executor(LoadedPlan(compile_plan(gru, plan_of(gru, cuts[1])), devices, KernelStore(spin=False)), greedy)
 
     def never_rest():
         while not done.is_set():

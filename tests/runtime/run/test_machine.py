@@ -5,17 +5,17 @@ import pytest
 from chrion_api import GpuBytes, Plan, Stage
 from chrion_planner.measuring.trial import parted
 from chrion_runtime.devices import Device
-from chrion_runtime.devices.emulated import Emulated
+from chrion_runtime.devices.emulated import Emulated, EmulatedMemory
+from chrion_runtime.engines.onnxruntime.failure import run_error
 from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, UnfitValues
-from chrion_runtime.run.failure import run_error
 from chrion_runtime.run.machine import Machine
 
 
-class Gpu(Emulated):
-    """A GPU of which others leave `free` bytes, and this process takes `taken`."""
+class GpuMemory(EmulatedMemory):
+    """That of a GPU of which others leave `free` bytes, and this process takes `taken`."""
 
     def __init__(self, free: int | None, taken: int | None) -> None:
-        super().__init__("emulated:0", 0)
+        super().__init__("emulated:0")
         self.free, self.taken = free, taken
 
     def free_bytes(self) -> int | None:
@@ -23,6 +23,12 @@ class Gpu(Emulated):
 
     def used(self) -> GpuBytes | None:  # type: ignore[override]
         return None if self.taken is None else GpuBytes(workspace=self.taken)
+
+
+def gpu_with(free: int | None, taken: int | None) -> Device:
+    device = Emulated("emulated:0", 0)
+    device.memory = GpuMemory(free, taken)
+    return device
 
 
 def plan(total: int, context: int = 100) -> Plan:
@@ -41,9 +47,9 @@ def start(gpu: Device, budget: int | None, total: int = 400, machine: Machine | 
 
 
 def test_what_the_plan_takes_must_be_free() -> None:
-    start(Gpu(free=300, taken=100), None)  # the context is there
+    start(gpu_with(free=300, taken=100), None)  # the context is there
     with pytest.raises(PlanRefused) as caught:
-        start(Gpu(free=299, taken=100), None)
+        start(gpu_with(free=299, taken=100), None)
     assert str(caught.value) == (
         'emulated:0 has 299 bytes free, and "m" needs 300, which is slo.gpuMemory or what its plan takes: end what '
         "else runs on the GPU (nvidia-smi names it), lower slo.gpuMemory, or serve on another GPU"
@@ -51,22 +57,22 @@ def test_what_the_plan_takes_must_be_free() -> None:
 
 
 def test_all_of_the_budget_must_be_free() -> None:
-    start(Gpu(free=900, taken=100), 1000)
+    start(gpu_with(free=900, taken=100), 1000)
     with pytest.raises(PlanRefused, match="needs 900"):
-        start(Gpu(free=899, taken=100), 1000)
+        start(gpu_with(free=899, taken=100), 1000)
 
 
 def test_a_gpu_that_cannot_tell_refuses_nothing() -> None:
-    start(Gpu(free=None, taken=None), 10**12)
+    start(gpu_with(free=None, taken=None), 10**12)
 
 
 def test_models_beside_each_other_share_the_context() -> None:
     machine = Machine()
-    start(Gpu(free=400, taken=0), None, machine=machine, name="a")
+    start(gpu_with(free=400, taken=0), None, machine=machine, name="a")
     # Without a figure, what plans state counts: a's 400 are loaded, and only b's own part is needed.
-    start(Gpu(free=300, taken=None), None, machine=machine, name="b")
+    start(gpu_with(free=300, taken=None), None, machine=machine, name="b")
     with pytest.raises(PlanRefused, match='"c" needs 300'):
-        start(Gpu(free=299, taken=None), None, machine=machine, name="c")
+        start(gpu_with(free=299, taken=None), None, machine=machine, name="c")
 
 
 def test_an_exchange_needs_only_what_is_not_taken_yet() -> None:
@@ -76,10 +82,10 @@ def test_an_exchange_needs_only_what_is_not_taken_yet() -> None:
     def takes() -> list[Plan]:
         return held
 
-    machine.move_in("m", takes, held, {"emulated:0": Gpu(free=400, taken=0)})
-    machine.check("m", takes, [old, new], {"emulated:0": Gpu(free=500, taken=400)})
+    machine.move_in("m", takes, held, {"emulated:0": gpu_with(free=400, taken=0)})
+    machine.check("m", takes, [old, new], {"emulated:0": gpu_with(free=500, taken=400)})
     with pytest.raises(PlanRefused, match="needs 500"):
-        machine.check("m", takes, [old, new], {"emulated:0": Gpu(free=499, taken=400)})
+        machine.check("m", takes, [old, new], {"emulated:0": gpu_with(free=499, taken=400)})
 
 
 class Fail(Exception):

@@ -10,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from chrion_runtime.run.compiled_plan import compile_plan
 from chrion_runtime.run.executor import Executor
+from chrion_runtime.run.kernels import KernelStore
 from chrion_runtime.run.lanes import Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan
-from chrion_runtime.run.sessions import SessionStore
 from chrion_runtime.sequences import Sequences, SequenceStore
 from chrion_runtime.servable import SequenceStep
 from tests.support.partition import normalised
@@ -83,7 +83,7 @@ class Stream:
         self.executor = executor
         compiled = executor.loaded.compiled
         kinds = {name: compiled.types[name] for name in compiled.inputs}
-        self.sequences = Sequences(links, kinds, devices["cpu"], SequenceStore(**options))
+        self.sequences = Sequences(links, kinds, devices["cpu"].memory, SequenceStore(**options))
         self._bucket = bucket
 
     def send(self, key, feeds, start=False, end=False, outputs=None):
@@ -104,7 +104,7 @@ class Stream:
 @contextmanager
 def executors(graph, plans, devices) -> Iterator[list[Executor]]:
     """Executors of several plans over the same lanes, warm."""
-    lanes, store = Lanes(), SessionStore()
+    lanes, store = Lanes(), KernelStore()
     try:
         found = [Executor(LoadedPlan(compile_plan(graph, plan), devices, store), lanes) for plan in plans]
         yield found

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from chrion_runtime.devices import open_devices
-from chrion_runtime.devices.emulated import Emulated
+from chrion_runtime.devices.emulated import Emulated, EmulatedMemory
 from chrion_runtime.errors import RunError, SequenceLost
 from tests.runtime.sequences.conftest import STEPS, Stream, executors, speech, zeros
 from tests.support.control_flow import TextModel
@@ -38,11 +38,11 @@ CUTS = {
 }
 
 
-class Counting(Emulated):
-    """An emulated accelerator that remembers the sizes of what was copied into its memory and out of it."""
+class Counting(EmulatedMemory):
+    """The memory of an emulated accelerator, which remembers the sizes of what was copied into it and out of it."""
 
     def __init__(self):
-        super().__init__("emulated:0", 0)
+        super().__init__("emulated:0")
         self.copies = []
 
     def put(self, array):
@@ -54,10 +54,20 @@ class Counting(Emulated):
         self.copies.append(found.shape)
         return found
 
+    def read(self, tensor, array):
+        self.copies.append(array.shape)
+        super().read(tensor, array)
+
+
+def counting_devices():
+    device = Emulated("emulated:0", 0)
+    device.memory = Counting()
+    return {**open_devices([], 2), "emulated:0": device}
+
 
 @pytest.fixture
 def devices():
-    return {**open_devices([], 2), "emulated:0": Counting()}
+    return counting_devices()
 
 
 @pytest.fixture
@@ -71,7 +81,7 @@ CAPTURED = ["whole on the device", "recurrent part on the device", "each node in
 
 def captured(plan):
     """The plan with every stage on the device captured, so that nothing there may change its place."""
-    stages = tuple(stage.model_copy(update={"cuda_graph": stage.lanes == DEVICE}) for stage in plan.stages)
+    stages = tuple(stage.with_options(capture=stage.lanes == DEVICE) for stage in plan.stages)
     return plan.model_copy(update={"stages": stages})
 
 
@@ -175,7 +185,7 @@ def test_no_state_crosses_memories_between_requests(graph, devices, name, warm):
             executor.warm({"x": speech(99, STEPS), **zeros()})
         sequences = Stream(executor, devices)
         sequences.send("s", {"x": speech(0, STEPS)}, start=True)
-        copies = devices["emulated:0"].copies
+        copies = devices["emulated:0"].memory.copies
         copies.clear()
         sequences.send("s", {"x": speech(1, STEPS)})
         # "mood" is made of h_out, on the host in one of the plans: that one crossing is the answer's.
@@ -204,34 +214,34 @@ def test_state_survives_a_change_of_plan(graph, devices, expected):
 def test_parked_state_takes_no_device_memory(stream, devices, expected):
     sequences = stream("whole on the device")
     x = speech(3, STEPS * 2)
-    before = devices["emulated:0"].used()
+    before = devices["emulated:0"].memory.used()
     sequences.send("s", {"x": x[:STEPS]}, start=True)
-    assert devices["emulated:0"].used().activations > before.activations
+    assert devices["emulated:0"].memory.used().activations > before.activations
     assert sequences.sequences.store.nbytes == 2 * 8 * 4
     sequences.sequences.park()
-    assert devices["emulated:0"].used() == before
+    assert devices["emulated:0"].memory.used() == before
     close(sequences.send("s", {"x": x[STEPS:]})["y"], expected(x)["y"][STEPS:])
 
 
 @pytest.mark.parametrize("name", CUTS)
 def test_what_sequences_take_is_freed(graph, name):
-    devices = {**open_devices([], 2), "emulated:0": Counting()}
+    devices = counting_devices()
 
     def use():
         with executors(graph, [plan_of(graph, CUTS[name](graph))], devices) as (executor,):
             executor.warm({"x": speech(99, STEPS), **zeros()})
-            bound = devices["emulated:0"].used()
+            bound = devices["emulated:0"].memory.used()
             sequences = Stream(executor, devices)
             for seed in range(20):
                 sequences.talk(seed, speech(seed, STEPS * 2))
                 sequences.send(seed, {"x": speech(seed, STEPS)}, end=True)
             assert sequences.sequences.store.nbytes == 0
-            used = devices["emulated:0"].used()
+            used = devices["emulated:0"].memory.used()
             # A slot may stand in for its first buffers with others of the host, which nobody counts.
             assert (used.weights, used.activations <= bound.activations) == (bound.weights, True)
 
     use()
-    assert devices["emulated:0"].used().total == 0
+    assert devices["emulated:0"].memory.used().total == 0
 
 
 SUMS = """sums (float[N] x, int64[1] pick, float[N] total) => (float[N] next, float[1] chosen) {

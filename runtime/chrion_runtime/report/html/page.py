@@ -35,12 +35,12 @@ def _header(plan_file: PlanFile, title: str, hues: Mapping[str, int]) -> Element
     for name, hue in hues.items():
         key = plan_file.devices.get(name)
         facts = (
-            (key.product, f"{key.cores:,}", key.onnxruntime, key.driver or write.NOTHING)
+            (key.product, f"{key.cores:,}", write.engines(key.engines), key.driver or write.NOTHING)
             if key
             else ("no key in the file", *3 * [write.NOTHING])
         )
         rows.append(row((swatch(f"d{hue}"), name), *facts, text=(0, 1)))
-    headings = ("device", "product", "cores", "onnxruntime", "driver")
+    headings = ("device", "product", "cores", "engines", "driver")
     return el(
         "header",
         el("h1", title),

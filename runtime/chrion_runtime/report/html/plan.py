@@ -79,7 +79,7 @@ def _lanes(timeline: Timeline, hues: Mapping[str, int]) -> Element:
 
 
 def _stages(timeline: Timeline, hues: Mapping[str, int]) -> Element:
-    headings = ("stage", "lanes", "nodes", "count", "optimization", "start", "finish", "share of makespan")
+    headings = ("stage", "lanes", "nodes", "count", "engine", "start", "finish", "share of makespan")
     text = (0, 1, 2, 4)
     rows = (
         row(
@@ -87,7 +87,7 @@ def _stages(timeline: Timeline, hues: Mapping[str, int]) -> Element:
             (swatch(f"d{hues[device_of(stage.lanes[0])]}"), write.lanes(stage.lanes)),
             write.nodes(stage),
             f"{len(stage.nodes):,}",
-            stage.optimization.value,
+            write.engine(stage),
             write.seconds(stage.start_seconds),
             write.seconds(stage.finish_seconds),
             write.share(timeline.share(stage)),

@@ -7,8 +7,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chrion_api import SLO, Frontier, Mode, Plan, PlanFile
-from chrion_runtime.choice.selection import select
+from chrion_api import SLO, Frontier, Mode, Objective, Plan, PlanFile
+from chrion_runtime.choice.ladder import choose
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.report import format as write
 from chrion_runtime.report.model.bucket import TRUNCATED, BucketReport, ComparisonRow
@@ -35,8 +35,8 @@ def show(plan_file: PlanFile, console: Console, *, slo: SLO | None = None, mode:
     console.print(_header(plan_file, colours))
     if plan_file.truncated:
         console.print(Text(f"Truncated: {TRUNCATED}", style="bold yellow"))
-    for frontier in plan_file.buckets:
-        _bucket(frontier, console, slo, mode, colours)
+    for frontier, (plan, why) in zip(plan_file.buckets, _chosen(plan_file, slo, mode), strict=True):
+        _bucket(frontier, plan, why, console, colours)
 
 
 def _header(plan_file: PlanFile, colours: Mapping[str, str]) -> Table:
@@ -48,14 +48,13 @@ def _header(plan_file: PlanFile, colours: Mapping[str, str]) -> Table:
         key = plan_file.devices.get(name)
         if key is None:
             continue
-        parts = [key.product, write.count(key.cores, "core"), f"onnxruntime {key.onnxruntime}"]
+        parts = [key.product, write.count(key.cores, "core"), write.engines(key.engines)]
         parts += [f"driver {key.driver}"] if key.driver else []
         table.add_row(Text(write.clip(name, 24), style=colour), Text(write.clean(" · ".join(parts))))
     return table
 
 
-def _bucket(frontier: Frontier, console: Console, slo: SLO | None, mode: Mode, colours: Mapping[str, str]) -> None:
-    plan, why = _chosen(frontier, slo, mode)
+def _bucket(frontier: Frontier, plan: Plan, why: str, console: Console, colours: Mapping[str, str]) -> None:
     bucket = BucketReport(frontier, plan)
     console.print()
     console.rule(Text(write.clip(write.inputs(frontier.inputs), console.width - 6)), align="left", characters="─")
@@ -81,15 +80,16 @@ def _bucket(frontier: Frontier, console: Console, slo: SLO | None, mode: Mode, c
     _plan(plan, console, colours)
 
 
-def _chosen(frontier: Frontier, slo: SLO | None, mode: Mode) -> tuple[Plan, str]:
-    """The plan to show in full, and why that one."""
-    if slo is None:
-        return frontier.plans[0], ""
-    try:
-        selection = select(frontier, slo, mode)
-    except PlanRefused as refused:
-        return frontier.plans[0], f"the first plan; the objective cannot be kept: {refused}"
-    return selection.plan, f"chosen for the objective: {selection.reason}"
+def _chosen(plan_file: PlanFile, slo: SLO | None, mode: Mode) -> list[tuple[Plan, str]]:
+    """The plan of each bucket to show in full, and why that one."""
+    why = ""
+    if slo is not None:
+        try:
+            chosen = choose(plan_file, Objective.of(slo, mode))
+            return [(one.plan, f"chosen for the objective: {one.reason}") for one in chosen]
+        except PlanRefused as refused:
+            why = f"the first plan; the objective cannot be kept: {refused}"
+    return [(frontier.plans[0], why) for frontier in plan_file.buckets]
 
 
 def _title(console: Console, text: str) -> None:
@@ -171,7 +171,7 @@ def _stages(timeline: Timeline, console: Console) -> None:
     all_shown = len(longest) == len(stages)
     _title(console, "Stages" if all_shown else f"The {MOST_STAGES} longest of {len(stages):,} stages")
     width = console.width
-    headings = ("stage", "lanes", "nodes", "optimization", "start", "finish", "share")
+    headings = ("stage", "lanes", "nodes", "engine", "start", "finish", "share")
     rows = (
         (
             "",
@@ -179,7 +179,7 @@ def _stages(timeline: Timeline, console: Console) -> None:
                 str(index),
                 write.clip(write.lanes(stage.lanes), min(24, width // 4)),
                 write.clip(write.nodes(stage), max(8, width - 66)),
-                stage.optimization.value,
+                write.engine(stage),
                 write.seconds(stage.start_seconds),
                 write.seconds(stage.finish_seconds),
                 write.share(timeline.share(stage)),

@@ -7,9 +7,9 @@ import onnxruntime as ort
 import pytest
 
 from chrion_api import GpuBytesFrom
-from chrion_runtime.devices.cuda.capture_gate import CaptureGate
-from chrion_runtime.devices.cuda.memory import process_bytes, share
-from chrion_runtime.devices.cuda.options import USE_TF32, provider, run_options, stage_provider
+from chrion_runtime.engines.onnxruntime.cuda.capture_gate import CaptureGate
+from chrion_runtime.engines.onnxruntime.cuda.nvml import share, taken
+from chrion_runtime.engines.onnxruntime.cuda.options import USE_TF32, provider, run_options, stage_provider
 
 
 def test_all_sessions_round_alike() -> None:
@@ -64,7 +64,7 @@ def test_a_difference_is_never_negative() -> None:
 
 @pytest.mark.skipif("CUDAExecutionProvider" in ort.get_available_providers(), reason="this ONNX Runtime knows CUDA")
 def test_without_a_driver_there_is_no_figure() -> None:
-    assert process_bytes(0) is None
+    assert taken(0) is None
 
 
 def test_one_alone_waits_for_all_and_all_wait_for_one() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chrion_runtime.devices.cuda.probe import (
+from chrion_runtime.engines.onnxruntime.cuda.probe import (
     Facts,
     first_use_problem,
     is_out_of_memory,

@@ -2,7 +2,7 @@
 
 import onnxruntime as ort
 
-from chrion_runtime.devices.cuda.probe import PROVIDER
+from chrion_runtime.engines.onnxruntime.cuda.probe import PROVIDER
 
 USE_TF32 = False
 """Whether products of 32-bit floats are rounded to TF32 (10 bits of mantissa), which ONNX Runtime does by default.

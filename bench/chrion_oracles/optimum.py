@@ -1,8 +1,8 @@
-"""The exact makespan as a constraint program, solved by CP-SAT where `ortools` is installed.
+"""The least makespan, as a constraint program that CP-SAT solves where `ortools` is installed.
 
-The same problem as `milp.py`: intervals that may not overlap on a lane in place of variables for each pair's order,
-which proves several times as many schedules optimal. Deterministic: one worker, a fixed seed, and a budget of the
-solver's own deterministic time.
+The same problem as the planner's integer program: intervals that may not overlap on a lane in place of variables for
+each pair's order, which proves several times as many schedules optimal. Deterministic: one worker, a fixed seed, and a
+budget of the solver's own deterministic time.
 """
 
 import pickle
@@ -16,8 +16,7 @@ from typing import Any
 
 from chrion_api import HOST
 from chrion_planner.partition.bound import heads, lower_bound, tails
-from chrion_planner.partition.problem import Budget, Place, Problem, Schedule
-from chrion_planner.partition.roles import Prover
+from chrion_planner.partition.problem import Place, Problem, Schedule
 from chrion_planner.partition.symmetry import alike, renamed
 from chrion_planner.partition.task_times import timed
 
@@ -34,46 +33,35 @@ def available() -> bool:
     return find_spec("ortools") is not None
 
 
-def cpsat(problem: Problem, budget: Budget, first: Schedule | None) -> Schedule | None:
+def optimum(problem: Problem, first: Schedule, work: float, seconds: float) -> Schedule:
     """The schedule of the least makespan, to one part in 100,000; optimal where that is proven.
 
-    Never worse than `first`, which it starts from. None where `ortools` is not installed, where there are more than
-    `budget.tasks` tasks, where tasks share weights, which the program does not know, and without a first schedule.
-    Solved in a process of its own: CP-SAT brings a HiGHS that cannot be in one process with another.
+    Never worse than `first`, which it starts from. `work` is in the solver's own deterministic seconds; `seconds` only
+    aborts. The program does not know of weights that tasks share. Solved in a process of its own: CP-SAT brings a HiGHS
+    that cannot be in one process with another. Raises CalledProcessError.
     """
-    if (
-        not available()
-        or len(problem.tasks) > budget.tasks
-        or any(number is not None for number in problem.weight_groups)
-    ):
-        return None
-    if first is None or first.optimal:
+    if first.optimal:
         return first
     done = subprocess.run(
-        [sys.executable, "-c", "from chrion_planner.partition.cpsat import main; main()"],
-        input=pickle.dumps((problem, budget, first)),
+        [sys.executable, "-c", "from chrion_oracles.optimum import main; main()"],
+        input=pickle.dumps((problem, first, work, seconds)),
         stdout=subprocess.PIPE,
-        check=False,
+        check=True,
     )
-    return pickle.loads(done.stdout) if done.returncode == 0 else first  # noqa: S301 - our own child wrote it
+    found: Schedule = pickle.loads(done.stdout)  # our own child wrote it
+    return found
 
 
-CP_SAT = Prover("cp-sat", cpsat)
-
-
-def solve(problem: Problem, budget: Budget, first: Schedule) -> Schedule:
-    """The best schedule found from `first` on, no worse than it; with the bound that was proved.
-
-    `budget.solver_seconds` are the solver's deterministic seconds; `budget.seconds` only aborts.
-    """
+def solve(problem: Problem, first: Schedule, work: float, seconds: float) -> Schedule:
+    """As `optimum`, in this process; with the bound that was proved."""
     from ortools.sat.python import cp_model
 
     program = _ConstraintProgram(problem, first)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 0
-    solver.parameters.max_deterministic_time = budget.solver_seconds
-    solver.parameters.max_time_in_seconds = budget.seconds
+    solver.parameters.max_deterministic_time = work
+    solver.parameters.max_time_in_seconds = seconds
     status = solver.solve(program.model)
     best = first
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
@@ -82,7 +70,7 @@ def solve(problem: Problem, budget: Budget, first: Schedule) -> Schedule:
             best = found
     bound = max(lower_bound(problem), solver.best_objective_bound / program.scale)
     optimal = best.makespan <= bound * (1 + GAP)
-    stopped = not optimal and solver.wall_time >= budget.seconds
+    stopped = not optimal and solver.wall_time >= seconds
     return replace(best, bound=min(bound, best.makespan), optimal=optimal, truncated=stopped)
 
 
@@ -244,4 +232,4 @@ class _ConstraintProgram:
 
 def main() -> None:
     """Solves what comes in and writes the schedule out."""
-    pickle.dump(solve(*pickle.load(sys.stdin.buffer)), sys.stdout.buffer)  # noqa: S301 - our own parent wrote it
+    pickle.dump(solve(*pickle.load(sys.stdin.buffer)), sys.stdout.buffer)  # our own parent wrote it

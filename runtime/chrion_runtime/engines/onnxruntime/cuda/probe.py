@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import onnxruntime as ort
 
 from chrion_graph.ort import brief
-from chrion_runtime.devices.cuda.driver import Driver
+from chrion_runtime.engines.onnxruntime.cuda.driver import Driver
+from chrion_runtime.engines.onnxruntime.failure import is_out_of_memory
 
 PROVIDER = "CUDAExecutionProvider"
 
@@ -118,24 +119,6 @@ def first_use_problem(error: BaseException) -> str:
     if "provider not available" in said.lower():
         return "ONNX Runtime cannot load its CUDA library; what it wrote to the log says why"
     return f"CUDA cannot be used: {said}"
-
-
-def is_out_of_memory(text: str) -> bool:
-    """Whether an error of ONNX Runtime, CUDA, cuDNN or cuBLAS says that memory ran out, on a GPU or on the host."""
-    lowered = text.lower()
-    return any(
-        words in lowered
-        for words in (
-            "out of memory",
-            "cudaerrormemoryallocation",
-            "cuda failure 2:",
-            "_status_alloc_failed",
-            "failed to allocate memory for requested buffer",
-            "is smaller than requested bytes",  # the arena's limit
-            "bad_alloc",
-            "bad allocation",
-        )
-    )
 
 
 def _version(number: int) -> str:

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from chrion_api import HOST
+from chrion_oracles.rules import validate_schedule, validate_stages
 from chrion_planner.errors import PlanningError, ScheduleError
-from chrion_planner.partition import Problem, Schedule, StagePlan, simulate, validate_schedule, validate_stages
+from chrion_planner.partition import Problem, Schedule, StagePlan, simulate
 
 
 @pytest.fixture

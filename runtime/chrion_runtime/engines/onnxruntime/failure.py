@@ -3,9 +3,8 @@
 import re
 
 from chrion_graph.ort import brief
-from chrion_runtime.devices.cuda.probe import is_out_of_memory
-from chrion_runtime.devices.run_memory import LIMIT, RUN_MEMORY
-from chrion_runtime.errors import OutOfMemory, OverMemory, RunError, UnfitValues
+from chrion_runtime.devices.run_memory import RUN_MEMORY
+from chrion_runtime.errors import OutOfMemory, RunError, UnfitValues
 
 _VALUES = frozenset({"Fail", "InvalidArgument"})
 """ONNX Runtime's exceptions for shapes that do not go together, indices out of range, division by zero and the like."""
@@ -29,30 +28,27 @@ def run_error(error: BaseException, gpu: bool = False) -> RunError:
     return (UnfitValues if unfit else RunError)(f"the model fails on these values: {brief(error)}")
 
 
-def after_trimming(error: OutOfMemory) -> RunError:
-    """What to tell of a run that failed though all memory that nobody held was given back first."""
-    if not error.on_host or RUN_MEMORY.trim() > RUN_MEMORY.usual:
-        return error
-    limit = RUN_MEMORY.limit
-    return OverMemory(
-        f"the run needs more memory than the {limit} bytes that there are for all runs {LIMIT}, though nothing else "
-        "holds any: send smaller inputs or values that ask for less, or raise the limit"
+def is_out_of_memory(text: str) -> bool:
+    """Whether an error of ONNX Runtime, CUDA, cuDNN or cuBLAS says that memory ran out, on a GPU or on the host."""
+    lowered = text.lower()
+    return any(
+        words in lowered
+        for words in (
+            "out of memory",
+            "cudaerrormemoryallocation",
+            "cuda failure 2:",
+            "_status_alloc_failed",
+            "failed to allocate memory for requested buffer",
+            "is smaller than requested bytes",  # the arena's limit
+            "bad_alloc",
+            "bad allocation",
+        )
     )
 
 
 def _host_memory(text: str) -> RunError:
-    limit, asked = RUN_MEMORY.limit, _ASKED.search(text)
-    if asked and int(asked[1]) > limit:
-        return OverMemory(
-            f"the run needs {asked[1]} bytes at once, and there are {limit} for all runs {LIMIT}: send smaller inputs "
-            "or values that ask for less, or raise the limit"
-        )
-    found = OutOfMemory(
-        f"the CPU's memory has no room for this request: all runs and what they keep may take {limit} bytes together "
-        f"{LIMIT}: try again later, send smaller inputs, or raise the limit"
-    )
-    found.on_host = True
-    return found
+    asked = _ASKED.search(text)
+    return RUN_MEMORY.no_room(int(asked[1]) if asked else 0)
 
 
 def _gpu_memory(error: BaseException) -> RunError:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from chrion_api import GpuBytesFrom
-from chrion_runtime.devices.cuda.driver import Driver
+from chrion_runtime.engines.onnxruntime.cuda.driver import Driver
 
 _before: dict[int, int] = {}
 """By GPU, what was taken of it before this process used it."""
@@ -35,12 +35,6 @@ def taken(index: int) -> tuple[int, GpuBytesFrom] | None:
     except pynvml.NVMLError:  # not on MIG parts of some drivers
         processes = []
     return share(processes, os.getpid(), _used(handle), _before.get(index, 0))
-
-
-def process_bytes(index: int) -> int | None:
-    """Bytes that this process takes of GPU number `index`, its context included; None where NVML is not there."""
-    found = taken(index)
-    return found[0] if found else None
 
 
 def share(processes: Sequence[tuple[int, int | None]], own: int, used: int, before: int) -> tuple[int, GpuBytesFrom]:

@@ -1,0 +1,1 @@
+"""ONNX Runtime as an engine: all of it that runs stages is here."""
