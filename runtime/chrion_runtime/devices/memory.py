@@ -135,19 +135,24 @@ class HostMemory(Memory):
         return array
 
     def get(self, tensor: Tensor) -> Array:
-        return np.asarray(tensor)
+        return _array(tensor)
 
     def allocate(self, dtype: np.dtype[Any], shape: Sequence[int]) -> HostTensor:
         return HostTensor(np.zeros(shape, dtype))
 
     def write(self, tensor: Tensor, array: Array) -> None:
-        copy_into(np.asarray(tensor), array)
+        copy_into(_array(tensor), array)
 
     def read(self, tensor: Tensor, array: Array) -> None:
-        np.copyto(array, np.asarray(tensor))
+        np.copyto(array, _array(tensor))
 
     def copy(self, source: Tensor, target: Tensor) -> None:
-        np.copyto(np.asarray(target), np.asarray(source))
+        np.copyto(_array(target), _array(source))
+
+
+def _array(tensor: Tensor) -> Array:
+    """The elements of a tensor on the host; NumPy would take its time over what is bound."""
+    return tensor.array if type(tensor) is HostTensor else np.asarray(tensor)
 
 
 def copy_into(target: Array, source: Array) -> None:

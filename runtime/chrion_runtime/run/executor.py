@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import numpy as np
+
 from chrion_api.one_line import one_line
 from chrion_graph.types import STRING
 from chrion_runtime.devices import Tensor
@@ -123,10 +125,9 @@ class Executor:
             raise _failure(error, stop) from None
         for observer in observers:
             observer(stage.label, began, seconds)
-        host, made = stage.device.memory, dict(zip(stage.outputs, results, strict=True))
         if transfer is not None:
-            return transfer.split(made, host)
-        return {name: host.get(tensor) for name, tensor in made.items()}
+            return transfer.split(dict(zip(stage.outputs, results, strict=True)), stage.device.memory)
+        return dict(zip(stage.outputs, map(np.asarray, results), strict=True))
 
     def _fly(
         self,

@@ -22,17 +22,18 @@ class SessionKernel:
         """`captures` says that a call runs on the thread of its first run alone, with the same tensors."""
         self.session = session
         self._memory = memory
+        self._on_host = memory.on_host
         self.captures = captures
 
     def run(self, ports: Ports, reads: Sequence[Tensor], stop: Stop | None = None) -> Sequence[Tensor]:
         """See `Kernel`. Raises RunError."""
         options = None if stop is None else stoppable(ort.RunOptions(), stop)
-        feeds = {name: np.asarray(tensor) for name, tensor in zip(ports.reads, reads, strict=True)}
+        feeds = dict(zip(ports.reads, map(np.asarray, reads), strict=True))
         try:
             found: list[Array] = self.session.run(ports.writes, feeds, options)
         except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-            raise run_error(error.with_traceback(None), gpu=not self._memory.on_host) from None
-        return found if self._memory.on_host else [self._memory.adopt(array) for array in found]
+            raise run_error(error.with_traceback(None), gpu=not self._on_host) from None
+        return found if self._on_host else [self._memory.adopt(array) for array in found]
 
     def bind(self, ports: Ports, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> Call:
         kind = CapturedCall if self.captures else SessionCall
