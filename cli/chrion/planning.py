@@ -1,7 +1,7 @@
 """Plan a model on this machine or for a profile: what the commands and the Python face share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from chrion_api import HOST, ChrionModelSpec, InputSpec, PlanFile, Profile
 from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
+from chrion_graph.worker import ForkServer
 from chrion_planner.partition import Budget
 from chrion_planner.planner import PlanningSettings, make_profile, measured_plans, predicted_plans
 from chrion_planner.prepare import Prepared, prepare
@@ -39,6 +40,8 @@ class PlanningTask:
     warn: Callable[[str], None] = _ignore
     asked: Mapping[str, Any] = field(default_factory=dict)
     """What of a ChrionModel's spec plans depend on, where it comes of one."""
+    server: ForkServer | None = None
+    """Forks the processes in which models run."""
 
     @classmethod
     def of(
@@ -71,6 +74,7 @@ class PlanningTask:
             timeout_seconds=self.timeout_seconds,
             progress=self.progress,
             warn=self.warn,
+            server=self.server,
         )
 
     def prepare(self, profile: Profile | None = None) -> Prepared:
@@ -79,19 +83,21 @@ class PlanningTask:
         Raises ModelError, DeviceUnavailable.
         """
         model = cache.normalised(self.model, self.limits)
-        refusals = known(profile, self.limits) if profile else asked(self.settings().devices, self.limits)
+        refusals = known(profile, self.limits) if profile else asked(self.settings().devices, self.limits, self.server)
         self.progress("running the model once for each bucket", 0.0)
         try:
-            return prepare(self.model, model.digest, model.folder, self.inputs, self.limits, refusals)
+            return prepare(self.model, model.digest, model.folder, self.inputs, self.limits, refusals, self.server)
         except (InvalidModel, LimitExceeded) as error:
             raise type(error)(f"{self.model}: {error}") from None
 
 
 def plan(task: PlanningTask) -> PlanFile:
     """Profile, partition and measure on this machine."""
-    settings = task.settings()
-    prepared = task.prepare()
-    return measured_plans(prepared, make_profile(prepared, settings), settings)
+    with ForkServer(measured_plans) as server:
+        forking = replace(task, server=server)
+        settings = forking.settings()
+        prepared = forking.prepare()
+        return measured_plans(prepared, make_profile(prepared, settings), settings)
 
 
 def plan_from_profile(task: PlanningTask, profile: Profile) -> PlanFile:

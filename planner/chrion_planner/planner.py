@@ -8,6 +8,7 @@ from chrion_api import HOST, ONNXRUNTIME, Baseline, Frontier, Optimization, Plan
 from chrion_graph.equality import difference
 from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
+from chrion_graph.worker import ForkServer
 from chrion_planner.candidates import Candidates, candidates
 from chrion_planner.captures import is_captured, uncaptured_name
 from chrion_planner.errors import PlanningError, ProfileMismatch
@@ -15,16 +16,19 @@ from chrion_planner.frontier import is_narrower, lanes_held, pareto
 from chrion_planner.measuring import (
     Arrays,
     Contender,
+    Hopeless,
     PlanContender,
     Result,
     SessionContender,
     Trial,
     contest,
     latency,
+    nobody,
 )
 from chrion_planner.partition import Budget
 from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.profiling import Progress, Variant, profile_devices
+from chrion_planner.prospects import prospects
 from chrion_planner.tuning import Race, settle, tune
 from chrion_runtime.devices import open_devices, traits_of
 from chrion_runtime.engines import engine_named, engines_on
@@ -36,6 +40,8 @@ _FINALISTS = 1.15
 """Plans within this of the fastest one's time are measured again, in new processes, to tell them apart."""
 _FINALS, _FINAL_ROUNDS = 2, 8
 _TURN_SECONDS = 0.06
+_TUNED = 1.3
+"""Plans within this of the fastest one's time are worth tuning: it seldom gains more."""
 _CLEARLY, _JUST, _ALIKE = 0.05, 0.02, 0.01
 """Gains that count for plans with rewrites or several stages; for the model as it is on other lanes, and for what
 tuning makes of a plan; and what a plan on fewer lanes may lose. Without optimisation a single device is measured only
@@ -58,6 +64,8 @@ class PlanningSettings:
     timeout_seconds: float = 600.0
     """What profiling and measuring may take together; the best so far is kept."""
     started: float = field(default_factory=time.monotonic)
+    server: ForkServer | None = None
+    """Forks the processes that profile and measure; without one each stage of planning starts its own."""
     loading: int = 1
     """Contenders that are loaded at once; above 1 only where memory is told for each process apart."""
     progress: Progress = silent
@@ -86,6 +94,7 @@ def make_profile(prepared: Prepared, settings: PlanningSettings) -> Profile:
         settings.progress,
         warn=settings.warn,
         deadline=settings.deadline,
+        server=settings.server,
     )
 
 
@@ -192,7 +201,14 @@ def _measure(
         return [PlanContender(plan, *options) for plan in plans]
 
     baselines = _baselines(bucket, prepared, settings)
-    results = _contest([*baselines, *contenders(plans)], _ROUNDS, settings)
+    plans = sorted(plans, key=_is_elaborate)
+    results = _contest(
+        [*baselines, *contenders(plans)],
+        _ROUNDS,
+        settings,
+        later=sum(map(_is_elaborate, plans)),
+        hopeless=prospects(plans, len(baselines)),
+    )
     of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
     expected = _expected(of_baselines, settings)
     trials = [Trial(plan) for plan in plans]
@@ -200,7 +216,7 @@ def _measure(
         _add(trial, result, expected, settings)
     if not any(trial.fine for trial in trials):
         raise PlanningError(f"no plan could be measured: {trials[0].problem or 'time ran out; raise the timeout'}")
-    complete = all(len(trial.processes[0]) == _ROUNDS for trial in trials if trial.fine)
+    complete = all(trial.hopeless or len(trial.processes[0]) == _ROUNDS for trial in trials if trial.fine)
 
     def race(plans: Sequence[Plan]) -> list[Result]:
         return _contest(contenders(plans), _FINAL_ROUNDS, settings)
@@ -210,7 +226,7 @@ def _measure(
     tried = [*trials, pair[1]] if pair else trials
     _finals(tried, pair or (), race, expected, settings)
     settled = settle(trials, *pair, by=_JUST) if pair else trials
-    kept = {trial.plan.name: trial for trial in settled if trial.fine}
+    kept = {trial.plan.name: trial for trial in settled if trial.in_the_running}
     if not kept:
         raise PlanningError("no plan ran in every process in which it was measured")
     frontier = Frontier(
@@ -229,6 +245,11 @@ def _measure(
     return frontier, complete
 
 
+def _is_elaborate(plan: Plan) -> bool:
+    """Whether it is more than the model as it is on one device."""
+    return bool(plan.rewrites) or len(plan.stages) > 1
+
+
 def _add(trial: Trial, result: Result, expected: Arrays, settings: PlanningSettings) -> None:
     trial.add(result, expected)
     if trial.problem:
@@ -242,15 +263,18 @@ def _margin(one: Plan, other: Plan) -> float:
     """
     if is_narrower(one, other):
         return -_ALIKE
-    return _CLEARLY if one.rewrites or len(one.stages) > 1 else _JUST
+    return _CLEARLY if _is_elaborate(one) else _JUST
 
 
 def _tune(
     trials: Sequence[Trial], race: Race, graphs: Sequence[Graph], settings: PlanningSettings
 ) -> tuple[Trial, Trial] | None:
     """The fastest plan of several stages, and it tuned, which has no figures yet; None where tuning has no use."""
-    original = min((trial for trial in trials if trial.fine and len(trial.plan.stages) > 1), key=_seconds, default=None)
+    fine = [trial for trial in trials if trial.fine]
+    original = min((trial for trial in fine if len(trial.plan.stages) > 1), key=_seconds, default=None)
     if original is None or time.monotonic() > settings.deadline:
+        return None
+    if _seconds(original) > _TUNED * min(map(_seconds, fine)):
         return None
     graph = next(graph for graph in graphs if graph.digest == original.plan.graph)
     host = open_devices([])[HOST]
@@ -263,9 +287,9 @@ def _finals(
     trials: Sequence[Trial], pair: Sequence[Trial], race: Race, expected: Arrays, settings: PlanningSettings
 ) -> None:
     """Measure the fastest plans, and the pair of a plan and it tuned, again in new processes."""
-    fine = [trial for trial in trials if trial.fine]
+    fine = [trial for trial in trials if trial.in_the_running]
     within = min(map(_seconds, fine)) * _FINALISTS
-    finalists = [trial for trial in trials if trial in pair or (trial.fine and _seconds(trial) <= within)]
+    finalists = [trial for trial in trials if trial in pair or (trial in fine and _seconds(trial) <= within)]
     for _ in range(_FINALS):
         finalists = [trial for trial in finalists if not trial.problem]
         if len(finalists) < 2 or time.monotonic() > settings.deadline:
@@ -278,7 +302,13 @@ def _seconds(trial: Trial) -> float:
     return trial.plan.seconds
 
 
-def _contest(contenders: Sequence[Contender], rounds: int, settings: PlanningSettings) -> list[Result]:
+def _contest(
+    contenders: Sequence[Contender],
+    rounds: int,
+    settings: PlanningSettings,
+    later: int = 0,
+    hopeless: Hopeless = nobody,
+) -> list[Result]:
     return contest(
         contenders,
         settings.limits,
@@ -287,6 +317,9 @@ def _contest(contenders: Sequence[Contender], rounds: int, settings: PlanningSet
         deadline=settings.deadline,
         progress=settings.progress,
         loading=settings.loading,
+        server=settings.server,
+        later=later,
+        hopeless=hopeless,
     )
 
 

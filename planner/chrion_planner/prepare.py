@@ -15,6 +15,7 @@ from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.observe import observe
 from chrion_graph.rewrite import ways
+from chrion_graph.worker import ForkServer
 from chrion_planner.costs import GraphBucket
 from chrion_planner.plans import Rewritten
 from chrion_planner.refusals import Refusals, nobody
@@ -39,7 +40,13 @@ class Prepared:
 
 
 def prepare(
-    model: Path, digest: str, folder: Path, inputs: Sequence[InputSpec], limits: Limits, refusals: Refusals = nobody
+    model: Path,
+    digest: str,
+    folder: Path,
+    inputs: Sequence[InputSpec],
+    limits: Limits,
+    refusals: Refusals = nobody,
+    server: ForkServer | None = None,
 ) -> Prepared:
     """Run a model that is normalised in `folder` once for each bucket and rewrite.
 
@@ -51,7 +58,7 @@ def prepare(
     feeds_of = [sample(graph.inputs, shapes, values) for shapes in shapes_of]
     rewritten = ways(graph, partial(refusals, feeds_of[0]))
     found = []
-    with ModelWorker(limits.memory) as worker:  # one for all: to start it takes longer than most runs
+    with ModelWorker(limits.memory, server=server) as worker:
         for shapes, feeds in zip(shapes_of, feeds_of, strict=True):
             variants = [
                 Rewritten(rewrites, GraphBucket(way, shapes, observe(way, feeds, limits, worker)))

@@ -18,6 +18,7 @@ from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.observe import observe
 from chrion_graph.signature import signature
+from chrion_graph.worker import ForkServer
 from chrion_runtime.devices import Device, open_devices, traits_of
 from chrion_runtime.engines import Site, engine_named
 
@@ -31,7 +32,7 @@ def nobody(feeds: Mapping[str, NDArray[Any]], graph: Graph, nodes: Sequence[int]
     return ()
 
 
-def asked(devices: Sequence[str], limits: Limits) -> Refusals:
+def asked(devices: Sequence[str], limits: Limits, server: ForkServer | None = None) -> Refusals:
     """The refusals of these devices of this machine: each node is loaded alone, in a worker process.
 
     Raises DeviceUnavailable when asked, LimitExceeded where loading takes too long.
@@ -45,7 +46,7 @@ def asked(devices: Sequence[str], limits: Limits) -> Refusals:
         model = graph.model.SerializeToString()
         # CUDA reserves far more address space than it uses.
         memory = None if any(traits_of(name).reserves_address_space for name in others) else limits.memory
-        with ModelWorker(memory) as worker:
+        with ModelWorker(memory, server=server) as worker:
             return worker.call(
                 _ask, others, model, graph.folder, tuple(nodes), seconds=limits.seconds, what="asking devices for nodes"
             )

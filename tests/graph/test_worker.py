@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from select import select
 from typing import Any
@@ -16,6 +17,7 @@ from chrion_api import ChrionError, InvalidField
 from chrion_graph.errors import InvalidModel, LimitExceeded, ModelError
 from chrion_graph.model_worker import ModelWorker, isolated
 from chrion_graph.worker import (
+    ForkServer,
     Worker,
     WorkerDied,
     WorkerError,
@@ -218,3 +220,81 @@ with Worker() as worker:
     parent.wait()
     parent.stdout.close()
     wait_until(lambda: not alive(child), "the child is gone")
+
+
+@pytest.fixture(scope="module")
+def server(functions: Any) -> Iterator[ForkServer]:
+    """A server whose forks have the functions."""
+    with ForkServer(functions.add) as forking:
+        yield forking
+
+
+def test_a_fork_is_as_any_worker(functions: Any, server: ForkServer) -> None:
+    with Worker(server=server) as one, Worker(server=server) as other:
+        assert one.call(functions.add, 2, 3, seconds=60, what="adding") == 5
+        pids = [worker.call(functions.pid, seconds=60, what="asking") for worker in (one, other)]
+        assert pids == [one.pid, other.pid]
+        with pytest.raises(ChrionError, match=r"^the moon is full$"):
+            one.call(functions.complain, seconds=60, what="complaining")
+        assert one.alive
+        imported = one.call(eval, "'worker_functions' in __import__('sys').modules", seconds=60, what="asking")
+        assert imported
+    assert not alive(one.pid)
+    assert not alive(other.pid)
+
+
+def test_nothing_is_forked_that_has_threads(functions: Any, server: ForkServer) -> None:
+    with Worker(server=server) as worker:
+        assert len(worker.call(os.listdir, "/proc/self/task", seconds=60, what="counting")) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "arguments", "text"),
+    [
+        (WorkerDied, "abort", (), "parsing ended the process (SIGABRT)"),
+        (WorkerDied, "leave", (3,), "parsing ended the process (exit code 3)"),
+        (WorkerKilled, "be_killed", (), "parsing was killed"),
+        (WorkerTimeout, "hang", (), "parsing did not finish within 1 s"),
+        (WorkerOutOfMemory, "eat", (1 << 40,), "parsing needs more memory than the limit allows (MemoryError)"),
+    ],
+)
+def test_a_fork_that_fails_says_the_same_and_harms_no_other(
+    functions: Any, server: ForkServer, kind: type[WorkerError], name: str, arguments: tuple[int, ...], text: str
+) -> None:
+    with Worker(server=server) as other, Worker(memory_bytes=1 << 30, server=server) as worker:
+        with pytest.raises(kind) as caught:
+            worker.call(getattr(functions, name), *arguments, seconds=1 if name == "hang" else 60, what="parsing")
+        assert str(caught.value) == text
+        assert other.call(functions.add, 1, 1, seconds=60, what="adding") == 2
+
+
+def test_forks_end_with_their_server(functions: Any) -> None:
+    with ForkServer(functions.add) as server:
+        worker = Worker(server=server)
+        worker.call(functions.pid, seconds=60, what="starting")
+    wait_until(lambda: not alive(worker.pid), "the fork is gone")
+    assert not worker.alive
+    with pytest.raises(WorkerKilled, match=r"^adding was killed$"):
+        worker.call(functions.add, 1, 1, seconds=60, what="adding")
+    with pytest.raises(WorkerDied, match=r"^the process that starts workers has ended$"):
+        Worker(server=server)
+
+
+def test_servers_and_forks_die_with_their_parent(tmp_path: Path) -> None:
+    program = """
+import time
+from chrion_graph.worker import ForkServer, Worker
+with ForkServer() as server, Worker(server=server) as worker:
+    worker.call(str, 1, seconds=60, what="starting")
+    print(server.pid, worker.pid, flush=True)
+    worker.call(time.sleep, 3600, seconds=3600, what="sleeping")
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(chrion_graph.__file__).parents[1])}
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment)
+    assert parent.stdout is not None
+    pids = [int(word) for word in parent.stdout.readline().split()]
+    assert all(map(alive, pids))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_until(lambda: not any(map(alive, pids)), "server and fork are gone")

@@ -8,7 +8,7 @@ import pytest
 
 from chrion_api import SLO, GpuBytes, Mode, Profile, Quantity
 from chrion_graph.limits import Limits
-from chrion_planner.measuring import SessionContender, contender, contest
+from chrion_planner.measuring import SessionContender, contender, contest, ratios
 from chrion_planner.measuring.contender import turn
 from chrion_planner.partition import Budget
 from chrion_planner.planner import (
@@ -74,6 +74,38 @@ def test_contenders_that_are_loaded_at_once_keep_their_results(prepared_case):
         ("two", 3),
     ]
     assert "memory" in broken.error
+
+
+def test_who_is_hopeless_leaves_and_latecomers_share_the_rounds_that_are_left(prepared_case):
+    prepared = prepared_case(GRU)
+    feeds = prepared.buckets[0].feeds
+    names = ("stays", "leaves", "comes", "stays away")
+    asked = []
+
+    def hopeless(index, results):
+        asked.append((index, [len(result.rounds) for result in results]))
+        return names[index] in ("leaves", "stays away")
+
+    results = contest(
+        [SessionContender(name, prepared.model, feeds, threads=1) for name in names],
+        LIMITS,
+        rounds=4,
+        turn_seconds=0.01,
+        deadline=float("inf"),
+        progress=lambda what, done: None,
+        later=2,
+        hopeless=hopeless,
+    )
+    assert asked[0] == (0, [2, 2, 0, 0])
+    assert [[bool(runs) for runs in result.rounds] for result in results] == [
+        [True] * 4,
+        [True] * 2,
+        [False, False, True, True],
+        [False, False],
+    ]
+    assert [result.hopeless for result in results] == [False, True, False, True]
+    assert len(ratios(results[0].rounds, results[2].rounds)) == 2
+    assert not results[3].outputs, "it was never loaded"
 
 
 def test_no_round_begins_after_the_deadline(prepared_case):

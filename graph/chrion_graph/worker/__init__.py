@@ -11,9 +11,11 @@ from chrion_graph.worker.errors import (
     WorkerOutOfMemory,
     WorkerTimeout,
 )
+from chrion_graph.worker.fork_server import ForkServer
 from chrion_graph.worker.parent import Worker
 
 __all__ = [
+    "ForkServer",
     "Worker",
     "WorkerDied",
     "WorkerError",

@@ -15,8 +15,7 @@ from chrion_graph.worker.pipe import Message, Pipe
 
 def serve(fd: int, memory_bytes: int | None, parent: int, module: str | None) -> None:
     """Answer the calls of the process `parent` on the pipe `fd`, in this much address space; imports `module` first."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
+    if not die_with(parent):
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     if memory_bytes is not None:
@@ -34,6 +33,12 @@ def serve(fd: int, memory_bytes: int | None, parent: int, module: str | None) ->
         del request
         pipe.send(answer)
         del answer  # nothing is kept while waiting for the next call
+
+
+def die_with(parent: int) -> bool:
+    """Have this process end with the thread that started it; False where the process `parent` has ended already."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    return os.getppid() == parent
 
 
 def _answer(request: Message, pipe: Pipe) -> tuple[str, Any]:

@@ -1,20 +1,21 @@
 """The parent's side of a worker: starts the child, calls functions there, and says what became of it.
 
-The child is started by path (not by `multiprocessing`, which would run the user's main module again), takes one call
-after another over a pipe, and dies with its parent.
+The child is a new Python, or a fork of a server of theirs; it takes one call after another over a pipe, and dies with
+its parent.
 """
 
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from chrion_graph.worker.errors import WorkerDied, WorkerKilled, WorkerOutOfMemory, WorkerTimeout
+from chrion_graph.worker.fork_server import ForkedProcess, ForkServer
 from chrion_graph.worker.pipe import Pipe
+from chrion_graph.worker.python import start_python
 
 T = TypeVar("T")
 
@@ -30,24 +31,22 @@ class Worker:
         memory_bytes: int | None = None,
         environment: dict[str, str] | None = None,
         ready_for: Callable[..., Any] | None = None,
+        server: ForkServer | None = None,
     ) -> None:
         """`memory_bytes` limits the child's address space (not for CUDA, which reserves far more than it uses).
 
-        `ready_for` is what will be called first: the child imports it at once, while others work.
+        `ready_for` is what will be called first: the child imports it at once, while others work. A `server` forks the
+        child, whose environment and modules are then the server's. Raises WorkerDied where that has ended.
         """
         self._pipe, theirs = Pipe.pair()
-        fd = theirs.fileno()
-        module = ready_for.__module__ if ready_for else None
-        program = f"from chrion_graph.worker.child import serve; serve({fd}, {memory_bytes}, {os.getpid()}, {module!r})"
-        self._process = subprocess.Popen(  # noqa: S603, our own program
-            [sys.executable, "-c", program],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[fd],
-            # The child must import what this process can import, wherever it got it from.
-            env={**os.environ, **(environment or {}), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
+        self._process: subprocess.Popen[bytes] | ForkedProcess
+        if server is not None:
+            self._process = server.fork(theirs, memory_bytes)
+        else:
+            module = ready_for.__module__ if ready_for else None
+            call = f"serve({theirs.fileno()}, {memory_bytes}, {os.getpid()}, {module!r})"
+            program = f"from chrion_graph.worker.child import serve; {call}"
+            self._process = start_python(program, theirs, environment or {})
         theirs.close()
 
     @property
@@ -95,7 +94,7 @@ class Worker:
             raise self._death(what) from None
 
     def _death(self, what: str) -> WorkerDied:
-        code = self._process.wait()
+        code = self._process.wait() or 0
         if code == -signal.SIGKILL:
             return WorkerKilled(f"{what} was killed")
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -73,6 +73,19 @@ class Pipe:
         sizes = [size for (size,) in _SIZE.iter_unpack(self._exactly(_SIZE.size * count, deadline))]
         return Message([self._exactly(size, deadline) for size in sizes])
 
+    def send_pipe(self, end: "Pipe") -> None:
+        """Send an end of another pipe, which stays open here too. Raises OSError when the other end has gone."""
+        self._socket.settimeout(None)
+        socket.send_fds(self._socket, [b"\0"], [end.fileno()])
+
+    def receive_fd(self) -> int:
+        """The file descriptor of an end that was sent. Raises EOFError when the other end has closed."""
+        self._socket.settimeout(None)
+        _, fds, _, _ = socket.recv_fds(self._socket, 1, 1)
+        if not fds:
+            raise EOFError
+        return fds[0]
+
     def close(self) -> None:
         """Close this end."""
         self._socket.close()

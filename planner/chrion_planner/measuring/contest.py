@@ -9,16 +9,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
 
 from chrion_api import ChrionError
 from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
+from chrion_graph.worker import ForkServer
 from chrion_planner.measuring.contender import Arrays, Contender, Used, prepare, turn
 
 _LEAST_RUNS = 3
-_AHEAD = 2
-"""Times as many processes as load at once are started: to import takes most of them longer than to load."""
+LOOK = 2
+"""Rounds after which the first look tells who is hopeless, and those come in who were left for later."""
+
+Hopeless = Callable[[int, Sequence["Result"]], bool]
+"""Whether the n-th contender is not worth being measured, by what came of all of them so far."""
+
+
+def nobody(_index: int, _results: Sequence["Result"]) -> bool:
+    """Where all are measured to the end."""
+    return False
 
 
 @dataclass
@@ -27,7 +35,7 @@ class Result:
 
     name: str
     rounds: list[list[float]] = field(default_factory=list)
-    """Seconds of each run, round by round."""
+    """Seconds of each run, round by round; none in rounds before it came in."""
     stages: list[list[float]] = field(default_factory=list)
     """Median seconds of each stage, round by round; empty ones where there are no stages."""
     sessions: tuple[int, ...] = ()
@@ -38,6 +46,8 @@ class Result:
     """GPU memory it takes; None where that cannot be told."""
     error: str = ""
     """Why it could not be measured; empty where it could."""
+    hopeless: bool = False
+    """Whether it was left out, or left, for being so."""
 
 
 def contest(
@@ -49,44 +59,62 @@ def contest(
     deadline: float,
     progress: Callable[[str, float], None],
     loading: int = 1,
+    server: ForkServer | None = None,
+    later: int = 0,
+    hopeless: Hopeless = nobody,
 ) -> list[Result]:
     """Run every contender in turn for `rounds` rounds, or until `deadline` (of `time.monotonic`).
 
-    `loading` of them are loaded at once. A contender that fails is left out of further rounds; its result says why.
+    `loading` of them are loaded at once, in forks of `server`; the last `later` of them only after the first look, if
+    they are not hopeless by then. Whoever is hopeless after a look, or fails, is in no further rounds; results say so.
     """
     results = [Result(contender.name) for contender in contenders]
     with ExitStack() as stack:
-        # Workers are made here and not where they load: each dies with the thread that made it.
-        starting = (stack.enter_context(_worker(contender, limits)) for contender in contenders)
-        started: list[ModelWorker] = []
+        forks = server or stack.enter_context(ForkServer(prepare))
         running: list[tuple[ModelWorker, Result]] = []
-        for first in range(0, len(contenders), loading):
-            started += islice(starting, first + _AHEAD * loading - len(started))
-            batch = slice(first, first + loading)
-            progress(f"loading {', '.join(result.name for result in results[batch])}", 0.3 * first / len(contenders))
-            running += _loaded(started[batch], contenders[batch], results[batch], limits)
-        for index in range(rounds):
+
+        def load(wanted: Sequence[int], done: float) -> None:
+            for first in range(0, len(wanted), loading):
+                batch = wanted[first : first + loading]
+                progress(f"loading {', '.join(results[index].name for index in batch)}", done)
+                workers = [stack.enter_context(_worker(contenders[index], limits, forks)) for index in batch]
+                running.extend(_loaded(workers, [(contenders[index], results[index]) for index in batch], limits))
+
+        at_first = len(contenders) - later
+        load(range(at_first), 0.0)
+        for number in range(rounds):
+            if number >= LOOK:
+                for index, result in enumerate(results):
+                    result.hopeless = result.hopeless or hopeless(index, results)
+            if number == LOOK:
+                for result in results[at_first:]:
+                    result.rounds += [[] for _ in range(LOOK)]
+                    result.stages += [[] for _ in range(LOOK)]
+                load([index for index in range(at_first, len(results)) if not results[index].hopeless], LOOK / rounds)
+            running = [(worker, result) for worker, result in running if not (result.error or result.hopeless)]
             for position, (worker, result) in enumerate(running):
-                done = (index + position / len(running)) / rounds
-                progress(f"measuring {result.name}", 0.3 + 0.7 * done)
+                progress(f"measuring {result.name}", (number + position / len(running)) / rounds)
                 _turn(worker, result, turn_seconds, limits)
-            running = [(worker, result) for worker, result in running if not result.error]
             if time.monotonic() > deadline:
                 break
     return results
 
 
-def _worker(contender: Contender, limits: Limits) -> ModelWorker:
-    return ModelWorker(None if contender.needs_address_space else limits.memory, ready_for=prepare)
+def _worker(contender: Contender, limits: Limits, server: ForkServer) -> ModelWorker:
+    return ModelWorker(None if contender.needs_address_space else limits.memory, server=server)
 
 
 def _loaded(
-    workers: Sequence[ModelWorker], contenders: Sequence[Contender], results: Sequence[Result], limits: Limits
+    workers: Sequence[ModelWorker], pairs: Sequence[tuple[Contender, Result]], limits: Limits
 ) -> list[tuple[ModelWorker, Result]]:
     """Load some contenders at once; those that can be run."""
+
+    def load(worker: ModelWorker, pair: tuple[Contender, Result]) -> bool:
+        return _prepare(worker, *pair, limits)
+
     with ThreadPoolExecutor(len(workers)) as pool:
-        fine = list(pool.map(_prepare, workers, contenders, results, [limits] * len(workers)))
-    return [one for one, ran in zip(zip(workers, results, strict=True), fine, strict=True) if ran]
+        fine = list(pool.map(load, workers, pairs))
+    return [(worker, result) for worker, (_, result), ran in zip(workers, pairs, fine, strict=True) if ran]
 
 
 def _turn(worker: ModelWorker, result: Result, seconds: float, limits: Limits) -> None:

@@ -11,7 +11,7 @@ from chrion_api import Latency
 _SIGNIFICANCE = 0.05
 
 Rounds = Sequence[Sequence[float]]
-"""Seconds of each run, round by round."""
+"""Seconds of each run, round by round; none in rounds that it had no part in."""
 
 
 def latency(rounds: Rounds) -> Latency:
@@ -22,8 +22,13 @@ def latency(rounds: Rounds) -> Latency:
 
 
 def ratio(one: Rounds, other: Rounds) -> float:
-    """How many times as long `one` takes as `other`: the median over rounds of the ratio of their medians."""
-    return median(median(a) / median(b) for a, b in zip(one, other, strict=False))
+    """How many times as long `one` takes as `other`: the median, over rounds that both had, of `ratios`."""
+    return median(ratios(one, other))
+
+
+def ratios(one: Rounds, other: Rounds) -> list[float]:
+    """How many times as long `one` takes as `other`, by medians, in each round that both had."""
+    return [median(a) / median(b) for a, b in zip(one, other, strict=False) if a and b]
 
 
 def faster(one: Sequence[Rounds], other: Sequence[Rounds], by: float = 0.02) -> bool:
@@ -35,16 +40,11 @@ def faster(one: Sequence[Rounds], other: Sequence[Rounds], by: float = 0.02) -> 
     looks faster by chance. Over all rounds a one-sided signed-rank test (Wilcoxon 1945, by its normal approximation)
     must leave a chance of less than 5 %.
     """
-    shared = [(fast, slow) for fast, slow in zip(one, other, strict=False) if fast and slow]
-    ratios = [ratio(fast, slow) for fast, slow in shared]
-    if not ratios or median(ratios) > 1 - by or max(ratios) > max(1, 1 - by):
+    shared = [found for fast, slow in zip(one, other, strict=False) if (found := ratios(fast, slow))]
+    typical = [median(found) for found in shared]
+    if not typical or median(typical) > 1 - by or max(typical) > max(1, 1 - by):
         return False
-    gains = [
-        log((1 - by) * median(slow) / median(fast))
-        for fast_rounds, slow_rounds in shared
-        for fast, slow in zip(fast_rounds, slow_rounds, strict=False)
-    ]
-    return _chance(gains) < _SIGNIFICANCE
+    return _chance([log((1 - by) / each) for found in shared for each in found]) < _SIGNIFICANCE
 
 
 def _chance(gains: Sequence[float]) -> float:

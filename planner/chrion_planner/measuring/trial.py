@@ -20,14 +20,18 @@ class Trial:
 
     The n-th process of two trials ran in turn.
     """
+    hopeless: bool = False
+    """Whether it was too far behind others to be measured to the end."""
     problem: str = ""
     """Why it is dropped: what it failed with, or how its answers differ; empty where it is not."""
 
     def add(self, result: Result, expected: Arrays) -> None:
         """Take in what came of one more process."""
-        self.problem = self.problem or result.error or difference(result.outputs, expected)
+        self.hopeless |= result.hopeless
+        ran = any(result.rounds)
+        self.problem = self.problem or result.error or (difference(result.outputs, expected) if ran else "")
         self.processes.append([] if self.problem else result.rounds)
-        if self.plan.measured is None and self.processes[-1]:
+        if self.plan.measured is None and ran and not self.problem:
             found: dict[str, object] = {"measured": latency(result.rounds)}
             if result.used is not None:
                 found["gpu_bytes"] = parted(result.used.bytes, self.plan.gpu_bytes)
@@ -38,6 +42,11 @@ class Trial:
     def fine(self) -> bool:
         """Whether it was measured, and nothing is wrong with it."""
         return self.plan.measured is not None and not self.problem
+
+    @property
+    def in_the_running(self) -> bool:
+        """Whether it may still be kept: it is fine, and was never so far behind that it left."""
+        return self.fine and not self.hopeless
 
     @property
     def candidate(self) -> Candidate:

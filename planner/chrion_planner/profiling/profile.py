@@ -13,6 +13,7 @@ from chrion_graph.graph import Graph, Shapes
 from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.signature import signatures
+from chrion_graph.worker import ForkServer
 from chrion_planner.profiling.cache import cache_points
 from chrion_planner.profiling.calibrate import handoff_seconds, launch_and_hop_seconds, transfers
 from chrion_planner.profiling.interference import Interference
@@ -49,6 +50,7 @@ def profile_devices(
     *,
     warn: Callable[[str], None],
     deadline: float,
+    server: ForkServer | None = None,
 ) -> Profile:
     """Measure every signature of every variant on every device.
 
@@ -66,7 +68,7 @@ def profile_devices(
         # CUDA reserves far more address space than it uses.
         memory = None if traits_of(name).reserves_address_space else limits.memory
         for attempt in range(ATTEMPTS):
-            with ModelWorker(memory) as worker:
+            with ModelWorker(memory, server=server) as worker:
                 entry, copies = worker.call(
                     _profile_device,
                     name,
