@@ -86,8 +86,8 @@ class ForkedProcess:
         return self._look("wait")
 
     def kill(self) -> None:
-        """End it now. Until it has been waited for its number is no other's."""
-        if self.returncode is None:
+        """End it now. Until the server has waited for it, its number is no other's."""
+        if self.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
