@@ -46,7 +46,8 @@ def test_a_small_model_is_profiled_and_planned(job):
     assert all(gpu.nodes.values()), "cuDNN has all of it"
     assert gpu.lanes >= 1
     if gpu.lanes > 1:
-        assert all(cost.crowded_seconds >= cost.seconds for cost in gpu.nodes.values() if cost.crowded_seconds)
+        costs = [cost for cost in gpu.nodes.values() if cost is not None]
+        assert all(cost.crowded_seconds >= cost.seconds for cost in costs if cost.crowded_seconds)
     plans = candidates(prepared.buckets[0].variants, profile, QUICK).plans
     predicted = {plan.name: plan.gpu_bytes for plan in plans}
     assert any(len(plan.stages) == 1 and plan.stages[0].device == GPU for plan in plans)
@@ -101,8 +102,8 @@ def test_graphs_are_measured_where_stages_are_static(job):
     model = job(layer.model(), X=(16, 3, 5))
     prepared, settings = model.prepare(), replace(model.settings(), budget=QUICK)
     profile = make_profile(prepared, settings)
-    assert any(whole.cuda_graph for whole in profile.device(GPU).wholes)
+    assert any(whole.options.get("capture") for whole in profile.device(GPU).wholes)
     (frontier,) = measured_plans(prepared, profile, settings).buckets
     captured = [one for one in frontier.candidates if "-graphed" in one.name]
-    assert captured
-    assert all(one.measured and not one.problem for one in captured)
+    assert any(one.measured for one in captured)
+    assert not [one for one in captured if one.problem]

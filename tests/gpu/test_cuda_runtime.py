@@ -99,36 +99,38 @@ def test_answers_are_the_cpus(graph: Graph, devices: dict[str, Device], name: st
 def test_lanes_have_sessions_and_so_streams_of_their_own(graph: Graph, devices: dict[str, Device]) -> None:
     with on_gpu(graph, cuts(graph)["both lanes"], devices) as executor:
         by_lane = [
-            {id(stage.session) for stage in executor.loaded.stages if stage.lanes == lane} for lane in (ONE, OTHER)
+            {id(stage.kernel) for stage in executor.loaded.stages if stage.lanes == lane} for lane in (ONE, OTHER)
         ]
         assert all(by_lane)
         assert not by_lane[0] & by_lane[1]
 
 
 def test_copies_go_there_and_back(cuda: Device) -> None:
+    memory = cuda.memory
     for dtype in (np.float32, np.float64, np.float16, np.int64, np.int32, np.uint8, np.bool_):
         array = (np.arange(24).reshape(2, 3, 4) % 3).astype(dtype)
-        value = cuda.put(array)
-        np.testing.assert_array_equal(cuda.get(value), array)
-        pinned, other = cuda.host(array.dtype, array.shape), cuda.allocate(array.dtype, array.shape)
+        value = memory.put(array)
+        np.testing.assert_array_equal(memory.get(value), array)
+        pinned, other = memory.host(array.dtype, array.shape), memory.allocate(array.dtype, array.shape)
         pinned[...] = array
-        cuda.write(other, pinned)
-        cuda.copy(other, value)
+        memory.write(other, pinned)
+        memory.copy(other, value)
         pinned[...] = 0
-        cuda.read(value, pinned)
+        memory.read(value, pinned)
         np.testing.assert_array_equal(pinned, array)
-    assert cuda.get(cuda.put(np.zeros((0, 3), np.float32))).shape == (0, 3)
+    assert memory.get(memory.put(np.zeros((0, 3), np.float32))).shape == (0, 3)
 
 
 def test_pinned_memory_is_used_again_only_when_nobody_looks_at_it(cuda: Device) -> None:
-    first = cuda.host(np.dtype(np.float32), (1000,))
+    memory = cuda.memory
+    first = memory.host(np.dtype(np.float32), (1000,))
     view, address = first[10:20], first.ctypes.data
     del first
     gc.collect()
-    assert cuda.host(np.dtype(np.float32), (1000,)).ctypes.data != address
+    assert memory.host(np.dtype(np.float32), (1000,)).ctypes.data != address
     del view
     gc.collect()
-    assert cuda.host(np.dtype(np.float32), (1000,)).ctypes.data == address
+    assert memory.host(np.dtype(np.float32), (1000,)).ctypes.data == address
 
 
 def test_a_gpu_that_is_not_there(cuda: Device) -> None:
@@ -171,10 +173,10 @@ import sys
 from pathlib import Path
 from chrion_api import PlanFile
 from chrion_runtime.engines.onnxruntime.cuda.nvml import taken
-from chrion_runtime.planned_model import Normalised, PlannedModel
+from chrion_runtime.planned_model import NormalisedModel, PlannedModel
 import numpy as np
 plan_file = PlanFile.from_json(Path(sys.argv[1]).read_text())
-session = PlannedModel(Normalised(Path(sys.argv[2]), plan_file.model), plan_file)
+session = PlannedModel(NormalisedModel(Path(sys.argv[2]), plan_file.model), plan_file)
 draw = np.random.default_rng(0)
 for count in range(int(sys.argv[3])):
     steps = 64 if count % 50 else 96
@@ -225,11 +227,11 @@ def served(one: Planned, budget: str, name: str = "model", machine: Machine | No
 
 
 def test_a_budget_that_is_not_free_is_refused(graph: Graph, cuda: Device, tmp_path: Path) -> None:
-    free = cuda.free_bytes()
+    free = cuda.memory.free_bytes()
     assert free
-    held = cuda.allocate(np.dtype(np.uint8), (free // 2,))
+    held = cuda.memory.allocate(np.dtype(np.uint8), (free // 2,))
     with pytest.raises(PlanRefused, match=r'^cuda:0 has \d+ bytes free, and "model" needs \d+') as caught:
-        served(planned(tmp_path, graph, 1 << 20), str((cuda.total_bytes or free) * 2))
+        served(planned(tmp_path, graph, 1 << 20), str((cuda.memory.total_bytes or free) * 2))
     assert "end what else runs on the GPU" in str(caught.value)
     del held
 
