@@ -58,7 +58,7 @@ bench-operator: $(STAMP) ## measure the operator on a real Kubernetes (BENCH_ARG
 soak: $(STAMP) ## serve all kinds of requests for minutes; nothing may grow (SOAK_ARGS=--seconds 60)
 	@$(BIN)/python -m chrion_bench.serving.soak $(SOAK_ARGS)
 
-pictures: $(STAMP) ## take the pictures of the page in docs/ anew; needs Chromium
+pictures: $(STAMP) ## take the pictures of the page in docs/ again; needs Chromium
 	@$(BIN)/python -m chrion_bench.pictures
 
 transcript: $(STAMP) ## write docs/end-to-end.md from a real run; needs root

@@ -1,6 +1,7 @@
 """Plan a model on this machine or for a profile: what the commands and the Python face share."""
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ class PlanningTask:
 
 def plan(task: PlanningTask) -> PlanFile:
     """Profile, partition and measure on this machine."""
-    with ForkServer(measured_plans) as server:
+    with closing(ForkServer(measured_plans)) as server:
         forking = replace(task, server=server)
         settings = forking.settings()
         prepared = forking.prepare()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from chrion_graph.errors import InvalidModel, LimitExceeded
-from chrion_graph.worker import ForkServer, Worker, WorkerDied, WorkerKilled, WorkerOutOfMemory, WorkerTimeout
+from chrion_graph.worker import Worker, WorkerDied, WorkerKilled, WorkerOutOfMemory, WorkerTimeout
 
 T = TypeVar("T")
 
@@ -42,15 +42,7 @@ class ModelWorker(Worker):
             ) from None
 
 
-def isolated(
-    function: Callable[..., T],
-    *arguments: Any,
-    memory_bytes: int | None,
-    seconds: float,
-    what: str,
-    server: ForkServer | None = None,
-) -> T:
-    """Run one function in a process of its own, forked by a server where one is given; see `ModelWorker.call` for the
-    errors."""
-    with ModelWorker(memory_bytes, server=server) as worker:
+def isolated(function: Callable[..., T], *arguments: Any, memory_bytes: int | None, seconds: float, what: str) -> T:
+    """Run one function in a process of its own; see `ModelWorker.call` for the errors."""
+    with ModelWorker(memory_bytes) as worker:
         return worker.call(function, *arguments, seconds=seconds, what=what)

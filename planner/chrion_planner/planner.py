@@ -11,24 +11,23 @@ from chrion_graph.limits import Limits
 from chrion_graph.worker import ForkServer
 from chrion_planner.candidates import Candidates, candidates
 from chrion_planner.captures import is_captured, uncaptured_name
+from chrion_planner.elimination import elimination
 from chrion_planner.errors import PlanningError, ProfileMismatch
 from chrion_planner.frontier import is_narrower, lanes_held, pareto
 from chrion_planner.measuring import (
     Arrays,
     Contender,
-    Hopeless,
+    Eliminates,
     PlanContender,
     Result,
     SessionContender,
     Trial,
     contest,
     latency,
-    nobody,
 )
 from chrion_planner.partition import Budget
 from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.profiling import Progress, Variant, profile_devices
-from chrion_planner.prospects import prospects
 from chrion_planner.tuning import Race, settle, tune
 from chrion_runtime.devices import open_devices, traits_of
 from chrion_runtime.engines import engine_named, engines_on
@@ -206,8 +205,8 @@ def _measure(
         [*baselines, *contenders(plans)],
         _ROUNDS,
         settings,
-        later=sum(map(_is_elaborate, plans)),
-        hopeless=prospects(plans, len(baselines)),
+        latecomers=sum(map(_is_elaborate, plans)),
+        eliminates=elimination(plans, len(baselines)),
     )
     of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
     expected = _expected(of_baselines, settings)
@@ -216,7 +215,7 @@ def _measure(
         _add(trial, result, expected, settings)
     if not any(trial.fine for trial in trials):
         raise PlanningError(f"no plan could be measured: {trials[0].problem or 'time ran out; raise the timeout'}")
-    complete = all(trial.hopeless or len(trial.processes[0]) == _ROUNDS for trial in trials if trial.fine)
+    complete = all(trial.eliminated or len(trial.processes[0]) == _ROUNDS for trial in trials if trial.fine)
 
     def race(plans: Sequence[Plan]) -> list[Result]:
         return _contest(contenders(plans), _FINAL_ROUNDS, settings)
@@ -306,8 +305,8 @@ def _contest(
     contenders: Sequence[Contender],
     rounds: int,
     settings: PlanningSettings,
-    later: int = 0,
-    hopeless: Hopeless = nobody,
+    latecomers: int = 0,
+    eliminates: Eliminates | None = None,
 ) -> list[Result]:
     return contest(
         contenders,
@@ -318,8 +317,8 @@ def _contest(
         progress=settings.progress,
         loading=settings.loading,
         server=settings.server,
-        later=later,
-        hopeless=hopeless,
+        latecomers=latecomers,
+        eliminates=eliminates,
     )
 
 

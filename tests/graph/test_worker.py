@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from select import select
 from typing import Any
@@ -225,7 +226,7 @@ with Worker() as worker:
 @pytest.fixture(scope="module")
 def server(functions: Any) -> Iterator[ForkServer]:
     """A server whose forks have the functions."""
-    with ForkServer(functions.add) as forking:
+    with closing(ForkServer(functions.add)) as forking:
         yield forking
 
 
@@ -269,7 +270,7 @@ def test_a_fork_that_fails_says_the_same_and_harms_no_other(
 
 
 def test_forks_end_with_their_server(functions: Any) -> None:
-    with ForkServer(functions.add) as server:
+    with closing(ForkServer(functions.add)) as server:
         worker = Worker(server=server)
         worker.call(functions.pid, seconds=60, what="starting")
     wait_until(lambda: not alive(worker.pid), "the fork is gone")
@@ -283,8 +284,9 @@ def test_forks_end_with_their_server(functions: Any) -> None:
 def test_servers_and_forks_die_with_their_parent(tmp_path: Path) -> None:
     program = """
 import time
+from contextlib import closing
 from chrion_graph.worker import ForkServer, Worker
-with ForkServer() as server, Worker(server=server) as worker:
+with closing(ForkServer()) as server, Worker(server=server) as worker:
     worker.call(str, 1, seconds=60, what="starting")
     print(server.pid, worker.pid, flush=True)
     worker.call(time.sleep, 3600, seconds=3600, what="sleeping")

@@ -76,13 +76,13 @@ def test_contenders_that_are_loaded_at_once_keep_their_results(prepared_case):
     assert "memory" in broken.error
 
 
-def test_who_is_hopeless_leaves_and_latecomers_share_the_rounds_that_are_left(prepared_case):
+def test_the_eliminated_leave_and_latecomers_share_the_rounds_that_are_left(prepared_case):
     prepared = prepared_case(GRU)
     feeds = prepared.buckets[0].feeds
     names = ("stays", "leaves", "comes", "stays away")
     asked = []
 
-    def hopeless(index, results):
+    def eliminates(index, results):
         asked.append((index, [len(result.rounds) for result in results]))
         return names[index] in ("leaves", "stays away")
 
@@ -93,8 +93,8 @@ def test_who_is_hopeless_leaves_and_latecomers_share_the_rounds_that_are_left(pr
         turn_seconds=0.01,
         deadline=float("inf"),
         progress=lambda what, done: None,
-        later=2,
-        hopeless=hopeless,
+        latecomers=2,
+        eliminates=eliminates,
     )
     assert asked[0] == (0, [2, 2, 0, 0])
     assert [[bool(runs) for runs in result.rounds] for result in results] == [
@@ -103,7 +103,7 @@ def test_who_is_hopeless_leaves_and_latecomers_share_the_rounds_that_are_left(pr
         [False, False, True, True],
         [False, False],
     ]
-    assert [result.hopeless for result in results] == [False, True, False, True]
+    assert [result.eliminated for result in results] == [False, True, False, True]
     assert len(ratios(results[0].rounds, results[2].rounds)) == 2
     assert not results[3].outputs, "it was never loaded"
 

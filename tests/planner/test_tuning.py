@@ -7,7 +7,7 @@ import pytest
 from chrion_api import GpuBytes, Latency, Optimization, Plan, Stage
 from chrion_graph.limits import Limits
 from chrion_planner import planner
-from chrion_planner.measuring import PlanContender, Result, SessionContender, Trial, contest, faster, nobody
+from chrion_planner.measuring import PlanContender, Result, SessionContender, Trial, contest, faster
 from chrion_planner.partition import Budget
 from chrion_planner.planner import PlanningSettings, measured_plans
 from chrion_planner.tuning import settle, tune, tuned
@@ -207,8 +207,8 @@ def test_a_tuned_plan_is_measured_beside_the_others_while_there_is_time(
     monkeypatch.setattr(
         planner, "tune", lambda plan, race, engines: tuned_plain(plan, ones(plan, 1.0), ones(plan, 0.5))
     )
-    # Nothing of what the profile says is true, so that nobody is hopeless by it.
-    monkeypatch.setattr(planner, "prospects", lambda *_: nobody)
+    # The profile is made up, so it must not rule any plan out.
+    monkeypatch.setattr(planner, "elimination", lambda *_: None)
     monkeypatch.setattr(planner, "_TUNED", inf)
     prepared = prepared_case("gru-bidirectional-l2-h16-s8-b2")
     budget = Budget(search_work=50_000, tasks=0)

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from threading import Lock
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from chrion_graph.worker.child import die_with, serve
 from chrion_graph.worker.errors import WorkerDied
@@ -51,7 +50,7 @@ class ForkServer:
                 if end is not None:
                     self._pipe.send_pipe(end)
                 return self._pipe.receive().value()
-            except (EOFError, OSError):  # closed here too
+            except (EOFError, OSError):  # OSError: it was closed on this side
                 raise WorkerDied("the process that starts workers has ended") from None
 
     def close(self) -> None:
@@ -59,14 +58,6 @@ class ForkServer:
         self._process.kill()
         self._process.wait()
         self._pipe.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class ForkedProcess:
@@ -108,7 +99,7 @@ def tend(fd: int, parent: int, modules: list[str]) -> None:
     for module in modules:
         with suppress(Exception):  # which the call will run into
             import_module(module)
-    gc.freeze()  # what is here now is shared with the forks for as long as nobody writes to it
+    gc.freeze()  # keep the collector from writing to memory that forks share with this process
     pipe = Pipe.of(fd)
     while True:
         try:

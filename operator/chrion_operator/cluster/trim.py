@@ -9,7 +9,7 @@ from chrion_operator.reconcile.observed import SeenObject
 from chrion_operator.reconcile.summary import unread
 
 MAX_OBJECTIVE = 4096
-"""Characters of an objective; a longer one is none of ours, and is written again."""
+"""The most characters that an objective of ours has; a longer one was written by someone else, and is replaced."""
 _CONDITIONS = ("type", "status", "reason", "message")
 
 

@@ -1,14 +1,14 @@
 """Measuring: contenders each in a process of its own, taken in turn, and what can be said of the figures."""
 
 from chrion_planner.measuring.contender import Arrays, Contender, PlanContender, SessionContender
-from chrion_planner.measuring.contest import Hopeless, Result, contest, nobody
+from chrion_planner.measuring.contest import Eliminates, Result, contest
 from chrion_planner.measuring.statistics import faster, latency, ratios
 from chrion_planner.measuring.trial import Trial
 
 __all__ = [
     "Arrays",
     "Contender",
-    "Hopeless",
+    "Eliminates",
     "PlanContender",
     "Result",
     "SessionContender",
@@ -16,6 +16,5 @@ __all__ = [
     "contest",
     "faster",
     "latency",
-    "nobody",
     "ratios",
 ]

@@ -7,7 +7,7 @@ that only figures of the same round can be compared.
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 from chrion_api import ChrionError
@@ -17,16 +17,11 @@ from chrion_graph.worker import ForkServer
 from chrion_planner.measuring.contender import Arrays, Contender, Used, prepare, turn
 
 _LEAST_RUNS = 3
-LOOK = 2
-"""Rounds after which the first look tells who is hopeless, and those come in who were left for later."""
+FIRST_ROUNDS = 2
+"""Rounds after which contenders are first eliminated, and latecomers join."""
 
-Hopeless = Callable[[int, Sequence["Result"]], bool]
-"""Whether the n-th contender is not worth being measured, by what came of all of them so far."""
-
-
-def nobody(_index: int, _results: Sequence["Result"]) -> bool:
-    """Where all are measured to the end."""
-    return False
+Eliminates = Callable[[int, Sequence["Result"]], bool]
+"""Whether the results so far rule the n-th contender out."""
 
 
 @dataclass
@@ -46,8 +41,8 @@ class Result:
     """GPU memory it takes; None where that cannot be told."""
     error: str = ""
     """Why it could not be measured; empty where it could."""
-    hopeless: bool = False
-    """Whether it was left out, or left, for being so."""
+    eliminated: bool = False
+    """Whether it was ruled out before the last round, perhaps before it was loaded."""
 
 
 def contest(
@@ -60,17 +55,17 @@ def contest(
     progress: Callable[[str, float], None],
     loading: int = 1,
     server: ForkServer | None = None,
-    later: int = 0,
-    hopeless: Hopeless = nobody,
+    latecomers: int = 0,
+    eliminates: Eliminates | None = None,
 ) -> list[Result]:
     """Run every contender in turn for `rounds` rounds, or until `deadline` (of `time.monotonic`).
 
-    `loading` of them are loaded at once, in forks of `server`; the last `later` of them only after the first look, if
-    they are not hopeless by then. Whoever is hopeless after a look, or fails, is in no further rounds; results say so.
+    `loading` of them are loaded at once, in forks of `server`. The last `latecomers` join only after FIRST_ROUNDS, unless
+    they are eliminated by then. A contender that fails or is eliminated takes no further turns; its result says so.
     """
     results = [Result(contender.name) for contender in contenders]
     with ExitStack() as stack:
-        forks = server or stack.enter_context(ForkServer(prepare))
+        forks = server or stack.enter_context(closing(ForkServer(prepare)))
         running: list[tuple[ModelWorker, Result]] = []
 
         def load(wanted: Sequence[int], done: float) -> None:
@@ -80,18 +75,21 @@ def contest(
                 workers = [stack.enter_context(_worker(contenders[index], limits, forks)) for index in batch]
                 running.extend(_loaded(workers, [(contenders[index], results[index]) for index in batch], limits))
 
-        at_first = len(contenders) - later
+        at_first = len(contenders) - latecomers
         load(range(at_first), 0.0)
         for number in range(rounds):
-            if number >= LOOK:
+            if eliminates is not None and number >= FIRST_ROUNDS:
                 for index, result in enumerate(results):
-                    result.hopeless = result.hopeless or hopeless(index, results)
-            if number == LOOK:
+                    result.eliminated = result.eliminated or eliminates(index, results)
+            if number == FIRST_ROUNDS:
                 for result in results[at_first:]:
-                    result.rounds += [[] for _ in range(LOOK)]
-                    result.stages += [[] for _ in range(LOOK)]
-                load([index for index in range(at_first, len(results)) if not results[index].hopeless], LOOK / rounds)
-            running = [(worker, result) for worker, result in running if not (result.error or result.hopeless)]
+                    result.rounds += [[] for _ in range(FIRST_ROUNDS)]
+                    result.stages += [[] for _ in range(FIRST_ROUNDS)]
+                load(
+                    [index for index in range(at_first, len(results)) if not results[index].eliminated],
+                    FIRST_ROUNDS / rounds,
+                )
+            running = [(worker, result) for worker, result in running if not (result.error or result.eliminated)]
             for position, (worker, result) in enumerate(running):
                 progress(f"measuring {result.name}", (number + position / len(running)) / rounds)
                 _turn(worker, result, turn_seconds, limits)

@@ -20,14 +20,14 @@ class Trial:
 
     The n-th process of two trials ran in turn.
     """
-    hopeless: bool = False
+    eliminated: bool = False
     """Whether it was too far behind others to be measured to the end."""
     problem: str = ""
     """Why it is dropped: what it failed with, or how its answers differ; empty where it is not."""
 
     def add(self, result: Result, expected: Arrays) -> None:
         """Take in what came of one more process."""
-        self.hopeless |= result.hopeless
+        self.eliminated |= result.eliminated
         ran = any(result.rounds)
         self.problem = self.problem or result.error or (difference(result.outputs, expected) if ran else "")
         self.processes.append([] if self.problem else result.rounds)
@@ -46,7 +46,7 @@ class Trial:
     @property
     def in_the_running(self) -> bool:
         """Whether it may still be kept: it is fine, and was never so far behind that it left."""
-        return self.fine and not self.hopeless
+        return self.fine and not self.eliminated
 
     @property
     def candidate(self) -> Candidate:
