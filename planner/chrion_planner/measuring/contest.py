@@ -60,8 +60,9 @@ def contest(
 ) -> list[Result]:
     """Run every contender in turn for `rounds` rounds, or until `deadline` (of `time.monotonic`).
 
-    `loading` of them are loaded at once, in forks of `server`. The last `latecomers` join only after FIRST_ROUNDS, unless
-    they are eliminated by then. A contender that fails or is eliminated takes no further turns; its result says so.
+    `loading` of them are loaded at once, in forks of `server`. The last `latecomers` join only after FIRST_ROUNDS,
+    unless they are eliminated by then. A contender that fails or is eliminated takes no further turns; its result says
+    so.
     """
     results = [Result(contender.name) for contender in contenders]
     with ExitStack() as stack:
