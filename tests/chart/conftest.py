@@ -1,15 +1,15 @@
 """The chart, loaded by Helm's own library."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
-from helm_python import Chart
 
-from tests.support.chart import CHART
+from tests.support.chart import Chart
 
 
 @pytest.fixture(scope="session")
 def chart() -> Iterator[Chart]:
     """The chart."""
-    with Chart.load(CHART) as loaded:
+    with closing(Chart()) as loaded:
         yield loaded

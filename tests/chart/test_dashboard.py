@@ -5,12 +5,11 @@ import re
 from typing import Any
 
 import pytest
-from helm_python import Chart
 from prometheus_client import REGISTRY
 
 from chrion_operator.cluster import metrics
 from tests.chart.value_sets import VALUE_SETS
-from tests.support.chart import CHART, render
+from tests.support.chart import CHART, Chart, render
 
 ROOT = CHART.parents[1]
 METRIC = re.compile(r"\bchrion_[a-z_]+")

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from helm_python import Chart
 
 from chrion_api import ChrionModel
 from tests.chart.test_values import script
 from tests.chart.value_sets import VALUE_SETS
-from tests.support.chart import CHART, render
+from tests.support.chart import CHART, Chart, render
 
 FILES = CHART / "files" / "test"
 

@@ -3,10 +3,9 @@
 from typing import Any
 
 import pytest
-from helm_python import Chart
 
 from tests.chart.value_sets import VALUE_SETS
-from tests.support.chart import Object, render
+from tests.support.chart import Chart, Object, render
 
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 """Kinds of volume that the restricted standard allows."""

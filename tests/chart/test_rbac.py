@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from helm_python import Chart
 
 from chrion_operator.cluster import kinds, leader
 from chrion_operator.cluster.kinds import Kind
@@ -12,7 +11,7 @@ from chrion_operator.manifests import role
 from chrion_operator.names import Object
 from chrion_operator.nodes import NodeClass
 from tests.chart.value_sets import VALUE_SETS
-from tests.support.chart import render
+from tests.support.chart import Chart, render
 
 Right = tuple[str, str, str]
 """API group, resource, verb."""

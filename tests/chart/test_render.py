@@ -4,17 +4,16 @@ import json
 from typing import Any
 
 import pytest
-from helm_python import Chart, lint
 
 from tests.chart.value_sets import VALUE_SETS
-from tests.support.chart import CHART, render
+from tests.support.chart import Chart, render
 
 each_set = pytest.mark.parametrize("values", VALUE_SETS.values(), ids=VALUE_SETS)
 
 
 @each_set
-def test_lint_finds_nothing(values: dict[str, Any]) -> None:
-    report = lint(CHART, values, strict=True, namespace="chrion-system")
+def test_lint_finds_nothing(chart: Chart, values: dict[str, Any]) -> None:
+    report = chart.lint(values)
     assert report["errors"] == []
     assert [message for message in report["messages"] if message["severity"] > 1] == []
 

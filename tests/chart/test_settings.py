@@ -4,11 +4,10 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-from helm_python import Chart
 
 from chrion_operator.settings import Settings
 from tests.chart.value_sets import VALUE_SETS
-from tests.support.chart import render
+from tests.support.chart import Chart, render
 
 
 def test_chart_sets_every_setting_there_is(chart: Chart) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_python import Chart, HelmError
+from helm_python import HelmError
 
-from tests.support.chart import CHART, render
+from tests.support.chart import CHART, Chart, render
 
 
 def script(name: str) -> ModuleType:

@@ -1,11 +1,16 @@
 """The chart as Helm renders it: objects by kind and name."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
-from helm_python import Chart
+from helm_python import Chart as HelmChart
+from helm_python import HelmError
+from helm_python import lint as helm_lint
+
+from chrion_graph.worker import Worker
 
 CHART = Path(__file__).parents[2] / "charts" / "chrion"
 
@@ -49,6 +54,57 @@ class Rendered:
         return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
 
 
+class Chart:
+    """The chart, looked into by Helm's own library.
+
+    That is in a process of its own: the library's Go runtime crashes in one in which OpenVINO has run.
+    """
+
+    def __init__(self) -> None:
+        self._worker = Worker(ready_for=_answer)
+
+    def render(self, values: Mapping[str, Any], name: str, namespace: str) -> dict[str, str]:
+        """The files that it renders to. Raises HelmError."""
+        return self._ask(partial(_render, dict(values), name, namespace))
+
+    @property
+    def crds(self) -> list[dict[str, str]]:
+        """What is in its folder crds/."""
+        found: list[dict[str, str]] = self._ask(_crds)
+        return found
+
+    def lint(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What Helm finds wrong with it. Raises HelmError."""
+        return self._ask(partial(helm_lint, CHART, dict(values), strict=True, namespace="chrion-system"))
+
+    def close(self) -> None:
+        """End the process."""
+        self._worker.kill()
+
+    def _ask(self, function: Callable[[], Any]) -> Any:
+        found = self._worker.call(_answer, function, seconds=60, what="Helm")
+        if isinstance(found, HelmError):
+            raise found
+        return found
+
+
+def _answer(function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except HelmError as error:
+        return error
+
+
+def _crds() -> list[dict[str, str]]:
+    with HelmChart.load(CHART) as chart:
+        return list(chart.crds)
+
+
+def _render(values: dict[str, Any], name: str, namespace: str) -> dict[str, str]:
+    with HelmChart.load(CHART) as chart:
+        return dict(chart.render(values=values, name=name, namespace=namespace))
+
+
 def render(chart: Chart, values: Mapping[str, Any], name: str = "chrion", namespace: str = "chrion-system") -> Rendered:
     """The chart's objects with these values; raises HelmValuesError for values that are refused."""
-    return Rendered(chart.render(values=dict(values), name=name, namespace=namespace))
+    return Rendered(chart.render(values, name, namespace))
