@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chrion_planner.partition.algorithms import IMPROVER, PROVER, starts
+from chrion_planner.partition.bound import lower_bound
 from chrion_planner.partition.coarsen import Coarse, coarsen
 from chrion_planner.partition.problem import Budget, Problem, Schedule
+from chrion_planner.partition.search import NEAR
 from chrion_planner.partition.simulate import Simulation, simulate
 from chrion_planner.partition.stages import first_stages, improve
 
@@ -34,7 +36,7 @@ def best_stages(problem: Problem, budget: Budget) -> Partition | None:
 
 
 def partitions(problem: Problem, budget: Budget) -> Iterator[Partition]:
-    """The stages that each start, the improver and the prover lead to, those that end first first.
+    """The stages that each start, the prover and the improver lead to, those that end first first.
 
     `budget.stage_work` goes to the most promising ones; what is left over when it is used up is not looked at.
     """
@@ -75,7 +77,7 @@ def grain(problem: Problem) -> Coarse:
 
 
 def schedules(problem: Problem, budget: Budget) -> Iterator[tuple[str, Schedule]]:
-    """Every start, what the improver makes of them, and the prover's, by name.
+    """Every start, and what the prover and the improver make of them, by name.
 
     None of these knows that lanes slow each other. Where they do, half of the search goes to the problem that has one
     lane of each such device: the simulator then judges both.
@@ -106,28 +108,40 @@ def _with_one_lane(problem: Problem) -> tuple[Problem, list[int]]:
 
 
 def _schedules(problem: Problem, budget: Budget) -> Iterator[tuple[str, Schedule]]:
-    """Of one problem: every start, what the improver makes of them, and the prover's.
+    """Of one problem: every start, and what the prover and the improver make of them.
 
     What a hop costs is known only once there are stages. So one half of the search counts none, as if all that
     follows on a lane were one stage, and the other a hop for each task: its times are those of the problem with hops.
     """
     first = starts(problem)
     yield from first.items()
-    if not IMPROVER.takes(problem):
+    if not first or not IMPROVER.takes(problem):
         return
     half = replace(budget, search_work=budget.search_work // 2)
-    searched = IMPROVER.schedule(problem, half, list(first.values()))
-    if searched is None:
+    yield from _better(problem, half, list(first.values()))
+    if any(problem.hop.values()):
+        hops = with_hops(problem)
+        for name, schedule in _better(hops, half, list(starts(hops).values())):
+            # What is proved of it holds where every task is a stage, and nowhere else.
+            yield f"{name}-hops", replace(schedule, optimal=False, bound=0.0)
+
+
+def _better(problem: Problem, budget: Budget, first: Sequence[Schedule]) -> Iterator[tuple[str, Schedule]]:
+    """What the prover makes of the best of the schedules, and, unless that is optimal, the improver of all of them.
+
+    Proving comes first: what is small is proved in less time than a single run of the improver takes.
+    """
+    best = min(first, key=lambda one: one.makespan)
+    if best.makespan <= lower_bound(problem) * (1 + NEAR):
         return
-    if not any(searched.start == start.start for start in first.values()):
-        yield IMPROVER.name, searched
-    hops = with_hops(problem)
-    begin = starts(hops)
-    hopping = IMPROVER.schedule(hops, half, list(begin.values()))
-    if hopping is not None and not any(hopping.start == start.start for start in begin.values()):
-        yield f"{IMPROVER.name}-hops", hopping
-    if not searched.optimal and (exact := PROVER.schedule(problem, budget, searched)) is not None:
+    exact = PROVER.schedule(problem, budget, best)
+    if exact is not None and exact is not best:
         yield "exact", exact
+    if exact is None or not exact.optimal:
+        known = list(first) if exact is None else [*first, exact]
+        searched = IMPROVER.schedule(problem, budget, known)
+        if searched is not None and not any(searched.start == one.start for one in known):
+            yield IMPROVER.name, searched
 
 
 def with_hops(problem: Problem) -> Problem:

@@ -238,7 +238,7 @@ class Schedule:
 class Budget:
     """What an algorithm may spend. Iterations and nodes decide, so that results repeat; the clock only aborts."""
 
-    solver_nodes: int = 200
+    solver_nodes: int = 40
     tasks: int = 60
     """Tasks above which no integer program is built."""
     pairs: int = 200

@@ -24,14 +24,17 @@ PLACES = 0.35
 ORDER = 0.4
 """The part of changes that leave all places as they are."""
 
-RUN = 150_000
+RUN = 75_000
 """Tasks timed in one run, where there is work for that many."""
 
 EACH = 120_000
 """Times that each task may be timed; more finds nothing where tasks are few."""
 
 LEAST = 50
-"""Times of the whole schedule in one run below which it is not worth to begin."""
+"""Times of the whole schedule in one run, at least."""
+
+MOST = 3_000
+"""Tasks above which so few changes find nothing."""
 
 HOT = (0.03, 0.01)
 """Temperatures that runs begin at, in turn, as parts of the first makespan: what one misses the other may find."""
@@ -48,31 +51,40 @@ FOLLOWING, ALIKE = 0.3, 0.1
 NEAR = 1e-7
 """A makespan this near to the lower bound, as a part of it, ends the search."""
 
+PATIENCE = 6
+"""Runs one after another without a gain that end the search."""
+
+GAIN = 1e-3
+"""The part of the makespan that a run must gain for the search to be patient with more of them."""
+
 
 def takes(problem: Problem) -> bool:
     """Whether a problem of this size leaves room to search, whatever the budget."""
-    return RUN // max(len(problem.tasks), 1) >= LEAST
+    return len(problem.tasks) <= MOST
 
 
 def search(problem: Problem, budget: Budget, first: Sequence[Schedule]) -> Schedule | None:
     """The best of the schedules and of what local search makes of them; None where there is none.
 
     Every other run begins at the best so far. `budget.search_work` is the number of tasks timed, over all runs: it
-    bounds the effort without asking a clock. Marked optimal where it reaches the lower bound.
+    bounds the effort without asking a clock; PATIENCE ends it sooner. Marked optimal where it reaches the lower bound,
+    which may be one that a schedule of `first` comes with.
     """
     if not first:
         return None
-    bound = lower_bound(problem) * (1 + NEAR)
+    bound = max(lower_bound(problem), *(one.bound for one in first)) * (1 + NEAR)
     distinct = list({(one.places, one.start): one for one in sorted(first, key=lambda one: one.makespan)}.values())
     best = distinct[0]
-    work = min(budget.search_work, EACH * len(problem.tasks))
-    each = min(work, RUN)
-    steps = each // max(len(problem.tasks), 1)
-    for run in range(work // each if steps >= LEAST else 0):
-        if best.makespan <= bound:
+    tasks = max(len(problem.tasks), 1)
+    work = min(budget.search_work, EACH * tasks)
+    steps = min(work, max(RUN, LEAST * tasks)) // tasks
+    idle = 0
+    for run in range(work // (steps * tasks) if steps >= LEAST else 0):
+        if best.makespan <= bound or idle == PATIENCE:
             break
         begin = best if run % 2 else distinct[run // 2 % len(distinct)]
         found = _Annealing(problem, begin, bound, seed=run).run(steps)
+        idle = 0 if found.makespan < best.makespan * (1 - GAIN) else idle + 1
         if found.makespan < best.makespan:
             best = found
     return replace(best, optimal=True) if best.makespan <= bound else best

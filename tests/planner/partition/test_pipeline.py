@@ -1,5 +1,6 @@
 """From a problem to stages: never worse than what any algorithm gives by itself, and a bound that holds."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -42,6 +43,14 @@ def test_what_a_solver_proves_holds_for_all_stages(build: SimpleNamespace) -> No
     found = best_stages(problem, Budget(search_work=100_000))
     assert found is not None
     assert lower_bound(problem) < found.bound <= found.simulation.makespan == pytest.approx(73)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_is_proved_of_problems_whose_hops_are_saved_by_stages(build: SimpleNamespace, seed: int) -> None:
+    small = build.layered(seed, 10, build.lanes(cpu=2))
+    problem = replace(small, hop={HOST: max(small.seconds[HOST])})
+    for found in partitions(problem, Budget(search_work=50_000)):
+        assert found.bound <= found.simulation.makespan * ROUNDING
 
 
 def test_a_problem_above_a_few_tasks_is_coarsened(build: SimpleNamespace) -> None:
