@@ -5,6 +5,10 @@ from collections.abc import Callable, Sequence
 from chrion_api import Plan
 from chrion_planner.captures import is_captured
 
+CLEARLY, _JUST, _ALIKE = 0.05, 0.02, 0.01
+"""Gains that count for plans with rewrites or several stages, and for the model as it is on other lanes; and what a plan
+on fewer lanes may lose."""
+
 
 def pareto(plans: Sequence[Plan], beats: Callable[[Plan, Plan], bool]) -> tuple[Plan, ...]:
     """From the fastest to the smallest; a plan that takes more GPU memory must be faster for it.
@@ -20,6 +24,26 @@ def pareto(plans: Sequence[Plan], beats: Callable[[Plan, Plan], bool]) -> tuple[
             kept = [other for other in kept if other not in same]
             kept.append(plan)
     return tuple(sorted(kept, key=lambda plan: plan.gpu_bytes.total, reverse=True))
+
+
+def margin(one: Plan, other: Plan) -> float:
+    """How much faster a plan must be than a simpler one: of many candidates, some look a little faster by chance.
+
+    On fewer lanes it need only be as fast, but that must be certain.
+    """
+    if is_narrower(one, other):
+        return -_ALIKE
+    return CLEARLY if is_elaborate(one) else _JUST
+
+
+def is_elaborate(plan: Plan) -> bool:
+    """Whether it is more than the model as it is on one device."""
+    return bool(plan.rewrites) or len(plan.stages) > 1
+
+
+def is_simpler(one: Plan, other: Plan) -> bool:
+    """Whether one plan is nearer than another to what people would use without Chrion."""
+    return _strangeness(one) < _strangeness(other)
 
 
 def lanes_held(plan: Plan) -> int:

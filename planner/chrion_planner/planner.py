@@ -13,7 +13,7 @@ from chrion_planner.candidates import Candidates, candidates
 from chrion_planner.captures import is_captured, uncaptured_name
 from chrion_planner.elimination import elimination
 from chrion_planner.errors import PlanningError, ProfileMismatch
-from chrion_planner.frontier import is_narrower, lanes_held, pareto
+from chrion_planner.frontier import CLEARLY, is_elaborate, lanes_held, margin, pareto
 from chrion_planner.measuring import (
     Arrays,
     Contender,
@@ -34,17 +34,16 @@ from chrion_runtime.engines import engine_named, engines_on
 
 MEASURED_PLANS = 12
 """Candidates of one bucket that are measured."""
-_ROUNDS = 10
+_ROUNDS = 8
 _FINALISTS = 1.15
 """Plans within this of the fastest one's time are measured again, in new processes, to tell them apart."""
-_FINALS, _FINAL_ROUNDS = 2, 8
-_TURN_SECONDS = 0.06
+_FINALS, _FINAL_ROUNDS = 2, 6
+_TUNING_ROUNDS = 4
+_TURN_SECONDS = 0.05
 _TUNED = 1.3
 """Plans within this of the fastest one's time are worth tuning: it seldom gains more."""
-_CLEARLY, _JUST, _ALIKE = 0.05, 0.02, 0.01
-"""Gains that count for plans with rewrites or several stages; for the model as it is on other lanes, and for what
-tuning makes of a plan; and what a plan on fewer lanes may lose. Without optimisation a single device is measured only
-where the profile says that it gains clearly."""
+_TUNED_BY = 0.02
+"""What a plan must gain by being tuned."""
 
 
 def silent(*_: object) -> None:
@@ -154,7 +153,7 @@ def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
     for plan in (plan for plan in plans if len(plan.stages) == 1 and not is_captured(plan)):
         place = (*plan.stages[0].lanes, *(rewrite.to_json() for rewrite in plan.rewrites))
         other = singles.get(place)
-        if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - _CLEARLY):
+        if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - CLEARLY):
             singles[place] = plan
     frontier = pareto(plans, _predicted_to_beat)
     bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites and not is_captured(plan)]
@@ -200,12 +199,12 @@ def _measure(
         return [PlanContender(plan, *options) for plan in plans]
 
     baselines = _baselines(bucket, prepared, settings)
-    plans = sorted(plans, key=_is_elaborate)
+    plans = sorted(plans, key=is_elaborate)
     results = _contest(
         [*baselines, *contenders(plans)],
         _ROUNDS,
         settings,
-        latecomers=sum(map(_is_elaborate, plans)),
+        latecomers=sum(map(is_elaborate, plans)),
         eliminates=elimination(plans, len(baselines)),
     )
     of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
@@ -215,16 +214,18 @@ def _measure(
         _add(trial, result, expected, settings)
     if not any(trial.fine for trial in trials):
         raise PlanningError(f"no plan could be measured: {trials[0].problem or 'time ran out; raise the timeout'}")
-    complete = all(trial.eliminated or len(trial.processes[0]) == _ROUNDS for trial in trials if trial.fine)
 
     def race(plans: Sequence[Plan]) -> list[Result]:
-        return _contest(contenders(plans), _FINAL_ROUNDS, settings)
+        return _contest(contenders(plans), _TUNING_ROUNDS, settings)
+
+    def final(plans: Sequence[Plan]) -> list[Result]:
+        return _contest(contenders(plans), _FINAL_ROUNDS, settings, eliminates=elimination(plans, expected=expected))
 
     graphs = [variant.bucket.graph for variant in bucket.variants]
     pair = _tune(trials, race, graphs, settings)
     tried = [*trials, pair[1]] if pair else trials
-    _finals(tried, pair or (), race, expected, settings)
-    settled = settle(trials, *pair, by=_JUST) if pair else trials
+    _finals(tried, pair or (), final, expected, settings)
+    settled = settle(trials, *pair, by=_TUNED_BY) if pair else trials
     kept = {trial.plan.name: trial for trial in settled if trial.in_the_running}
     if not kept:
         raise PlanningError("no plan ran in every process in which it was measured")
@@ -232,7 +233,7 @@ def _measure(
         inputs=dict(bucket.variants[0].bucket.inputs),
         plans=pareto(
             [trial.plan for trial in kept.values()],
-            lambda one, other: kept[one.name].beats(kept[other.name], _margin(one, other)),
+            lambda one, other: kept[one.name].beats(kept[other.name], margin(one, other)),
         ),
         baselines=tuple(
             Baseline(name=result.name, measured=latency(result.rounds)) for result in of_baselines if result.rounds
@@ -241,28 +242,13 @@ def _measure(
             sorted((trial.candidate for trial in tried), key=lambda one: (one.predicted_seconds, one.name))
         ),
     )
-    return frontier, complete
-
-
-def _is_elaborate(plan: Plan) -> bool:
-    """Whether it is more than the model as it is on one device."""
-    return bool(plan.rewrites) or len(plan.stages) > 1
+    return frontier, time.monotonic() < settings.deadline
 
 
 def _add(trial: Trial, result: Result, expected: Arrays, settings: PlanningSettings) -> None:
     trial.add(result, expected)
     if trial.problem:
         settings.warn(f"plan {trial.plan.name} is dropped: {trial.problem}")
-
-
-def _margin(one: Plan, other: Plan) -> float:
-    """How much faster a plan must be than a simpler one: of many candidates, some look a little faster by chance.
-
-    On fewer lanes it need only be as fast, but that must be certain.
-    """
-    if is_narrower(one, other):
-        return -_ALIKE
-    return _CLEARLY if _is_elaborate(one) else _JUST
 
 
 def _tune(
@@ -285,13 +271,14 @@ def _tune(
 def _finals(
     trials: Sequence[Trial], pair: Sequence[Trial], race: Race, expected: Arrays, settings: PlanningSettings
 ) -> None:
-    """Measure the fastest plans, and the pair of a plan and it tuned, again in new processes."""
+    """Measure the fastest plans, and the pair of a plan and it tuned, again in new processes, while any are in doubt."""
     fine = [trial for trial in trials if trial.in_the_running]
     within = min(map(_seconds, fine)) * _FINALISTS
     finalists = [trial for trial in trials if trial in pair or (trial in fine and _seconds(trial) <= within)]
     for _ in range(_FINALS):
-        finalists = [trial for trial in finalists if not trial.problem]
-        if len(finalists) < 2 or time.monotonic() > settings.deadline:
+        finalists = [trial for trial in finalists if not trial.problem and (trial in pair or not trial.eliminated)]
+        in_doubt = sum(not trial.eliminated for trial in finalists)
+        if in_doubt < 2 or time.monotonic() > settings.deadline:
             return
         for trial, result in zip(finalists, race([trial.plan for trial in finalists]), strict=True):
             _add(trial, result, expected, settings)

@@ -9,9 +9,15 @@ from chrion_planner.measuring import Result
 ANSWER = {"y": np.ones(3, np.float32)}
 
 
-def plan(name: str, predicted: float, nbytes: int = 0) -> Plan:
-    stage = Stage(nodes=(0,), lanes=("cpu/0",))
-    return Plan(name=name, graph="g", stages=(stage,), predicted_seconds=predicted, gpu_bytes=GpuBytes(weights=nbytes))
+def plan(name: str, predicted: float, nbytes: int = 0, stages: int = 1, lanes: int = 1) -> Plan:
+    one = Stage(nodes=(0,), lanes=tuple(f"cpu/{lane}" for lane in range(lanes)))
+    return Plan(
+        name=name,
+        graph="g",
+        stages=(one,) * stages,
+        predicted_seconds=predicted,
+        gpu_bytes=GpuBytes(weights=nbytes),
+    )
 
 
 def result(*rounds: float, wrong: bool = False, error: str = "") -> Result:
@@ -37,6 +43,40 @@ def test_a_plan_that_is_clearly_behind_in_every_round_leaves() -> None:
 def test_a_plan_that_takes_less_gpu_memory_stays_however_slow() -> None:
     plans = [plan("fast", 1.0, 100), plan("small", 1.0, 50), plan("large", 1.0, 100)]
     assert eliminated(plans, [result(1.0, 1.0), result(3.0, 3.0), result(2.0, 2.0)]) == ["large"]
+
+
+def test_a_plan_that_would_not_be_chosen_over_a_simpler_one_leaves() -> None:
+    plans = [plan("simple", 1.0), plan("elaborate", 1.0, stages=2)]
+    for seconds, rounds, leaves in (
+        (0.97, 5, True),  # it must gain 5 %
+        (0.94, 5, False),
+        (1.04, 4, False),  # too early to say
+        (1.06, 3, True),
+        (1.06, 2, False),
+    ):
+        found = eliminated(plans, [result(*[1.0] * rounds), result(*[seconds] * rounds)])
+        assert found == (["elaborate"] if leaves else []), (seconds, rounds)
+    assert eliminated(plans, [result(*[1.1] * 5), result(*[1.0] * 5)]) == [], "the simpler one stays to be compared with"
+    assert eliminated(plans, [result(*[1.0] * 5), result(1.0, 0.9, 1.0, 1.0, 1.0)]) == [], "one round was won"
+
+
+def test_a_plan_on_fewer_lanes_that_is_as_fast_stays() -> None:
+    plans = [plan("wide", 1.0, lanes=2), plan("narrow", 1.0, lanes=1)]
+    assert eliminated(plans, [result(*[1.0] * 5), result(*[1.005] * 5)]) == []
+    assert eliminated(plans, [result(*[1.0] * 5), result(*[1.02] * 5)]) == ["narrow"]
+
+
+def test_a_baseline_that_is_clearly_behind_the_first_leaves() -> None:
+    rules_out = elimination([plan("one", 1.0)], 3)
+    results = [result(1.0, 1.0), result(1.1, 1.2), result(1.2, 1.3), result(1.0, 1.0)]
+    assert [rules_out(index, results) for index in range(3)] == [False, False, True]
+
+
+def test_right_answers_may_be_known_beforehand() -> None:
+    plans = [plan("wrong", 1.0), plan("slow", 1.0)]
+    rules_out = elimination(plans, expected=ANSWER)
+    assert not rules_out(1, [result(1.0, 1.0, wrong=True), result(2.0, 2.0)])
+    assert rules_out(1, [result(1.0, 1.0), result(2.0, 2.0)])
 
 
 def test_who_has_not_come_is_judged_by_what_is_predicted() -> None:

@@ -24,7 +24,7 @@ from chrion_runtime.run.loaded_plan import LoadedPlan
 
 Arrays = dict[str, NDArray[Any]]
 
-_SLICE, _SETTLED, _MOST_SETTLING = 0.02, 0.1, 0.5
+_SLICE, _SETTLED, _MOST_SETTLING = 0.005, 0.1, 0.5
 """A process has settled when it works for less than this part of a slice, in seconds; some never do."""
 
 
