@@ -12,8 +12,9 @@ from chrion_bench.suite import Entry
 from chrion_bench.workplace import workplace
 from chrion_planner.errors import PlanningError
 from chrion_planner.measuring import PlanContender, Result
-from chrion_planner.planner import PlanningSettings, make_profile, measured_plans
+from chrion_planner.planner import make_profile, measured_plans
 from chrion_planner.prepare import Prepared
+from chrion_planner.settings import PlanningSettings
 from chrion_runtime.choice.selection import select
 
 PLAN = "plan"

@@ -14,10 +14,11 @@ from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
 from chrion_graph.worker import ForkServer
 from chrion_planner.partition import Budget
-from chrion_planner.planner import PlanningSettings, make_profile, measured_plans, predicted_plans
+from chrion_planner.planner import make_profile, measured_plans, predicted_plans
 from chrion_planner.prepare import Prepared, prepare
 from chrion_planner.profiling import Progress
 from chrion_planner.refusals import asked, known
+from chrion_planner.settings import PlanningSettings
 from chrion_runtime.devices import default_devices, open_devices
 from chrion_runtime.engines import key_of
 

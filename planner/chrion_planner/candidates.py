@@ -1,5 +1,6 @@
 """Candidate plans of one bucket: every single device, and what each algorithm makes of each rewritten graph."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -39,28 +40,39 @@ class Candidates:
     """True when an algorithm was stopped by the clock, so that another run may give other plans."""
 
 
-def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget) -> Candidates:
+def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget, deadline: float = inf) -> Candidates:
     """All candidate plans, no two with the same stages: a quick look at every problem, and then the promising ones.
 
-    Raises ProfileMismatch.
+    After `deadline` (of `time.monotonic`) no problem is looked at any more. Raises ProfileMismatch.
     """
+    late = False
+
+    def in_time() -> bool:
+        nonlocal late
+        late = late or time.monotonic() > deadline
+        return not late
+
     quick = replace(budget, tasks=0, search_work=budget.search_work // _QUICK, stage_work=budget.stage_work // _QUICK)
     searches = [_GraphSearch(variant, profile) for variant in variants]
     for search in searches:
-        search.look(quick)
+        if in_time():
+            search.look(quick)
     known = [plan for search in searches for plan in search.plans]
     for search in sorted(searches, key=lambda search: search.seconds):
-        search.descend(quick, known)
+        if in_time():
+            search.descend(quick, known)
     fastest = min((plan.predicted_seconds for search in searches for plan in search.alone), default=inf)
     shared = replace(budget, search_work=int(budget.search_work * _PART))
-    for case in _promising(searches, fastest):
+    for case in filter(lambda _: in_time(), _promising(searches, fastest)):
         case.search.bound = max(case.search.bound, case.look(budget if case.device == HOST else shared))
     found: dict[object, Plan] = {}
     for search in searches:
         bound = min([search.bound, *(plan.predicted_seconds for plan in search.plans)])
         for plan in search.plans:
             found.setdefault(_key(plan), plan.model_copy(update={"bound_seconds": bound}))
-    return Candidates(tuple(found.values()), any(case.truncated for search in searches for case in search.cases))
+    return Candidates(
+        tuple(found.values()), late or any(case.truncated for search in searches for case in search.cases)
+    )
 
 
 @dataclass(eq=False)

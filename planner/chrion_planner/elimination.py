@@ -19,12 +19,12 @@ _DECIDED_ROUNDS = 5
 def elimination(plans: Sequence[Plan], baselines: int = 0, expected: Arrays | None = None) -> Eliminates:
     """What rules contenders out; the first `baselines` of them are no plans.
 
-    A plan that has run is eliminated by one that takes no more GPU memory and was clearly faster in every round, or that
-    is simpler and in every round so fast that this plan would not be chosen over it. One that has not run is eliminated
-    if its predicted time is clearly longer than what another was measured to take. Such predictions are more often too
-    low than too high; they are scaled down where the machine runs faster now than when it was profiled. Baselines but
-    the first leave where they are clearly slower than that. Plans with wrong answers eliminate nothing: `expected` are
-    the right ones, or else what the first contender answers, which then is the model itself.
+    A plan that has run is eliminated by one that takes no more GPU memory and was clearly faster in every round, or
+    that is simpler and in every round so fast that this plan would not be chosen over it. One that has not run is
+    eliminated if its predicted time is clearly longer than what another was measured to take. Such predictions are more
+    often too low than too high; they are scaled down where the machine runs faster now than when it was profiled.
+    Baselines but the first leave where they are clearly slower than that. Plans with wrong answers eliminate nothing:
+    `expected` are the right ones, or else what the first contender answers, which then is the model itself.
     """
 
     def eliminates(index: int, results: Sequence[Result]) -> bool:

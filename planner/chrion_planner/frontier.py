@@ -6,8 +6,8 @@ from chrion_api import Plan
 from chrion_planner.captures import is_captured
 
 CLEARLY, _JUST, _ALIKE = 0.05, 0.02, 0.01
-"""Gains that count for plans with rewrites or several stages, and for the model as it is on other lanes; and what a plan
-on fewer lanes may lose."""
+"""Gains that count for plans with rewrites or several stages, and for the model as it is on other lanes; and what a
+plan on fewer lanes may lose."""
 
 
 def pareto(plans: Sequence[Plan], beats: Callable[[Plan, Plan], bool]) -> tuple[Plan, ...]:
@@ -44,6 +44,11 @@ def is_elaborate(plan: Plan) -> bool:
 def is_simpler(one: Plan, other: Plan) -> bool:
     """Whether one plan is nearer than another to what people would use without Chrion."""
     return _strangeness(one) < _strangeness(other)
+
+
+def predicted_to_beat(one: Plan, other: Plan) -> bool:
+    """Whether one plan is predicted to be faster than another, or as fast on fewer lanes."""
+    return (one.predicted_seconds, lanes_held(one)) < (other.predicted_seconds, lanes_held(other))
 
 
 def lanes_held(plan: Plan) -> int:

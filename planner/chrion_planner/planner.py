@@ -1,85 +1,31 @@
 """Plan a model: profile it, partition it, measure the best candidates, keep the frontier."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 
-from chrion_api import HOST, ONNXRUNTIME, Baseline, Frontier, Optimization, Plan, PlanFile, Profile
-from chrion_graph.equality import difference
-from chrion_graph.graph import Graph
-from chrion_graph.limits import Limits
-from chrion_graph.worker import ForkServer
+from chrion_api import Frontier, PlanFile, Profile
 from chrion_planner.candidates import Candidates, candidates
-from chrion_planner.captures import is_captured, uncaptured_name
-from chrion_planner.elimination import elimination
-from chrion_planner.errors import PlanningError, ProfileMismatch
-from chrion_planner.frontier import CLEARLY, is_elaborate, lanes_held, margin, pareto
-from chrion_planner.measuring import (
-    Arrays,
-    Contender,
-    Eliminates,
-    PlanContender,
-    Result,
-    SessionContender,
-    Trial,
-    contest,
-    latency,
-)
+from chrion_planner.errors import ProfileMismatch
+from chrion_planner.frontier import pareto, predicted_to_beat
+from chrion_planner.measured_frontier import measured_frontier
 from chrion_planner.partition import Budget
+from chrion_planner.plans import is_profiled, unprofiled_plans
 from chrion_planner.prepare import Prepared, PreparedBucket
-from chrion_planner.profiling import Progress, Variant, profile_devices
-from chrion_planner.tuning import Race, settle, tune
-from chrion_runtime.devices import open_devices, traits_of
-from chrion_runtime.engines import engine_named, engines_on
-
-MEASURED_PLANS = 12
-"""Candidates of one bucket that are measured."""
-_ROUNDS = 8
-_FINALISTS = 1.15
-"""Plans within this of the fastest one's time are measured again, in new processes, to tell them apart."""
-_FINALS, _FINAL_ROUNDS = 2, 6
-_TUNING_ROUNDS = 4
-_TURN_SECONDS = 0.05
-_TUNED = 1.3
-"""Plans within this of the fastest one's time are worth tuning: it seldom gains more."""
-_TUNED_BY = 0.02
-"""What a plan must gain by being tuned."""
-
-
-def silent(*_: object) -> None:
-    """For progress and warnings that nobody wants to know of."""
-
-
-@dataclass(frozen=True)
-class PlanningSettings:
-    """What planning may use and take."""
-
-    devices: tuple[str, ...] = (HOST,)
-    cpu_lanes: int = 0
-    """0 for as many as the process may use."""
-    limits: Limits = field(default_factory=Limits)
-    budget: Budget = field(default_factory=Budget)
-    timeout_seconds: float = 600.0
-    """What profiling and measuring may take together; the best so far is kept."""
-    started: float = field(default_factory=time.monotonic)
-    server: ForkServer | None = None
-    """Forks the processes that profile and measure; without one each stage of planning starts its own."""
-    loading: int = 1
-    """Contenders that are loaded at once; above 1 only where memory is told for each process apart."""
-    progress: Progress = silent
-    warn: Callable[[str], None] = silent
-    """Told of candidates that were dropped, and of profiles measured while other work went on."""
-
-    @property
-    def deadline(self) -> float:
-        """When profiling and measuring end, by `time.monotonic`."""
-        return self.started + self.timeout_seconds
+from chrion_planner.profiling import Variant, profile_devices
+from chrion_planner.settings import PlanningSettings
+from chrion_runtime.devices import open_devices
+from chrion_runtime.engines import key_of
 
 
 def make_profile(prepared: Prepared, settings: PlanningSettings) -> Profile:
-    """Measure every kind of node of the model on every device. Raises DeviceUnavailable, LimitExceeded."""
+    """Measure every kind of node of the model on every device, while there is time for it.
+
+    Raises DeviceUnavailable, LimitExceeded.
+    """
     variants = [
-        Variant(variant.bucket.graph, variant.bucket.inputs, variant.bucket.shapes, bucket.feeds)
+        Variant(
+            variant.bucket.graph, variant.bucket.inputs, variant.bucket.shapes, bucket.feeds, bool(variant.rewrites)
+        )
         for bucket in prepared.buckets
         for variant in bucket.variants
     ]
@@ -91,8 +37,9 @@ def make_profile(prepared: Prepared, settings: PlanningSettings) -> Profile:
         settings.limits,
         settings.progress,
         warn=settings.warn,
-        deadline=settings.deadline,
+        deadline=settings.profiled_by,
         server=settings.server,
+        figures=settings.figures,
     )
 
 
@@ -105,16 +52,22 @@ def predicted_plans(prepared: Prepared, profile: Profile, budget: Budget) -> Pla
     frontiers = [
         Frontier(
             inputs=dict(bucket.variants[0].bucket.inputs),
-            plans=pareto(options.plans, _predicted_to_beat),
+            plans=pareto(options.plans, predicted_to_beat),
         )
         for bucket, options in zip(prepared.buckets, found, strict=True)
     ]
-    return _file(prepared, profile, frontiers, any(options.truncated for options in found))
+    return PlanFile(
+        model=prepared.digest,
+        devices={device.name: device.key for device in profile.devices},
+        buckets=tuple(frontiers),
+        truncated=any(options.truncated for options in found),
+    )
 
 
 def find_candidates(prepared: Prepared, profile: Profile, budget: Budget) -> list[Candidates]:
     """What each bucket's plans are chosen from, before any is measured. Raises ProfileMismatch."""
-    return [_candidates(bucket, prepared, profile, budget) for bucket in prepared.buckets]
+    _check(prepared, profile)
+    return [candidates(bucket.variants, profile, budget) for bucket in prepared.buckets]
 
 
 def measured_plans(
@@ -122,218 +75,39 @@ def measured_plans(
 ) -> PlanFile:
     """The frontier of the best candidates as measured on this machine, with the baselines beside them.
 
-    `found` are those of each bucket where they are known already, from `find_candidates`.
+    `found` are those of each bucket where they are known already, from `find_candidates`. What the profile has no
+    figures of, since its time ran out, is left out; at worst the model as it is on the CPU is all that is measured.
     Raises ProfileMismatch, PlanningError where not one candidate could be run.
     """
+    _check(prepared, profile)
+    options = found or [_candidates(bucket, profile, settings) for bucket in prepared.buckets]
     frontiers = []
-    truncated = False
-    for position, bucket in enumerate(prepared.buckets):
-        options = found[position] if found else _candidates(bucket, prepared, profile, settings.budget)
-        frontier, complete = _measure(bucket, _worth_measuring(options.plans), prepared, settings)
+    truncated = any(one.truncated for one in options)
+    for position, (bucket, one) in enumerate(zip(prepared.buckets, options, strict=True)):
+        part = settings.part(len(prepared.buckets) - position)
+        frontier, complete = measured_frontier(bucket, one.plans, prepared, part)
         frontiers.append(frontier)
-        truncated |= options.truncated or not complete
-    return _file(prepared, profile, frontiers, truncated)
+        truncated |= not complete
+    devices = open_devices(settings.devices, settings.cpu_lanes)
+    return PlanFile(
+        model=prepared.digest,
+        devices={name: key_of(device) for name, device in devices.items()},
+        buckets=tuple(frontiers),
+        truncated=truncated,
+    )
 
 
-def _candidates(bucket: PreparedBucket, prepared: Prepared, profile: Profile, budget: Budget) -> Candidates:
+def _candidates(bucket: PreparedBucket, profile: Profile, settings: PlanningSettings) -> Candidates:
+    covered = [variant for variant in bucket.variants if is_profiled(variant, profile, settings.devices)]
+    if not covered:
+        return Candidates(tuple(unprofiled_plans(bucket.variants[0], settings.cpu_lanes)), truncated=True)
+    settings.progress("searching for plans", 0.0)
+    found = candidates(covered, profile, settings.budget, settings.searched_by)
+    return replace(found, truncated=found.truncated or len(covered) < len(bucket.variants))
+
+
+def _check(prepared: Prepared, profile: Profile) -> None:
     if profile.model != prepared.digest:
         raise ProfileMismatch(
             f"the profile was made for model {profile.model[:12]}, this is {prepared.digest[:12]}: profile again"
         )
-    return candidates(bucket.variants, profile, budget)
-
-
-def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
-    """The model as it is on each single device, whatever is predicted of it; then the best predicted of all others.
-
-    With every optimisation a single device is what people would use instead, so it is always measured; without, only
-    where that is predicted to gain clearly. Where there are plans with CUDA graphs, the best of them are measured too.
-    """
-    singles: dict[tuple[str, ...], Plan] = {}
-    for plan in (plan for plan in plans if len(plan.stages) == 1 and not is_captured(plan)):
-        place = (*plan.stages[0].lanes, *(rewrite.to_json() for rewrite in plan.rewrites))
-        other = singles.get(place)
-        if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - CLEARLY):
-            singles[place] = plan
-    frontier = pareto(plans, _predicted_to_beat)
-    bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites and not is_captured(plan)]
-    wanted = [
-        *(plan for plan in bare if plan.stages[0].options.get("optimization") == Optimization.ALL),
-        *(plan for plan in singles.values() if not plan.rewrites),
-        *_pairs(plans),
-        *(plan for plan in frontier if plan.gpu_bytes.total),
-        *sorted([*singles.values(), *(plan for plan in plans if len(plan.stages) > 1)], key=_predicted),
-    ]
-    return list({plan.name: plan for plan in wanted}.values())[:MEASURED_PLANS]
-
-
-def _pairs(plans: Sequence[Plan]) -> Iterator[Plan]:
-    """The best predicted plans with CUDA graphs, one of a single stage and one of several; and each without them.
-
-    What a CUDA graph saves is seldom known beforehand, so the two are measured in the same rounds.
-    """
-    named = {plan.name: plan for plan in plans}
-    captured = sorted(filter(is_captured, plans), key=_predicted)
-    for several in (False, True):
-        best = next((plan for plan in captured if (len(plan.stages) > 1) == several), None)
-        if best is not None:
-            yield best
-            yield from (named[name] for name in (uncaptured_name(best),) if name in named)
-
-
-def _predicted_to_beat(one: Plan, other: Plan) -> bool:
-    return (one.predicted_seconds, lanes_held(one)) < (other.predicted_seconds, lanes_held(other))
-
-
-def _predicted(plan: Plan) -> tuple[float, str]:
-    return plan.predicted_seconds, plan.name
-
-
-def _measure(
-    bucket: PreparedBucket, plans: Sequence[Plan], prepared: Prepared, settings: PlanningSettings
-) -> tuple[Frontier, bool]:
-    """The frontier of what was measured, and whether every plan had its time."""
-
-    def contenders(plans: Sequence[Plan]) -> list[Contender]:
-        options = (prepared.folder, settings.devices, settings.cpu_lanes, bucket.feeds)
-        return [PlanContender(plan, *options) for plan in plans]
-
-    baselines = _baselines(bucket, prepared, settings)
-    plans = sorted(plans, key=is_elaborate)
-    results = _contest(
-        [*baselines, *contenders(plans)],
-        _ROUNDS,
-        settings,
-        latecomers=sum(map(is_elaborate, plans)),
-        eliminates=elimination(plans, len(baselines)),
-    )
-    of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
-    expected = _expected(of_baselines, settings)
-    trials = [Trial(plan) for plan in plans]
-    for trial, result in zip(trials, of_plans, strict=True):
-        _add(trial, result, expected, settings)
-    if not any(trial.fine for trial in trials):
-        raise PlanningError(f"no plan could be measured: {trials[0].problem or 'time ran out; raise the timeout'}")
-
-    def race(plans: Sequence[Plan]) -> list[Result]:
-        return _contest(contenders(plans), _TUNING_ROUNDS, settings)
-
-    def final(plans: Sequence[Plan]) -> list[Result]:
-        return _contest(contenders(plans), _FINAL_ROUNDS, settings, eliminates=elimination(plans, expected=expected))
-
-    graphs = [variant.bucket.graph for variant in bucket.variants]
-    pair = _tune(trials, race, graphs, settings)
-    tried = [*trials, pair[1]] if pair else trials
-    _finals(tried, pair or (), final, expected, settings)
-    settled = settle(trials, *pair, by=_TUNED_BY) if pair else trials
-    kept = {trial.plan.name: trial for trial in settled if trial.in_the_running}
-    if not kept:
-        raise PlanningError("no plan ran in every process in which it was measured")
-    frontier = Frontier(
-        inputs=dict(bucket.variants[0].bucket.inputs),
-        plans=pareto(
-            [trial.plan for trial in kept.values()],
-            lambda one, other: kept[one.name].beats(kept[other.name], margin(one, other)),
-        ),
-        baselines=tuple(
-            Baseline(name=result.name, measured=latency(result.rounds)) for result in of_baselines if result.rounds
-        ),
-        candidates=tuple(
-            sorted((trial.candidate for trial in tried), key=lambda one: (one.predicted_seconds, one.name))
-        ),
-    )
-    return frontier, time.monotonic() < settings.deadline
-
-
-def _add(trial: Trial, result: Result, expected: Arrays, settings: PlanningSettings) -> None:
-    trial.add(result, expected)
-    if trial.problem:
-        settings.warn(f"plan {trial.plan.name} is dropped: {trial.problem}")
-
-
-def _tune(
-    trials: Sequence[Trial], race: Race, graphs: Sequence[Graph], settings: PlanningSettings
-) -> tuple[Trial, Trial] | None:
-    """The fastest plan of several stages, and it tuned, which has no figures yet; None where tuning has no use."""
-    fine = [trial for trial in trials if trial.fine]
-    original = min((trial for trial in fine if len(trial.plan.stages) > 1), key=_seconds, default=None)
-    if original is None or time.monotonic() > settings.deadline:
-        return None
-    if _seconds(original) > _TUNED * min(map(_seconds, fine)):
-        return None
-    graph = next(graph for graph in graphs if graph.digest == original.plan.graph)
-    host = open_devices([])[HOST]
-    claims = {name: engine_named(name).claims(graph, host) for name in engines_on(HOST) if name != ONNXRUNTIME}
-    plan = tune(original.plan, race, claims)
-    return (original, Trial(plan, [[]])) if plan else None
-
-
-def _finals(
-    trials: Sequence[Trial], pair: Sequence[Trial], race: Race, expected: Arrays, settings: PlanningSettings
-) -> None:
-    """Measure the fastest plans, and the pair of a plan and it tuned, again in new processes, while any are in doubt."""
-    fine = [trial for trial in trials if trial.in_the_running]
-    within = min(map(_seconds, fine)) * _FINALISTS
-    finalists = [trial for trial in trials if trial in pair or (trial in fine and _seconds(trial) <= within)]
-    for _ in range(_FINALS):
-        finalists = [trial for trial in finalists if not trial.problem and (trial in pair or not trial.eliminated)]
-        in_doubt = sum(not trial.eliminated for trial in finalists)
-        if in_doubt < 2 or time.monotonic() > settings.deadline:
-            return
-        for trial, result in zip(finalists, race([trial.plan for trial in finalists]), strict=True):
-            _add(trial, result, expected, settings)
-
-
-def _seconds(trial: Trial) -> float:
-    return trial.plan.seconds
-
-
-def _contest(
-    contenders: Sequence[Contender],
-    rounds: int,
-    settings: PlanningSettings,
-    latecomers: int = 0,
-    eliminates: Eliminates | None = None,
-) -> list[Result]:
-    return contest(
-        contenders,
-        settings.limits,
-        rounds=rounds,
-        turn_seconds=_TURN_SECONDS,
-        deadline=settings.deadline,
-        progress=settings.progress,
-        loading=settings.loading,
-        server=settings.server,
-        latecomers=latecomers,
-        eliminates=eliminates,
-    )
-
-
-def _expected(baselines: Sequence[Result], settings: PlanningSettings) -> Arrays:
-    """What every plan must answer; nothing where the model itself answers one thing and then another."""
-    one, other = baselines[0].outputs, baselines[1].outputs
-    if unsteady := difference(other, one):
-        settings.warn(f"the model's answers differ from run to run ({unsteady}); plans are not checked against them")
-        return {}
-    return one
-
-
-def _baselines(bucket: PreparedBucket, prepared: Prepared, settings: PlanningSettings) -> list[SessionContender]:
-    devices = [device for device in settings.devices if traits_of(device).provider]
-    return [
-        SessionContender("onnxruntime-default", prepared.model, bucket.feeds),
-        SessionContender("onnxruntime-1-thread", prepared.model, bucket.feeds, threads=1),
-        *(
-            SessionContender(f"onnxruntime-{device.partition(':')[0]}", prepared.model, bucket.feeds, device=device)
-            for device in devices[:1]
-        ),
-    ]
-
-
-def _file(prepared: Prepared, profile: Profile, frontiers: Sequence[Frontier], truncated: bool) -> PlanFile:
-    return PlanFile(
-        model=prepared.digest,
-        devices={device.name: device.key for device in profile.devices},
-        buckets=tuple(frontiers),
-        truncated=truncated,
-    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from chrion_api import HOST, ONNXRUNTIME, DeviceProfile, Optimization, Options, Plan, Profile, Rewrite, Stage, Whole
 from chrion_graph.graph import Graph
+from chrion_graph.signature import signatures
 from chrion_planner.captures import can_be_captured, captured
 from chrion_planner.costs import Costs, GraphBucket, costs
 from chrion_planner.errors import ProfileMismatch
@@ -25,6 +26,30 @@ class Rewritten:
 
     rewrites: tuple[Rewrite, ...]
     bucket: GraphBucket
+
+
+def is_profiled(variant: Rewritten, profile: Profile, devices: Sequence[str]) -> bool:
+    """Whether a profile has all figures of these devices that plans of the graph are made of."""
+    wanted = set(signatures(variant.bucket.graph, variant.bucket.shapes))
+    known = {device.name: device for device in profile.devices}
+    if not all(name in known and wanted <= known[name].nodes.keys() for name in devices):
+        return False
+    return bool(known[HOST].wholes_of(variant.bucket.graph.digest, variant.bucket.inputs))
+
+
+def unprofiled_plans(variant: Rewritten, lanes: int) -> Iterator[Plan]:
+    """Everything in one stage on all lanes of the host, and on one, where no figures say what that takes."""
+    graph = variant.bucket.graph
+    nodes = tuple(range(len(graph.nodes)))
+    for count in sorted({1, lanes}):
+        stage = Stage(
+            nodes=nodes,
+            lanes=tuple(f"{HOST}/{lane}" for lane in range(count)),
+            options=dict(OPTIMIZED),
+            operators=_operators(graph, nodes),
+        )
+        name = f"{HOST}-{count}-lane{'s' if count > 1 else ''}"
+        yield Plan(name=name, graph=graph.digest, stages=(stage,), predicted_seconds=0)
 
 
 def single_devices(variant: Rewritten, profile: Profile) -> Iterator[Plan]:

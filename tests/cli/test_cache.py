@@ -15,7 +15,7 @@ from chrion_api import InputSpec, Rewrite
 from chrion_graph.limits import Limits
 from chrion_graph.normalise import FILES
 from chrion_graph.seal import SUMS_FILE, damage, seal
-from chrion_planner import planner
+from chrion_planner import measured_frontier
 from chrion_runtime.choice.documents import read_plan_file
 from chrion_runtime.devices import open_devices
 from chrion_runtime.engines import key_of
@@ -146,7 +146,7 @@ def test_a_served_model_whose_cache_was_damaged(chrion, kept, serving, ask, load
 @pytest.fixture
 def job(other_model, chrion, monkeypatch):
     monkeypatch.setenv("CHRION_CACHE", str(chrion.cache))
-    monkeypatch.setattr(planner, "MEASURED_PLANS", 1)
+    monkeypatch.setattr(measured_frontier, "MEASURED_PLANS", 1)
     return PlanningTask(other_model, (InputSpec(name="input", shape=(3, 1, 128)),), devices=("cpu",), cpu_lanes=1)
 
 

@@ -12,7 +12,7 @@ from chrion_graph.limits import Limits
 from chrion_graph.normalise import normalise
 from chrion_graph.signature import signatures
 from chrion_models.families import find
-from chrion_planner import planner
+from chrion_planner import measured_frontier
 from chrion_planner.candidates import candidates
 from chrion_planner.partition import Budget
 from chrion_planner.prepare import Prepared, prepare
@@ -56,7 +56,7 @@ def in_haste() -> Callable[[pytest.MonkeyPatch], None]:
 
     def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
         for name, value in {"MEASURED_PLANS": 4, "_ROUNDS": 3, "_FINAL_ROUNDS": 3, "_TURN_SECONDS": 0.01}.items():
-            monkeypatch.setattr(planner, name, value)
+            monkeypatch.setattr(measured_frontier, name, value)
 
     return shorten
 

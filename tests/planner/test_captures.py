@@ -9,7 +9,7 @@ from chrion_api import GpuBytes, Plan, Stage
 from chrion_graph.graph import Graph
 from chrion_planner.captures import can_be_captured, captured, is_captured, uncaptured_name
 from chrion_planner.frontier import pareto
-from chrion_planner.planner import _worth_measuring
+from chrion_planner.measured_frontier import _worth_measuring
 from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
 

@@ -56,7 +56,9 @@ def test_a_plan_that_would_not_be_chosen_over_a_simpler_one_leaves() -> None:
     ):
         found = eliminated(plans, [result(*[1.0] * rounds), result(*[seconds] * rounds)])
         assert found == (["elaborate"] if leaves else []), (seconds, rounds)
-    assert eliminated(plans, [result(*[1.1] * 5), result(*[1.0] * 5)]) == [], "the simpler one stays to be compared with"
+    assert eliminated(plans, [result(*[1.1] * 5), result(*[1.0] * 5)]) == [], (
+        "the simpler one stays to be compared with"
+    )
     assert eliminated(plans, [result(*[1.0] * 5), result(1.0, 0.9, 1.0, 1.0, 1.0)]) == [], "one round was won"
 
 

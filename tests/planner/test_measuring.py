@@ -8,16 +8,12 @@ import pytest
 
 from chrion_api import SLO, GpuBytes, Mode, Profile, Quantity
 from chrion_graph.limits import Limits
+from chrion_planner.measured_frontier import _worth_measuring
 from chrion_planner.measuring import SessionContender, contender, contest, ratios
 from chrion_planner.measuring.contender import turn
 from chrion_planner.partition import Budget
-from chrion_planner.planner import (
-    PlanningSettings,
-    _worth_measuring,
-    find_candidates,
-    measured_plans,
-    predicted_plans,
-)
+from chrion_planner.planner import find_candidates, measured_plans, predicted_plans
+from chrion_planner.settings import PlanningSettings
 from chrion_runtime.choice.selection import select
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"

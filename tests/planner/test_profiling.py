@@ -6,18 +6,23 @@ import pytest
 
 from chrion_api import Optimization, Profile
 from chrion_graph.limits import Limits
+from chrion_graph.model_worker import ModelWorker
 from chrion_graph.signature import signatures
-from chrion_planner.planner import PlanningSettings, make_profile
+from chrion_planner.planner import make_profile
+from chrion_planner.profiling import Known, calibrate, nodes, spells, whole_graphs
+from chrion_planner.profiling.reference import Look
+from chrion_planner.settings import PlanningSettings
 from chrion_runtime.errors import DeviceUnavailable
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"
 STACK = "gru-forward-l2-h64-s32-b1"
+LIMITS = Limits(seconds=120)
 LANES = min(2, len(os.sched_getaffinity(0)))
 
 
 @pytest.fixture(scope="module")
 def profile(prepared_case) -> Profile:
-    settings = PlanningSettings(devices=("cpu", "emulated:0"), cpu_lanes=LANES, limits=Limits(seconds=120))
+    settings = PlanningSettings(devices=("cpu", "emulated:0"), cpu_lanes=LANES, limits=LIMITS)
     return make_profile(prepared_case(STACK), settings)
 
 
@@ -59,9 +64,80 @@ def test_costs_of_lanes_and_caches_are_measured(profile):
         assert (cost.wide_seconds is None) == (cost.crowded_seconds is None)
 
 
-def test_a_profile_that_is_out_of_time_has_a_cost_for_every_node_all_the_same(prepared_case):
-    prepared = prepared_case(GRU)
-    profile = make_profile(prepared, PlanningSettings(cpu_lanes=1, limits=Limits(seconds=120), timeout_seconds=0))
-    for variant in prepared.buckets[0].variants:
-        for signature in signatures(variant.bucket.graph, variant.bucket.shapes):
-            assert profile.device("cpu").nodes[signature].seconds > 0
+def test_a_profile_that_is_out_of_time_lacks_what_was_not_measured(prepared_case):
+    profile = make_profile(prepared_case(GRU), PlanningSettings(cpu_lanes=1, limits=LIMITS, timeout_seconds=0))
+    assert not profile.devices
+
+
+class Kept:
+    """Figures in memory."""
+
+    found: Known | None = None
+
+    def read(self, key, lanes):
+        return self.found
+
+    def keep(self, found):
+        assert self.found is None or found.device.key == self.found.device.key
+        self.found = self.found.joined(found) if self.found else found
+
+
+@pytest.fixture
+def calm(monkeypatch):
+    """A machine that nothing disturbs, and that is always as fast."""
+    monkeypatch.setattr(spells, "look", lambda lanes: Look(0.0, 1.0))
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """The nodes and whole graphs that are really measured; the worker runs in this process."""
+    found = []
+    for module, name in ((nodes, "node_cost"), (whole_graphs, "measured_run"), (calibrate, "calibrated")):
+        original = getattr(module, name)
+
+        def spy(*arguments, original=original, name=name):
+            found.append(name)
+            return original(*arguments)
+
+        monkeypatch.setattr(module, name, spy)
+    monkeypatch.setattr(ModelWorker, "call", lambda self, function, *rest, report, **_: function(*rest, report))
+    return found
+
+
+def test_what_is_known_of_a_device_is_not_measured_again(prepared_case, calm, measured):
+    kept = Kept()
+
+    def profile(name):
+        measured.clear()
+        settings = PlanningSettings(cpu_lanes=LANES, limits=LIMITS, figures=kept)
+        return make_profile(prepared_case(name), settings).device("cpu")
+
+    first = profile(STACK)
+    assert set(measured) == {"calibrated", "node_cost", "measured_run"}
+    assert profile(STACK) == first
+    assert not measured
+    other = profile(GRU)
+    assert "calibrated" not in measured
+    assert measured.count("node_cost") == len(other.nodes.keys() - first.nodes.keys())
+    assert profile(STACK) == first, "what was learned of another model is beside it"
+
+
+def test_figures_of_a_machine_that_was_faster_are_measured_anew(prepared_case, calm, measured):
+    kept = Kept()
+    settings = PlanningSettings(cpu_lanes=LANES, limits=LIMITS, figures=kept)
+    make_profile(prepared_case(GRU), settings)
+    kept.found = kept.found.model_copy(update={"reference_seconds": 0.8})
+    measured.clear()
+    make_profile(prepared_case(GRU), settings)
+    assert "node_cost" in measured
+
+
+def test_figures_that_something_disturbed_are_not_kept(prepared_case, monkeypatch):
+    monkeypatch.setattr(spells, "look", lambda lanes: Look(0.5, 1.0))
+    kept, said = Kept(), []
+    settings = PlanningSettings(cpu_lanes=1, limits=LIMITS, figures=kept, warn=said.append)
+    monkeypatch.setattr(ModelWorker, "call", lambda self, function, *rest, report, **_: function(*rest, report))
+    profile = make_profile(prepared_case(GRU), settings)
+    assert profile.device("cpu").tainted
+    assert kept.found is None
+    assert said == [f"profile of cpu: {profile.device('cpu').tainted}"]

@@ -1,6 +1,5 @@
 """What is measured of devices with a memory of their own: lanes that share it, and what sessions and nodes take."""
 
-from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ from chrion_graph.graph import Graph
 from chrion_graph.inputs import sample
 from chrion_planner.profiling.calibrate import transfers
 from chrion_planner.profiling.memory import GRAIN, Taken, of_node, of_session
-from chrion_planner.profiling.nodes import measure_nodes
-from chrion_planner.profiling.whole_graphs import measure_whole_graphs
+from chrion_planner.profiling.nodes import node_cost, values_of
+from chrion_planner.profiling.whole_graphs import measured_run, whole_runs
 from chrion_runtime.devices.emulated import Emulated, EmulatedMemory
 from tests.support.one_layer import OneLayer
 from tests.support.partition import normalised
@@ -65,7 +64,7 @@ def product(tmp_path: Path) -> Graph:
 def test_lanes_of_an_accelerator_are_never_one_and_crowd_each_other(tmp_path):
     graph = normalised(OneLayer("GRU").model(), tmp_path)
     feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
-    (cost,) = measure_nodes(graph, {"GRU": 0}, feeds, Emulated("emulated:0", 0), lambda _: None, inf, Taken()).values()
+    cost = node_cost(graph, 0, values_of(graph, [0], feeds), Emulated("emulated:0", 0), Taken())
     assert cost.wide_seconds is None
     assert cost.crowded_seconds >= cost.seconds, "small nodes too"
 
@@ -77,15 +76,18 @@ def test_a_node_that_the_device_cannot_load_has_no_cost(tmp_path):
 
     graph = normalised(OneLayer("GRU").model(), tmp_path)
     feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
-    assert measure_nodes(graph, {"GRU": 0}, feeds, device(Picky), lambda _: None, inf, Taken()) == {"GRU": None}
+    assert node_cost(graph, 0, values_of(graph, [0], feeds), device(Picky), Taken()) is None
 
 
 def test_wholes_are_on_one_lane(tmp_path):
     graph = normalised(OneLayer("GRU").model(), tmp_path)
     feeds = sample(graph.inputs, {"X": (7, 3, 5)}, {})
     gpu, shapes = device(), {"X": (7, 3, 5)}
-    found = measure_whole_graphs(graph, "model.onnx", shapes, feeds, {gpu.name: gpu}, gpu, [ONNXRUNTIME], inf)
-    assert [(whole.lanes, whole.options) for whole in found] == [(1, level.options) for level in LEVELS]
+    runs = list(whole_runs(graph, shapes, gpu, [ONNXRUNTIME]))
+    assert [(run.lanes, run.options) for run in runs] == [(1, level.options) for level in LEVELS]
+    for run in runs:
+        (found,) = measured_run(run, graph, "model.onnx", feeds, {gpu.name: gpu}, gpu)
+        assert found == run.model_copy(update={"seconds": found.seconds})
 
 
 def test_what_each_session_takes_is_told_from_what_all_share(tmp_path):

@@ -6,10 +6,11 @@ import pytest
 
 from chrion_api import GpuBytes, Latency, Optimization, Plan, Stage
 from chrion_graph.limits import Limits
-from chrion_planner import planner
+from chrion_planner import measured_frontier
 from chrion_planner.measuring import PlanContender, Result, SessionContender, Trial, contest, faster
 from chrion_planner.partition import Budget
-from chrion_planner.planner import PlanningSettings, measured_plans
+from chrion_planner.planner import measured_plans
+from chrion_planner.settings import PlanningSettings
 from chrion_planner.tuning import settle, tune, tuned
 
 LIMITS = Limits(seconds=60)
@@ -205,11 +206,11 @@ def test_a_tuned_plan_is_measured_beside_the_others_while_there_is_time(
 ):
     in_haste(monkeypatch)
     monkeypatch.setattr(
-        planner, "tune", lambda plan, race, engines: tuned_plain(plan, ones(plan, 1.0), ones(plan, 0.5))
+        measured_frontier, "tune", lambda plan, race, engines: tuned_plain(plan, ones(plan, 1.0), ones(plan, 0.5))
     )
     # The profile is made up, so it must not rule any plan out.
-    monkeypatch.setattr(planner, "elimination", lambda *_, **__: None)
-    monkeypatch.setattr(planner, "_TUNED", inf)
+    monkeypatch.setattr(measured_frontier, "elimination", lambda *_, **__: None)
+    monkeypatch.setattr(measured_frontier, "_TUNED", inf)
     prepared = prepared_case("gru-bidirectional-l2-h16-s8-b2")
     budget = Budget(search_work=50_000, tasks=0)
     settings = PlanningSettings(cpu_lanes=2, limits=LIMITS, timeout_seconds=seconds, budget=budget)

@@ -32,8 +32,9 @@ from chrion_planner.candidates import Candidates
 from chrion_planner.costs import GraphBucket
 from chrion_planner.measuring import Contender, PlanContender, Result
 from chrion_planner.partition import Budget
-from chrion_planner.planner import PlanningSettings, find_candidates, make_profile, measured_plans
+from chrion_planner.planner import find_candidates, make_profile, measured_plans
 from chrion_planner.prepare import Prepared
+from chrion_planner.settings import PlanningSettings
 from chrion_runtime.choice.selection import select
 
 MEMORY_PLANS = 4

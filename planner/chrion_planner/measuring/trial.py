@@ -32,7 +32,10 @@ class Trial:
         self.problem = self.problem or result.error or (difference(result.outputs, expected) if ran else "")
         self.processes.append([] if self.problem else result.rounds)
         if self.plan.measured is None and ran and not self.problem:
-            found: dict[str, object] = {"measured": latency(result.rounds)}
+            measured = latency(result.rounds)
+            found: dict[str, object] = {"measured": measured}
+            if not self.plan.predicted_seconds:  # nothing was known of it
+                found["predicted_seconds"] = measured.p50
             if result.used is not None:
                 found["gpu_bytes"] = parted(result.used.bytes, self.plan.gpu_bytes)
                 found["gpu_bytes_from"] = result.used.source

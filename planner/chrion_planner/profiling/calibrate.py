@@ -1,4 +1,4 @@
-"""Measure what the executor itself costs on this machine: runs, hops, hand-offs and copies.
+"""Measure what a device costs whatever the model: runs, hops, hand-offs, copies, caches.
 
 Runs inside a worker process, with the runtime's own executor on a chain of nodes that do next to nothing.
 """
@@ -11,16 +11,45 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from chrion_api import HOST, Stage, Transfer
+from chrion_api import HOST, DeviceProfile, Stage, Transfer
 from chrion_graph.graph import Graph
+from chrion_planner.profiling.cache import cache_points
 from chrion_planner.profiling.run_seconds import run_seconds
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
+from chrion_runtime.engines import key_of
 
 _LINKS = 8
 _SMALL, _LARGE = 64, 4 << 20
 _ROWS, _WIDTH = 16, 512
 """Products that keep one lane busy while the other idles: some hundred microseconds each."""
+
+
+def calibrated(device: Device, devices: Mapping[str, Device], folder: Path) -> DeviceProfile:
+    """The device's profile, without any node or graph. Models are written to `folder`."""
+    launch, hop = launch_and_hop_seconds(device, devices, folder)
+    return DeviceProfile(
+        name=device.name,
+        key=key_of(device),
+        lanes=len(device.lanes),
+        hop_seconds=hop,
+        handoff_seconds=handoff_seconds(device, devices, folder),
+        launch_seconds=launch,
+        cache=cache_points(device, folder) if device.name == HOST else (),
+    )
+
+
+def scaled(profile: DeviceProfile, factor: float) -> DeviceProfile:
+    """What `calibrated` measured, with all its seconds multiplied."""
+    points = [point.model_copy(update={"seconds_per_byte": point.seconds_per_byte * factor}) for point in profile.cache]
+    return profile.model_copy(
+        update={
+            "hop_seconds": profile.hop_seconds * factor,
+            "handoff_seconds": profile.handoff_seconds * factor,
+            "launch_seconds": profile.launch_seconds * factor,
+            "cache": tuple(points),
+        }
+    )
 
 
 def launch_and_hop_seconds(device: Device, devices: Mapping[str, Device], folder: Path) -> tuple[float, float]:

@@ -4,8 +4,7 @@ Runs inside a worker process. The slope leaves out the fixed cost of a run, whic
 """
 
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,38 +25,37 @@ _COPIES = 9
 _LARGE_SECONDS = 150e-6
 """A node that takes longer is measured alone, where the fixed cost of its run is lost in it, and on all lanes too."""
 _LEAST_SECONDS = 1e-7
-_STEADY = 0.03
-"""Seconds of runs that a steady figure needs."""
+
+Values = Mapping[str, NDArray[Any]]
 
 
-def measure_nodes(
-    graph: Graph,
-    wanted: Mapping[str, int],
-    feeds: Mapping[str, NDArray[Any]],
-    device: Device,
-    report: Callable[[str], None],
-    deadline: float,
-    session: Taken,
-) -> dict[str, NodeCost | None]:
-    """The cost of each wanted signature, given by one node that has it; None where the device cannot run it.
+def values_of(graph: Graph, nodes: Collection[int], feeds: Values) -> Values:
+    """All that some nodes read, when the graph runs on `feeds`."""
+    names = {name for index in nodes for name in graph.reads[index] if name not in graph.constants}
+    return {**feeds, **evaluate(graph, feeds, names - feeds.keys())} if nodes else feeds
 
-    `session` is the device memory that any session takes, which is not the nodes'. After `deadline` (of
-    `time.monotonic`) a few runs must do, on one lane.
+
+def node_cost(graph: Graph, index: int, values: Values, device: Device, session: Taken) -> NodeCost | None:
+    """What a node costs that reads these values; None where the device cannot run it.
+
+    `session` is the device memory that any session takes, which is not the node's.
     """
-    names = {name for index in wanted.values() for name in graph.reads[index] if name not in graph.constants}
-    values = {**feeds, **evaluate(graph, feeds, names - feeds.keys())}
-    found: dict[str, NodeCost | None] = {}
-    for signature, index in wanted.items():
-        report(graph.nodes[index].op_type)
-        sub_model = cut(graph, [index])
-        arrays = [values[name] for name in sub_model.inputs]
-        try:
-            found[signature] = _cost(graph, index, sub_model, arrays, device, deadline, session)
-        except Exception:
-            if device.name == HOST:
-                raise
-            found[signature] = None
-    return found
+    sub_model = cut(graph, [index])
+    arrays = [values[name] for name in sub_model.inputs]
+    try:
+        return _cost(graph, index, sub_model, arrays, device, session)
+    except Exception:
+        if device.name == HOST:
+            raise
+        return None
+
+
+def scaled(cost: NodeCost | None, factor: float) -> NodeCost | None:
+    """A cost with all its seconds multiplied."""
+    if cost is None:
+        return None
+    seconds = {"seconds": cost.seconds, "wide_seconds": cost.wide_seconds, "crowded_seconds": cost.crowded_seconds}
+    return cost.model_copy(update={name: value and value * factor for name, value in seconds.items()})
 
 
 def _cost(
@@ -66,13 +64,11 @@ def _cost(
     sub_model: SubModel,
     arrays: Sequence[NDArray[Any]],
     device: Device,
-    deadline: float,
     session: Taken,
 ) -> NodeCost:
-    in_time = time.monotonic() < deadline
-    seconds = _seconds(sub_model, arrays, device, graph.folder, _STEADY if in_time else 0.0)
+    seconds = _seconds(sub_model, arrays, device, graph.folder)
     wide = crowded = None
-    if in_time and len(device.lanes) > 1:
+    if len(device.lanes) > 1:
         wide, crowded = _on_many_lanes(sub_model.model, arrays, device, graph.folder, seconds)
     taken = Taken()
     if device.name != HOST:
@@ -104,11 +100,11 @@ def _on_many_lanes(
     return None, max(seconds, _LEAST_SECONDS) * max(1.0, _crowded_seconds(several, arrays, device, folder) / alone)
 
 
-def _seconds(sub_model: SubModel, arrays: Sequence[NDArray[Any]], device: Device, folder: Path, about: float) -> float:
-    once = _time(sub_model.model, arrays, device, folder, about=about)
+def _seconds(sub_model: SubModel, arrays: Sequence[NDArray[Any]], device: Device, folder: Path) -> float:
+    once = _time(sub_model.model, arrays, device, folder)
     if once > _LARGE_SECONDS:
         return once
-    many = _time(copies(sub_model.model, _COPIES), arrays, device, folder, about=about)
+    many = _time(copies(sub_model.model, _COPIES), arrays, device, folder)
     return (many - once) / (_COPIES - 1)
 
 
@@ -133,14 +129,9 @@ def _crowded_seconds(model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], dev
 
 
 def _time(
-    model: onnx.ModelProto,
-    arrays: Sequence[NDArray[Any]],
-    device: Device,
-    folder: Path,
-    lanes: int = 1,
-    about: float = _STEADY,
+    model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path, lanes: int = 1
 ) -> float:
-    return median_seconds(MeasuredKernel(load(model, device, folder, lanes), model, arrays, device).run, about)
+    return median_seconds(MeasuredKernel(load(model, device, folder, lanes), model, arrays, device).run)
 
 
 def copies(model: onnx.ModelProto, count: int) -> onnx.ModelProto:

@@ -1,8 +1,11 @@
 """Profile a model's graphs on every device, each device in a worker process of its own."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -14,20 +17,18 @@ from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.signature import signatures
 from chrion_graph.worker import ForkServer
-from chrion_planner.profiling.cache import cache_points
-from chrion_planner.profiling.calibrate import handoff_seconds, launch_and_hop_seconds, transfers
-from chrion_planner.profiling.interference import Interference
+from chrion_planner.profiling import calibrate, nodes, whole_graphs
+from chrion_planner.profiling.known import Figures, Known
 from chrion_planner.profiling.memory import Taken, of_session
-from chrion_planner.profiling.nodes import measure_nodes
-from chrion_planner.profiling.whole_graphs import measure_whole_graphs
-from chrion_runtime.devices import open_devices, traits_of
+from chrion_planner.profiling.spells import Spells
+from chrion_runtime.devices import Device, open_devices, traits_of
 from chrion_runtime.engines import engines_on, key_of
-
-ATTEMPTS = 2
-"""Times that a device is profiled, at most, where other work runs on it."""
 
 Progress = Callable[[str, float], None]
 """Told what is being done, and the part of this step that is behind, from 0 to 1."""
+
+_LONGEST_SECONDS = 86_400.0
+"""A day, where there is no deadline."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Variant:
     inputs: Mapping[str, Shape]
     shapes: Shapes
     feeds: Mapping[str, NDArray[Any]]
+    rewritten: bool = False
 
 
 def profile_devices(
@@ -51,40 +53,46 @@ def profile_devices(
     warn: Callable[[str], None],
     deadline: float,
     server: ForkServer | None = None,
+    figures: Figures | None = None,
 ) -> Profile:
-    """Measure every signature of every variant on every device.
+    """Measure every signature of every variant on every device, graphs as they are before those that are rewritten.
 
-    `model` is the model's digest. A device that other work ran on meanwhile is measured again, while there is time
-    until `deadline` (of `time.monotonic`), after which the rest is measured in haste. Raises LimitExceeded where a
-    device takes longer than the limits allow.
+    `model` is the model's digest. What `figures` has is not measured again. After `deadline` (of `time.monotonic`)
+    nothing more is measured: nodes, graphs or devices are then missing. Raises LimitExceeded where one measurement
+    takes longer than the limits allow.
     """
     entries: list[DeviceProfile] = []
     links: list[Transfer] = []
-    for position, name in enumerate(devices):
+    packed = [_Packed.of(variant) for variant in sorted(variants, key=lambda variant: variant.rewritten)]
+    for position, (name, device) in enumerate(open_devices(devices, cpu_lanes).items()):
+        if time.monotonic() > deadline:
+            break
 
         def report(value: tuple[str, float], name: str = name, position: int = position) -> None:
             progress(f"profiling on {name}: {value[0]}", (position + value[1]) / len(devices))
 
+        known = figures and figures.read(key_of(device), len(device.lanes))
+        left = deadline - time.monotonic()
         # CUDA reserves far more address space than it uses.
-        memory = None if traits_of(name).reserves_address_space else limits.memory
-        for attempt in range(ATTEMPTS):
-            with ModelWorker(memory, server=server) as worker:
-                entry, copies = worker.call(
-                    _profile_device,
-                    name,
-                    cpu_lanes,
-                    [_Packed.of(variant) for variant in variants],
-                    deadline - time.monotonic(),
-                    seconds=limits.seconds,
-                    what=f"profiling on {name}",
-                    report=report,
-                )
-            again = attempt + 1 < ATTEMPTS and time.monotonic() < deadline
-            if entry.tainted:
-                warn(f"profile of {name}: {entry.tainted}" + ("; measuring again" if again else ""))
-            if not (entry.tainted and again):
-                break
-        entries.append(entry)
+        with ModelWorker(None if traits_of(name).reserves_address_space else limits.memory, server=server) as worker:
+            found, copies = worker.call(
+                _profile_device,
+                name,
+                cpu_lanes,
+                packed,
+                known,
+                left,
+                seconds=(left if isfinite(left) else _LONGEST_SECONDS) + limits.seconds,
+                what=f"profiling on {name}",
+                report=report,
+            )
+        if found is None:
+            break
+        if found.device.tainted:
+            warn(f"profile of {name}: {found.device.tainted}")
+        elif figures is not None:
+            figures.keep(found)
+        entries.append(found.device)
         links.extend(copies)
     return Profile(model=model, devices=tuple(entries), transfers=tuple(links))
 
@@ -94,74 +102,130 @@ class _Packed:
     """A variant as it travels to a worker: the graph by its file."""
 
     file: str
-    folder: Any
+    folder: Path
     inputs: Mapping[str, Shape]
     shapes: Shapes
     feeds: Mapping[str, NDArray[Any]]
+    rewritten: bool
 
     @classmethod
     def of(cls, variant: Variant) -> "_Packed":
         graph = variant.graph
         file = f"graph-{graph.digest[:16]}.onnx"
         write_aside(graph.folder / file, graph.model.SerializeToString())
-        return cls(file, graph.folder, dict(variant.inputs), dict(variant.shapes), dict(variant.feeds))
+        return cls(
+            file, graph.folder, dict(variant.inputs), dict(variant.shapes), dict(variant.feeds), variant.rewritten
+        )
 
 
 def _profile_device(
     name: str,
     cpu_lanes: int,
     packed: Sequence[_Packed],
+    known: Known | None,
     seconds_left: float,
     report: Callable[[tuple[str, float]], None],
-) -> tuple[DeviceProfile, tuple[Transfer, ...]]:
+) -> tuple[Known | None, tuple[Transfer, ...]]:
+    """The device's figures, as far as the time goes; None where it is over before there are any."""
     deadline = time.monotonic() + seconds_left
     devices = open_devices([name], cpu_lanes)
     device = devices[name]
-    folder = packed[0].folder
-    watch = Interference(len(device.lanes) if device.name == HOST else 1)
+    spells = Spells(len(device.lanes) if device.name == HOST else 1, deadline)
+    known = known if known is not None and known.holds(spells.reference_seconds) else None
     report(("hops and hand-offs", 0.0))
-    launch, hop = launch_and_hop_seconds(device, devices, folder)
-    handoff = handoff_seconds(device, devices, folder)
-    cache = cache_points(device, folder) if device.name == HOST else ()
-    empty = of_session(device, folder) if device.name != HOST else Taken()
-    graphs = {pack.file: Graph.load(pack.folder, pack.file) for pack in packed}
-    nodes: dict[str, NodeCost | None] = {}
-    wholes: list[Whole] = []
-    for position, pack in enumerate(packed):
-        graph = graphs[pack.file]
-        wanted = {
-            signature: index
-            for index, signature in reversed(list(enumerate(signatures(graph, pack.shapes))))
-            if signature not in nodes
+    calibration = partial(calibrate.calibrated, device, devices, packed[0].folder)
+    bare = known.device if known else next(spells.measured([calibration], calibrate.scaled), None)
+    if bare is None:
+        return None, ()
+    session = of_session(device, packed[0].folder) if device.name != HOST else Taken()
+    measuring = _Measuring(packed, device, devices, session, spells, known)
+    measuring.run(report)
+    entry = bare.model_copy(
+        update={
+            "tainted": spells.tainted,
+            "context_bytes": device.memory.context_bytes,
+            "session_bytes": sum(session),
+            "nodes": dict(sorted(measuring.nodes.items())),
+            "wholes": tuple(measuring.wholes),
         }
-        left = len(wanted)
-
-        def node_report(op_type: str, start: float = position / len(packed), count: int = left) -> None:
-            nonlocal left
-            left -= 1
-            report((op_type, start + (1 - left / max(count, 1)) * 0.9 / len(packed)))
-
-        nodes |= measure_nodes(graph, wanted, pack.feeds, device, node_report, deadline, empty)
-        report(("whole graphs", (position + 0.95) / len(packed)))
-        # Of what a device refuses ONNX Runtime would run a part elsewhere.
-        if all(nodes[signature] for signature in signatures(graph, pack.shapes)):
-            # Other engines rewrite graphs themselves: what they gain shows on the graph as it is.
-            engines = engines_on(name) if position == 0 else [ONNXRUNTIME]
-            wholes += measure_whole_graphs(
-                graph, pack.file, pack.inputs, pack.feeds, devices, device, engines, deadline
-            )
-    entry = DeviceProfile(
-        name=name,
-        key=key_of(device),
-        lanes=len(device.lanes),
-        hop_seconds=hop,
-        handoff_seconds=handoff,
-        launch_seconds=launch,
-        cache=cache,
-        tainted=watch.verdict(),
-        context_bytes=device.memory.context_bytes,
-        session_bytes=sum(empty),
-        nodes=dict(sorted(nodes.items())),
-        wholes=tuple(wholes),
     )
-    return entry, transfers(device) if device.name != HOST else ()
+    found = Known(reference_seconds=spells.reference_seconds, device=entry)
+    return found, calibrate.transfers(device) if device.name != HOST else ()
+
+
+class _Measuring:
+    """What single nodes and whole graphs take on one device."""
+
+    def __init__(
+        self,
+        packed: Sequence[_Packed],
+        device: Device,
+        devices: Mapping[str, Device],
+        session: Taken,
+        spells: Spells,
+        known: Known | None,
+    ) -> None:
+        self._packed = packed
+        self._device, self._devices, self._session = device, devices, session
+        self._spells = spells
+        self._known_nodes = known.device.nodes if known else {}
+        self._known_wholes = known.device.wholes if known else ()
+        self.nodes: dict[str, NodeCost | None] = {}
+        self.wholes: list[Whole] = []
+
+    def run(self, report: Callable[[tuple[str, float]], None]) -> None:
+        """Measure what is not known, while there is time; each report says what, and the part that is behind."""
+        graphs = {pack.file: Graph.load(pack.folder, pack.file) for pack in self._packed}
+        for position, pack in enumerate(self._packed):
+
+            def tell(what: str, done: float, position: int = position) -> None:
+                report((what, (position + done) / len(self._packed)))
+
+            graph = graphs[pack.file]
+            self._measure_nodes(graph, pack, tell)
+            # Of what a device refuses ONNX Runtime would run a part elsewhere.
+            if all(self.nodes.get(signature) for signature in signatures(graph, pack.shapes)):
+                self._measure_whole(graph, pack, tell)
+
+    def _measure_nodes(self, graph: Graph, pack: _Packed, tell: Callable[[str, float], None]) -> None:
+        wanted: dict[str, int] = {}
+        for index, signature in enumerate(signatures(graph, pack.shapes)):
+            if signature in self._known_nodes:
+                self.nodes[signature] = self._known_nodes[signature]
+            elif signature not in self.nodes:
+                wanted.setdefault(signature, index)
+        if not (wanted and self._spells.in_time):
+            return
+        values = nodes.values_of(graph, wanted.values(), pack.feeds)
+
+        def job(number: int, index: int) -> NodeCost | None:
+            tell(graph.nodes[index].op_type, 0.6 * number / len(wanted))
+            return nodes.node_cost(graph, index, values, self._device, self._session)
+
+        jobs = [partial(job, number, index) for number, index in enumerate(wanted.values())]
+        self.nodes.update(zip(wanted, self._spells.measured(jobs, nodes.scaled), strict=False))
+
+    def _measure_whole(self, graph: Graph, pack: _Packed, tell: Callable[[str, float], None]) -> None:
+        # Other engines rewrite graphs themselves: what they gain shows on the graph as it is.
+        engines = [ONNXRUNTIME] if pack.rewritten else engines_on(self._device.name)
+        wanted = []
+        for run in whole_graphs.whole_runs(graph, pack.inputs, self._device, engines):
+            if known := list(self._known(run)):
+                self.wholes += known
+            else:
+                wanted.append(run)
+
+        def job(number: int, run: Whole) -> list[Whole]:
+            tell("whole graphs", 0.6 + 0.4 * number / len(wanted))
+            return whole_graphs.measured_run(run, graph, pack.file, pack.feeds, self._devices, self._device)
+
+        jobs = [partial(job, number, run) for number, run in enumerate(wanted)]
+        for found in self._spells.measured(jobs, whole_graphs.scaled):
+            self.wholes += found
+
+    def _known(self, run: Whole) -> Iterator[Whole]:
+        """The run with its time, and the same as a CUDA graph, where they are known."""
+        for other in self._known_wholes:
+            options = {name: value for name, value in other.options.items() if name != "capture"}
+            if other.model_copy(update={"options": options, "seconds": run.seconds}) == run:
+                yield other

@@ -16,26 +16,16 @@ from chrion_planner.captures import can_be_captured
 from chrion_planner.profiling.run_seconds import run_seconds
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
-from chrion_runtime.engines import Engine, Ports, Site, engine_named
+from chrion_runtime.engines import Ports, Site, engine_named
 
 _ABOUT = 0.2
-"""Seconds of runs for each figure."""
+"""Seconds of runs for a figure, at most."""
 
 
-def measure_whole_graphs(
-    graph: Graph,
-    file: str,
-    inputs: Mapping[str, Shape],
-    feeds: Mapping[str, NDArray[Any]],
-    devices: Mapping[str, Device],
-    device: Device,
-    engines: Collection[str],
-    deadline: float,
-) -> Iterator[Whole]:
-    """The figures of a graph, which lies beside its weights as `file`, by each engine that takes all of it there.
+def whole_runs(graph: Graph, inputs: Mapping[str, Shape], device: Device, engines: Collection[str]) -> Iterator[Whole]:
+    """The runs of a graph that are worth measuring, by each engine that takes all of it there; without their times.
 
-    None where the device cannot run it. Several lanes of an accelerator are no threads of one kernel, so that there it
-    is measured on one. After `deadline` (of `time.monotonic`) a few runs must do.
+    Several lanes of an accelerator are no threads of one kernel, so that there it is measured on one.
     """
     everything = range(len(graph.nodes))
     for engine in map(engine_named, engines):
@@ -43,34 +33,44 @@ def measure_whole_graphs(
             continue
         for lanes in sorted({1, len(device.lanes) if device.traits.threads else 1}):
             for options in engine.choices:
-                run = Whole(
+                yield Whole(
                     graph=graph.digest, inputs=dict(inputs), lanes=lanes, engine=engine.name, options=options, seconds=1
                 )
-                try:
-                    seconds = _seconds(engine, run, graph, file, feeds, device, deadline)
-                except Exception:
-                    if device.name == HOST and engine.name == ONNXRUNTIME:
-                        raise
-                    continue  # it does not fit, or together its nodes are something else than each alone
-                whole = run.model_copy(update={"seconds": seconds})
-                yield whole
-                time.sleep(0.02)  # let its idle threads stop
-                yield from _captured(graph, whole, feeds, devices, device)
 
 
-def _seconds(
-    engine: Engine,
+def measured_run(
     run: Whole,
     graph: Graph,
     file: str,
     feeds: Mapping[str, NDArray[Any]],
+    devices: Mapping[str, Device],
     device: Device,
-    deadline: float,
-) -> float:
-    kernel = engine.compile(graph.folder / file, Site(device, run.lanes, spin=True), run.options)
+) -> list[Whole]:
+    """A run of the graph, which lies beside its weights as `file`, with its time; then the same as a CUDA graph.
+
+    Nothing where the device cannot run it.
+    """
+    try:
+        whole = run.model_copy(update={"seconds": _seconds(run, graph, file, feeds, device)})
+    except Exception:
+        if device.name == HOST and run.engine == ONNXRUNTIME:
+            raise
+        return []  # it does not fit, or together its nodes are something else than each alone
+    time.sleep(0.02)  # let its idle threads stop
+    return [whole, *_captured(graph, whole, feeds, devices, device)]
+
+
+def scaled(runs: list[Whole], factor: float) -> list[Whole]:
+    """The runs with their seconds multiplied."""
+    return [run.model_copy(update={"seconds": run.seconds * factor}) for run in runs]
+
+
+def _seconds(run: Whole, graph: Graph, file: str, feeds: Mapping[str, NDArray[Any]], device: Device) -> float:
+    site = Site(device, run.lanes, spin=True)
+    kernel = engine_named(run.engine).compile(graph.folder / file, site, run.options)
     values = [device.memory.put(feeds[name]) for name in graph.inputs]
     ports = Ports(tuple(graph.inputs), tuple(graph.outputs))
-    return median_seconds(partial(kernel.run, ports, values), _ABOUT if time.monotonic() < deadline else 0.0)
+    return median_seconds(partial(kernel.run, ports, values), _ABOUT)
 
 
 def _captured(

@@ -1,0 +1,62 @@
+"""What planning may use and take."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from chrion_api import HOST
+from chrion_graph.limits import Limits
+from chrion_graph.worker import ForkServer
+from chrion_planner.partition import Budget
+from chrion_planner.profiling import Figures, Progress
+
+_PROFILING, _SEARCHING = 0.6, 0.75
+"""The parts of the time that are over when profiling must end, and when the search for plans must."""
+
+
+def silent(*_: object) -> None:
+    """For progress and warnings that nobody wants to know of."""
+
+
+@dataclass(frozen=True)
+class PlanningSettings:
+    """What planning may use and take."""
+
+    devices: tuple[str, ...] = (HOST,)
+    cpu_lanes: int = 0
+    """0 for as many as the process may use."""
+    limits: Limits = field(default_factory=Limits)
+    budget: Budget = field(default_factory=Budget)
+    timeout_seconds: float = 600.0
+    """What planning may take in all; the best so far is kept."""
+    started: float = field(default_factory=time.monotonic)
+    server: ForkServer | None = None
+    """Forks the processes that profile and measure; without one each stage of planning starts its own."""
+    figures: Figures | None = None
+    """What is known of the devices from other models."""
+    loading: int = 1
+    """Contenders that are loaded at once; above 1 only where memory is told for each process apart."""
+    progress: Progress = silent
+    warn: Callable[[str], None] = silent
+    """Told of candidates that were dropped, and of profiles measured while other work went on."""
+
+    @property
+    def deadline(self) -> float:
+        """When planning ends, by `time.monotonic`."""
+        return self.started + self.timeout_seconds
+
+    @property
+    def profiled_by(self) -> float:
+        """When profiling must end."""
+        return self.started + _PROFILING * self.timeout_seconds
+
+    @property
+    def searched_by(self) -> float:
+        """When the search for plans must end."""
+        return self.started + _SEARCHING * self.timeout_seconds
+
+    def part(self, parts: int) -> Self:
+        """The same for one of so many steps that share the time that is left."""
+        left = self.deadline - time.monotonic()
+        return replace(self, timeout_seconds=self.timeout_seconds - left + left / parts)
