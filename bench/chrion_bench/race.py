@@ -9,7 +9,7 @@ from chrion_graph.equality import difference
 from chrion_graph.limits import Limits
 from chrion_planner.measuring import Contender, Result, contest, latency
 from chrion_planner.measuring.statistics import ratio
-from chrion_planner.settings import silent
+from chrion_planner.progress import silent
 
 
 @dataclass(frozen=True)

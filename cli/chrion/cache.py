@@ -1,4 +1,5 @@
-"""What may be kept between runs: normalised models and plans, in the user's cache folder, each under its key."""
+"""What may be kept between runs, in the user's cache folder, each under its key: normalised models, plans, and what is
+known of devices."""
 
 import hashlib
 import json
@@ -15,12 +16,14 @@ import platformdirs
 
 from chrion.version import __version__
 from chrion_api import DeviceKey, InvalidDocument, PlanFile
+from chrion_api.document import AnyDocument
 from chrion_graph.files import WriteFailed, write_aside
 from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
 from chrion_graph.normalise import FILES, normalise
 from chrion_graph.rewrite import REWRITES
 from chrion_graph.seal import SUMS_FILE, damage, sealed, unsealed
+from chrion_planner.profiling import Known
 from chrion_runtime.planned_model import NormalisedModel
 
 log = logging.getLogger(__name__)
@@ -72,18 +75,8 @@ def _build(model: Path, target: Path, limits: Limits) -> None:
 
 def plan(path: Path) -> PlanFile | None:
     """The plan that is kept at `path`; None where there is none, it is damaged, or it has rewrites that are gone."""
-    if not path.is_file():
-        return None
-    try:
-        data = unsealed(path.read_bytes())
-        if data is not None:
-            kept = PlanFile.from_json(data, path.name)
-            return kept if _rewrites(kept) <= REWRITES.keys() else None
-        problem = "it has another digest than when it was written"
-    except (OSError, InvalidDocument) as error:
-        problem = str(error)
-    _warn(path, problem)
-    return None
+    kept = _kept(path, PlanFile)
+    return kept if kept is not None and _rewrites(kept) <= REWRITES.keys() else None
 
 
 def _rewrites(plan_file: PlanFile) -> set[str]:
@@ -94,6 +87,21 @@ def _rewrites(plan_file: PlanFile) -> set[str]:
 def keep_plan(path: Path, plan_file: PlanFile) -> None:
     """Keep a plan at `path`, which `plan_path` gives. Raises WriteFailed."""
     write_aside(path, sealed(plan_file.to_json().encode()))
+
+
+def _kept(path: Path, kind: type[AnyDocument]) -> AnyDocument | None:
+    """The document that is kept at `path`; None where there is none, or it is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        data = unsealed(path.read_bytes())
+        if data is not None:
+            return kind.from_json(data, path.name)
+        problem = "it has another digest than when it was written"
+    except (OSError, InvalidDocument) as error:
+        problem = str(error)
+    _warn(path, problem)
+    return None
 
 
 def _warn(path: Path, problem: str) -> None:
@@ -116,3 +124,29 @@ def plan_path(sha: str, asked: Mapping[str, Any], devices: dict[str, DeviceKey],
         sort_keys=True,
     )
     return folder() / "plans" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+
+
+class DeviceFigures:
+    """Figures of devices, each under its key; shared by all models."""
+
+    def __init__(self, anew: bool = False) -> None:
+        """`anew` where nothing that is known is to be trusted: it is only replaced."""
+        self._anew = anew
+
+    def read(self, key: DeviceKey, lanes: int) -> Known | None:
+        """What is known of a device; None where that is nothing, or damaged."""
+        return None if self._anew else _kept(_figures_path(key, lanes), Known)
+
+    def keep(self, found: Known) -> None:
+        """Keep these too; where they cannot be written they are measured again another time."""
+        path = _figures_path(found.device.key, found.device.lanes)
+        known = _kept(path, Known)
+        try:
+            write_aside(path, sealed((known.joined(found) if known else found).to_json().encode()))
+        except WriteFailed as error:
+            log.warning("%s", error)
+
+
+def _figures_path(key: DeviceKey, lanes: int) -> Path:
+    text = json.dumps({"chrion": __version__, "device": key.to_data(), "lanes": lanes}, sort_keys=True)
+    return folder() / "figures" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"

@@ -49,7 +49,7 @@ DevicesOption = Annotated[
 ]
 LanesOption = Annotated[int, typer.Option("--lanes", min=0, help="CPU lanes; 0 for as many as there are cores.")]
 TimeoutOption = Annotated[
-    str, typer.Option("--timeout", metavar="10m", help="How long measuring may take; the best so far is kept.")
+    str, typer.Option("--timeout", metavar="10m", help="How long planning may take; the best so far is kept.")
 ]
 MaxNodesOption = Annotated[int, typer.Option("--max-nodes", min=1, help="Refuse models with more nodes.")]
 MaxModelBytesOption = Annotated[str, typer.Option("--max-model-bytes", metavar="8Gi", help="Refuse larger models.")]

@@ -1,8 +1,10 @@
 """Plan a model on this machine or for a profile: what the commands and the Python face share."""
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,15 @@ from chrion_graph.worker import ForkServer
 from chrion_planner.partition import Budget
 from chrion_planner.planner import make_profile, measured_plans, predicted_plans
 from chrion_planner.prepare import Prepared, prepare
-from chrion_planner.profiling import Progress
+from chrion_planner.profiling import Figures
+from chrion_planner.progress import Progress, silent
 from chrion_planner.refusals import asked, known
 from chrion_planner.settings import PlanningSettings
 from chrion_runtime.devices import default_devices, open_devices
 from chrion_runtime.engines import key_of
 
-
-def _ignore(*_: object) -> None:
-    """Nobody wants to know."""
+_PREPARED, _PROFILED = 0.05, 0.4
+"""The parts of planning that are behind when the model is prepared, and when it is profiled, about."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,14 @@ class PlanningTask:
     cpu_lanes: int = 0
     timeout_seconds: float = 600.0
     limits: Limits = field(default_factory=Limits)
-    progress: Progress = _ignore
-    warn: Callable[[str], None] = _ignore
+    progress: Progress = silent
+    warn: Callable[[str], None] = silent
     asked: Mapping[str, Any] = field(default_factory=dict)
     """What of a ChrionModel's spec plans depend on, where it comes of one."""
+    started: float = field(default_factory=time.monotonic)
+    """What `timeout_seconds` counts from."""
+    figures: Figures | None = field(default_factory=cache.DeviceFigures)
+    """What is known of the devices."""
     server: ForkServer | None = None
     """Forks the processes in which models run."""
 
@@ -51,8 +57,8 @@ class PlanningTask:
         spec: ChrionModelSpec,
         model: Path,
         devices: tuple[str, ...] = (),
-        progress: Progress = _ignore,
-        warn: Callable[[str], None] = _ignore,
+        progress: Progress = silent,
+        warn: Callable[[str], None] = silent,
     ) -> "PlanningTask":
         """What a ChrionModel asks for; `devices` in place of those that its `spec.devices` stands for."""
         return cls(
@@ -74,6 +80,8 @@ class PlanningTask:
             cpu_lanes=len(found[HOST].lanes),
             limits=self.limits,
             timeout_seconds=self.timeout_seconds,
+            started=self.started,
+            figures=self.figures,
             progress=self.progress,
             warn=self.warn,
             server=self.server,
@@ -84,9 +92,10 @@ class PlanningTask:
 
         Raises ModelError, DeviceUnavailable.
         """
+        self.progress("preparing: reading the model", 0.0)
         model = cache.normalised(self.model, self.limits)
         refusals = known(profile, self.limits) if profile else asked(self.settings().devices, self.limits, self.server)
-        self.progress("running the model once for each bucket", 0.0)
+        self.progress("preparing: one run for each bucket", _PREPARED / 2)
         try:
             return prepare(self.model, model.digest, model.folder, self.inputs, self.limits, refusals, self.server)
         except (InvalidModel, LimitExceeded) as error:
@@ -99,7 +108,8 @@ def plan(task: PlanningTask) -> PlanFile:
         forking = replace(task, server=server)
         settings = forking.settings()
         prepared = forking.prepare()
-        return measured_plans(prepared, make_profile(prepared, settings), settings)
+        found = make_profile(prepared, settings.step(_PREPARED, _PROFILED))
+        return measured_plans(prepared, found, settings.step(_PROFILED, 1.0))
 
 
 def plan_from_profile(task: PlanningTask, profile: Profile) -> PlanFile:
@@ -113,9 +123,10 @@ def plan_from_profile(task: PlanningTask, profile: Profile) -> PlanFile:
 
 
 def profile(task: PlanningTask) -> Profile:
-    """Measure what the model's nodes cost on the devices of this machine."""
-    settings = task.settings()
-    return make_profile(task.prepare(), settings)
+    """Measure what the model's nodes cost on the devices of this machine, whatever is known of them."""
+    with closing(ForkServer(make_profile)) as server:
+        forking = replace(task, server=server, timeout_seconds=inf, figures=cache.DeviceFigures(anew=True))
+        return make_profile(forking.prepare(), forking.settings().step(_PREPARED, 1.0))
 
 
 def cached_plan(task: PlanningTask, replan: bool = False) -> tuple[PlanFile, bool]:

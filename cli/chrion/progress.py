@@ -8,12 +8,17 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from chrion.timings import Timings
+
 _LINE_SECONDS = 10.0
 """Where there is no terminal, a step says how far it is this often."""
 
 
 class Display:
-    """A progress bar on standard error where that is a terminal, else a line for each new step."""
+    """A progress bar on standard error where that is a terminal, else a line for each new step.
+
+    What is told may name its step before a colon.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
         self._console = Console(file=sys.stderr, highlight=False, quiet=quiet)
@@ -29,6 +34,7 @@ class Display:
         )
         self._task: TaskID | None = None
         self._step = ""
+        self._timings = Timings()
         self._quiet_until = 0.0
 
     def __enter__(self) -> Self:
@@ -41,18 +47,21 @@ class Display:
         self._bars.stop()
 
     def progress(self, what: str, done: float) -> None:
-        """Take news from the planner; a new step (its first word) begins a new bar."""
-        step = what.partition(" ")[0]
+        """Take news: what is being done, and the part of all that is behind."""
+        self._timings.tell(what)
         if self._bars.disable:
+            step = what.partition(":")[0]
             if step != self._step or time.monotonic() > self._quiet_until:
                 self._step, self._quiet_until = step, time.monotonic() + _LINE_SECONDS
                 self._console.print(f"{what} ({done:.0%})", markup=False)
             return
-        if step != self._step or self._task is None:
-            if self._task is not None:
-                self._bars.remove_task(self._task)
-            self._step, self._task = step, self._bars.add_task(what, total=1.0)
+        if self._task is None:
+            self._task = self._bars.add_task(what, total=1.0)
         self._bars.update(self._task, completed=done, description=what[:60])
+
+    def timings(self) -> None:
+        """Print how long each step took, whatever else is printed."""
+        Console(file=sys.stderr, highlight=False).print(self._timings.table())
 
     def warn(self, text: str) -> None:
         """Print a warning above the bar."""

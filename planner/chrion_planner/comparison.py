@@ -11,8 +11,7 @@ from chrion_graph.inputs import sample
 from chrion_graph.limits import Limits
 from chrion_planner.measuring import Contender, PlanContender, SessionContender, contest, latency
 from chrion_planner.measuring.statistics import ratio
-from chrion_planner.profiling import Progress
-from chrion_planner.settings import silent
+from chrion_planner.progress import Progress, silent
 from chrion_runtime.choice.ladder import choose
 from chrion_runtime.devices import traits_of
 from chrion_runtime.run.loading import NormalisedModel

@@ -1,7 +1,7 @@
 """The frontier of one bucket: the best predicted plans run in turn, the best of them again, and those that win stay."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from chrion_api import HOST, ONNXRUNTIME, Baseline, Frontier, Optimization, Plan
 from chrion_graph.equality import difference
@@ -58,7 +58,7 @@ def measured_frontier(
     results = _contest(
         [*baselines, *contenders(plans)],
         _ROUNDS,
-        settings,
+        settings.step(0.0, 0.6, "measuring"),
         latecomers=sum(map(is_elaborate, plans)),
         eliminates=elimination(plans, len(baselines)),
     )
@@ -71,10 +71,11 @@ def measured_frontier(
         raise PlanningError(f"no plan could be measured: {trials[0].problem or 'time ran out; raise the timeout'}")
 
     def race(plans: Sequence[Plan]) -> list[Result]:
-        return _contest(contenders(plans), _TUNING_ROUNDS, settings)
+        return _contest(contenders(plans), _TUNING_ROUNDS, settings.step(0.6, 0.7, "tuning"))
 
-    def final(plans: Sequence[Plan]) -> list[Result]:
-        return _contest(contenders(plans), _FINAL_ROUNDS, settings, eliminates=elimination(plans, expected=expected))
+    def final(plans: Sequence[Plan], number: int) -> list[Result]:
+        step = settings.step(0.7, 1.0).step(number / _FINALS, (number + 1) / _FINALS, "finals")
+        return _contest(contenders(plans), _FINAL_ROUNDS, step, eliminates=elimination(plans, expected=expected))
 
     graphs = [variant.bucket.graph for variant in bucket.variants]
     pair = _tune(trials, race, graphs, settings)
@@ -124,18 +125,22 @@ def _tune(
 
 
 def _finals(
-    trials: Sequence[Trial], pair: Sequence[Trial], race: Race, expected: Arrays, settings: PlanningSettings
+    trials: Sequence[Trial],
+    pair: Sequence[Trial],
+    race: Callable[[Sequence[Plan], int], Sequence[Result]],
+    expected: Arrays,
+    settings: PlanningSettings,
 ) -> None:
     """Measure the fastest plans, and a plan and it tuned, again in new processes, while some are in doubt."""
     fine = [trial for trial in trials if trial.in_the_running]
     within = min(map(_seconds, fine)) * _FINALISTS
     finalists = [trial for trial in trials if trial in pair or (trial in fine and _seconds(trial) <= within)]
-    for _ in range(_FINALS):
+    for number in range(_FINALS):
         finalists = [trial for trial in finalists if not trial.problem and (trial in pair or not trial.eliminated)]
         in_doubt = sum(not trial.eliminated for trial in finalists)
         if in_doubt < 2 or time.monotonic() > settings.deadline:
             return
-        for trial, result in zip(finalists, race([trial.plan for trial in finalists]), strict=True):
+        for trial, result in zip(finalists, race([trial.plan for trial in finalists], number), strict=True):
             _add(trial, result, expected, settings)
 
 

@@ -16,6 +16,9 @@ from chrion_planner.settings import PlanningSettings
 from chrion_runtime.devices import open_devices
 from chrion_runtime.engines import key_of
 
+_SEARCHED = 0.2
+"""The part of a measured plan that is behind when the search is, about."""
+
 
 def make_profile(prepared: Prepared, settings: PlanningSettings) -> Profile:
     """Measure every kind of node of the model on every device, while there is time for it.
@@ -80,12 +83,15 @@ def measured_plans(
     Raises ProfileMismatch, PlanningError where not one candidate could be run.
     """
     _check(prepared, profile)
-    options = found or [_candidates(bucket, profile, settings) for bucket in prepared.buckets]
+    count = len(prepared.buckets)
+    searching, measuring = settings.step(0.0, _SEARCHED), settings.step(_SEARCHED, 1.0)
+    options = found or [
+        _candidates(bucket, profile, searching.part(number, count)) for number, bucket in enumerate(prepared.buckets)
+    ]
     frontiers = []
     truncated = any(one.truncated for one in options)
-    for position, (bucket, one) in enumerate(zip(prepared.buckets, options, strict=True)):
-        part = settings.part(len(prepared.buckets) - position)
-        frontier, complete = measured_frontier(bucket, one.plans, prepared, part)
+    for number, (bucket, one) in enumerate(zip(prepared.buckets, options, strict=True)):
+        frontier, complete = measured_frontier(bucket, one.plans, prepared, measuring.part(number, count))
         frontiers.append(frontier)
         truncated |= not complete
     devices = open_devices(settings.devices, settings.cpu_lanes)
@@ -101,7 +107,7 @@ def _candidates(bucket: PreparedBucket, profile: Profile, settings: PlanningSett
     covered = [variant for variant in bucket.variants if is_profiled(variant, profile, settings.devices)]
     if not covered:
         return Candidates(tuple(unprofiled_plans(bucket.variants[0], settings.cpu_lanes)), truncated=True)
-    settings.progress("searching for plans", 0.0)
+    settings.progress(f"searching: {len(covered)} graphs", 0.0)
     found = candidates(covered, profile, settings.budget, settings.searched_by)
     return replace(found, truncated=found.truncated or len(covered) < len(bucket.variants))
 

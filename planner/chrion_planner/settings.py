@@ -9,14 +9,11 @@ from chrion_api import HOST
 from chrion_graph.limits import Limits
 from chrion_graph.worker import ForkServer
 from chrion_planner.partition import Budget
-from chrion_planner.profiling import Figures, Progress
+from chrion_planner.profiling import Figures
+from chrion_planner.progress import Progress, silent, step
 
 _PROFILING, _SEARCHING = 0.6, 0.75
 """The parts of the time that are over when profiling must end, and when the search for plans must."""
-
-
-def silent(*_: object) -> None:
-    """For progress and warnings that nobody wants to know of."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,12 @@ class PlanningSettings:
         """When the search for plans must end."""
         return self.started + _SEARCHING * self.timeout_seconds
 
-    def part(self, parts: int) -> Self:
-        """The same for one of so many steps that share the time that is left."""
+    def part(self, number: int, parts: int) -> Self:
+        """The same for the n-th of so many parts: it may take an equal share of the time that is left for them."""
         left = self.deadline - time.monotonic()
-        return replace(self, timeout_seconds=self.timeout_seconds - left + left / parts)
+        own = self.step(number / parts, (number + 1) / parts)
+        return replace(own, timeout_seconds=self.timeout_seconds - left + left / (parts - number))
+
+    def step(self, start: float, end: float, name: str = "") -> Self:
+        """The same for a step, which takes this part of all."""
+        return replace(self, progress=step(self.progress, start, end, name))

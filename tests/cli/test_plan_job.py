@@ -10,7 +10,6 @@ import pytest
 
 from chrion.pod.config_map import ClusterError, ConfigMap, ConfigMapConflict, ConfigMapGone, Persistence
 from chrion.pod.payload import PLAIN_BYTES, PlanTooLarge, plan_of, plan_patch
-from chrion.pod.progress_estimate import ProgressEstimate
 from chrion_api import PlanFile
 from chrion_api.handover import Termination
 from chrion_graph.load import digest
@@ -216,13 +215,3 @@ def test_plans_that_no_config_map_holds(plan_file, monkeypatch):
     monkeypatch.setattr("chrion.pod.payload.MOST_BYTES", 100)
     with pytest.raises(PlanTooLarge, match="fewer shapes"):
         plan_patch(PlanFile.from_json(plan_file.read_text()), "rev1", "1")
-
-
-def test_progress_never_goes_back():
-    advance = ProgressEstimate(buckets=2)
-    steps = [("running the model", 0.0), ("profiling on cpu: Add", 0.5), ("profiling on cpu: Add", 0.1)]
-    contest = [("loading a", 0.0), ("measuring a", 0.6), ("measuring a", 1.0)]
-    percents = [advance.tell(*step) for step in [*steps, *contest * 9]]
-    assert percents == sorted(percents)
-    assert percents[1] == 21
-    assert percents[-1] == 99

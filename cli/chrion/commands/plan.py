@@ -56,6 +56,7 @@ def command(
     max_model_bytes: MaxModelBytesOption = "8Gi",
     max_memory: MaxMemoryOption = None,
     max_seconds: MaxSecondsOption = 120.0,
+    timings: Annotated[bool, typer.Option("--timings", help="Say how long each step took.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Profile a model, partition it, measure the best plans, and write the frontier of them.
@@ -85,6 +86,8 @@ def command(
     if not quiet:
         show(found, Console(), slo=slo, mode=mode)
         typer.echo(f"wrote {output}")
+    if timings:
+        display.timings()
     for selection in selections:
         if not selection.meets_slo:
             display.warn(selection.reason)

@@ -12,7 +12,6 @@ from chrion.errors import UsageError
 from chrion.planning import PlanningTask
 from chrion.pod.config_map import ConfigMap, ConfigMapConflict
 from chrion.pod.payload import plan_of, plan_patch, progress_patch, wanted_revision
-from chrion.pod.progress_estimate import ProgressEstimate
 from chrion.pod.termination import Superseded, last_words, terminating
 from chrion.progress import Display
 from chrion_api import ChrionModelSpec, PlanFile, Reason
@@ -64,8 +63,7 @@ def _spec(variable: str) -> ChrionModelSpec:
 
 def _plan(spec: ChrionModelSpec, model: Path, hand: ConfigMap, revision: str) -> PlanFile:
     with Display() as display:
-        estimate = ProgressEstimate(max((len(one.buckets) for one in spec.inputs), default=1))
-        teller = _Teller(hand, revision, estimate, display)
+        teller = _Teller(hand, revision, display)
         task = PlanningTask.of(spec, model, progress=teller.progress, warn=display.warn)
         return planning.cached_plan(task)[0]
 
@@ -90,17 +88,16 @@ def _check_wanted(config_map: dict[str, object], revision: str) -> None:
 class _Teller:
     """Writes progress to the log and, now and then, to the ConfigMap."""
 
-    def __init__(self, hand: ConfigMap, revision: str, estimate: ProgressEstimate, display: Display) -> None:
+    def __init__(self, hand: ConfigMap, revision: str, display: Display) -> None:
         self._hand = hand
         self._revision = revision
-        self._estimate = estimate
         self._display = display
         self._pause = _PATCH_SECONDS
         self._next = 0.0
 
     def progress(self, what: str, done: float) -> None:
         """Take news from the planner, who waits meanwhile: nothing else runs while it measures."""
-        percent = self._estimate.tell(what, done)
+        percent = min(99, int(100 * done))
         self._display.progress(what, done)
         if time.monotonic() < self._next:
             return

@@ -15,6 +15,7 @@ from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.worker import ForkServer
 from chrion_planner.measuring.contender import Arrays, Contender, Used, prepare, turn
+from chrion_planner.progress import Progress
 
 _LEAST_RUNS = 3
 FIRST_ROUNDS = 2
@@ -52,7 +53,7 @@ def contest(
     rounds: int,
     turn_seconds: float,
     deadline: float,
-    progress: Callable[[str, float], None],
+    progress: Progress,
     loading: int = 1,
     server: ForkServer | None = None,
     latecomers: int = 0,

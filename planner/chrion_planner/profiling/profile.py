@@ -21,11 +21,9 @@ from chrion_planner.profiling import calibrate, nodes, whole_graphs
 from chrion_planner.profiling.known import Figures, Known
 from chrion_planner.profiling.memory import Taken, of_session
 from chrion_planner.profiling.spells import Spells
+from chrion_planner.progress import Progress
 from chrion_runtime.devices import Device, open_devices, traits_of
 from chrion_runtime.engines import engines_on, key_of
-
-Progress = Callable[[str, float], None]
-"""Told what is being done, and the part of this step that is behind, from 0 to 1."""
 
 _LONGEST_SECONDS = 86_400.0
 """A day, where there is no deadline."""
