@@ -24,6 +24,10 @@ from chrion_runtime.run.loaded_plan import LoadedPlan
 
 Arrays = dict[str, NDArray[Any]]
 
+_WARMING = 0.2
+"""The part of a turn's seconds that warming takes, and a turn at least."""
+_MANY = 100
+"""Runs that tell enough of what is so short."""
 _SLICE, _SETTLED, _MOST_SETTLING = 0.005, 0.1, 0.5
 """A process has settled when it works for less than this part of a slice, in seconds; some never do."""
 
@@ -193,22 +197,29 @@ def prepare(contender: Contender) -> Loaded:
 
 
 def turn(seconds: float, least: int) -> TurnTimes:
-    """One turn of the worker's contender: runs for about `seconds`, after a little warming."""
+    """One turn of the worker's contender, after a little warming: runs for about `seconds`.
+
+    For less where many runs have been timed by then.
+    """
     assert _runner is not None, "prepare comes first"
-    warm_until = time.perf_counter() + seconds / 5
-    while time.perf_counter() < warm_until:
-        _runner.run()
+    _runs(_runner, seconds * _WARMING, 1)
     stages = _runner.stages if isinstance(_runner, _PlanRunner) else []
     for stage in stages:
         stage.clear()
-    times: list[float] = []
-    until = time.perf_counter() + seconds
-    while len(times) < least or time.perf_counter() < until:
-        began = time.perf_counter()
-        _runner.run()
-        times.append(time.perf_counter() - began)
+    times = _runs(_runner, seconds, least)
     _settle()
     return TurnTimes(times, [median(stage) for stage in stages])
+
+
+def _runs(runner: Runner, seconds: float, least: int) -> list[float]:
+    """Seconds of each of so many runs as take about so long together, or of many."""
+    times: list[float] = []
+    began = now = time.perf_counter()
+    while len(times) < least or (now < began + seconds and (len(times) < _MANY or now < began + seconds * _WARMING)):
+        runner.run()
+        before, now = now, time.perf_counter()
+        times.append(now - before)
+    return times
 
 
 def _settle() -> None:
