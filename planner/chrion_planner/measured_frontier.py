@@ -22,6 +22,7 @@ from chrion_planner.measuring import (
     latency,
 )
 from chrion_planner.prepare import Prepared, PreparedBucket
+from chrion_planner.reference import Watch
 from chrion_planner.settings import PlanningSettings
 from chrion_planner.tuning import Race, settle, tune
 from chrion_runtime.devices import open_devices, traits_of
@@ -155,7 +156,8 @@ def _contest(
     latecomers: int = 0,
     eliminates: Eliminates | None = None,
 ) -> list[Result]:
-    return contest(
+    watch = Watch(len(open_devices([], settings.cpu_lanes)[HOST].lanes), settings.deadline)
+    results = contest(
         contenders,
         settings.limits,
         rounds=rounds,
@@ -166,7 +168,11 @@ def _contest(
         server=settings.server,
         latecomers=latecomers,
         eliminates=eliminates,
+        watch=watch,
     )
+    if watch.tainted:
+        settings.warn(f"while plans were measured {watch.tainted}")
+    return results
 
 
 def _expected(baselines: Sequence[Result], settings: PlanningSettings) -> Arrays:

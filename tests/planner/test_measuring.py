@@ -8,6 +8,8 @@ import pytest
 
 from chrion_api import SLO, GpuBytes, Mode, Profile, Quantity
 from chrion_graph.limits import Limits
+from chrion_graph.signature import signatures
+from chrion_planner import reference
 from chrion_planner.measured_frontier import _worth_measuring
 from chrion_planner.measuring import SessionContender, contender, contest, ratios
 from chrion_planner.measuring.contender import turn
@@ -192,3 +194,54 @@ def test_what_people_would_use_instead_is_always_measured(prepared_case, made_up
     )
     (found,) = find_candidates(prepared, plain_is_faster, Budget())
     assert {"cpu-1-lane", "cpu-1-lane-plain"} <= {plan.name for plan in _worth_measuring(found.plans)}
+
+
+def test_a_round_that_something_disturbs_is_run_again_and_counts_once(prepared_case, monkeypatch):
+    prepared = prepared_case(GRU)
+    feeds = prepared.buckets[0].feeds
+    calm, disturbed = reference.Look(0.0, 1.0), reference.Look(0.5, 1.0)
+    said = [calm, calm, disturbed, calm, calm, calm]
+    monkeypatch.setattr(reference, "look", lambda lanes: said.pop(0) if len(said) > 1 else said[0])
+    told = []
+    results = contest(
+        [SessionContender(name, prepared.model, feeds, threads=1) for name in ("one", "two")],
+        LIMITS,
+        rounds=3,
+        turn_seconds=0.01,
+        deadline=float("inf"),
+        progress=lambda what, done: told.append(what),
+        watch=reference.Watch(1, float("inf")),
+    )
+    assert [len(result.rounds) for result in results] == [3, 3]
+    assert told.count("measuring one") == told.count("measuring two") == 4
+
+
+def test_progress_is_that_of_all_and_never_goes_back(prepared_case, made_up_profile, in_haste, monkeypatch):
+    in_haste(monkeypatch)
+    prepared = prepared_case(GRU)
+    told = []
+    settings = PlanningSettings(cpu_lanes=1, limits=LIMITS, progress=lambda what, done: told.append((what, done)))
+    measured_plans(prepared, made_up_profile(prepared, cpu_lanes=1), settings)
+    parts = [done for _, done in told]
+    assert parts == sorted(parts)
+    assert 0 <= parts[0] <= parts[-1] < 1
+    assert told[0][0].startswith("searching: ")
+    assert all(": " in what for what, _ in told)
+
+
+def test_graphs_that_the_profile_had_no_time_for_are_left_out(prepared_case, made_up_profile, in_haste, monkeypatch):
+    in_haste(monkeypatch)
+    prepared = prepared_case(GRU)
+    (device,) = (whole := made_up_profile(prepared, cpu_lanes=1)).devices
+    original = prepared.buckets[0].variants[0].bucket
+    known = set(signatures(original.graph, original.shapes))
+    nodes = {name: cost for name, cost in device.nodes.items() if name in known}
+    assert len(nodes) < len(device.nodes)
+    partly = whole.model_copy(update={"devices": (device.model_copy(update={"nodes": nodes}),)})
+    for profile, rewritten in ((partly, False), (whole.model_copy(update={"devices": ()}), False), (whole, True)):
+        found = measured_plans(prepared, profile, PlanningSettings(cpu_lanes=1, limits=LIMITS))
+        assert found.truncated == (profile is not whole)
+        (frontier,) = found.buckets
+        assert any("+" in candidate.name for candidate in frontier.candidates) == rewritten
+        assert all(candidate.predicted_seconds > 0 for candidate in frontier.candidates if candidate.measured)
+        assert found.devices["cpu"].product

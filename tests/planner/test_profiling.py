@@ -8,9 +8,10 @@ from chrion_api import Optimization, Profile
 from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.signature import signatures
+from chrion_planner import reference
 from chrion_planner.planner import make_profile
-from chrion_planner.profiling import Known, calibrate, nodes, spells, whole_graphs
-from chrion_planner.profiling.reference import Look
+from chrion_planner.profiling import Known, calibrate, nodes, whole_graphs
+from chrion_planner.reference import Look
 from chrion_planner.settings import PlanningSettings
 from chrion_runtime.errors import DeviceUnavailable
 
@@ -85,7 +86,7 @@ class Kept:
 @pytest.fixture
 def calm(monkeypatch):
     """A machine that nothing disturbs, and that is always as fast."""
-    monkeypatch.setattr(spells, "look", lambda lanes: Look(0.0, 1.0))
+    monkeypatch.setattr(reference, "look", lambda lanes: Look(0.0, 1.0))
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_figures_of_a_machine_that_was_faster_are_measured_anew(prepared_case, c
 
 
 def test_figures_that_something_disturbed_are_not_kept(prepared_case, monkeypatch):
-    monkeypatch.setattr(spells, "look", lambda lanes: Look(0.5, 1.0))
+    monkeypatch.setattr(reference, "look", lambda lanes: Look(0.5, 1.0))
     kept, said = Kept(), []
     settings = PlanningSettings(cpu_lanes=1, limits=LIMITS, figures=kept, warn=said.append)
     monkeypatch.setattr(ModelWorker, "call", lambda self, function, *rest, report, **_: function(*rest, report))

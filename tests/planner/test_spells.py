@@ -8,9 +8,10 @@ from math import inf
 
 import pytest
 
+from chrion_planner import reference
 from chrion_planner.profiling import spells
-from chrion_planner.profiling.reference import Look, look
 from chrion_planner.profiling.spells import Spells
+from chrion_planner.reference import Look, look
 
 LANES = len(os.sched_getaffinity(0))
 
@@ -41,7 +42,7 @@ def looks(monkeypatch):
 
     def of(*found: Look) -> None:
         left = list(found)
-        monkeypatch.setattr(spells, "look", lambda lanes: left.pop(0) if len(left) > 1 else left[0])
+        monkeypatch.setattr(reference, "look", lambda lanes: left.pop(0) if len(left) > 1 else left[0])
 
     return of
 

@@ -5,17 +5,19 @@ that only figures of the same round can be compared.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 
 from chrion_api import ChrionError
 from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.worker import ForkServer
-from chrion_planner.measuring.contender import Arrays, Contender, Used, prepare, turn
+from chrion_planner.measuring.contender import Arrays, Contender, TurnTimes, Used, prepare, turn
 from chrion_planner.progress import Progress
+from chrion_planner.reference import Watch
 
 _LEAST_RUNS = 3
 FIRST_ROUNDS = 2
@@ -45,6 +47,11 @@ class Result:
     eliminated: bool = False
     """Whether it was ruled out before the last round, perhaps before it was loaded."""
 
+    def add(self, took: TurnTimes, speed: float) -> None:
+        """Take in one more round, of a processor that was so many times as fast as it is to count."""
+        self.rounds.append([seconds * speed for seconds in took.runs])
+        self.stages.append([seconds * speed for seconds in took.stages])
+
 
 def contest(
     contenders: Sequence[Contender],
@@ -58,24 +65,27 @@ def contest(
     server: ForkServer | None = None,
     latecomers: int = 0,
     eliminates: Eliminates | None = None,
+    watch: Watch | None = None,
 ) -> list[Result]:
     """Run every contender in turn for `rounds` rounds, or until `deadline` (of `time.monotonic`).
 
     `loading` of them are loaded at once, in forks of `server`. The last `latecomers` join only after FIRST_ROUNDS,
     unless they are eliminated by then. A contender that fails or is eliminated takes no further turns; its result says
-    so.
+    so. By `watch`, where given, a round that something disturbs is run again, and figures are brought to one speed.
     """
     results = [Result(contender.name) for contender in contenders]
     with ExitStack() as stack:
         forks = server or stack.enter_context(closing(ForkServer(prepare)))
-        running: list[tuple[ModelWorker, Result]] = []
+        entered = _Field(contenders, results, limits, stack, forks)
 
         def load(wanted: Sequence[int], done: float) -> None:
             for first in range(0, len(wanted), loading):
                 batch = wanted[first : first + loading]
                 progress(f"loading {', '.join(results[index].name for index in batch)}", done)
-                workers = [stack.enter_context(_worker(contenders[index], limits, forks)) for index in batch]
-                running.extend(_loaded(workers, [(contenders[index], results[index]) for index in batch], limits))
+                entered.load(batch)
+
+        def turns(number: int) -> list[tuple[Result, TurnTimes]]:
+            return list(entered.turns(turn_seconds, lambda what, done: progress(what, (number + done) / rounds)))
 
         at_first = len(contenders) - latecomers
         load(range(at_first), 0.0)
@@ -91,48 +101,56 @@ def contest(
                     [index for index in range(at_first, len(results)) if not results[index].eliminated],
                     FIRST_ROUNDS / rounds,
                 )
-            running = [(worker, result) for worker, result in running if not (result.error or result.eliminated)]
-            for position, (worker, result) in enumerate(running):
-                progress(f"measuring {result.name}", (number + position / len(running)) / rounds)
-                _turn(worker, result, turn_seconds, limits)
+            for result, took in watch.undisturbed(partial(turns, number)) if watch else turns(number):
+                result.add(took, watch.speed if watch else 1.0)
             if time.monotonic() > deadline:
                 break
     return results
 
 
-def _worker(contender: Contender, limits: Limits, server: ForkServer) -> ModelWorker:
-    return ModelWorker(None if contender.needs_address_space else limits.memory, server=server)
+class _Field:
+    """The contenders that are still in, each loaded in a process of its own."""
 
+    def __init__(
+        self,
+        contenders: Sequence[Contender],
+        results: Sequence[Result],
+        limits: Limits,
+        stack: ExitStack,
+        forks: ForkServer,
+    ) -> None:
+        """The processes end with `stack`."""
+        self._contenders, self._results = contenders, results
+        self._limits, self._stack, self._forks = limits, stack, forks
+        self._running: list[tuple[ModelWorker, Result]] = []
 
-def _loaded(
-    workers: Sequence[ModelWorker], pairs: Sequence[tuple[Contender, Result]], limits: Limits
-) -> list[tuple[ModelWorker, Result]]:
-    """Load some contenders at once; those that can be run."""
+    def load(self, wanted: Sequence[int]) -> None:
+        """Load some contenders at once; those that can be run are in."""
+        workers = [self._stack.enter_context(self._worker(self._contenders[index])) for index in wanted]
+        with ThreadPoolExecutor(max(1, len(wanted))) as pool:
+            list(pool.map(self._prepare, workers, wanted))
+        self._running += [(worker, self._results[index]) for worker, index in zip(workers, wanted, strict=True)]
 
-    def load(worker: ModelWorker, pair: tuple[Contender, Result]) -> bool:
-        return _prepare(worker, *pair, limits)
+    def turns(self, seconds: float, progress: Progress) -> Iterator[tuple[Result, TurnTimes]]:
+        """One round: a turn of each contender that is in."""
+        self._running = [(worker, one) for worker, one in self._running if not (one.error or one.eliminated)]
+        for position, (worker, result) in enumerate(self._running):
+            progress(f"measuring {result.name}", position / len(self._running))
+            try:
+                took = worker.call(turn, seconds, _LEAST_RUNS, seconds=self._limits.seconds, what=result.name)
+            except ChrionError as error:
+                result.error = str(error)
+            else:
+                yield result, took
 
-    with ThreadPoolExecutor(len(workers)) as pool:
-        fine = list(pool.map(load, workers, pairs))
-    return [(worker, result) for worker, (_, result), ran in zip(workers, pairs, fine, strict=True) if ran]
+    def _worker(self, contender: Contender) -> ModelWorker:
+        return ModelWorker(None if contender.needs_address_space else self._limits.memory, server=self._forks)
 
-
-def _turn(worker: ModelWorker, result: Result, seconds: float, limits: Limits) -> None:
-    try:
-        took = worker.call(turn, seconds, _LEAST_RUNS, seconds=limits.seconds, what=result.name)
-    except ChrionError as error:
-        result.error = str(error)
-    else:
-        result.rounds.append(took.runs)
-        result.stages.append(took.stages)
-
-
-def _prepare(worker: ModelWorker, contender: Contender, result: Result, limits: Limits) -> bool:
-    """Load the contender; whether it can be run."""
-    try:
-        loaded = worker.call(prepare, contender, seconds=limits.seconds, what=f"loading {contender.name}")
-    except ChrionError as error:
-        result.error = str(error)
-    else:
-        result.outputs, result.used, result.sessions = loaded.outputs, loaded.used, loaded.sessions
-    return not result.error
+    def _prepare(self, worker: ModelWorker, index: int) -> None:
+        contender, result = self._contenders[index], self._results[index]
+        try:
+            loaded = worker.call(prepare, contender, seconds=self._limits.seconds, what=f"loading {contender.name}")
+        except ChrionError as error:
+            result.error = str(error)
+        else:
+            result.outputs, result.used, result.sessions = loaded.outputs, loaded.used, loaded.sessions
