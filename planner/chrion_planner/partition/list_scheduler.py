@@ -21,7 +21,7 @@ _ROUNDING = 1e-9
 """The part of a makespan by which sums of the same seconds in another order may differ, and far more."""
 
 
-class _Queue:
+class Queue:
     """The busy intervals of one lane, in order of time; what follows without a gap is one interval.
 
     They are in blocks, so that gaps too short need not be looked at one by one. A gap counts with the interval that
@@ -85,7 +85,7 @@ class _Queue:
                 self.too_long[block] = inf
 
 
-def _common_slot(queues: Sequence[_Queue], ready: float, seconds: float) -> tuple[list[int], float]:
+def _common_slot(queues: Sequence[Queue], ready: float, seconds: float) -> tuple[list[int], float]:
     """Positions in the queues and start of the first gap of `seconds` that all of them have from `ready` on."""
     if len(queues) == 1:
         position, start = queues[0].slot(ready, seconds)
@@ -104,7 +104,7 @@ class _Option(NamedTuple):
     device: int
     times: Sequence[float]
     rest: Sequence[float] | None
-    queues: list[_Queue]
+    queues: list[Queue]
 
 
 def list_schedule(
@@ -122,7 +122,7 @@ def list_schedule(
     as soon as it is certain that the schedule takes `limit` seconds or more.
     """
     problem = tables.problem
-    queues = [_Queue() for _ in problem.lanes]
+    queues = [Queue() for _ in problem.lanes]
     options = [
         _Option(
             place,
