@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from chrion_planner.partition.join_stages import joined
 from chrion_planner.partition.problem import Budget, Problem, Schedule, StagePlan
-from chrion_planner.partition.simulate import Simulation, StageDag, simulate
+from chrion_planner.partition.simulate import Simulation, StageDag
 
 GAIN = 1e-9
 """The part of the makespan by which a change must improve it to count, so that rounding never does."""
@@ -12,8 +12,10 @@ GAIN = 1e-9
 
 def first_stages(problem: Problem, schedule: Schedule) -> Simulation:
     """The schedule's tasks in its longest runs or each alone, whichever ends first; joined where that costs nothing."""
-    begun = [simulate(problem, stages) for stages in (cut(problem, schedule), alone(schedule))]
-    return joined(problem, min(begun, key=lambda simulation: simulation.makespan))
+    dag = StageDag.of(problem, cut(problem, schedule))
+    if _busiest(problem, schedule) < _makespan(dag) * (1 - GAIN):  # or else, with a hop for each task, it ends later
+        dag = min(dag, StageDag.of(problem, alone(schedule)), key=_makespan)
+    return _run(joined(dag))
 
 
 def improve(problem: Problem, simulation: Simulation, work: int = Budget.stage_work) -> tuple[Simulation, int]:
@@ -24,9 +26,7 @@ def improve(problem: Problem, simulation: Simulation, work: int = Budget.stage_w
     """
     search = _Climber(StageDag.of(problem, simulation.stages), work)
     search.improve()
-    better = search.dag.run()
-    assert better is not None  # what is simulated is acyclic and no circle is ever accepted
-    return better, work - search.work
+    return _run(search.dag), work - search.work
 
 
 def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
@@ -38,7 +38,8 @@ def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
     schedule cannot have.
     """
     places = schedule.places
-    held = [set(problem.lanes_at(place)) for place in places]
+    lanes_at = {place: frozenset(problem.lanes_at(place)) for place in problem.times}
+    held = [lanes_at[place] for place in places]
     runs: list[list[int]] = []
     open_runs: list[list[int] | None] = [None] * len(problem.lanes)
     for task in sorted(range(len(places)), key=lambda task: (schedule.start[task], schedule.finish[task], task)):
@@ -71,6 +72,25 @@ def alone(schedule: Schedule) -> list[StagePlan]:
     return [StagePlan((task,), places[task].lane, wide=places[task].wide) for task in order]
 
 
+def _busiest(problem: Problem, schedule: Schedule) -> float:
+    """Seconds that the busiest lane has to run, each of its tasks a stage."""
+    busy = [0.0] * len(problem.lanes)
+    for lane, start, finish in zip(schedule.lane, schedule.start, schedule.finish, strict=True):
+        busy[lane] += finish - start + problem.hop[problem.lanes[lane].device]
+    return max(busy, default=0.0)
+
+
+def _makespan(dag: StageDag) -> float:
+    assert dag.makespan is not None  # what comes from a schedule is acyclic and no circle is ever accepted
+    return dag.makespan
+
+
+def _run(dag: StageDag) -> Simulation:
+    simulation = dag.run()
+    assert simulation is not None
+    return simulation
+
+
 class _Climber:
     """Hill climbing over DAGs of stages; the same one always leads to the same end."""
 
@@ -81,21 +101,17 @@ class _Climber:
     def improve(self) -> None:
         """Changes the critical chain while that shortens it, then merges what can be merged for nothing."""
         while self.work > 0:
-            before = self._makespan(), len(self.dag.nodes)
+            before = _makespan(self.dag), len(self.dag.nodes)
             while self._shorten_chain():
                 pass
             self._merge_neighbours()
-            if before == (self._makespan(), len(self.dag.nodes)):
+            if before == (_makespan(self.dag), len(self.dag.nodes)):
                 return
-
-    def _makespan(self) -> float:
-        assert self.dag.makespan is not None
-        return self.dag.makespan
 
     def _try(self, trial: StageDag, gain: float) -> bool:
         """Keeps the trial where its makespan is at most the present one less `gain` parts of it."""
         self.work -= len(trial.nodes)
-        if trial.makespan is None or trial.makespan > self._makespan() * (1 - gain):
+        if trial.makespan is None or trial.makespan > _makespan(self.dag) * (1 - gain):
             return False
         self.dag = trial
         return True
