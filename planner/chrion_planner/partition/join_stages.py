@@ -63,12 +63,13 @@ def _runs(dag: StageDag) -> list[list[int]]:
             )
             if all(at[end] < at[first] and finish[end] + delay <= start[first] for end, delay in needs) and all(
                 at[stage] < index and finish[stage] + delay <= start[order[index]]
-                for delay, index in readers[first].items()
+                for delay, index in readers.get(first, {}).items()
             ):
                 runs[first].append(stage)
                 first_of[stage] = first
-                for delay, index in readers[stage].items():
-                    readers[first][delay] = min(readers[first].get(delay, index), index)
+                due = readers.setdefault(first, {})
+                for delay, index in readers.pop(stage, {}).items():
+                    due[delay] = min(due.get(delay, index), index)
                 continue
         runs[stage] = [stage]
         first_of[stage] = stage
@@ -80,10 +81,10 @@ def _runs(dag: StageDag) -> list[list[int]]:
 def _readers(dag: StageDag, order: Sequence[int]) -> dict[int, dict[float, int]]:
     """For each stage, by the seconds that its values take, the first in the order that reads from it elsewhere."""
     nodes = dag.nodes
-    readers: dict[int, dict[float, int]] = {stage: {} for stage in order}
+    readers: dict[int, dict[float, int]] = {}
     for index, stage in enumerate(order):
         lane = nodes[stage].place.lane
         for producer, nbytes in dag.reads_of[stage].items():
             if nodes[producer].place.lane != lane:
-                readers[producer].setdefault(dag.arrival(producer, stage, nbytes), index)
+                readers.setdefault(producer, {}).setdefault(dag.arrival(producer, stage, nbytes), index)
     return readers

@@ -253,7 +253,7 @@ class Budget:
     seconds: float = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StagePlan:
     """Tasks that run as one stage at one place, with the stage's simulated start and finish in seconds."""
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 from chrion_planner.partition.join_stages import joined
 from chrion_planner.partition.problem import Budget, Problem, Schedule, StagePlan
 from chrion_planner.partition.simulate import Simulation, StageDag
+from chrion_planner.partition.task_times import timed
 
 GAIN = 1e-9
 """The part of the makespan by which a change must improve it to count, so that rounding never does."""
@@ -13,7 +14,8 @@ GAIN = 1e-9
 def first_stages(problem: Problem, schedule: Schedule) -> Simulation:
     """The schedule's tasks in its longest runs or each alone, whichever ends first; joined where that costs nothing."""
     dag = StageDag.of(problem, cut(problem, schedule))
-    if _busiest(problem, schedule) < _makespan(dag) * (1 - GAIN):  # or else, with a hop for each task, it ends later
+    # Where lanes slow each other each alone takes longer than this, but never less.
+    if timed(problem, in_order(schedule), schedule.places, hops=True).makespan < _makespan(dag):
         dag = min(dag, StageDag.of(problem, alone(schedule)), key=_makespan)
     return _run(joined(dag))
 
@@ -42,7 +44,7 @@ def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
     held = [lanes_at[place] for place in places]
     runs: list[list[int]] = []
     open_runs: list[list[int] | None] = [None] * len(problem.lanes)
-    for task in sorted(range(len(places)), key=lambda task: (schedule.start[task], schedule.finish[task], task)):
+    for task in in_order(schedule):
         run = open_runs[places[task].lane]
         enters = any(held[task].isdisjoint(held[producer]) for producer, _ in problem.producers[task])
         if (
@@ -65,19 +67,14 @@ def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
 
 def alone(schedule: Schedule) -> list[StagePlan]:
     """Each task a stage, in the schedule's order."""
-    tasks = range(len(schedule.lane))
-    # Of those that begin and end together, having no time, the lower number comes first: a topological order.
-    order = sorted(tasks, key=lambda task: (schedule.start[task], schedule.finish[task], task))
     places = schedule.places
-    return [StagePlan((task,), places[task].lane, wide=places[task].wide) for task in order]
+    return [StagePlan((task,), places[task].lane, wide=places[task].wide) for task in in_order(schedule)]
 
 
-def _busiest(problem: Problem, schedule: Schedule) -> float:
-    """Seconds that the busiest lane has to run, each of its tasks a stage."""
-    busy = [0.0] * len(problem.lanes)
-    for lane, start, finish in zip(schedule.lane, schedule.start, schedule.finish, strict=True):
-        busy[lane] += finish - start + problem.hop[problem.lanes[lane].device]
-    return max(busy, default=0.0)
+def in_order(schedule: Schedule) -> list[int]:
+    """The tasks in the order of their starts, a topological order."""
+    # Of those that begin and end together, having no time, the lower number comes first.
+    return sorted(range(len(schedule.lane)), key=lambda task: (schedule.start[task], schedule.finish[task], task))
 
 
 def _makespan(dag: StageDag) -> float:
