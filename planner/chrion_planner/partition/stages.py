@@ -13,11 +13,15 @@ GAIN = 1e-9
 
 def first_stages(problem: Problem, schedule: Schedule) -> Simulation:
     """The schedule's tasks in its longest runs or each alone, whichever ends first; joined where that costs nothing."""
+    return _run(joined(_begun(problem, schedule)))
+
+
+def _begun(problem: Problem, schedule: Schedule) -> StageDag:
     dag = StageDag.of(problem, cut(problem, schedule))
     # Where lanes slow each other each alone takes longer than this, but never less.
     if timed(problem, in_order(schedule), schedule.places, hops=True).makespan < _makespan(dag):
         dag = min(dag, StageDag.of(problem, alone(schedule)), key=_makespan)
-    return _run(joined(dag))
+    return dag
 
 
 def improve(problem: Problem, simulation: Simulation, work: int = Budget.stage_work) -> tuple[Simulation, int]:
