@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite
+from operator import add
 
 import networkx as nx
 
@@ -67,15 +68,19 @@ class _Groups:
         head = heads(problem)
         self.problem = problem
         self.members = {task: [task] for task in tasks}
-        self.pred = {task: {producer for producer, _ in problem.producers[task]} for task in tasks}
-        self.succ = {task: {consumer for consumer, _ in problem.consumers[task]} for task in tasks}
+        self.pred = [{producer for producer, _ in read} for read in problem.producers]
+        self.succ = [{consumer for consumer, _ in read} for read in problem.consumers]
         self.label = {task: at for at, task in enumerate(sorted(tasks, key=lambda task: (head[task], task)))}
         self.able = {task: tuple(problem.can_run(task, device) for device in problem.devices) for task in tasks}
-        self.cost = {task: {place: problem.times[place][task] for place in problem.kinds} for task in tasks}
+        times = [problem.times[place] for place in problem.kinds]
+        self.cost = [tuple([seconds[task] for seconds in times]) for task in tasks]
+        """For each group its seconds at each of `problem.kinds`."""
+        self.least = list(problem.best_seconds)
+        """For each group the least of them."""
         self.bytes = {task: [problem.bytes_taken(device, (task,)) for device in problem.devices] for task in tasks}
         self.sharing = {task for task in tasks if problem.weight_group_of(task) is not None}
-        self.lost = dict.fromkeys(tasks, 0.0)
-        self.start = dict(enumerate(head))
+        self.lost = [0.0] * len(tasks)
+        self.start = head
 
     def members_in_order(self) -> list[list[int]]:
         return [sorted(self.members[group]) for group in sorted(self.members, key=self.label.__getitem__)]
@@ -92,7 +97,7 @@ class _Groups:
         """One pass over all groups; whether any was merged."""
         merged = False
         for group in self._ordered():
-            if self._seconds(group) >= cheap_seconds:
+            if self.least[group] >= cheap_seconds:
                 continue
             options = []
             if self.pred[group]:
@@ -113,23 +118,21 @@ class _Groups:
     def _ordered(self) -> list[int]:
         return sorted(self.members, key=self.label.__getitem__)
 
-    def _seconds(self, group: int) -> float:
-        return min(self.cost[group].values())
+    def _best(self, group: int) -> int:
+        """The number of the kind of place that is best for the group."""
+        cost, kinds = self.cost[group], self.problem.kinds
 
-    def _best(self, group: int) -> Place:
-        cost = self.cost[group]
+        def seconds(at: int) -> float:
+            if kinds[at].wide:
+                one = cost[kinds.index(Place(kinds[at].lane))]
+                most = one - one / len(self.problem.lanes_at(kinds[at]))
+                return cost[at] if one - cost[at] >= WORTH * most > 0 else inf
+            return cost[at]
 
-        def seconds(place: Place) -> float:
-            if place.wide:
-                one = cost[Place(place.lane)]
-                most = one - one / len(self.problem.lanes_at(place))
-                return cost[place] if one - cost[place] >= WORTH * most > 0 else inf
-            return cost[place]
-
-        return min(cost, key=seconds)
+        return min(range(len(cost)), key=seconds)
 
     def _finish(self, group: int) -> float:
-        return self.start[group] + self._seconds(group)
+        return self.start[group] + self.least[group]
 
     def _arrived(self, group: int, without: int) -> float:
         """When all that the group reads has ended, one of its producers left aside."""
@@ -138,17 +141,17 @@ class _Groups:
     def _loss_before(self, group: int, producer: int) -> float:
         """Seconds that others wait longer when the group becomes the end of its producer."""
         arrived = self._arrived(group, without=producer)
-        finish = max(self.start[producer], arrived) + self._seconds(producer)
+        finish = max(self.start[producer], arrived) + self.least[producer]
         if len(self.succ[producer]) > 1:
-            return finish + self._seconds(group) - self._finish(producer)
+            return finish + self.least[group] - self._finish(producer)
         return finish - max(self._finish(producer), arrived)
 
     def _loss_after(self, group: int, consumer: int) -> float:
         """Seconds that others wait longer when the group becomes the beginning of its consumer."""
         arrived = self._arrived(consumer, without=group)
-        finish = max(self.start[group], arrived) + self._seconds(group)
+        finish = max(self.start[group], arrived) + self.least[group]
         if len(self.succ[group]) > 1:
-            return finish + self._seconds(consumer) - self._finish(group)
+            return finish + self.least[consumer] - self._finish(group)
         return finish - max(self._finish(group), arrived)
 
     def _mergeable(self, one: int, other: int) -> bool:
@@ -162,14 +165,15 @@ class _Groups:
 
     def _merge(self, group: int, into: int) -> None:
         self.members[into] += self.members.pop(group)
-        self.cost[into] = {place: seconds + self.cost[group][place] for place, seconds in self.cost[into].items()}
+        self.cost[into] = tuple(map(add, self.cost[into], self.cost[group]))
+        self.least[into] = min(self.cost[into])
         self.bytes[into] = [a + b for a, b in zip(self.bytes[into], self.bytes[group], strict=True)]
-        for producer in self.pred.pop(group):
+        for producer in self.pred[group]:
             self.succ[producer].discard(group)
             if producer != into:
                 self.succ[producer].add(into)
                 self.pred[into].add(producer)
-        for consumer in self.succ.pop(group):
+        for consumer in self.succ[group]:
             self.pred[consumer].discard(group)
             if consumer != into:
                 self.pred[consumer].add(into)

@@ -24,17 +24,23 @@ class CostTables:
         """For each device and task the seconds until its part of the request is there."""
         self.answer = [[problem.copy_seconds(device, HOST, n) for n in problem.host_out] for device in devices]
         """For each device and task the seconds from its end until its part of the answer is on the host."""
-        delays = {
+        self._delays = {
             nbytes: [
                 [problem.handoff[target] + problem.copy_seconds(source, target, nbytes) for target in devices]
                 for source in devices
             ]
             for nbytes in {nbytes for read in problem.producers for _, nbytes in read}
         }
-        self.reads = [[(producer, delays[nbytes]) for producer, nbytes in read] for read in problem.producers]
+
+    @cached_property
+    def reads(self) -> list[list[tuple[int, list[list[float]]]]]:
         """For each task its producers, and by their device and its own the seconds from one lane to another."""
-        self.feeds = [[(consumer, delays[nbytes]) for consumer, nbytes in read] for read in problem.consumers]
+        return [[(producer, self._delays[nbytes]) for producer, nbytes in read] for read in self.problem.producers]
+
+    @cached_property
+    def feeds(self) -> list[list[tuple[int, list[list[float]]]]]:
         """The same for its consumers."""
+        return [[(consumer, self._delays[nbytes]) for consumer, nbytes in read] for read in self.problem.consumers]
 
     @cached_property
     def tails(self) -> list[float]:

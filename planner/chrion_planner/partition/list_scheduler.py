@@ -4,7 +4,7 @@ What differs from one list scheduler to the next is which task comes first and w
 else, which HEFT, CPOP and PEFT share, is here.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from math import inf
@@ -14,47 +14,78 @@ from chrion_planner.partition.cost_tables import CostTables, Offers
 from chrion_planner.partition.problem import Place, Schedule
 from chrion_planner.partition.task_times import scheduled
 
-GAPS = 512
-"""Gaps of one lane that a task is tried in before it goes to the lane's end: the others would take quadratic time."""
+BLOCK = 32
+"""Busy intervals of one lane that begin a new block, for which it is known how long a task its gaps do not hold."""
 
 _ROUNDING = 1e-9
 """The part of a makespan by which sums of the same seconds in another order may differ, and far more."""
 
 
-class _Queue:
-    """The busy intervals of one lane, in order of time; what follows without a gap is one interval."""
+class Queue:
+    """The busy intervals of one lane, in order of time; what follows without a gap is one interval.
+
+    They are in blocks, so that gaps too short need not be looked at one by one. A gap counts with the interval that
+    ends it, and it never grows.
+    """
 
     def __init__(self) -> None:
         self.starts: list[float] = []
         self.finishes: list[float] = []
+        self.edges = [0.0]
+        """For each block the time from which on intervals start in it."""
+        self.too_long = [inf]
+        """For each block seconds that no gap of it holds."""
 
     def slot(self, ready: float, seconds: float) -> tuple[int, float]:
         """Position and start of the first gap that holds `seconds` from `ready` on."""
-        position = bisect_right(self.starts, ready)
-        start = max(ready, self.finishes[position - 1]) if position else ready
-        last = min(len(self.starts), position + GAPS)
-        while position < last and start + seconds > self.starts[position]:
-            start = max(start, self.finishes[position])
-            position += 1
-        if position == last < len(self.starts):
-            return len(self.starts), self.finishes[-1]
-        return position, start
+        starts, finishes = self.starts, self.finishes
+        position = bisect_right(starts, ready)
+        start = max(ready, finishes[position - 1]) if position else ready
+        if position == len(starts) or start + seconds <= starts[position]:
+            return position, start
+        block, first, whole = bisect_right(self.edges, starts[position]) - 1, position + 1, False
+        while True:
+            after = block + 1
+            end = bisect_left(starts, self.edges[after], first) if after < len(self.edges) else len(starts)
+            for at, finish in enumerate(finishes[first - 1 : end - 1], first):
+                if finish + seconds <= starts[at]:
+                    return at, finish
+            if whole:
+                self.too_long[block] = seconds
+            if end - first > 2 * BLOCK:
+                self.edges.insert(after, starts[(first + end) // 2])
+                self.too_long.insert(after, seconds)
+                after += 1
+            while after < len(self.edges) and self.too_long[after] <= seconds:
+                after += 1
+            if after == len(self.edges):
+                return len(starts), finishes[-1]
+            block, first, whole = after, bisect_left(starts, self.edges[after], end), True
 
     def insert(self, position: int, start: float, finish: float) -> None:
-        follows = position > 0 and self.finishes[position - 1] == start
-        if position < len(self.starts) and self.starts[position] == finish:
+        """Makes the time busy, which lies in the gap before the interval at the position."""
+        starts, finishes = self.starts, self.finishes
+        follows = position > 0 and finishes[position - 1] == start
+        if position < len(starts) and starts[position] == finish:
             if follows:
-                del self.starts[position], self.finishes[position - 1]
+                del starts[position], finishes[position - 1]
             else:
-                self.starts[position] = start
+                starts[position] = start
         elif follows:
-            self.finishes[position - 1] = finish
+            finishes[position - 1] = finish
         else:
-            self.starts.insert(position, start)
-            self.finishes.insert(position, finish)
+            if position == len(starts) and position % BLOCK == 0 and start > self.edges[-1]:
+                self.edges.append(start)
+                self.too_long.append(inf)
+            starts.insert(position, start)
+            finishes.insert(position, finish)
+        if not follows:  # the gap before may have been part of one in another block
+            block = bisect_right(self.edges, start) - 1
+            if (finishes[position - 1] if position else 0.0) + self.too_long[block] <= start:
+                self.too_long[block] = inf
 
 
-def _common_slot(queues: Sequence[_Queue], ready: float, seconds: float) -> tuple[list[int], float]:
+def _common_slot(queues: Sequence[Queue], ready: float, seconds: float) -> tuple[list[int], float]:
     """Positions in the queues and start of the first gap of `seconds` that all of them have from `ready` on."""
     if len(queues) == 1:
         position, start = queues[0].slot(ready, seconds)
@@ -73,7 +104,7 @@ class _Option(NamedTuple):
     device: int
     times: Sequence[float]
     rest: Sequence[float] | None
-    queues: list[_Queue]
+    queues: list[Queue]
 
 
 def list_schedule(
@@ -91,7 +122,7 @@ def list_schedule(
     as soon as it is certain that the schedule takes `limit` seconds or more.
     """
     problem = tables.problem
-    queues = [_Queue() for _ in problem.lanes]
+    queues = [Queue() for _ in problem.lanes]
     options = [
         _Option(
             place,

@@ -1,6 +1,7 @@
 """What tasks and edges cost in the mean over all lanes, by which list schedulers put tasks in order."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import permutations
 from math import inf
 
@@ -16,23 +17,32 @@ class MeanCosts:
         devices = [lane.device for lane in problem.lanes]
         pairs = list(permutations(devices, 2))
         links = [problem.links[pair] for pair in pairs if pair[0] != pair[1]]
-        handoff = _mean(problem.handoff[target] for _, target in pairs)
-        latency = sum(link.latency_seconds for link in links) / max(len(pairs), 1)
-        per_byte = sum(1 / link.bytes_per_second for link in links) / max(len(pairs), 1)
-
-        def of_edges(edges: Sequence[tuple[int, int]]) -> tuple[tuple[int, float], ...]:
-            return tuple((other, handoff + (latency + nbytes * per_byte if nbytes else 0.0)) for other, nbytes in edges)
-
+        self._handoff = _mean(problem.handoff[target] for _, target in pairs)
+        self._latency = sum(link.latency_seconds for link in links) / max(len(pairs), 1)
+        self._per_byte = sum(1 / link.bytes_per_second for link in links) / max(len(pairs), 1)
         self.problem = problem
         self.answer = [
             _mean(problem.copy_seconds(device, HOST, nbytes) for device in devices) if nbytes else 0.0
             for nbytes in problem.host_out
         ]
         """For each task the copy of its part of the answer."""
-        self.producers = [of_edges(edges) for edges in problem.producers]
+
+    @cached_property
+    def producers(self) -> list[list[tuple[int, float]]]:
         """For each task those that it reads from, each with the seconds from its end until its value is there."""
-        self.consumers = [of_edges(edges) for edges in problem.consumers]
+        return self._with_seconds(self.problem.producers)
+
+    @cached_property
+    def consumers(self) -> list[list[tuple[int, float]]]:
         """For each task those that read from it, with the same."""
+        return self._with_seconds(self.problem.consumers)
+
+    def _with_seconds(self, edges: Iterable[Iterable[tuple[int, int]]]) -> list[list[tuple[int, float]]]:
+        handoff, latency, per_byte = self._handoff, self._latency, self._per_byte
+        return [
+            [(other, handoff + (latency + nbytes * per_byte if nbytes else 0.0)) for other, nbytes in each]
+            for each in edges
+        ]
 
     def tasks(self, offers: Offers) -> list[float]:
         """For each task its run time, which on a lane is the lesser of that on it alone and that on all of them."""

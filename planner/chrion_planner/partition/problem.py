@@ -8,6 +8,7 @@ into stages, which are what really runs. Tasks are moldable: a *place* is one la
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import repeat
 from math import inf, isfinite
 from typing import NamedTuple
 
@@ -174,7 +175,7 @@ class Problem:
     def seconds_at(self, place: Place, tasks: Iterable[int]) -> float:
         """Run time of the tasks at the place, one after the other; inf where one of them cannot run there."""
         times = self.times.get(place)
-        return inf if times is None else sum(times[task] for task in tasks)
+        return inf if times is None else sum([times[task] for task in tasks])
 
     def crowded_seconds_at(self, place: Place, tasks: Iterable[int]) -> float:
         """Run time of the tasks at the place while every other lane of its device is busy."""
@@ -205,7 +206,7 @@ class Problem:
 
     def arrival_seconds(self, producer: Lane, consumer: Lane, nbytes: int) -> float:
         """Seconds from a producer's end until its value can be used on the consumer's lane."""
-        if producer == consumer:
+        if producer.name == consumer.name:
             return 0.0
         return self.handoff[consumer.device] + self.copy_seconds(producer.device, consumer.device, nbytes)
 
@@ -231,7 +232,9 @@ class Schedule:
     @property
     def places(self) -> tuple[Place, ...]:
         """For each task its place."""
-        return tuple(map(Place, self.lane, self.wide or (False,) * len(self.lane)))
+        pairs = list(zip(self.lane, self.wide or repeat(False), strict=False))
+        known = {pair: Place(*pair) for pair in pairs}
+        return tuple(known[pair] for pair in pairs)
 
 
 @dataclass(frozen=True)
@@ -250,7 +253,7 @@ class Budget:
     seconds: float = 60.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StagePlan:
     """Tasks that run as one stage at one place, with the stage's simulated start and finish in seconds."""
 

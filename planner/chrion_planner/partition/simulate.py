@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Self
+from typing import NamedTuple, Self
 
 from chrion_api import HOST
 from chrion_planner.errors import ScheduleError
@@ -40,19 +40,20 @@ def reads(
     problem: Problem, tasks: Iterable[int], stage_of: Sequence[int] | Mapping[int, int], own: int
 ) -> dict[int, int]:
     """Bytes that a stage of these tasks, numbered `own`, reads from each other stage; each producer's value once."""
+    producers = problem.producers
     values: dict[int, int] = {}
     for task in tasks:
-        for producer, nbytes in problem.producers[task]:
-            if stage_of[producer] != own:
-                values[producer] = max(values.get(producer, 0), nbytes)
+        for producer, nbytes in producers[task]:
+            if stage_of[producer] != own and nbytes >= values.get(producer, 0):
+                values[producer] = nbytes
     total: dict[int, int] = {}
     for producer, nbytes in values.items():
-        total[stage_of[producer]] = total.get(stage_of[producer], 0) + nbytes
+        stage = stage_of[producer]
+        total[stage] = total.get(stage, 0) + nbytes
     return total
 
 
-@dataclass(frozen=True)
-class _Node:
+class Node(NamedTuple):
     """One stage: what it waits for and how long it holds its lanes."""
 
     tasks: tuple[int, ...]
@@ -74,7 +75,7 @@ class StageDag:
     def __init__(
         self,
         problem: Problem,
-        nodes: dict[int, _Node],
+        nodes: dict[int, Node],
         orders: list[list[int]],
         stage_of: list[int],
         reads_of: dict[int, dict[int, int]],
@@ -110,12 +111,25 @@ class StageDag:
         """The stages with their times; None where they wait for one another in a circle."""
         if self.makespan is None:
             return None
-        timed = [
+        stages = tuple(
             StagePlan(node.tasks, node.place.lane, self.start[index], self.finish[index], node.place.wide)
-            for index, node in self.nodes.items()
-        ]
-        timed.sort(key=lambda stage: (stage.start, stage.finish, stage.lane, stage.tasks))
-        return Simulation(tuple(timed), self.makespan)
+            for index, node in ((index, self.nodes[index]) for index in self.in_order())
+        )
+        return Simulation(stages, self.makespan)
+
+    def in_order(self) -> list[int]:
+        """The stages in the order of their starts, each after those that it waits for: lanes keep it, too.
+
+        Those that begin and end together take no time: they come as they were timed.
+        """
+        nodes, start, finish = self.nodes, self.start, self.finish
+        turn = {stage: turn for turn, stage in enumerate(finish) if start[stage] == finish[stage]}
+
+        def key(stage: int) -> tuple[float, float, int, int, tuple[int, ...]]:
+            node = nodes[stage]
+            return start[stage], finish[stage], turn.get(stage, 0), node.place.lane, node.tasks
+
+        return sorted(nodes, key=key)
 
     def merged(self, into: int, other: int) -> Self:
         """Two stages as one, which has the number and the place in time and on lanes of the one merged into."""
@@ -196,7 +210,7 @@ class StageDag:
                 node.seconds,
                 node.crowded,
                 node.request,
-                tuple((other, self._arrival(other, node, nbytes)) for other, nbytes in self.reads_of[stage].items()),
+                tuple((other, self.arrival(other, stage, nbytes)) for other, nbytes in self.reads_of[stage].items()),
             )
             for stage, node in self.nodes.items()
         }
@@ -206,12 +220,13 @@ class StageDag:
         self.start, self.finish, self.cause = times.start, times.finish, times.cause
         return max((end + self.nodes[stage].answer for stage, end in times.finish.items()), default=0.0)
 
-    def _arrival(self, producer: int, node: _Node, nbytes: int) -> float:
-        """Seconds from a producer's end until the node can use what it made."""
-        source, lanes = self.nodes[producer].place.lane, self.problem.lanes
-        if source == node.place.lane:
+    def arrival(self, producer: int, consumer: int, nbytes: int) -> float:
+        """Seconds from one stage's end until another can use what it made."""
+        source, target = self.nodes[producer].place.lane, self.nodes[consumer].place.lane
+        if source == target:
             return 0.0
-        return self.problem.arrival_seconds(lanes[source], lanes[node.place.lane], nbytes)
+        lanes = self.problem.lanes
+        return self.problem.arrival_seconds(lanes[source], lanes[target], nbytes)
 
     def _time_one(
         self, stage: int, heads: Sequence[int | None], last: Sequence[int | None], finish: dict[int, float]
@@ -229,25 +244,26 @@ class StageDag:
             end = finish.get(producer)
             if end is None:
                 return False
-            end += self._arrival(producer, node, nbytes)
+            end += self.arrival(producer, stage, nbytes)
             if end > start:
                 start, cause = end, producer
         self.start[stage], self.cause[stage], finish[stage] = start, cause, start + node.seconds
         return True
 
 
-def _node(problem: Problem, tasks: tuple[int, ...], place: Place) -> _Node:
+def _node(problem: Problem, tasks: tuple[int, ...], place: Place) -> Node:
     device = problem.device_at(place)
-    seconds = problem.hop[device] + problem.seconds_at(place, tasks)
+    hop = problem.hop[device]
+    seconds = hop + problem.seconds_at(place, tasks)
     if not isfinite(seconds):
         where = f"all lanes of {device}" if place.wide else device
         raise ScheduleError("possible placements", f"{where} cannot run one of the tasks {tasks}")
-    return _Node(
+    return Node(
         tasks,
         place,
         problem.lanes_at(place),
         seconds,
-        problem.hop[device] + problem.crowded_seconds_at(place, tasks),
-        problem.copy_seconds(HOST, device, sum(problem.host_in[task] for task in tasks)),
-        problem.copy_seconds(device, HOST, sum(problem.host_out[task] for task in tasks)),
+        hop + problem.crowded_seconds_at(place, tasks) if device in problem.contended else seconds,
+        problem.copy_seconds(HOST, device, sum([problem.host_in[task] for task in tasks])),
+        problem.copy_seconds(device, HOST, sum([problem.host_out[task] for task in tasks])),
     )

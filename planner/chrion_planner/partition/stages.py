@@ -4,7 +4,8 @@ from itertools import pairwise
 
 from chrion_planner.partition.join_stages import joined
 from chrion_planner.partition.problem import Budget, Problem, Schedule, StagePlan
-from chrion_planner.partition.simulate import Simulation, StageDag, simulate
+from chrion_planner.partition.simulate import Simulation, StageDag
+from chrion_planner.partition.task_times import timed
 
 GAIN = 1e-9
 """The part of the makespan by which a change must improve it to count, so that rounding never does."""
@@ -12,8 +13,15 @@ GAIN = 1e-9
 
 def first_stages(problem: Problem, schedule: Schedule) -> Simulation:
     """The schedule's tasks in its longest runs or each alone, whichever ends first; joined where that costs nothing."""
-    begun = [simulate(problem, stages) for stages in (cut(problem, schedule), alone(schedule))]
-    return joined(problem, min(begun, key=lambda simulation: simulation.makespan))
+    return _run(joined(_begun(problem, schedule)))
+
+
+def _begun(problem: Problem, schedule: Schedule) -> StageDag:
+    dag = StageDag.of(problem, cut(problem, schedule))
+    # Where lanes slow each other each alone takes longer than this, but never less.
+    if timed(problem, in_order(schedule), schedule.places, hops=True).makespan < _makespan(dag):
+        dag = min(dag, StageDag.of(problem, alone(schedule)), key=_makespan)
+    return dag
 
 
 def improve(problem: Problem, simulation: Simulation, work: int = Budget.stage_work) -> tuple[Simulation, int]:
@@ -24,9 +32,7 @@ def improve(problem: Problem, simulation: Simulation, work: int = Budget.stage_w
     """
     search = _Climber(StageDag.of(problem, simulation.stages), work)
     search.improve()
-    better = search.dag.run()
-    assert better is not None  # what is simulated is acyclic and no circle is ever accepted
-    return better, work - search.work
+    return _run(search.dag), work - search.work
 
 
 def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
@@ -38,10 +44,11 @@ def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
     schedule cannot have.
     """
     places = schedule.places
-    held = [set(problem.lanes_at(place)) for place in places]
+    lanes_at = {place: frozenset(problem.lanes_at(place)) for place in problem.times}
+    held = [lanes_at[place] for place in places]
     runs: list[list[int]] = []
     open_runs: list[list[int] | None] = [None] * len(problem.lanes)
-    for task in sorted(range(len(places)), key=lambda task: (schedule.start[task], schedule.finish[task], task)):
+    for task in in_order(schedule):
         run = open_runs[places[task].lane]
         enters = any(held[task].isdisjoint(held[producer]) for producer, _ in problem.producers[task])
         if (
@@ -64,11 +71,25 @@ def cut(problem: Problem, schedule: Schedule) -> list[StagePlan]:
 
 def alone(schedule: Schedule) -> list[StagePlan]:
     """Each task a stage, in the schedule's order."""
-    tasks = range(len(schedule.lane))
-    # Of those that begin and end together, having no time, the lower number comes first: a topological order.
-    order = sorted(tasks, key=lambda task: (schedule.start[task], schedule.finish[task], task))
     places = schedule.places
-    return [StagePlan((task,), places[task].lane, wide=places[task].wide) for task in order]
+    return [StagePlan((task,), places[task].lane, wide=places[task].wide) for task in in_order(schedule)]
+
+
+def in_order(schedule: Schedule) -> list[int]:
+    """The tasks in the order of their starts, a topological order."""
+    # Of those that begin and end together, having no time, the lower number comes first.
+    return sorted(range(len(schedule.lane)), key=lambda task: (schedule.start[task], schedule.finish[task], task))
+
+
+def _makespan(dag: StageDag) -> float:
+    assert dag.makespan is not None  # what comes from a schedule is acyclic and no circle is ever accepted
+    return dag.makespan
+
+
+def _run(dag: StageDag) -> Simulation:
+    simulation = dag.run()
+    assert simulation is not None
+    return simulation
 
 
 class _Climber:
@@ -81,21 +102,17 @@ class _Climber:
     def improve(self) -> None:
         """Changes the critical chain while that shortens it, then merges what can be merged for nothing."""
         while self.work > 0:
-            before = self._makespan(), len(self.dag.nodes)
+            before = _makespan(self.dag), len(self.dag.nodes)
             while self._shorten_chain():
                 pass
             self._merge_neighbours()
-            if before == (self._makespan(), len(self.dag.nodes)):
+            if before == (_makespan(self.dag), len(self.dag.nodes)):
                 return
-
-    def _makespan(self) -> float:
-        assert self.dag.makespan is not None
-        return self.dag.makespan
 
     def _try(self, trial: StageDag, gain: float) -> bool:
         """Keeps the trial where its makespan is at most the present one less `gain` parts of it."""
         self.work -= len(trial.nodes)
-        if trial.makespan is None or trial.makespan > self._makespan() * (1 - gain):
+        if trial.makespan is None or trial.makespan > _makespan(self.dag) * (1 - gain):
             return False
         self.dag = trial
         return True

@@ -29,10 +29,11 @@ def answered(problem: Problem, lane: Sequence[int], finish: Sequence[float]) -> 
     return max(copied, default=0.0)
 
 
-def timed(problem: Problem, order: Sequence[int], places: Sequence[Place]) -> Schedule:
+def timed(problem: Problem, order: Sequence[int], places: Sequence[Place], *, hops: bool = False) -> Schedule:
     """The schedule in which each lane runs its tasks in the given order, each as early as it can.
 
-    `order` holds every task once, producers before consumers; `places` has a place for each task.
+    `order` holds every task once, producers before consumers; `places` has a place for each task. With `hops` each is a
+    stage, which takes its device's hop, too.
     """
     lane = [place.lane for place in places]
     free = [0.0] * len(problem.lanes)
@@ -41,7 +42,8 @@ def timed(problem: Problem, order: Sequence[int], places: Sequence[Place]) -> Sc
         held = problem.lanes_at(places[task])
         ready = ready_seconds(problem, task, lane[task], lane, finish)
         start[task] = max(ready, *(free[at] for at in held))
-        finish[task] = start[task] + problem.times[places[task]][task]
+        hop = problem.hop[problem.device_at(places[task])] if hops else 0.0
+        finish[task] = start[task] + (hop + problem.times[places[task]][task])
         for at in held:
             free[at] = finish[task]
     return scheduled(problem, places, start, finish)

@@ -1,5 +1,7 @@
 """The list schedulers give what their papers say of their own examples."""
 
+import random
+from bisect import bisect_right
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -7,7 +9,7 @@ import networkx as nx
 import pytest
 
 from chrion_oracles.rules import validate_schedule
-from chrion_planner.partition import Problem
+from chrion_planner.partition import Problem, list_scheduler
 from chrion_planner.partition.cpop import cpop, critical_path
 from chrion_planner.partition.heft import heft
 from chrion_planner.partition.mean_costs import MeanCosts, downward_ranks, upward_ranks
@@ -64,3 +66,29 @@ def test_peft_gives_what_its_paper_says(ahead: Problem) -> None:
     validate_schedule(ahead, schedule)
     assert schedule.makespan == pytest.approx(122)
     assert other.makespan == pytest.approx(133)
+
+
+@pytest.mark.parametrize("block", [2, 3, 32])
+def test_no_gap_is_passed_over(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(list_scheduler, "BLOCK", block)
+    for seed in range(20):
+        choose = random.Random(seed)
+        queue = list_scheduler.Queue()
+        for number in range(400):
+            ready = choose.choice((choose.uniform(0, number), choose.uniform(0, 200), float(choose.randrange(100))))
+            seconds = choose.choice((choose.uniform(0, 3), 0.0, float(choose.randrange(4)), 0.1, 20.0))
+            slot = queue.slot(ready, seconds)
+            assert slot == first_gap(queue, ready, seconds)
+            queue.insert(*slot, slot[1] + seconds)
+            assert queue.starts == sorted(queue.starts)
+            assert all(finish < start for finish, start in zip(queue.finishes, queue.starts[1:], strict=False))
+
+
+def first_gap(queue: list_scheduler.Queue, ready: float, seconds: float) -> tuple[int, float]:
+    """What `queue.slot` finds, each gap looked at."""
+    position = bisect_right(queue.starts, ready)
+    start = max(ready, queue.finishes[position - 1]) if position else ready
+    while position < len(queue.starts) and start + seconds > queue.starts[position]:
+        start = queue.finishes[position]
+        position += 1
+    return position, start

@@ -12,6 +12,7 @@ from chrion_planner.partition.algorithms import starts
 from chrion_planner.partition.heft import heft
 from chrion_planner.partition.join_stages import joined
 from chrion_planner.partition.pipeline import FINE
+from chrion_planner.partition.simulate import StageDag
 from chrion_planner.partition.stages import alone, cut
 
 QUICK = Budget(search_work=50_000, tasks=0)
@@ -70,8 +71,10 @@ def test_none_where_nothing_can_run(build: SimpleNamespace) -> None:
 def test_joining_delays_nothing(instance: Problem) -> None:
     schedule = heft(instance)
     assert schedule is not None
-    before = simulate(instance, alone(schedule))
-    after = joined(instance, before)
+    before = StageDag.of(instance, alone(schedule))
+    after = joined(before).run()
+    assert before.makespan is not None
+    assert after is not None
     validate_stages(instance, after.stages, after.makespan)
     assert after.makespan <= before.makespan * ROUNDING
-    assert len(after.stages) <= len(before.stages)
+    assert len(after.stages) <= len(before.nodes)
