@@ -170,6 +170,8 @@ class _GraphSearch:
         """
         found = []
         for device in self.work.problem.devices:
+            if device == HOST:
+                continue
             steps = [case for case in self.cases if case.device == device]
             covering = [next((c for c in reversed(steps) if c.step >= step), None) for step in _CAREFUL_STEPS]
             found += [replace(case, name=f"{case.name}-searched", plans=[]) for case in dict.fromkeys(covering) if case]

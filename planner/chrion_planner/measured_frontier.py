@@ -7,14 +7,14 @@ from chrion_api import HOST, ONNXRUNTIME, Baseline, Frontier, Optimization, Plan
 from chrion_graph.equality import difference
 from chrion_graph.graph import Graph
 from chrion_planner.captures import is_captured, uncaptured_name
-from chrion_planner.elimination import elimination
+from chrion_planner.elimination import Elimination, in_first
 from chrion_planner.errors import PlanningError
-from chrion_planner.frontier import CLEARLY, is_elaborate, margin, pareto, predicted_to_beat
+from chrion_planner.frontier import CLEARLY, margin, pareto, predicted_to_beat
 from chrion_planner.measuring import (
     Arrays,
     Contender,
-    Eliminates,
     PlanContender,
+    Referee,
     Result,
     SessionContender,
     Trial,
@@ -35,8 +35,8 @@ _FINALISTS = 1.15
 """Plans within this of the fastest one's time are measured again, in new processes, to tell them apart."""
 _FINALS, _FINAL_ROUNDS = 2, 6
 _TUNING_ROUNDS = 4
-_TURN_SECONDS = 0.05
-_TUNED = 1.3
+_TURN_SECONDS = 0.04
+_TUNED = 1.2
 """Plans within this of the fastest one's time are worth tuning: it seldom gains more."""
 _TUNED_BY = 0.02
 """What a plan must gain by being tuned."""
@@ -55,13 +55,15 @@ def measured_frontier(
         return [PlanContender(plan, *options) for plan in plans]
 
     baselines = _baselines(bucket, prepared, settings)
-    plans = sorted(_worth_measuring(candidates), key=is_elaborate)
+    worth = _worth_measuring(candidates)
+    first = in_first(worth)
+    plans = [*first, *(plan for plan in worth if plan not in first)]
     results = _contest(
         [*baselines, *contenders(plans)],
         _ROUNDS,
         settings.step(0.0, 0.6, "measuring"),
-        latecomers=sum(map(is_elaborate, plans)),
-        eliminates=elimination(plans, len(baselines)),
+        latecomers=len(plans) - len(first),
+        referee=Elimination(plans, len(baselines)),
     )
     of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
     expected = _expected(of_baselines, settings)
@@ -76,7 +78,7 @@ def measured_frontier(
 
     def final(plans: Sequence[Plan], number: int) -> list[Result]:
         step = settings.step(0.7, 1.0).step(number / _FINALS, (number + 1) / _FINALS, "finals")
-        return _contest(contenders(plans), _FINAL_ROUNDS, step, eliminates=elimination(plans, expected=expected))
+        return _contest(contenders(plans), _FINAL_ROUNDS, step, referee=Elimination(plans, expected=expected))
 
     graphs = [variant.bucket.graph for variant in bucket.variants]
     pair = _tune(trials, race, graphs, settings)
@@ -154,9 +156,10 @@ def _contest(
     rounds: int,
     settings: PlanningSettings,
     latecomers: int = 0,
-    eliminates: Eliminates | None = None,
+    referee: Referee | None = None,
 ) -> list[Result]:
-    watch = Watch(len(open_devices([], settings.cpu_lanes)[HOST].lanes), settings.deadline)
+    lanes = len(open_devices([], settings.cpu_lanes)[HOST].lanes)
+    watch = Watch(lanes, settings.deadline)
     results = contest(
         contenders,
         settings.limits,
@@ -164,10 +167,10 @@ def _contest(
         turn_seconds=_TURN_SECONDS,
         deadline=settings.deadline,
         progress=settings.progress,
-        loading=settings.loading,
+        loading=settings.loading or (lanes if settings.devices == (HOST,) else 1),
         server=settings.server,
         latecomers=latecomers,
-        eliminates=eliminates,
+        referee=referee,
         watch=watch,
     )
     if watch.tainted:

@@ -1,15 +1,17 @@
 """Plan a model: profile it, partition it, measure the best candidates, keep the frontier."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from chrion_api import Frontier, PlanFile, Profile
+from chrion_api import HOST, Frontier, PlanFile, Profile
+from chrion_graph.model_worker import ModelWorker
 from chrion_planner.candidates import Candidates, candidates
 from chrion_planner.errors import ProfileMismatch
 from chrion_planner.frontier import pareto, predicted_to_beat
 from chrion_planner.measured_frontier import measured_frontier
 from chrion_planner.partition import Budget
-from chrion_planner.plans import is_profiled, unprofiled_plans
+from chrion_planner.plans import Rewritten, is_profiled, unprofiled_plans
 from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.profiling import Variant, profile_devices
 from chrion_planner.settings import PlanningSettings
@@ -83,33 +85,53 @@ def measured_plans(
     Raises ProfileMismatch, PlanningError where not one candidate could be run.
     """
     _check(prepared, profile)
-    count = len(prepared.buckets)
-    searching, measuring = settings.step(0.0, _SEARCHED), settings.step(_SEARCHED, 1.0)
-    options = found or [
-        _candidates(bucket, profile, searching.part(number, count)) for number, bucket in enumerate(prepared.buckets)
-    ]
+    settings.progress(f"searching: plans for {len(prepared.buckets)} buckets", 0.0)
+    devices = open_devices(settings.devices, settings.cpu_lanes)
+    options = found or _found(prepared, profile, settings, len(devices[HOST].lanes))
+    measuring = settings.step(_SEARCHED, 1.0)
     frontiers = []
     truncated = any(one.truncated for one in options)
     for number, (bucket, one) in enumerate(zip(prepared.buckets, options, strict=True)):
-        frontier, complete = measured_frontier(bucket, one.plans, prepared, measuring.part(number, count))
+        frontier, complete = measured_frontier(bucket, one.plans, prepared, measuring.part(number, len(options)))
         frontiers.append(frontier)
         truncated |= not complete
-    devices = open_devices(settings.devices, settings.cpu_lanes)
     return PlanFile(
         model=prepared.digest,
-        devices={name: key_of(device) for name, device in devices.items()},
+        devices={name: key_of(devices[name]) for name in settings.devices},
         buckets=tuple(frontiers),
         truncated=truncated,
     )
 
 
-def _candidates(bucket: PreparedBucket, profile: Profile, settings: PlanningSettings) -> Candidates:
-    covered = [variant for variant in bucket.variants if is_profiled(variant, profile, settings.devices)]
+def _found(prepared: Prepared, profile: Profile, settings: PlanningSettings, lanes: int) -> list[Candidates]:
+    """The candidates of every bucket, searched for side by side."""
+
+    def find(bucket: PreparedBucket) -> Candidates:
+        arguments = (bucket.variants, profile, settings.devices, lanes, settings.budget, settings.searched_by)
+        if len(prepared.buckets) == 1:
+            return _covered_candidates(*arguments)
+        with ModelWorker(settings.limits.memory, server=settings.server) as worker:
+            seconds = settings.limits.seconds + settings.timeout_seconds
+            return worker.call(_covered_candidates, *arguments, seconds=seconds, what="searching for plans")
+
+    with ThreadPoolExecutor(lanes) as pool:
+        return list(pool.map(find, prepared.buckets))
+
+
+def _covered_candidates(
+    variants: Sequence[Rewritten],
+    profile: Profile,
+    devices: Sequence[str],
+    lanes: int,
+    budget: Budget,
+    deadline: float,
+) -> Candidates:
+    """The candidates of the graphs that the profile has all figures of."""
+    covered = [variant for variant in variants if is_profiled(variant, profile, devices)]
     if not covered:
-        return Candidates(tuple(unprofiled_plans(bucket.variants[0], settings.cpu_lanes)), truncated=True)
-    settings.progress(f"searching: {len(covered)} graphs", 0.0)
-    found = candidates(covered, profile, settings.budget, settings.searched_by)
-    return replace(found, truncated=found.truncated or len(covered) < len(bucket.variants))
+        return Candidates(tuple(unprofiled_plans(variants[0], lanes)), truncated=True)
+    found = candidates(covered, profile, budget, deadline)
+    return replace(found, truncated=found.truncated or len(covered) < len(variants))
 
 
 def _check(prepared: Prepared, profile: Profile) -> None:

@@ -32,8 +32,9 @@ class PlanningSettings:
     """Forks the processes that profile and measure; without one each stage of planning starts its own."""
     figures: Figures | None = None
     """What is known of the devices from other models."""
-    loading: int = 1
-    """Contenders that are loaded at once; above 1 only where memory is told for each process apart."""
+    loading: int = 0
+    """Contenders that are loaded at once. 0 for as many as there are cores, or 1 where a GPU is among the devices that
+    may not tell what each process takes."""
     progress: Progress = silent
     warn: Callable[[str], None] = silent
     """Told of candidates that were dropped, and of profiles measured while other work went on."""

@@ -80,19 +80,23 @@ def test_the_eliminated_leave_and_latecomers_share_the_rounds_that_are_left(prep
     names = ("stays", "leaves", "comes", "stays away")
     asked = []
 
-    def eliminates(index, results):
-        asked.append((index, [len(result.rounds) for result in results]))
-        return names[index] in ("leaves", "stays away")
+    class Asked:
+        def eliminates(self, index, results):
+            asked.append((index, [len(result.rounds) for result in results]))
+            return names[index] in ("leaves", "stays away")
+
+        def decided(self, results):
+            return len(results[0].rounds) == 4
 
     results = contest(
         [SessionContender(name, prepared.model, feeds, threads=1) for name in names],
         LIMITS,
-        rounds=4,
+        rounds=9,
         turn_seconds=0.01,
         deadline=float("inf"),
         progress=lambda what, done: None,
         latecomers=2,
-        eliminates=eliminates,
+        referee=Asked(),
     )
     assert asked[0] == (0, [2, 2, 0, 0])
     assert [[bool(runs) for runs in result.rounds] for result in results] == [

@@ -209,7 +209,7 @@ def test_a_tuned_plan_is_measured_beside_the_others_while_there_is_time(
         measured_frontier, "tune", lambda plan, race, engines: tuned_plain(plan, ones(plan, 1.0), ones(plan, 0.5))
     )
     # The profile is made up, so it must not rule any plan out.
-    monkeypatch.setattr(measured_frontier, "elimination", lambda *_, **__: None)
+    monkeypatch.setattr(measured_frontier, "Elimination", lambda *_, **__: None)
     monkeypatch.setattr(measured_frontier, "_TUNED", inf)
     prepared = prepared_case("gru-bidirectional-l2-h16-s8-b2")
     budget = Budget(search_work=50_000, tasks=0)

@@ -5,11 +5,12 @@ that only figures of the same round can be compared.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from chrion_api import ChrionError
 from chrion_graph.limits import Limits
@@ -22,9 +23,6 @@ from chrion_planner.reference import Watch
 _LEAST_RUNS = 3
 FIRST_ROUNDS = 2
 """Rounds after which contenders are first eliminated, and latecomers join."""
-
-Eliminates = Callable[[int, Sequence["Result"]], bool]
-"""Whether the results so far rule the n-th contender out."""
 
 
 @dataclass
@@ -53,6 +51,16 @@ class Result:
         self.stages.append([seconds * speed for seconds in took.stages])
 
 
+class Referee(Protocol):
+    """Says how far a contest goes, from the results so far, once FIRST_ROUNDS are over."""
+
+    def eliminates(self, index: int, results: Sequence[Result]) -> bool:
+        """Whether the n-th contender is out."""
+
+    def decided(self, results: Sequence[Result]) -> bool:
+        """Whether no more rounds are needed."""
+
+
 def contest(
     contenders: Sequence[Contender],
     limits: Limits,
@@ -64,14 +72,15 @@ def contest(
     loading: int = 1,
     server: ForkServer | None = None,
     latecomers: int = 0,
-    eliminates: Eliminates | None = None,
+    referee: Referee | None = None,
     watch: Watch | None = None,
 ) -> list[Result]:
     """Run every contender in turn for `rounds` rounds, or until `deadline` (of `time.monotonic`).
 
     `loading` of them are loaded at once, in forks of `server`. The last `latecomers` join only after FIRST_ROUNDS,
-    unless they are eliminated by then. A contender that fails or is eliminated takes no further turns; its result says
-    so. By `watch`, where given, a round that something disturbs is run again, and figures are brought to one speed.
+    unless the referee eliminates them before. A contender that fails or is eliminated takes no further turns; its
+    result says so. By `watch`, where given, a round that something disturbs is run again, and figures are brought to
+    one speed.
     """
     results = [Result(contender.name) for contender in contenders]
     with ExitStack() as stack:
@@ -90,9 +99,11 @@ def contest(
         at_first = len(contenders) - latecomers
         load(range(at_first), 0.0)
         for number in range(rounds):
-            if eliminates is not None and number >= FIRST_ROUNDS:
+            if referee is not None and number >= FIRST_ROUNDS:
                 for index, result in enumerate(results):
-                    result.eliminated = result.eliminated or eliminates(index, results)
+                    result.eliminated = result.eliminated or referee.eliminates(index, results)
+                if referee.decided(results):
+                    break
             if number == FIRST_ROUNDS:
                 for result in results[at_first:]:
                     result.rounds += [[] for _ in range(FIRST_ROUNDS)]
