@@ -125,7 +125,7 @@ class PlannerSpec(PodOptions):
     """How planning runs. Resources, node selector and tolerations are the runtime's, with what is given here on top."""
 
     timeout: Duration = Duration("10m")
-    """What profiling and measuring may take; the best plan so far is kept."""
+    """What planning may take in all; the best plan so far is kept."""
     queue_name: QueueName = ""
     """The Kueue queue of the planner's Job."""
 
