@@ -11,9 +11,15 @@ def silent(*_: object) -> None:
 
 
 def step(progress: Progress, start: float, end: float, name: str = "") -> Progress:
-    """Progress of one step, from 0 to 1, as that of all, in which it lasts from `start` to `end`."""
+    """Progress of one step, from 0 to 1, as that of all, in which it lasts from `start` to `end`.
+
+    It never goes back: what is done again was behind already.
+    """
+    behind = 0.0
 
     def tell(what: str, done: float) -> None:
-        progress(f"{name}: {what}" if name else what, start + (end - start) * done)
+        nonlocal behind
+        behind = max(behind, done)
+        progress(f"{name}: {what}" if name else what, start + (end - start) * behind)
 
     return tell
