@@ -202,7 +202,7 @@ def _baselines(bucket: PreparedBucket, prepared: Prepared, settings: PlanningSet
 def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
     """The model as it is on each single device, whatever is predicted of it; then the best predicted of all others.
 
-    With every optimisation a single device is what people would use instead, so it is always measured; without, only
+    With every optimisation a single device is what people would use instead, so it is always among them; without, only
     where that is predicted to gain clearly. Where there are plans with CUDA graphs, the best of them are measured too.
     """
     singles: dict[tuple[str, ...], Plan] = {}
