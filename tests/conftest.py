@@ -2,7 +2,9 @@
 
 import os
 import signal
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +56,19 @@ def case_inputs() -> CaseInputs:
         return random_inputs(case.build(), case.inputs, case.values, seed)
 
     return inputs
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """A machine with two processes a core that do nothing but count."""
+    command = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
+    others = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2 * len(os.sched_getaffinity(0)))]
+    try:
+        for other in others:
+            assert other.stdout is not None
+            other.stdout.readline()
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.communicate()

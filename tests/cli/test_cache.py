@@ -11,11 +11,12 @@ import pytest
 import chrion as face
 from chrion import cache, planning
 from chrion.planning import PlanningTask
-from chrion_api import InputSpec, Rewrite
+from chrion_api import DeviceKey, DeviceProfile, InputSpec, NodeCost, Rewrite
 from chrion_graph.limits import Limits
 from chrion_graph.normalise import FILES
 from chrion_graph.seal import SUMS_FILE, damage, seal
 from chrion_planner import measured_frontier
+from chrion_planner.profiling import Known
 from chrion_runtime.choice.documents import read_plan_file
 from chrion_runtime.devices import open_devices
 from chrion_runtime.engines import key_of
@@ -188,3 +189,34 @@ def test_a_plan_of_an_earlier_version_whose_rewrite_is_gone_is_made_anew(job, pa
     monkeypatch.setattr(planning, "plan", lambda _: current)
     assert planning.cached_plan(job) == (current, False)
     assert planning.cached_plan(job) == (current, True)
+
+
+@pytest.fixture
+def known():
+    key = DeviceKey(product="p", cores=1, engines={})
+    device = DeviceProfile(name="cpu", key=key, lanes=1, hop_seconds=0, handoff_seconds=0)
+    return Known(reference_seconds=1, device=device.model_copy(update={"nodes": {"Add-1": NodeCost(seconds=1e-6)}}))
+
+
+def test_figures_of_devices_are_kept_and_rubbish_is_replaced(known, tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("CHRION_CACHE", str(tmp_path))
+    figures, key = cache.DeviceFigures(), known.device.key
+    figures.keep(known)
+    assert figures.read(key, 1) == known
+    assert figures.read(key, 2) is None
+    assert cache.DeviceFigures(anew=True).read(key, 1) is None
+    (path,) = (tmp_path / "figures").iterdir()
+    for content in (b"", b"rubbish", path.read_bytes()[:100], known.to_json().encode()):
+        path.write_bytes(content)
+        caplog.clear()
+        assert figures.read(key, 1) is None
+        assert f"{path}: the cache is damaged" in caplog.text
+        figures.keep(known)
+        assert figures.read(key, 1) == known
+
+
+def test_figures_that_cannot_be_kept_are_no_error(known, tmp_path, caplog, monkeypatch):
+    (tmp_path / "figures").write_text("a file where a folder should be")
+    monkeypatch.setenv("CHRION_CACHE", str(tmp_path))
+    cache.DeviceFigures().keep(known)
+    assert "cannot be written" in caplog.text

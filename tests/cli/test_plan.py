@@ -45,6 +45,27 @@ def test_buckets_in_the_order_given(chrion, other_model, tmp_path):
     assert plans.truncated, "a tenth of a second is not enough to measure every candidate"
 
 
+def test_there_is_a_plan_however_busy_the_host(chrion, other_model, busy, tmp_path):
+    """The model as it is needs no profile: what time is left for nothing else is left for that."""
+    path = tmp_path / "plan.json"
+    chrion.ok("plan", other_model, "-i", "input=4x1x128", "--timeout", "1s", "-o", path, "-q")
+    plans = PlanFile.from_json(path.read_text())
+    assert plans.truncated
+    (plan, *_) = plans.buckets[0].plans
+    assert plan.measured
+    assert plan.predicted_seconds > 0
+
+
+def test_timings_name_each_step(chrion, other_model, tmp_path):
+    done = chrion("plan", other_model, "-i", "input=4x1x128", "--lanes", "1", "-o", tmp_path / "p", "-q", "--timings")
+    assert done.returncode == 0, done.stderr
+    rows = [line.rsplit(maxsplit=1) for line in done.stderr.splitlines() if line.rsplit(maxsplit=1)[1:]]
+    seconds = {name.strip(): float(value) for name, value in rows if value[0].isdigit()}
+    assert list(seconds)[:5] == ["starting", "preparing", "profiling on cpu", "searching", "measuring"]
+    assert seconds["in all"] >= sum(took for name, took in seconds.items() if not name.startswith(("in ", "on "))) - 0.5
+    assert seconds["on processors"] > 0
+
+
 def test_profile_of_another_model(quick, other_model, shape, profile_file, tmp_path, refusal):
     line = refusal(quick("plan", other_model, "-i", shape, "--profile", profile_file, "-o", tmp_path / "plan.json"))
     assert "made for model" in line

@@ -1,8 +1,6 @@
 """Measuring in spells: what other real processes on the lanes, and a processor that changes its speed, do to it."""
 
 import os
-import subprocess
-import sys
 import time
 from math import inf
 
@@ -14,19 +12,6 @@ from chrion_planner.profiling.spells import Spells
 from chrion_planner.reference import Look, look
 
 LANES = len(os.sched_getaffinity(0))
-
-
-@pytest.fixture
-def busy():
-    """A machine with two processes a core that do nothing but count."""
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * LANES)]
-    try:
-        time.sleep(0.2)
-        yield
-    finally:
-        for other in others:
-            other.kill()
-            other.wait()
 
 
 def test_other_work_on_the_lanes_is_noticed(busy):
