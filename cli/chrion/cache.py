@@ -147,6 +147,11 @@ class DeviceFigures:
             log.warning("%s", error)
 
 
-def _figures_path(key: DeviceKey, lanes: int) -> Path:
+def figures_name(key: DeviceKey, lanes: int) -> str:
+    """The name under which figures of a device are kept: of all that they depend on, and of this version."""
     text = json.dumps({"chrion": __version__, "device": key.to_data(), "lanes": lanes}, sort_keys=True)
-    return folder() / "figures" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+
+def _figures_path(key: DeviceKey, lanes: int) -> Path:
+    return folder() / "figures" / figures_name(key, lanes)

@@ -20,7 +20,7 @@ from chrion_operator.cluster.pods import Target, target_of
 from chrion_operator.cluster.queue import WorkQueue
 from chrion_operator.cluster.store import Store, place_of
 from chrion_operator.cluster.trim import trim_node
-from chrion_operator.cluster.writer import patch, write
+from chrion_operator.cluster.writer import patch, share, write
 from chrion_operator.errors import LeftOver, NotOurs, OperatorError, UnservablePlan
 from chrion_operator.manifests import Server, frontier_configmap
 from chrion_operator.names import Object
@@ -235,6 +235,11 @@ class Controller:
         nor a pod mount a ConfigMap, that is not the model's own.
         """
         refused: list[WriteRefusal] = []
+        for manifest in decision.share:
+            with self._refusals(f"{manifest['kind']} {manifest['metadata']['name']}", refused):
+                share(self._api, manifest)
+        if any(refusal.reason in (Reason.NOT_OURS, Reason.LEFT_OVER) for refusal in refused):
+            return refused
         copies = filter(None, (self._copied(key, model, copy) for copy in decision.copy))
         for manifest in (*decision.apply, *copies):
             kind, name = kind_of(manifest), manifest["metadata"]["name"]

@@ -15,7 +15,7 @@ class UnreadablePart(str):
     """What stands in an object for a part that is too deep or too large to be read: a sentence that says which."""
 
 
-Component = Literal["planner", "plan", "frontier", "slo", "runtime", "service"]
+Component = Literal["planner", "plan", "figures", "frontier", "slo", "runtime", "service"]
 """What an object is for: the value of the component label."""
 
 FIELD_MANAGER = "chrion-operator"
@@ -95,6 +95,11 @@ def plan_name(model: str, cls: str) -> str:
     return object_name(model, "plan", cls)
 
 
+def figures_name(cls: str) -> str:
+    """The ConfigMap of what planners measured on a node class, for all models of its namespace."""
+    return object_name("chrion", "figures", cls)
+
+
 def job_name(model: str, cls: str, revision: str) -> str:
     """A planner's Job."""
     return object_name(model, "plan", cls, revision, limit=WORKLOAD_LIMIT)
@@ -142,6 +147,12 @@ def labels(model: str, component: Component, cls: str | None = None, revision: s
     """The labels of what the operator makes."""
     found = {**selector(model, component, cls), MANAGED_BY_LABEL: "chrion"}
     return found if revision is None else {**found, REVISION_LABEL: revision}
+
+
+def shared_labels(component: Component, cls: str) -> dict[str, str]:
+    """The labels of what the operator makes for several models at once."""
+    found = {NAME_LABEL: "chrion", COMPONENT_LABEL: component, CLASS_LABEL: label_value(cls)}
+    return {**found, MANAGED_BY_LABEL: "chrion"}
 
 
 def owner_reference(owner: Mapping[str, Any]) -> Object:

@@ -8,6 +8,7 @@ from kubernetes.client import VersionApi
 from chrion_operator.manifests import (
     Server,
     deployment,
+    figures_configmap,
     frontier_configmap,
     plan_configmap,
     planner_job,
@@ -65,6 +66,7 @@ def manifests(owner: dict[str, Any], cls: NodeClass, server: Server) -> list[dic
         role(owner, cls),
         role_binding(owner, cls),
         plan_configmap(owner, cls, REVISION),
+        figures_configmap(owner, cls),
         frontier_configmap(owner, cls, REVISION, plan),
         slo_configmap(owner, SPEC),
         planner_job(owner, SPEC, cls, REVISION, SETTINGS, server),

@@ -3,18 +3,21 @@
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 from kubernetes import client, config
 
-from chrion_api import PlanFile
+from chrion.pod.figures import SharedFigures
+from chrion_api import DeviceKey, DeviceProfile, PlanFile
 from chrion_graph.load import digest
+from chrion_planner.profiling import Known
 from tests.support.cluster import Cluster
 from tests.support.command import Chrion
 from tests.support.tiny_model import TINY_SPEC, tiny_model
 
 
 def planner_kubeconfig(control_plane: Cluster, namespace: str, config_map: str, path: Path) -> Path:
-    """A kubeconfig of an account that may get and patch one ConfigMap, by a token as pods have it."""
+    """A kubeconfig of an account that may get and patch this ConfigMap, by a token as pods have it."""
     rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [config_map], "verbs": ["get", "patch"]}
     account = {"kind": "ServiceAccount", "name": "planner", "namespace": namespace}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "planner"}
@@ -55,3 +58,23 @@ def test_plans_are_handed_in(control_plane: Cluster, namespace: str, tmp_path: P
     annotations = found["metadata"]["annotations"]
     assert annotations["chrion.dev/planned"] == "rev1"
     assert json.loads(annotations["chrion.dev/progress"])["percent"] == 100
+
+
+def test_figures_are_kept(
+    control_plane: Cluster, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "chrion-figures-cpu"
+    control_plane.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}})
+    kubeconfig = planner_kubeconfig(control_plane, namespace, name, tmp_path / "kubeconfig")
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    figures = SharedFigures(f"{namespace}/{name}")
+    for lanes in (1, 2):
+        key = DeviceKey(product="A CPU", cores=lanes, engines={"onnxruntime": "1"})
+        device = DeviceProfile(name="cpu", key=key, lanes=lanes, hop_seconds=0, handoff_seconds=0)
+        known = Known(reference_seconds=1, device=device)
+        assert figures.read(key, lanes) is None
+        figures.keep(known)
+        assert figures.read(key, lanes) == known
+    found = control_plane.get("ConfigMap", name, namespace)
+    assert found is not None
+    assert len(found["binaryData"]) == 2

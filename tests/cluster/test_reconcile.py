@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.chrionmodels import OWNED, Model
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, Object
 from tests.support.operator import OperatorProcess
 from tests.support.planner_job import PLAN, PLAN_MODEL, now
 from tests.support.waiting import wait_until
@@ -62,6 +62,30 @@ def test_from_the_first_look_to_nothing_left(operator: OperatorProcess, model: M
     wait_until(lambda: not any(model.owned(kind) for kind in (*OWNED, "Pod", "ReplicaSet")), "nothing being left")
     assert "Traceback" not in operator.words()
     assert operator.terminate() == 0
+
+
+def test_figures_are_shared_and_go_with_the_last_model(operator: OperatorProcess, model: Model) -> None:
+    def owners() -> list[str]:
+        return [owner["name"] for found in figures() for owner in found["metadata"]["ownerReferences"]]
+
+    def figures() -> list[Object]:
+        selector = "app.kubernetes.io/component=figures,app.kubernetes.io/managed-by=chrion"
+        return model.cluster.list("ConfigMap", model.namespace, selector)
+
+    other = Model(model.cluster, model.namespace, "silero")
+    model.apply()
+    other.apply()
+    wait_until(lambda: sorted(owners()) == ["nsnet2", "silero"], "both models' owning the figures")
+    name = figures()[0]["metadata"]["name"]
+    kept = {"cpu.json": "Yg=="}
+    model.cluster.patch("ConfigMap", name, model.namespace, {"binaryData": kept})
+    model.delete()
+    wait_until(lambda: owners() == ["silero"], "only the other's owning them")
+    other.apply(model={"uri": "https://models.example/other.onnx"})
+    other.wait_for("Profiled", "False")
+    assert figures()[0]["binaryData"] == kept
+    other.delete()
+    wait_until(lambda: not figures(), "their going with the last model")
 
 
 def test_progress_shows_while_the_job_runs(operator: OperatorProcess, model: Model) -> None:

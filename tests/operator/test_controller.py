@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from chrion_operator.cluster.api import Api
 from chrion_operator.cluster.errors import ApiConflict, ApiError
-from chrion_operator.cluster.kinds import CONFIG_MAP, MODEL, kind_of
+from chrion_operator.cluster.kinds import CONFIG_MAP, JOB, MODEL, kind_of
 from chrion_operator.controller import Controller
 from chrion_operator.manifests import Server
 from chrion_operator.reconcile import Key, SeenObject
@@ -65,7 +65,16 @@ def place() -> Iterator[Place]:
         yield Place(api, server)
 
 
-MADE = ("ConfigMap/nsnet2-slo", "ConfigMap/nsnet2-plan-gpu", "Service", "ServiceAccount", "Role", "RoleBinding", "Job")
+MADE = (
+    "ConfigMap/nsnet2-slo",
+    "ConfigMap/nsnet2-plan-gpu",
+    "ConfigMap/chrion-figures-gpu",
+    "Service",
+    "ServiceAccount",
+    "Role",
+    "RoleBinding",
+    "Job",
+)
 """What a model without a plan consists of."""
 
 
@@ -107,6 +116,47 @@ def test_an_object_of_somebody_else_is_neither_changed_nor_owned(place: Place, w
     assert place.look()
     assert place.condition("Stalled")["status"] == "False"
     assert path_of(theirs) in place.server.objects
+
+
+def test_models_share_figures_that_are_never_written_over(place: Place) -> None:
+    place.model()
+    assert place.look()
+    path = CONFIG_MAP.path("audio", "chrion-figures-gpu")
+    place.server.objects[path]["binaryData"] = {"a": "Yg=="}
+    other = chrion_model("silero")
+    other["metadata"]["uid"] = "other"
+    place.controller.store.put(MODEL, copy.deepcopy(place.server.add(other)))
+    assert place.controller.reconcile(Key("audio", "silero"))
+    shared = place.server.objects[path]
+    assert [owner["name"] for owner in shared["metadata"]["ownerReferences"]] == ["nsnet2", "silero"]
+    assert shared["binaryData"] == {"a": "Yg=="}
+    for job in place.server.of_kind("Job"):
+        place.controller.store.remove(JOB, place.server.objects.pop(path_of(job)))
+    version = shared["metadata"]["resourceVersion"]
+    assert place.look()
+    assert shared["metadata"]["resourceVersion"] == version, "who owns it already adds nothing"
+
+
+@pytest.mark.parametrize("change", [{"controller": True}, {"kind": "Deployment"}, {"apiVersion": "apps/v1"}])
+def test_figures_that_others_own_are_left_alone(place: Place, change: Object) -> None:
+    shared = _made(place, "ConfigMap/chrion-figures-gpu")
+    shared["metadata"]["ownerReferences"][0] |= {"uid": "other", **change}
+    before = copy.deepcopy(place.server.add(shared))
+    assert not place.look()
+    assert place.server.objects[path_of(shared)] == before
+    assert place.condition("Stalled")["reason"] == "NotOurs"
+    assert not place.server.of_kind("Job")
+
+
+def test_figures_that_go_are_waited_for(place: Place) -> None:
+    shared = _made(place, "ConfigMap/chrion-figures-gpu")
+    shared["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    place.server.add(shared)
+    assert not place.look()
+    assert not place.server.of_kind("Job")
+    del place.server.objects[path_of(shared)]
+    assert place.look()
+    assert place.server.of_kind("Job")
 
 
 def test_no_job_runs_with_an_account_of_somebody_else(place: Place) -> None:

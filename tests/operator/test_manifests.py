@@ -9,6 +9,7 @@ import pytest
 from chrion_api import ChrionModelSpec, InvalidField, Objective
 from chrion_operator.manifests import (
     Server,
+    figures_configmap,
     frontier_configmap,
     plan_configmap,
     pod_disruption_budget,
@@ -59,10 +60,11 @@ def test_everything_is_labelled_and_owned(manifest: Any) -> None:
     assert json.loads(json.dumps(manifest)) == manifest
 
 
-def test_a_planner_may_touch_its_configmap_and_nothing_else() -> None:
+def test_a_planner_may_touch_two_configmaps_and_nothing_else() -> None:
     (rule,) = role(owner(), CPU)["rules"]
     assert rule["resources"] == ["configmaps"]
-    assert rule["resourceNames"] == [plan_configmap(owner(), CPU, REVISION)["metadata"]["name"]]
+    both = plan_configmap(owner(), CPU, REVISION), figures_configmap(owner(), CPU)
+    assert rule["resourceNames"] == [made["metadata"]["name"] for made in both]
     assert sorted(rule["verbs"]) == ["get", "patch"]
     binding = role_binding(owner(), CPU)
     account = service_account(owner(), CPU)["metadata"]["name"]
@@ -71,8 +73,26 @@ def test_a_planner_may_touch_its_configmap_and_nothing_else() -> None:
     assert job()["spec"]["template"]["spec"]["serviceAccountName"] == account
 
 
-def test_the_operator_never_owns_the_data_of_a_plan() -> None:
-    assert not {"data", "binaryData"} & set(plan_configmap(owner(), CPU, REVISION))
+def test_the_operator_never_owns_what_planners_write() -> None:
+    for made in (plan_configmap(owner(), CPU, REVISION), figures_configmap(owner(), CPU)):
+        assert not {"data", "binaryData"} & set(made)
+
+
+def test_the_models_of_a_namespace_share_the_figures_of_a_node_class() -> None:
+    made, other = figures_configmap(owner(), CPU), figures_configmap(owner("silero", uid="3"), CPU)
+    for each, uid in ((made, "0-1-2"), (other, "3")):
+        (reference,) = each["metadata"].pop("ownerReferences")
+        assert (reference["kind"], reference["uid"], reference["controller"]) == ("ChrionModel", uid, False)
+    assert made == other
+    labels = made["metadata"]["labels"]
+    assert labels["app.kubernetes.io/managed-by"] == "chrion"
+    assert labels["chrion.dev/node-class"] == CPU.name
+    assert "chrion.dev/model" not in labels
+    assert figures_configmap(owner(), GPU)["metadata"]["name"] != made["metadata"]["name"]
+    elsewhere = figures_configmap(owner(namespace="video"), CPU)
+    assert elsewhere["metadata"]["namespace"] == "video"
+    env = named(containers(job()["spec"]["template"]["spec"])["plan"]["env"])
+    assert env["CHRION_FIGURES"]["value"] == f"audio/{made['metadata']['name']}"
 
 
 def test_the_planner_is_told_what_to_plan_and_where_to_hand_it_in() -> None:

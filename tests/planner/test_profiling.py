@@ -133,6 +133,15 @@ def test_figures_of_a_machine_that_was_faster_are_measured_anew(prepared_case, c
     assert "node_cost" in measured
 
 
+def test_figures_of_a_machine_that_was_faster_are_not_joined_with_others(prepared_case, calm, measured):
+    kept = Kept()
+    make_profile(prepared_case(GRU), PlanningSettings(cpu_lanes=LANES, limits=LIMITS, figures=kept))
+    bare = kept.found.model_copy(update={"device": kept.found.device.model_copy(update={"nodes": {}, "wholes": ()})})
+    assert bare.joined(kept.found) == kept.found == kept.found.joined(bare)
+    slower = bare.model_copy(update={"reference_seconds": 1.3})
+    assert kept.found.joined(slower) == slower
+
+
 def test_figures_that_something_disturbed_are_not_kept(prepared_case, monkeypatch):
     monkeypatch.setattr(reference, "look", lambda lanes: Look(0.5, 1.0))
     kept, said = Kept(), []

@@ -80,7 +80,7 @@ class FakeApi:
             if request.content_type != "application/merge-patch+json":
                 return _status(415, request.content_type)
             patch = await request.json()
-            if "data" in patch and self.before_patch:
+            if patch.keys() & {"data", "binaryData"} and self.before_patch:
                 self.before_patch.pop(0)(found)
             version = patch["metadata"].get("resourceVersion")
             if version not in (None, found["metadata"]["resourceVersion"]):

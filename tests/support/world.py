@@ -49,6 +49,8 @@ class World:
         self.refusals: tuple[WriteRefusal, ...] = ()
         self.others: dict[str, Object] = {}
         """ConfigMaps of other people, by name."""
+        self.shared: dict[str, Object] = {}
+        """What models share, by name."""
         self.events: list[ModelEvent] = []
         self.again_after: float | None = None
 
@@ -83,6 +85,7 @@ class World:
         self.settle()
 
     def _write(self, decision: Decision) -> None:
+        self.shared |= {manifest["metadata"]["name"]: manifest for manifest in decision.share}
         for manifest in decision.apply:
             self._apply(manifest)
         for one in decision.copy:

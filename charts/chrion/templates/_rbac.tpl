@@ -8,8 +8,8 @@
   resources: [chrionmodels/status]
   verbs: [patch]
 # What models are made of, by server-side apply, which needs create and patch.
-# Reading and patching ConfigMaps is also what the operator grants each planner for the one that takes its plan: nobody
-# can grant what they do not hold.
+# Reading and patching ConfigMaps is also what the operator grants each planner for the two that take its plan and its
+# figures: nobody can grant what they do not hold.
 - apiGroups: [""]
   resources: [configmaps, serviceaccounts, services]
   verbs: [get, list, watch, create, patch, delete]

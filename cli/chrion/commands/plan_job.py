@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from chrion import planning
 from chrion.errors import UsageError
 from chrion.planning import PlanningTask
 from chrion.pod.config_map import ConfigMap, ConfigMapConflict
+from chrion.pod.figures import SharedFigures
 from chrion.pod.payload import plan_of, plan_patch, progress_patch, wanted_revision
 from chrion.pod.termination import Superseded, last_words, terminating
 from chrion.progress import Display
@@ -32,6 +34,15 @@ def command(
         str, typer.Option("--config-map", metavar="NAMESPACE/NAME", help="The ConfigMap that takes the plans.")
     ],
     revision: Annotated[str, typer.Option("--revision", metavar="REV", help="What the plans are for.")],
+    figures: Annotated[
+        str | None,
+        typer.Option(
+            "--figures",
+            metavar="NAMESPACE/NAME",
+            envvar="CHRION_FIGURES",
+            help="The ConfigMap that keeps what is measured of devices for other runs.",
+        ),
+    ] = None,
 ) -> None:
     """Plan a model by its ChrionModel's spec, and write progress and plans to one ConfigMap.
 
@@ -45,7 +56,7 @@ def command(
         _check_wanted(found, revision)
         plan = plan_of(found, revision)
         if plan is None or plan.model != digest(model):
-            plan = _plan(spec, model, hand, revision)
+            plan = _plan(spec, model, hand, revision, SharedFigures(figures) if figures else None)
             _hand_in(hand, plan, revision)
             text = f"planned: {len(plan.buckets)} buckets"
         else:
@@ -61,11 +72,13 @@ def _spec(variable: str) -> ChrionModelSpec:
     return ChrionModelSpec.from_json(text, "spec")
 
 
-def _plan(spec: ChrionModelSpec, model: Path, hand: ConfigMap, revision: str) -> PlanFile:
+def _plan(
+    spec: ChrionModelSpec, model: Path, hand: ConfigMap, revision: str, figures: SharedFigures | None
+) -> PlanFile:
     with Display() as display:
         teller = _Teller(hand, revision, display)
         task = PlanningTask.of(spec, model, progress=teller.progress, warn=display.warn)
-        return planning.cached_plan(task)[0]
+        return planning.cached_plan(replace(task, figures=figures) if figures else task)[0]
 
 
 def _hand_in(hand: ConfigMap, plan: PlanFile, revision: str) -> None:

@@ -1,4 +1,4 @@
-"""The one ConfigMap that a planner may touch, through the official Kubernetes client."""
+"""A ConfigMap that a planner may touch, through the official Kubernetes client."""
 
 import json
 import os
@@ -46,7 +46,7 @@ class ConfigMap:
         """`reference` is NAMESPACE/NAME. Raises UsageError."""
         self.namespace, _, self.name = reference.partition("/")
         if not self.namespace or not self.name or "/" in self.name:
-            raise UsageError(f'--config-map: "{reference}" is not NAMESPACE/NAME')
+            raise UsageError(f'a ConfigMap is given as NAMESPACE/NAME, and "{reference}" is not')
         self._persistence = persistence or Persistence()
         self._key = self.name, self.namespace
         self._api = _api()

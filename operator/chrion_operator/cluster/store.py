@@ -161,12 +161,15 @@ class Store:
 
 
 def key_of(kind: Kind, thing: Object) -> Key | None:
-    """The model that an object is, is owned by or, of what others made for it, bears the label of; else None."""
+    """The model that an object is, is owned by or, of what others made for it, bears the label of; else None.
+
+    What models share is of none of them.
+    """
     metadata = thing["metadata"]
     if kind is MODEL:
         return Key(metadata["namespace"], label_value(metadata["name"]))
     for owner in metadata.get("ownerReferences") or ():
-        if owner["kind"] == MODEL.name:
+        if owner["kind"] == MODEL.name and owner.get("controller") is not False:
             return Key(metadata["namespace"], label_value(owner["name"]))
     label = (metadata.get("labels") or {}).get(MODEL_LABEL)
     return Key(metadata["namespace"], label) if label else None

@@ -1,4 +1,4 @@
-"""Writes one object of a model: creates it, or changes it where it is the model's own; never anybody else's."""
+"""Writes one object: creates it, or changes it where it is the model's own or shared by it; never anybody else's."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from chrion_operator.cluster.kinds import JOB, Kind, kind_of
 from chrion_operator.errors import LeftOver, NotOurs
 from chrion_operator.names import FIELD_MANAGER, Object
 from chrion_operator.reconcile.observed import Patch
-from chrion_operator.reconcile.ownership import is_left_over, is_owned
+from chrion_operator.reconcile.ownership import is_left_over, is_owned, is_shared
 
 
 def write(api: Api, manifest: Object, model: Object, *, known: bool) -> Object:
@@ -35,6 +35,27 @@ def write(api: Api, manifest: Object, model: Object, *, known: bool) -> Object:
         return api.apply(with_uid, force=True)
     except ApiError as error:
         raise _if_other(error) from None
+
+
+def share(api: Api, manifest: Object) -> None:
+    """Create an object that several models own, or add the manifest's owner to those of the one that is there.
+
+    Raises NotOurs, LeftOver, and ApiError: ApiConflict where somebody else does the same meanwhile.
+    """
+    kind, metadata = kind_of(manifest), manifest["metadata"]
+    there = _get(api, kind, manifest)
+    if there is None:
+        api.create(manifest)
+        return
+    if not is_shared(there):
+        raise NotOurs("there is one that ChrionModels do not share; delete it")
+    if "deletionTimestamp" in there["metadata"]:
+        raise LeftOver("the one before is still being deleted")
+    owners, (mine,) = there["metadata"]["ownerReferences"], metadata["ownerReferences"]
+    if all(owner["uid"] != mine["uid"] for owner in owners):
+        version = there["metadata"]["resourceVersion"]
+        added = {"metadata": {"resourceVersion": version, "ownerReferences": [*owners, mine]}}
+        api.patch(kind, metadata["namespace"], metadata["name"], added)
 
 
 def patch(api: Api, kind: Kind, namespace: str, change: Patch) -> Object:

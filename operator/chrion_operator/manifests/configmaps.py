@@ -1,4 +1,4 @@
-"""ConfigMaps: where a planner hands in its plan, the plans that pods serve by, and the objective."""
+"""ConfigMaps: where a planner hands in its plan and keeps its figures, the plans that pods serve by, the objective."""
 
 from chrion_api import ChrionModelSpec, Objective
 from chrion_api.handover import REVISION_ANNOTATION
@@ -9,9 +9,13 @@ from chrion_operator.names import (
     SLO_ANNOTATION,
     SLO_KEY,
     Object,
+    figures_name,
     frontier_name,
     model_name,
+    namespace,
+    owner_reference,
     plan_name,
+    shared_labels,
     slo_name,
 )
 from chrion_operator.nodes import NodeClass
@@ -25,6 +29,23 @@ def plan_configmap(owner: Object, cls: NodeClass, revision: str) -> Object:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata(owner, name, "plan", cls.name, {REVISION_ANNOTATION: revision}),
+    }
+
+
+def figures_configmap(owner: Object, cls: NodeClass) -> Object:
+    """What planners measured on a node class, for all models of the namespace: its data is theirs to write.
+
+    Each of these models owns it and none controls it, so that the server deletes it after the last of them.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": figures_name(cls.name),
+            "namespace": namespace(owner),
+            "labels": shared_labels("figures", cls.name),
+            "ownerReferences": [{**owner_reference(owner), "controller": False}],
+        },
     }
 
 

@@ -11,6 +11,7 @@ from chrion_operator.manifests.server import Server
 from chrion_operator.names import (
     QUEUE_LABEL,
     Object,
+    figures_name,
     job_name,
     labels,
     model_name,
@@ -45,7 +46,11 @@ def planner_job(
     args += ["--config-map", configmap, "--revision", revision]
     image = settings.image("planner", cls.gpu)
     plan = container("plan", args, image, settings, planner_resources(spec, cls))
-    plan["env"].append({"name": "CHRION_SPEC", "value": compact(_planners(spec, cls).to_data())})
+    plan["env"] += [
+        {"name": "CHRION_SPEC", "value": compact(_planners(spec, cls).to_data())},
+        # No option: an image of an earlier version would not know it.
+        {"name": "CHRION_FIGURES", "value": f"{namespace(owner)}/{figures_name(cls.name)}"},
+    ]
     plan["volumeMounts"].append({"name": "token", "mountPath": TOKEN_FOLDER, "readOnly": True})
     meta = metadata(owner, job_name(model, cls.name, revision), "planner", cls.name, revision=revision)
     job: Object = {

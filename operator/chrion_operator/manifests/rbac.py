@@ -1,7 +1,7 @@
-"""RBAC: the account of a planner, which may read and patch one ConfigMap and nothing else."""
+"""RBAC: the account of a planner, which may read and patch two ConfigMaps and nothing else."""
 
 from chrion_operator.manifests.meta import metadata
-from chrion_operator.names import Object, model_name, plan_name, planner_name
+from chrion_operator.names import Object, figures_name, model_name, plan_name, planner_name
 from chrion_operator.nodes import NodeClass
 
 GROUP = "rbac.authorization.k8s.io"
@@ -13,9 +13,9 @@ def service_account(owner: Object, cls: NodeClass) -> Object:
 
 
 def role(owner: Object, cls: NodeClass) -> Object:
-    """The right to hand in a plan."""
-    configmap = plan_name(model_name(owner), cls.name)
-    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [configmap], "verbs": ["get", "patch"]}
+    """The right to hand in a plan, and to keep what was measured for it."""
+    configmaps = [plan_name(model_name(owner), cls.name), figures_name(cls.name)]
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": configmaps, "verbs": ["get", "patch"]}
     return {"apiVersion": f"{GROUP}/v1", "kind": "Role", **_named(owner, cls), "rules": [rule]}
 
 

@@ -62,6 +62,7 @@ def _work(at: Situation) -> tuple[list[Planning], list[Serving], Decision]:
         *(made for serving in servings for made in serving.apply),
     )
     decision = Decision(
+        share=tuple(manifest for planning in plannings for manifest in planning.share),
         apply=tuple(manifest for manifest in wanted if not is_current(at.observed, manifest)),
         copy=tuple(copy for planning in plannings for copy in planning.copy),
         patch=(
@@ -98,6 +99,7 @@ def _not_yet_deleted(observed: Observed, deletes: tuple[Delete, ...]) -> tuple[D
 def _with_status(decision: Decision, owner: Object, made: Object, claims: Claims, before: Claims) -> Decision:
     return Decision(
         events=status.events(claims, before),
+        share=decision.share,
         apply=decision.apply,
         copy=decision.copy,
         patch=decision.patch,

@@ -137,6 +137,8 @@ class Decision:
     """What to write, in this order; nothing where all is as it should be."""
 
     events: tuple[ModelEvent, ...] = ()
+    share: tuple[Object, ...] = ()
+    """What several models own, and what is to be there with this one among them."""
     apply: tuple[Object, ...] = ()
     copy: tuple[Copy, ...] = ()
     patch: tuple[Patch, ...] = ()
@@ -149,4 +151,4 @@ class Decision:
     @property
     def writes(self) -> bool:
         """Whether anything beside the status is to be written."""
-        return bool(self.apply or self.copy or self.patch or self.delete)
+        return bool(self.share or self.apply or self.copy or self.patch or self.delete)

@@ -22,6 +22,14 @@ def is_owned(thing: Object, uid: str) -> bool:
     return owner is not None and owner.get("uid") == uid
 
 
+def is_shared(thing: Object) -> bool:
+    """Whether ChrionModels own an object, and nobody controls it."""
+    owners = thing["metadata"].get("ownerReferences") or ()
+    return controller_of(thing) is None and any(
+        str(owner.get("apiVersion", "")).startswith(f"{GROUP}/") and owner.get("kind") == KIND for owner in owners
+    )
+
+
 def is_left_over(thing: Object, model: Object) -> bool:
     """Whether an object is of an earlier ChrionModel of the same name, so that the server will delete it."""
     owner = controller_of(thing)

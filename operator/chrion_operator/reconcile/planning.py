@@ -38,6 +38,7 @@ class Planning:
     """How far the planner is."""
     refused: str = ""
     """Why what stands in the plan's ConfigMap is not taken, although the frontier serves."""
+    share: tuple[Object, ...] = ()
     apply: tuple[Object, ...] = ()
     copy: tuple[Copy, ...] = ()
     patch: tuple[Patch, ...] = ()
@@ -112,7 +113,8 @@ def _by_job(at: Situation, cls: NodeClass, wanted: str, problem: str, accounts: 
     if job is None:
         made = _job(at, cls, wanted, attempts)
         said = JobReport(Phase.RUNNING, Reason.PLANNING, "starting the planner")
-        return Planning(cls, wanted, None, said, apply=(*accounts, _configmap(at, cls, attempts), made))
+        share = (manifests.figures_configmap(at.owner, cls),)
+        return Planning(cls, wanted, None, said, share=share, apply=(*accounts, _configmap(at, cls, attempts), made))
     applied = (*accounts, _configmap(at, cls, attempts))
     if _attempt(job.object) < attempts.count:
         said = JobReport(Phase.RUNNING, Reason.PLANNING, "starting the planner again")

@@ -24,7 +24,9 @@ class Known(Document):
         return abs(reference_seconds / self.reference_seconds - 1) < _SAME_SPEED
 
     def joined(self, newer: Self) -> Self:
-        """These figures and newer ones, which count where both have one."""
+        """These figures and newer ones, which count where both have one, and alone where these hold no more."""
+        if not self.holds(newer.reference_seconds):
+            return newer
         runs = {
             whole.model_copy(update={"seconds": 1}).to_json(): whole
             for whole in (*self.device.wholes, *newer.device.wholes)

@@ -150,3 +150,13 @@ def test_a_nodes_heartbeat_is_no_news() -> None:
     assert store.put_nodes([node("1")])
     assert not store.put_node(node("2"))
     assert store.put_node(node("3", gpus="2"))
+
+
+def test_what_models_share_is_of_none_of_them() -> None:
+    store = Store()
+    shared = thing(5, name="chrion-figures-cpu")
+    del shared["metadata"]["labels"]["chrion.dev/model"]
+    for owner in shared["metadata"]["ownerReferences"]:
+        owner["controller"] = False
+    assert store.put(CONFIG_MAP, shared) is None
+    assert not store.owned(KEY)

@@ -23,6 +23,24 @@ def test_the_first_look_starts_a_planner_and_makes_all_but_the_replicas() -> Non
     assert world.owner["status"]["observedGeneration"] == 1
 
 
+def test_figures_are_there_before_each_planner_starts() -> None:
+    world = World()
+    first = world.decide()
+    (figures,) = first.share
+    assert figures["metadata"]["name"] == "chrion-figures-cpu"
+    assert "Job" in {manifest["kind"] for manifest in first.apply}
+    world.settle()
+    assert set(world.shared) == {"chrion-figures-cpu"}
+    assert not world.decide().share
+    world.hand_in()
+    world.serve()
+    world.shared.clear()
+    world.settle()
+    assert not world.shared
+    world.edit(model={"uri": "https://models.example/other.onnx"})
+    assert world.shared
+
+
 def test_a_plan_is_checked_and_copied_and_served() -> None:
     world = World(runtime={"replicas": 2})
     world.settle()
@@ -119,6 +137,7 @@ def test_a_committed_plan_is_served_without_a_job() -> None:
     assert world.one("Deployment")
     assert not world.all("Job")
     assert not world.all("Role")
+    assert not world.shared
     world.others["mine"]["data"]["plan.json"] = plan_file("d" * 64).to_json()
     world.settle()
     assert "d" * 64 in str(world.one("Deployment")["spec"]["template"])
