@@ -206,21 +206,26 @@ def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
     where that is predicted to gain clearly. Where there are plans with CUDA graphs, the best of them are measured too.
     """
     singles: dict[tuple[str, ...], Plan] = {}
-    for plan in (plan for plan in plans if len(plan.stages) == 1 and not is_captured(plan)):
+    alone = [plan for plan in plans if len(plan.stages) == 1 and not is_captured(plan)]
+    for plan in sorted(alone, key=lambda plan: not _is_optimized(plan)):
         place = (*plan.stages[0].lanes, *(rewrite.to_json() for rewrite in plan.rewrites))
         other = singles.get(place)
         if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - CLEARLY):
             singles[place] = plan
     frontier = pareto(plans, predicted_to_beat)
-    bare = [plan for plan in plans if len(plan.stages) == 1 and not plan.rewrites and not is_captured(plan)]
     wanted = [
-        *(plan for plan in bare if plan.stages[0].options.get("optimization") == Optimization.ALL),
+        *(plan for plan in alone if _is_optimized(plan) and not plan.rewrites),
         *(plan for plan in singles.values() if not plan.rewrites),
         *_pairs(plans),
         *(plan for plan in frontier if plan.gpu_bytes.total),
         *sorted([*singles.values(), *(plan for plan in plans if len(plan.stages) > 1)], key=_predicted),
     ]
     return list({plan.name: plan for plan in wanted}.values())[:MEASURED_PLANS]
+
+
+def _is_optimized(plan: Plan) -> bool:
+    """Whether its only stage runs as ONNX Runtime runs models by default."""
+    return plan.stages[0].options.get("optimization") == Optimization.ALL
 
 
 def _pairs(plans: Sequence[Plan]) -> Iterator[Plan]:

@@ -10,15 +10,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _SECONDS = 0.004
-_LOOKS = 3
+_LOOKS = 4
 _BLOCK = bytes(1 << 18)
-_MOST_LOST = 0.08
+_MOST_LOST = 0.15
 """The part of the lanes' time that may go to others."""
-_MOST_DRIFT = 1.15
+_MOST_DRIFT = 1.25
 """How many times as fast a processor may become, or as slow, from one look to the next."""
 _PATIENCE = 6
 """Times that something may run again: where more is disturbed, what disturbs it will not pass."""
-_NOISE = 0.05
+_NOISE = 0.1
 """Speeds of the processor that differ by this part may be the same: reference runs are short."""
 
 

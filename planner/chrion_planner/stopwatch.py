@@ -8,7 +8,7 @@ from math import isqrt
 _WARMUPS, _WARM_SECONDS = 3, 0.01
 """Runs before any is timed: so many, or as many as begin within that time, but never none."""
 _LEAST_RUNS, _SURE_RUNS, _MOST_RUNS = 5, 9, 300
-_STEADY = 0.02
+_STEADY = 0.04
 """The part of the median that its confidence interval may be wide on either side."""
 
 
@@ -16,7 +16,7 @@ def median_seconds(run: Callable[[], object], about_seconds: float = 0.03) -> fl
     """Median seconds of one call.
 
     From runs that take `about_seconds` together, but never fewer than five; fewer than those where the median is known
-    to within 2 % already, by the order statistics between which it lies with a chance of 95 %.
+    to within 4 % already, by the order statistics between which it lies with a chance of 95 %.
     """
     warm_until = time.perf_counter() + _WARM_SECONDS
     for _ in range(_WARMUPS):

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from chrion_planner.profiling.reference import Look
 
 from chrion.cache import figures_name
 from chrion.commands import plan_job
@@ -17,7 +18,6 @@ from chrion_api import DeviceKey, DeviceProfile, PlanFile
 from chrion_api.profile import NodeCost
 from chrion_graph.model_worker import ModelWorker
 from chrion_planner.profiling import Known, calibrate, nodes, spells, whole_graphs
-from chrion_planner.profiling.reference import Look
 from tests.support.fake_api import FakeApi, merge, touch
 from tests.support.tiny_model import TINY_SPEC, tiny_model
 

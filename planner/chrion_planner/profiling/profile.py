@@ -207,7 +207,7 @@ class _Measuring:
         # Other engines rewrite graphs themselves: what they gain shows on the graph as it is.
         engines = [ONNXRUNTIME] if pack.rewritten else engines_on(self._device.name)
         wanted = []
-        for run in whole_graphs.whole_runs(graph, pack.inputs, self._device, engines):
+        for run in whole_graphs.whole_runs(graph, pack.inputs, self._device, engines, plain=not pack.rewritten):
             if known := list(self._known(run)):
                 self.wholes += known
             else:

@@ -18,14 +18,17 @@ from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
 from chrion_runtime.engines import Ports, Site, engine_named
 
-_ABOUT = 0.2
+_ABOUT = 0.15
 """Seconds of runs for a figure, at most."""
 
 
-def whole_runs(graph: Graph, inputs: Mapping[str, Shape], device: Device, engines: Collection[str]) -> Iterator[Whole]:
+def whole_runs(
+    graph: Graph, inputs: Mapping[str, Shape], device: Device, engines: Collection[str], plain: bool
+) -> Iterator[Whole]:
     """The runs of a graph that are worth measuring, by each engine that takes all of it there; without their times.
 
-    Several lanes of an accelerator are no threads of one kernel, so that there it is measured on one.
+    Several lanes of an accelerator are no threads of one kernel, so that there it is measured on one. With ONNX Runtime
+    as it is by default, and `plain` too: without optimisation.
     """
     everything = range(len(graph.nodes))
     for engine in map(engine_named, engines):
@@ -33,9 +36,15 @@ def whole_runs(graph: Graph, inputs: Mapping[str, Shape], device: Device, engine
             continue
         for lanes in sorted({1, len(device.lanes) if device.traits.threads else 1}):
             for options in engine.choices:
-                yield Whole(
-                    graph=graph.digest, inputs=dict(inputs), lanes=lanes, engine=engine.name, options=options, seconds=1
-                )
+                if plain or options or engine.name != ONNXRUNTIME:
+                    yield Whole(
+                        graph=graph.digest,
+                        inputs=dict(inputs),
+                        lanes=lanes,
+                        engine=engine.name,
+                        options=options,
+                        seconds=1,
+                    )
 
 
 def measured_run(
