@@ -33,6 +33,8 @@ MEASURED_PLANS = 12
 _ROUNDS = 8
 _FINALISTS = 1.15
 """Plans within this of the fastest one's time are measured again, in new processes, to tell them apart."""
+_UNNOTICED = 5e-6
+"""Nor are they measured again if they differ by less than these seconds, which no request would notice."""
 _FINALS, _FINAL_ROUNDS = 2, 6
 _TUNING_ROUNDS = 4
 _TURN_SECONDS = 0.04
@@ -138,6 +140,8 @@ def _finals(
     fine = [trial for trial in trials if trial.in_the_running]
     within = min(map(_seconds, fine)) * _FINALISTS
     finalists = [trial for trial in trials if trial in pair or (trial in fine and _seconds(trial) <= within)]
+    if max(map(_seconds, finalists)) - min(map(_seconds, finalists)) < _UNNOTICED:
+        return
     for number in range(_FINALS):
         finalists = [trial for trial in finalists if not trial.problem and (trial in pair or not trial.eliminated)]
         in_doubt = sum(not trial.eliminated for trial in finalists)

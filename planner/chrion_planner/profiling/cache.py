@@ -41,7 +41,7 @@ def cache_points(device: Device, folder: Path) -> tuple[CachePoint, ...]:
             for kernel, ports in kernels:
                 kernel.run(ports, [feeds])
 
-        seconds = median_seconds(turns, about_seconds=0.1) / count
+        seconds = median_seconds(turns, about_seconds=0.04) / count
         alone = alone or seconds
         most = max(most, (seconds - alone) / _WEIGHTS)
         points.append(CachePoint(bytes=count * _WEIGHTS, seconds_per_byte=most))

@@ -109,7 +109,7 @@ def _run_seconds(graph: Graph, lanes: list[str], devices: Mapping[str, Device]) 
     feeds = {
         "x": np.ones([axis.dim_value for axis in graph.model.graph.input[0].type.tensor_type.shape.dim], np.float32)
     }
-    return run_seconds(graph, stages, feeds, devices, about_seconds=0.1)
+    return run_seconds(graph, stages, feeds, devices, about_seconds=0.05)
 
 
 def _chain(length: int, folder: Path) -> Graph:
