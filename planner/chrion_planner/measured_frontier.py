@@ -22,7 +22,7 @@ from chrion_planner.measuring import (
     latency,
 )
 from chrion_planner.prepare import Prepared, PreparedBucket
-from chrion_planner.reference import Watch
+from chrion_planner.reference import ReferenceRuns
 from chrion_planner.settings import PlanningSettings
 from chrion_planner.tuning import Race, settle, tune
 from chrion_runtime.devices import open_devices, traits_of
@@ -163,7 +163,7 @@ def _contest(
     referee: Referee | None = None,
 ) -> list[Result]:
     lanes = len(open_devices([], settings.cpu_lanes)[HOST].lanes)
-    watch = Watch(lanes, settings.deadline)
+    reference = ReferenceRuns(lanes, settings.deadline)
     results = contest(
         contenders,
         settings.limits,
@@ -175,10 +175,10 @@ def _contest(
         server=settings.server,
         latecomers=latecomers,
         referee=referee,
-        watch=watch,
+        reference=reference,
     )
-    if watch.tainted:
-        settings.warn(f"while plans were measured {watch.tainted}")
+    if reference.tainted:
+        settings.warn(f"while plans were measured {reference.tainted}")
     return results
 
 

@@ -37,7 +37,7 @@ class Look:
         return self.lost > _MOST_LOST
 
 
-class Watch:
+class ReferenceRuns:
     """Reference runs before and after what is measured. All of it is brought to the speed of the first of them."""
 
     def __init__(self, lanes: int, deadline: float) -> None:

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from chrion_planner.profiling.reference import Look
 
 from chrion.cache import figures_name
 from chrion.commands import plan_job
@@ -17,7 +16,9 @@ from chrion.pod.figures import SharedFigures, figures_of, figures_patch
 from chrion_api import DeviceKey, DeviceProfile, PlanFile
 from chrion_api.profile import NodeCost
 from chrion_graph.model_worker import ModelWorker
-from chrion_planner.profiling import Known, calibrate, nodes, spells, whole_graphs
+from chrion_planner import reference
+from chrion_planner.profiling import Known, calibrate, nodes, whole_graphs
+from chrion_planner.reference import Look
 from tests.support.fake_api import FakeApi, merge, touch
 from tests.support.tiny_model import TINY_SPEC, tiny_model
 
@@ -167,7 +168,7 @@ def job(api, tmp_path, monkeypatch):
             return original(*arguments)
 
         monkeypatch.setattr(module, name, spy)
-    monkeypatch.setattr(spells, "look", lambda lanes: Look(0.0, 1.0))  # nothing disturbs, and it is always as fast
+    monkeypatch.setattr(reference, "look", lambda lanes: Look(0.0, 1.0))  # nothing disturbs, and it is always as fast
     call = ModelWorker.call
 
     def called(self, function, *rest, report=None, **options):

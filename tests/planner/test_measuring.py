@@ -214,7 +214,7 @@ def test_a_round_that_something_disturbs_is_run_again_and_counts_once(prepared_c
         turn_seconds=0.01,
         deadline=float("inf"),
         progress=lambda what, done: told.append(what),
-        watch=reference.Watch(1, float("inf")),
+        reference=reference.ReferenceRuns(1, float("inf")),
     )
     assert [len(result.rounds) for result in results] == [3, 3]
     assert told.count("measuring one") == told.count("measuring two") == 4

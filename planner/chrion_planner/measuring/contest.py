@@ -18,7 +18,7 @@ from chrion_graph.model_worker import ModelWorker
 from chrion_graph.worker import ForkServer
 from chrion_planner.measuring.contender import Arrays, Contender, TurnTimes, Used, prepare, turn
 from chrion_planner.progress import Progress
-from chrion_planner.reference import Watch
+from chrion_planner.reference import ReferenceRuns
 
 _LEAST_RUNS = 3
 FIRST_ROUNDS = 2
@@ -73,14 +73,14 @@ def contest(
     server: ForkServer | None = None,
     latecomers: int = 0,
     referee: Referee | None = None,
-    watch: Watch | None = None,
+    reference: ReferenceRuns | None = None,
 ) -> list[Result]:
     """Run every contender in turn for `rounds` rounds, or until `deadline` (of `time.monotonic`).
 
     `loading` of them are loaded at once, in forks of `server`. The last `latecomers` join only after FIRST_ROUNDS,
     unless the referee eliminates them before. A contender that fails or is eliminated takes no further turns; its
-    result says so. By `watch`, where given, a round that something disturbs is run again, and figures are brought to
-    one speed.
+    result says so. By `reference`, where given, a round that something disturbs is run again, and figures are brought
+    to one speed.
     """
     results = [Result(contender.name) for contender in contenders]
     with ExitStack() as stack:
@@ -112,8 +112,8 @@ def contest(
                     [index for index in range(at_first, len(results)) if not results[index].eliminated],
                     FIRST_ROUNDS / rounds,
                 )
-            for result, took in watch.undisturbed(partial(turns, number)) if watch else turns(number):
-                result.add(took, watch.speed if watch else 1.0)
+            for result, took in reference.undisturbed(partial(turns, number)) if reference else turns(number):
+                result.add(took, reference.speed if reference else 1.0)
             if time.monotonic() > deadline:
                 break
     return results

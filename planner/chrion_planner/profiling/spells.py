@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from chrion_planner.reference import Watch
+from chrion_planner.reference import ReferenceRuns
 
 T = TypeVar("T")
 
@@ -17,18 +17,18 @@ class Spells:
 
     def __init__(self, lanes: int, deadline: float) -> None:
         """Reference runs take so many lanes. No spell begins after `deadline`, of `time.monotonic`."""
-        self._watch = Watch(lanes, deadline)
+        self._reference = ReferenceRuns(lanes, deadline)
         self._deadline = deadline
 
     @property
     def reference_seconds(self) -> float:
         """What the reference run took at the beginning."""
-        return self._watch.seconds
+        return self._reference.seconds
 
     @property
     def tainted(self) -> str:
         """What went on beside a spell that was disturbed again, for people; empty where there was none."""
-        return self._watch.tainted
+        return self._reference.tainted
 
     @property
     def in_time(self) -> bool:
@@ -39,8 +39,8 @@ class Spells:
         """What the jobs measure, in their order; fewer where time runs out. `scaled` multiplies their seconds."""
         done = 0
         while done < len(jobs) and self.in_time:
-            found = self._watch.undisturbed(partial(self._spell, jobs[done:]))
-            speed = self._watch.speed
+            found = self._reference.undisturbed(partial(self._spell, jobs[done:]))
+            speed = self._reference.speed
             yield from found if speed == 1 else (scaled(one, speed) for one in found)
             done += len(found)
 
