@@ -12,6 +12,9 @@ from chrion_planner.measuring import Arrays, Result, ratios
 
 _CLEARLY = 1.15
 """A plan is clearly slower than another that takes its time divided by this."""
+_HOPELESSLY = 1.2
+"""A plan of several stages that is predicted to take so much longer than another was measured to take is not tried:
+predictions of such plans are now and then too high by as much."""
 _SURELY = 1.1
 """A plan of one stage is surely slower than another whose whole graph took its time divided by this in the profile."""
 _SLOWER, _SLOWER_ROUNDS = 1.05, 3
@@ -33,9 +36,9 @@ class Elimination:
 
     A plan that has run is eliminated by one that takes no more GPU memory and was clearly faster in every round, or
     that is simpler and in nearly every round so fast that this plan would not be chosen over it. One that has not run
-    is eliminated by one that the profile says is surely faster, or that was measured to be clearly faster than it is
-    predicted to be. Such predictions are more often too low than too high; they are scaled by how fast the machine is
-    now, compared to when it was profiled. Baselines but the first leave where they are clearly slower than that.
+    is eliminated by one that the profile says is surely faster, or that was measured to be much faster than it is
+    predicted to be; predictions are scaled down where the machine runs faster now than when it was profiled. Baselines
+    but the first leave where they are clearly slower than that.
 
     Plans with wrong answers eliminate nothing: `expected` are the right ones, or else what the first contender answers,
     which then is the model itself.
@@ -69,7 +72,7 @@ class Elimination:
                 for rival, result in rivals
             )
         speed = min((_typical(result) / rival.predicted_seconds for rival, result in rivals), default=1.0)
-        soonest = plan.predicted_seconds * speed
+        soonest = plan.predicted_seconds * min(speed, 1.0)
         return any(soonest > _CLEARLY * _typical(result) or _is_surely_slower(plan, rival) for rival, result in rivals)
 
     def decided(self, results: Sequence[Result]) -> bool:

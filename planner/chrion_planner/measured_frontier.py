@@ -28,8 +28,8 @@ from chrion_planner.tuning import Race, settle, tune
 from chrion_runtime.devices import open_devices, traits_of
 from chrion_runtime.engines import engine_named, engines_on
 
-MEASURED_PLANS = 12
-"""Candidates of one bucket that are measured."""
+MEASURED_PLANS, _SEVERAL_STAGES = 12, 3
+"""Candidates of one bucket that are measured, and those of several stages among them: the next ones are much alike."""
 _ROUNDS = 8
 _FINALISTS = 1.15
 """Plans within this of the fastest one's time are measured again, in new processes, to tell them apart."""
@@ -217,12 +217,13 @@ def _worth_measuring(plans: Sequence[Plan]) -> list[Plan]:
         if other is None or plan.predicted_seconds < other.predicted_seconds * (1 - CLEARLY):
             singles[place] = plan
     frontier = pareto(plans, predicted_to_beat)
+    several = sorted((plan for plan in plans if len(plan.stages) > 1), key=_predicted)
     wanted = [
         *(plan for plan in alone if _is_optimized(plan) and not plan.rewrites),
         *(plan for plan in singles.values() if not plan.rewrites),
         *_pairs(plans),
         *(plan for plan in frontier if plan.gpu_bytes.total),
-        *sorted([*singles.values(), *(plan for plan in plans if len(plan.stages) > 1)], key=_predicted),
+        *sorted([*singles.values(), *several[:_SEVERAL_STAGES]], key=_predicted),
     ]
     return list({plan.name: plan for plan in wanted}.values())[:MEASURED_PLANS]
 

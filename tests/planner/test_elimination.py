@@ -84,14 +84,14 @@ def test_right_answers_may_be_known_beforehand() -> None:
 
 
 def test_who_has_not_come_is_judged_by_what_is_predicted() -> None:
-    plans = [plan("ran", 1.0), plan("good", 1.1, stages=2), plan("bad", 1.2, stages=2)]
+    plans = [plan("ran", 1.0), plan("good", 1.1, stages=2), plan("bad", 1.3, stages=2)]
     assert eliminated(plans, [result(1.0, 1.0), result(), result()]) == ["bad"]
-    plans = [plan("ran", 1.0, 100), plan("bad", 1.2, 100, stages=2), plan("small", 3.0, 50, stages=2)]
+    plans = [plan("ran", 1.0, 100), plan("bad", 1.3, 100, stages=2), plan("small", 3.0, 50, stages=2)]
     assert eliminated(plans, [result(1.0, 1.0), result(), result()]) == ["bad"]
 
 
 def test_a_machine_that_was_slower_when_it_was_profiled_keeps_nobody_out() -> None:
-    plans = [plan("ran", 2.0), plan("good", 2.2, stages=2), plan("bad", 2.4, stages=2)]
+    plans = [plan("ran", 2.0), plan("good", 2.2, stages=2), plan("bad", 2.6, stages=2)]
     assert eliminated(plans, [result(1.0, 1.0), result(), result()]) == ["bad"]
 
 

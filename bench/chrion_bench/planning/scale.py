@@ -24,7 +24,7 @@ SIZES: dict[str, Callable[[], Problem]] = {
 }
 """Large problems by name."""
 
-LIMITS = {"10k": (5.0, 1 << 30), "100k": (60.0, None)}
+LIMITS = {"10k": (2.0, 1 << 30), "100k": (45.0, None)}
 """The aims: seconds, and bytes where there is one."""
 
 
