@@ -7,6 +7,9 @@ from pathlib import Path
 
 GIB = 1 << 30
 
+MANY_NODES = 10_000
+"""Nodes above which a graph is given more time."""
+
 CGROUP = Path("/sys/fs/cgroup")
 """This process's own cgroup, as a container sees it."""
 _CGROUPS = (
@@ -29,7 +32,11 @@ class Limits:
     memory_bytes: int | None = None
     """Address space of a process that loads or runs the model; None for three quarters of what is free."""
     seconds: float = 120.0
-    """Time for loading, and again for one run."""
+    """Time for loading, and again for one run, of a graph of MANY_NODES or fewer."""
+
+    def seconds_for(self, nodes: int) -> float:
+        """Time for loading a graph of so many nodes, and again for one run: it grows with them."""
+        return self.seconds * max(1.0, nodes / MANY_NODES)
 
     @property
     def memory(self) -> int:

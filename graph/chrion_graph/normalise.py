@@ -14,7 +14,7 @@ from chrion_graph.division import guard_divisions
 from chrion_graph.errors import InvalidModel
 from chrion_graph.limits import Limits
 from chrion_graph.load import digest, read_model
-from chrion_graph.model_worker import isolated
+from chrion_graph.model_worker import ModelWorker
 from chrion_graph.ort import brief, session_options
 from chrion_graph.seal import seal
 from chrion_graph.tidy import tidy
@@ -34,9 +34,15 @@ def normalise(path: Path, folder: Path, limits: Limits | None = None) -> str:
     """
     limits = limits or Limits()
     folder.mkdir(parents=True, exist_ok=True)
-    return isolated(
-        _normalise, path, folder, limits, memory_bytes=limits.memory, seconds=limits.seconds, what=f"{path}: loading"
-    )
+    what = f"{path}: loading"
+    with ModelWorker(limits.memory) as worker:
+        nodes = worker.call(_checked_nodes, path, limits, seconds=limits.seconds, what=what)
+        return worker.call(_normalise, path, folder, limits, seconds=limits.seconds_for(nodes), what=what)
+
+
+def _checked_nodes(path: Path, limits: Limits) -> int:
+    """How many nodes a model has that is fit to be loaded: to read it takes little of the time that loading does."""
+    return len(read_model(path, limits).graph.node)
 
 
 def _normalise(path: Path, folder: Path, limits: Limits) -> str:

@@ -29,9 +29,10 @@ def observe(
     if loops := sorted({node.op_type for node in graph.nodes} & {"Loop", "Scan"}):
         what += f" (it holds {' and '.join(loops)} nodes)"
     arguments = graph.model.SerializeToString(), graph.folder, dict(feeds)
+    seconds = limits.seconds_for(len(graph.nodes))
     if worker is not None:
-        return worker.call(_observe, *arguments, seconds=limits.seconds, what=what)
-    return isolated(_observe, *arguments, memory_bytes=limits.memory, seconds=limits.seconds, what=what)
+        return worker.call(_observe, *arguments, seconds=seconds, what=what)
+    return isolated(_observe, *arguments, memory_bytes=limits.memory, seconds=seconds, what=what)
 
 
 def _observe(model: bytes, folder: Path, feeds: dict[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:

@@ -254,3 +254,8 @@ def test_a_full_disk_is_said_so(tmp_path: Path) -> None:
     (target / "model.onnx").mkdir()
     with pytest.raises(InvalidModel, match=r"original\.onnx"):
         normalise(path, target)
+
+
+def test_time_grows_with_the_nodes_of_large_graphs():
+    limits = Limits(seconds=10)
+    assert [limits.seconds_for(nodes) for nodes in (1, 10_000, 100_000)] == [10, 10, 100]
