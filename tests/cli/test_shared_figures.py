@@ -13,11 +13,11 @@ from chrion.errors import UsageError
 from chrion.pod import figures
 from chrion.pod.config_map import Persistence
 from chrion.pod.figures import SharedFigures, figures_of, figures_patch
-from chrion_api import DeviceKey, DeviceProfile, PlanFile
+from chrion_api import ONNXRUNTIME, DeviceKey, DeviceProfile, PlanFile
 from chrion_api.profile import NodeCost
 from chrion_graph.model_worker import ModelWorker
 from chrion_planner import reference
-from chrion_planner.profiling import Known, calibrate, nodes, whole_graphs
+from chrion_planner.profiling import Known, calibrate, nodes, profile, whole_graphs
 from chrion_planner.reference import Look
 from tests.support.fake_api import FakeApi, merge, touch
 from tests.support.tiny_model import TINY_SPEC, tiny_model
@@ -177,6 +177,7 @@ def job(api, tmp_path, monkeypatch):
         )  # profiling, in this process
 
     monkeypatch.setattr(ModelWorker, "call", called)
+    monkeypatch.setattr(profile, "engines_on", lambda name: [ONNXRUNTIME])  # other engines leave threads behind
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setenv("CHRION_SPEC", json.dumps(TINY_SPEC))
     monkeypatch.setenv("CHRION_TERMINATION_LOG", str(tmp_path / "termination-log"))

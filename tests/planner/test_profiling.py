@@ -4,13 +4,14 @@ import os
 
 import pytest
 
-from chrion_api import Optimization, Profile
+from chrion_api import ONNXRUNTIME, Optimization, Profile
 from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.signature import signatures
 from chrion_planner import reference
 from chrion_planner.planner import make_profile
 from chrion_planner.profiling import Known, calibrate, nodes, whole_graphs
+from chrion_planner.profiling import profile as profile_module
 from chrion_planner.reference import Look
 from chrion_planner.settings import PlanningSettings
 from chrion_runtime.errors import DeviceUnavailable
@@ -91,8 +92,15 @@ def calm(monkeypatch):
 
 
 @pytest.fixture
-def measured(monkeypatch):
-    """The nodes and whole graphs that are really measured; the worker runs in this process."""
+def here(monkeypatch):
+    """Profiling runs in this process, by ONNX Runtime alone: other engines leave threads behind."""
+    monkeypatch.setattr(ModelWorker, "call", lambda self, function, *rest, report, **_: function(*rest, report))
+    monkeypatch.setattr(profile_module, "engines_on", lambda name: [ONNXRUNTIME])
+
+
+@pytest.fixture
+def measured(here, monkeypatch):
+    """The nodes and whole graphs that are really measured."""
     found = []
     for module, name in ((nodes, "node_cost"), (whole_graphs, "measured_run"), (calibrate, "calibrated")):
         original = getattr(module, name)
@@ -102,7 +110,6 @@ def measured(monkeypatch):
             return original(*arguments)
 
         monkeypatch.setattr(module, name, spy)
-    monkeypatch.setattr(ModelWorker, "call", lambda self, function, *rest, report, **_: function(*rest, report))
     return found
 
 
@@ -143,11 +150,10 @@ def test_figures_of_a_machine_that_was_faster_are_not_joined_with_others(prepare
     assert kept.found.joined(slower) == slower
 
 
-def test_figures_that_something_disturbed_are_not_kept(prepared_case, monkeypatch):
+def test_figures_that_something_disturbed_are_not_kept(prepared_case, here, monkeypatch):
     monkeypatch.setattr(reference, "look", lambda lanes: Look(0.5, 1.0))
     kept, said = Kept(), []
     settings = PlanningSettings(cpu_lanes=1, limits=LIMITS, figures=kept, warn=said.append)
-    monkeypatch.setattr(ModelWorker, "call", lambda self, function, *rest, report, **_: function(*rest, report))
     profile = make_profile(prepared_case(GRU), settings)
     assert profile.device("cpu").tainted
     assert kept.found is None
