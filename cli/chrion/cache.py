@@ -129,13 +129,13 @@ def plan_path(sha: str, asked: Mapping[str, Any], devices: dict[str, DeviceKey],
 class DeviceFigures:
     """Figures of devices, each under its key; shared by all models."""
 
-    def __init__(self, anew: bool = False) -> None:
-        """`anew` where nothing that is known is to be trusted: it is only replaced."""
-        self._anew = anew
+    def __init__(self, write_only: bool = False) -> None:
+        """`write_only` to have everything measured again, and to replace what is known by that."""
+        self._write_only = write_only
 
     def read(self, key: DeviceKey, lanes: int) -> Known | None:
         """What is known of a device; None where that is nothing, or damaged."""
-        return None if self._anew else _kept(_figures_path(key, lanes), Known)
+        return None if self._write_only else _kept(_figures_path(key, lanes), Known)
 
     def keep(self, found: Known) -> None:
         """Keep these too; where they cannot be written they are measured again another time."""

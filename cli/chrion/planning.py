@@ -125,7 +125,7 @@ def plan_from_profile(task: PlanningTask, profile: Profile) -> PlanFile:
 def profile(task: PlanningTask) -> Profile:
     """Measure what the model's nodes cost on the devices of this machine, whatever is known of them."""
     with closing(ForkServer(make_profile)) as server:
-        forking = replace(task, server=server, timeout_seconds=inf, figures=cache.DeviceFigures(anew=True))
+        forking = replace(task, server=server, timeout_seconds=inf, figures=cache.DeviceFigures(write_only=True))
         return make_profile(forking.prepare(), forking.settings().step(_PREPARED, 1.0))
 
 

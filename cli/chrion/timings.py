@@ -16,7 +16,6 @@ class Timings:
     """Seconds by step; the first is what the command took to start."""
 
     def __init__(self) -> None:
-        self._began = time.clock_gettime(time.CLOCK_BOOTTIME)
         self._started = _process_started()
         self._steps: list[tuple[str, float]] = []
         """Each step with its begin."""

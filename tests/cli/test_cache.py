@@ -204,7 +204,7 @@ def test_figures_of_devices_are_kept_and_rubbish_is_replaced(known, tmp_path, ca
     figures.keep(known)
     assert figures.read(key, 1) == known
     assert figures.read(key, 2) is None
-    assert cache.DeviceFigures(anew=True).read(key, 1) is None
+    assert cache.DeviceFigures(write_only=True).read(key, 1) is None
     (path,) = (tmp_path / "figures").iterdir()
     for content in (b"", b"rubbish", path.read_bytes()[:100], known.to_json().encode()):
         path.write_bytes(content)

@@ -13,13 +13,11 @@ from chrion.errors import UsageError
 from chrion.pod import figures
 from chrion.pod.config_map import Persistence
 from chrion.pod.figures import SharedFigures, figures_of, figures_patch
-from chrion_api import ONNXRUNTIME, DeviceKey, DeviceProfile, PlanFile
+from chrion_api import DeviceKey, DeviceProfile, PlanFile
 from chrion_api.profile import NodeCost
-from chrion_graph.model_worker import ModelWorker
-from chrion_planner import reference
-from chrion_planner.profiling import Known, calibrate, nodes, profile, whole_graphs
-from chrion_planner.reference import Look
+from chrion_planner.profiling import Known
 from tests.support.fake_api import FakeApi, merge, touch
+from tests.support.profiling_here import EVERYTHING, profiling_here
 from tests.support.tiny_model import TINY_SPEC, tiny_model
 
 PLAN, FIGURES = ("team", "tiny-plan-cpu"), ("team", "chrion-figures-cpu")
@@ -93,7 +91,7 @@ def test_what_is_damaged_is_ignored_and_replaced(content, caplog) -> None:
     config_map = kept(known(a=1))
     config_map["binaryData"][figures_name(CPU, 1)] = base64.b64encode(content).decode()
     assert figures_of(config_map, CPU, 1) is None
-    assert "measured anew" in caplog.text
+    assert "ignoring" in caplog.text
     merge(config_map, figures_patch(config_map, known(b=2), 9))
     assert figures_of(config_map, CPU, 1) == known(b=2)
 
@@ -159,25 +157,7 @@ def test_what_is_no_reference_is_said(api) -> None:
 @pytest.fixture
 def job(api, tmp_path, monkeypatch):
     """`job(revision)`: what a planner's Job of this revision measures, in a pod without a cache, and its plan."""
-    measured: list[str] = []
-    for module, name in ((nodes, "node_cost"), (whole_graphs, "measured_run"), (calibrate, "calibrated")):
-        original = getattr(module, name)
-
-        def spy(*arguments, original=original, name=name):
-            measured.append(name)
-            return original(*arguments)
-
-        monkeypatch.setattr(module, name, spy)
-    monkeypatch.setattr(reference, "look", lambda lanes: Look(0.0, 1.0))  # nothing disturbs, and it is always as fast
-    call = ModelWorker.call
-
-    def called(self, function, *rest, report=None, **options):
-        return (
-            function(*rest, report) if report else call(self, function, *rest, **options)
-        )  # profiling, in this process
-
-    monkeypatch.setattr(ModelWorker, "call", called)
-    monkeypatch.setattr(profile, "engines_on", lambda name: [ONNXRUNTIME])  # other engines leave threads behind
+    measured = profiling_here(monkeypatch)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setenv("CHRION_SPEC", json.dumps(TINY_SPEC))
     monkeypatch.setenv("CHRION_TERMINATION_LOG", str(tmp_path / "termination-log"))
@@ -197,7 +177,7 @@ def job(api, tmp_path, monkeypatch):
 
 def test_what_one_job_measured_the_next_does_not(job, api, caplog) -> None:
     everything = job("rev1")
-    assert everything == {"calibrated", "node_cost", "measured_run"}
+    assert everything == EVERYTHING
     assert not job("rev2")
     (name,) = api.objects[FIGURES]["binaryData"]
     api.objects[FIGURES]["binaryData"][name] = "bm9uc2Vuc2U="

@@ -4,17 +4,15 @@ import os
 
 import pytest
 
-from chrion_api import ONNXRUNTIME, Optimization, Profile
+from chrion_api import Optimization, Profile
 from chrion_graph.limits import Limits
-from chrion_graph.model_worker import ModelWorker
 from chrion_graph.signature import signatures
-from chrion_planner import reference
 from chrion_planner.planner import make_profile
-from chrion_planner.profiling import Known, calibrate, nodes, whole_graphs
-from chrion_planner.profiling import profile as profile_module
+from chrion_planner.profiling import Known
 from chrion_planner.reference import Look
 from chrion_planner.settings import PlanningSettings
 from chrion_runtime.errors import DeviceUnavailable
+from tests.support.profiling_here import EVERYTHING, profiling_here
 
 GRU = "gru-bidirectional-l2-h16-s8-b2"
 STACK = "gru-forward-l2-h64-s32-b1"
@@ -85,36 +83,8 @@ class Kept:
         self.found = self.found.joined(found) if self.found else found
 
 
-@pytest.fixture
-def calm(monkeypatch):
-    """A machine that nothing disturbs, and that is always as fast."""
-    monkeypatch.setattr(reference, "look", lambda lanes: Look(0.0, 1.0))
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """Profiling runs in this process, by ONNX Runtime alone: other engines leave threads behind."""
-    monkeypatch.setattr(ModelWorker, "call", lambda self, function, *rest, report, **_: function(*rest, report))
-    monkeypatch.setattr(profile_module, "engines_on", lambda name: [ONNXRUNTIME])
-
-
-@pytest.fixture
-def measured(here, monkeypatch):
-    """The nodes and whole graphs that are really measured."""
-    found = []
-    for module, name in ((nodes, "node_cost"), (whole_graphs, "measured_run"), (calibrate, "calibrated")):
-        original = getattr(module, name)
-
-        def spy(*arguments, original=original, name=name):
-            found.append(name)
-            return original(*arguments)
-
-        monkeypatch.setattr(module, name, spy)
-    return found
-
-
-def test_what_is_known_of_a_device_is_not_measured_again(prepared_case, calm, measured):
-    kept = Kept()
+def test_what_is_known_of_a_device_is_not_measured_again(prepared_case, monkeypatch):
+    kept, measured = Kept(), profiling_here(monkeypatch)
 
     def profile(name):
         measured.clear()
@@ -122,7 +92,7 @@ def test_what_is_known_of_a_device_is_not_measured_again(prepared_case, calm, me
         return make_profile(prepared_case(name), settings).device("cpu")
 
     first = profile(STACK)
-    assert set(measured) == {"calibrated", "node_cost", "measured_run"}
+    assert set(measured) == EVERYTHING
     assert profile(STACK) == first
     assert not measured
     other = profile(GRU)
@@ -131,8 +101,8 @@ def test_what_is_known_of_a_device_is_not_measured_again(prepared_case, calm, me
     assert profile(STACK) == first, "what was learned of another model is beside it"
 
 
-def test_figures_of_a_machine_that_was_faster_are_measured_anew(prepared_case, calm, measured):
-    kept = Kept()
+def test_figures_of_a_machine_that_was_faster_are_measured_anew(prepared_case, monkeypatch):
+    kept, measured = Kept(), profiling_here(monkeypatch)
     settings = PlanningSettings(cpu_lanes=LANES, limits=LIMITS, figures=kept)
     make_profile(prepared_case(GRU), settings)
     kept.found = kept.found.model_copy(update={"reference_seconds": 0.8})
@@ -141,8 +111,9 @@ def test_figures_of_a_machine_that_was_faster_are_measured_anew(prepared_case, c
     assert "node_cost" in measured
 
 
-def test_figures_of_a_machine_that_was_faster_are_not_joined_with_others(prepared_case, calm, measured):
+def test_figures_of_a_machine_that_was_faster_are_not_joined_with_others(prepared_case, monkeypatch):
     kept = Kept()
+    profiling_here(monkeypatch)
     make_profile(prepared_case(GRU), PlanningSettings(cpu_lanes=LANES, limits=LIMITS, figures=kept))
     bare = kept.found.model_copy(update={"device": kept.found.device.model_copy(update={"nodes": {}, "wholes": ()})})
     assert bare.joined(kept.found) == kept.found == kept.found.joined(bare)
@@ -150,8 +121,8 @@ def test_figures_of_a_machine_that_was_faster_are_not_joined_with_others(prepare
     assert kept.found.joined(slower) == slower
 
 
-def test_figures_that_something_disturbed_are_not_kept(prepared_case, here, monkeypatch):
-    monkeypatch.setattr(reference, "look", lambda lanes: Look(0.5, 1.0))
+def test_figures_that_something_disturbed_are_not_kept(prepared_case, monkeypatch):
+    profiling_here(monkeypatch, Look(lost=0.5, seconds=1.0))
     kept, said = Kept(), []
     settings = PlanningSettings(cpu_lanes=1, limits=LIMITS, figures=kept, warn=said.append)
     profile = make_profile(prepared_case(GRU), settings)

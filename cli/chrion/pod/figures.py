@@ -39,7 +39,7 @@ class SharedFigures:
         try:
             return figures_of(self._config_map.read(), key, lanes)
         except ClusterError as error:
-            log.warning("everything is measured anew: %s", error)
+            log.warning("cannot read known figures, so everything will be measured: %s", error)
             return None
 
     def keep(self, found: Known) -> None:
@@ -63,10 +63,10 @@ def figures_of(config_map: Mapping[str, Any], key: DeviceKey, lanes: int) -> Kno
     try:
         known = Known.from_json(inflated(_decoded(text), name), name)
     except ChrionError as error:
-        log.warning("figures are damaged and measured anew: %s", error)
+        log.warning("ignoring damaged figures: %s", error)
         return None
     if (known.device.key, known.device.lanes) != (key, lanes):
-        log.warning("figures are measured anew: %s: they are of another device", name)
+        log.warning("ignoring figures of another device: %s", name)
         return None
     return known
 
