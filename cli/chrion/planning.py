@@ -119,7 +119,9 @@ def plan_from_profile(task: PlanningTask, profile: Profile) -> PlanFile:
     """
     if task.devices or task.cpu_lanes:
         raise UsageError("devices and lanes are those of the profile: leave --devices and --lanes out")
-    return predicted_plans(task.prepare(profile), profile, Budget())
+    prepared = task.prepare(profile)
+    task.progress(f"searching: plans for {len(prepared.buckets)} buckets", _PREPARED)
+    return predicted_plans(prepared, profile, Budget())
 
 
 def profile(task: PlanningTask) -> Profile:
