@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from math import inf
 
 from chrion_api import HOST, Frontier, PlanFile, Profile
 from chrion_graph.model_worker import ModelWorker
@@ -70,9 +71,13 @@ def predicted_plans(prepared: Prepared, profile: Profile, budget: Budget) -> Pla
 
 
 def find_candidates(prepared: Prepared, profile: Profile, budget: Budget) -> list[Candidates]:
-    """What each bucket's plans are chosen from, before any is measured. Raises ProfileMismatch."""
+    """What each bucket's plans are chosen from, before any is measured, as far as the profile has figures.
+
+    Raises ProfileMismatch where it has not all of any graph.
+    """
     _check(prepared, profile)
-    return [candidates(bucket.variants, profile, budget) for bucket in prepared.buckets]
+    devices = [device.name for device in profile.devices]
+    return [_profiled_candidates(bucket.variants, profile, devices, budget) for bucket in prepared.buckets]
 
 
 def measured_plans(
@@ -109,16 +114,16 @@ def _found(prepared: Prepared, profile: Profile, settings: PlanningSettings, lan
     def find(bucket: PreparedBucket) -> Candidates:
         arguments = (bucket.variants, profile, settings.devices, lanes, settings.budget, settings.searched_by)
         if len(prepared.buckets) == 1:
-            return _covered_candidates(*arguments)
+            return _candidates(*arguments)
         with ModelWorker(settings.limits.memory, server=settings.server) as worker:
             seconds = settings.limits.seconds + settings.timeout_seconds
-            return worker.call(_covered_candidates, *arguments, seconds=seconds, what="searching for plans")
+            return worker.call(_candidates, *arguments, seconds=seconds, what="searching for plans")
 
     with ThreadPoolExecutor(lanes) as pool:
         return list(pool.map(find, prepared.buckets))
 
 
-def _covered_candidates(
+def _candidates(
     variants: Sequence[Rewritten],
     profile: Profile,
     devices: Sequence[str],
@@ -126,12 +131,22 @@ def _covered_candidates(
     budget: Budget,
     deadline: float,
 ) -> Candidates:
-    """The candidates of the graphs that the profile has all figures of."""
-    covered = [variant for variant in variants if is_profiled(variant, profile, devices)]
-    if not covered:
+    """The candidates of the graphs that the profile has all figures of; where there is none, what needs no figures."""
+    if not any(is_profiled(variant, profile, devices) for variant in variants):
         return Candidates(tuple(unprofiled_plans(variants[0], lanes)), truncated=True)
-    found = candidates(covered, profile, budget, deadline)
-    return replace(found, truncated=found.truncated or len(covered) < len(variants))
+    return _profiled_candidates(variants, profile, devices, budget, deadline)
+
+
+def _profiled_candidates(
+    variants: Sequence[Rewritten],
+    profile: Profile,
+    devices: Sequence[str],
+    budget: Budget,
+    deadline: float = inf,
+) -> Candidates:
+    profiled = [variant for variant in variants if is_profiled(variant, profile, devices)]
+    found = candidates(profiled or variants, profile, budget, deadline)
+    return replace(found, truncated=found.truncated or len(profiled) < len(variants))
 
 
 def _check(prepared: Prepared, profile: Profile) -> None:

@@ -12,7 +12,7 @@ from chrion_planner.partition import Budget
 from chrion_planner.profiling import Figures
 from chrion_planner.progress import Progress, silent, step
 
-_PROFILING, _SEARCHING = 0.6, 0.75
+PROFILING, _SEARCHING = 0.6, 0.75
 """The parts of the time that are over when profiling must end, and when the search for plans must."""
 
 
@@ -47,7 +47,7 @@ class PlanningSettings:
     @property
     def profiled_by(self) -> float:
         """When profiling must end."""
-        return self.started + _PROFILING * self.timeout_seconds
+        return self.started + PROFILING * self.timeout_seconds
 
     @property
     def searched_by(self) -> float:

@@ -10,6 +10,7 @@ from chrion_api import SLO, GpuBytes, Mode, Profile, Quantity
 from chrion_graph.limits import Limits
 from chrion_graph.signature import signatures
 from chrion_planner import reference
+from chrion_planner.errors import ProfileMismatch
 from chrion_planner.measured_frontier import _worth_measuring
 from chrion_planner.measuring import SessionContender, contender, contest, ratios
 from chrion_planner.measuring.contender import turn
@@ -249,3 +250,10 @@ def test_graphs_that_the_profile_had_no_time_for_are_left_out(prepared_case, mad
         assert any("+" in candidate.name for candidate in frontier.candidates) == rewritten
         assert all(candidate.predicted_seconds > 0 for candidate in frontier.candidates if candidate.measured)
         assert found.devices["cpu"].product
+    (found,) = find_candidates(prepared, partly, Budget())
+    assert found.truncated
+    assert not any(plan.rewrites for plan in found.plans)
+    with pytest.raises(ProfileMismatch, match="profile again"):
+        find_candidates(
+            prepared, whole.model_copy(update={"devices": (device.model_copy(update={"nodes": {}}),)}), Budget()
+        )

@@ -34,8 +34,11 @@ from chrion_planner.measuring import Contender, PlanContender, Result
 from chrion_planner.partition import Budget
 from chrion_planner.planner import find_candidates, make_profile, measured_plans
 from chrion_planner.prepare import Prepared
-from chrion_planner.settings import PlanningSettings
+from chrion_planner.settings import PROFILING, PlanningSettings
 from chrion_runtime.choice.selection import select
+
+_HASTE_SECONDS = 10.0
+"""What profiling gets at least: without figures there is nothing to plan."""
 
 MEMORY_PLANS = 4
 """Smaller plans along the frontier that are raced, spread evenly over it."""
@@ -95,7 +98,7 @@ class Subject:
     def measure_profile(self, seconds: float) -> None:
         """Profile it on the CPU and on the accelerator; in haste where the seconds are over. Raises ChrionError."""
         assert self.prepared is not None, "prepare comes first"
-        self.profile = make_profile(self.prepared, self._settings(seconds))
+        self.profile = make_profile(self.prepared, self._settings(max(seconds, _HASTE_SECONDS) / PROFILING))
 
     def plan(self, seconds: float) -> None:
         """Find candidates with each budget at once, each in its own process. Raises ChrionError where none ends."""
