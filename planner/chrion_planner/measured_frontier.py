@@ -1,7 +1,8 @@
 """The frontier of one bucket: the best predicted plans run in turn, the best of them again, and those that win stay."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 
 from chrion_api import HOST, ONNXRUNTIME, Baseline, Frontier, Optimization, Plan
 from chrion_graph.equality import difference
@@ -25,8 +26,8 @@ from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.reference import ReferenceRuns
 from chrion_planner.settings import PlanningSettings
 from chrion_planner.tuning import Race, settle, tune
-from chrion_runtime.devices import open_devices, traits_of
-from chrion_runtime.engines import engine_named, engines_on
+from chrion_runtime.devices import Device, open_devices, traits_of
+from chrion_runtime.engines import Engine, engine_named, engines_on
 
 MEASURED_PLANS, _SEVERAL_STAGES = 12, 3
 """Candidates of one bucket that are measured, and those of several stages among them: the next ones are much alike."""
@@ -124,9 +125,15 @@ def _tune(
         return None
     graph = next(graph for graph in graphs if graph.digest == original.plan.graph)
     host = open_devices([])[HOST]
-    claims = {name: engine_named(name).claims(graph, host) for name in engines_on(HOST) if name != ONNXRUNTIME}
-    plan = tune(original.plan, race, claims)
+    takers = {
+        name: partial(_takes, engine_named(name), graph, host) for name in engines_on(HOST) if name != ONNXRUNTIME
+    }
+    plan = tune(original.plan, race, takers)
     return (original, Trial(plan, [[]])) if plan else None
+
+
+def _takes(engine: Engine, graph: Graph, host: Device, nodes: Collection[int]) -> bool:
+    return engine.takes(graph, nodes, host)
 
 
 def _finals(

@@ -19,16 +19,16 @@ _GAIN = 0.05
 """The part of its time that a stage must gain to be changed."""
 
 
-Claims = Mapping[str, Sequence[Collection[int]]]
-"""By engine the sets of nodes that it takes on the host."""
+Takers = Mapping[str, Callable[[Collection[int]], bool]]
+"""By engine whether it takes some nodes on the host as one kernel."""
 
 
-def tune(plan: Plan, race: Race, claims: Claims) -> Plan | None:
+def tune(plan: Plan, race: Race, takers: Takers) -> Plan | None:
     """The plan with each stage run as is fastest; None where it is best as it is, or there is nothing to choose.
 
-    `claims` are those of the engines besides ONNX Runtime on the plan's graph.
+    `takers` are the engines besides ONNX Runtime, on the plan's graph.
     """
-    twins = list(_twins(plan, claims)) if len(plan.stages) > 1 else []
+    twins = list(_twins(plan, takers)) if len(plan.stages) > 1 else []
     if not twins:
         return None
     original, *others = race([plan, *twins])
@@ -51,15 +51,15 @@ def tuned(plan: Plan, original: Result, twins: Sequence[tuple[Plan, Result]]) ->
     return None if tuple(stages) == plan.stages else _with(plan, f"{plan.name}-tuned", stages)
 
 
-def _twins(plan: Plan, claims: Claims) -> Iterator[Plan]:
+def _twins(plan: Plan, takers: Takers) -> Iterator[Plan]:
     """The plan with all stages run in another way that may be faster."""
     if any(map(_can_differ, plan.stages)):
         yield _with(plan, f"{plan.name}-plain", map(_plain, plan.stages))
-    for name, claimed in claims.items():
+    for name, takes in takers.items():
         for number, options in enumerate(engine_named(name).choices):
             changed = tuple(
                 stage.model_copy(update={"engine": name, "options": dict(options)})
-                if stage.device == HOST and any(set(stage.nodes) <= set(nodes) for nodes in claimed)
+                if stage.device == HOST and takes(stage.nodes)
                 else stage
                 for stage in plan.stages
             )

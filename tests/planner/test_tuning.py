@@ -104,7 +104,7 @@ def test_only_plans_that_can_differ_are_run_without_optimisation(original, raced
         assert levels(twin) == [NONE, NONE]
 
 
-EVERYTHING = {"openvino": [range(1000)]}
+EVERYTHING = {"openvino": lambda nodes: True}
 
 
 def test_no_stage_is_given_to_an_engine_that_does_not_claim_it():
@@ -115,9 +115,9 @@ def test_no_stage_is_given_to_an_engine_that_does_not_claim_it():
         assert [[stage.engine for stage in one.stages] for one in plans[1:]] == [["openvino", "onnxruntime"]]
         return [result(1.0, 1.0), result(0.5, 1.0)]
 
-    found = tune(original, race, {"openvino": [first]})
+    found = tune(original, race, {"openvino": lambda nodes: set(nodes) <= set(first)})
     assert [stage.engine for stage in found.stages] == ["openvino", "onnxruntime"]
-    assert tune(original, race, {"openvino": [first[:1]]}) is None
+    assert tune(original, race, {"openvino": lambda nodes: set(nodes) <= set(first[:1])}) is None
 
 
 def test_each_stage_is_run_by_the_engine_by_which_it_is_fastest():

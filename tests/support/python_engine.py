@@ -63,6 +63,9 @@ class PythonEngine:
     def claims(self, graph: Graph, device: Device) -> Sequence[Collection[int]]:
         return [{index} for index, node in enumerate(graph.nodes) if node.op_type in OPERATORS]
 
+    def takes(self, graph: Graph, nodes: Collection[int], device: Device) -> bool:
+        return all(graph.nodes[node].op_type in OPERATORS for node in nodes)
+
     def bytes(self, graph: Graph, nodes: Collection[int], device: str, options: Options) -> KernelBytes:
         return KernelBytes(host=sum(graph.constant_bytes(node) for node in nodes))
 

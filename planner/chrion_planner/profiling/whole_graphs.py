@@ -32,7 +32,7 @@ def whole_runs(
     """
     everything = range(len(graph.nodes))
     for engine in map(engine_named, engines):
-        if not any(set(everything) <= set(claimed) for claimed in engine.claims(graph, device)):
+        if not engine.takes(graph, everything, device):
             continue
         for lanes in sorted({1, len(device.lanes) if device.traits.threads else 1}):
             for options in engine.choices:

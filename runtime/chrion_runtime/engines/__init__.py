@@ -25,6 +25,7 @@ __all__ = [
 ENGINES = {
     "onnxruntime": "chrion_runtime.engines.onnxruntime.engine",
     "openvino": "chrion_runtime.engines.openvino",
+    "recurrent": "chrion_runtime.engines.recurrent.engine",
 }
 """The module of each; it is imported when a stage needs it."""
 

@@ -96,7 +96,10 @@ class Engine(Protocol):
         """What is wrong with a stage of these options on a device, said after its number; empty where nothing is."""
 
     def claims(self, graph: "Graph", device: Device, /) -> Sequence[Collection[int]]:
-        """Sets of nodes that it takes on a device, each as one kernel; any part of a set that is connected, too."""
+        """Sets of nodes that it takes on a device, each as one kernel, as large as they can be; no node is in two."""
+
+    def takes(self, graph: "Graph", nodes: Collection[int], device: Device, /) -> bool:
+        """Whether it takes just these nodes on a device as one kernel."""
 
     def bytes(self, graph: "Graph", nodes: Collection[int], device: str, options: Options, /) -> KernelBytes:
         """What a kernel of these nodes takes, told before it is loaded."""

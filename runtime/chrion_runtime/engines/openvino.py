@@ -59,6 +59,10 @@ class OpenVino:
         )
         return [] if device.name != HOST or kinds & _REFUSED or wide else [range(len(graph.nodes))]
 
+    def takes(self, graph: Graph, _nodes: Collection[int], device: Device) -> bool:
+        """See `Engine`. Any part of what it takes whole."""
+        return bool(self.claims(graph, device))
+
     def bytes(self, graph: Graph, nodes: Collection[int], _device: str, _options: Options) -> KernelBytes:
         """See `Engine`. Weights, and the copy of them that it packs."""
         return KernelBytes(host=2 * sum(graph.constant_bytes(node) for node in nodes))

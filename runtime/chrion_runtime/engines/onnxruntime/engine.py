@@ -51,6 +51,10 @@ class OnnxRuntime:
         """See `Engine`. All nodes; a device that lacks a kernel for one refuses to compile it."""
         return [range(len(graph.nodes))]
 
+    def takes(self, _graph: Graph, _nodes: Collection[int], _device: Device) -> bool:
+        """See `Engine`."""
+        return True
+
     def bytes(self, graph: Graph, nodes: Collection[int], device: str, _options: Options) -> KernelBytes:
         """See `Engine`. Weights; cuDNN keeps a second, packed copy of recurrent ones."""
         copies = traits_of(device).recurrent_copies

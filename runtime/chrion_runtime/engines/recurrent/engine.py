@@ -1,0 +1,99 @@
+"""The engine `recurrent`: stacks of LSTM, GRU and RNN layers by Chrion's own kernels, on the CPU."""
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from chrion_api import HOST, Options
+from chrion_graph.graph import Graph
+from chrion_graph.recurrent import is_recurrent
+from chrion_runtime.devices import Device
+from chrion_runtime.engines.engine import Kernel, KernelBytes, Site
+from chrion_runtime.engines.recurrent.claims import claimed
+from chrion_runtime.engines.recurrent.kernel import StackKernel
+from chrion_runtime.engines.recurrent.layers import PackedLayer, packed_layer
+from chrion_runtime.engines.recurrent.library import INTERFACE, LibraryMissing, library
+from chrion_runtime.engines.recurrent.reading import NoStack, read_stack
+from chrion_runtime.engines.recurrent.stack import Level
+from chrion_runtime.errors import PlanRefused
+
+REQUIRED = "CHRION_REQUIRE_RECURRENT"
+"""Where this is 1 a missing library is an error: ONNX Runtime does not quietly stand in for it."""
+
+
+class Recurrent:
+    """See `Engine`. It has no options yet."""
+
+    name = "recurrent"
+    choices: Sequence[Options] = ({},)
+
+    @property
+    def version(self) -> str:
+        """See `Engine`. It changes when answers or times do."""
+        return f"{INTERFACE}"
+
+    def problem(self, device: str) -> str:
+        """See `Engine`. Raises PlanRefused where it must be there, and is not."""
+        if device != HOST:
+            return f"it does not run on {device}; plan again"
+        try:
+            library()
+        except LibraryMissing as error:
+            if os.environ.get(REQUIRED) == "1":
+                raise PlanRefused(f"the recurrent kernels are missing, and {REQUIRED} is 1: {error}") from None
+            return f"the recurrent kernels are missing: {error}"
+        return ""
+
+    def refusal(self, options: Options, _device: str) -> str:
+        """See `Engine`."""
+        return f"has an option that the recurrent kernels have not: {min(options)}" if options else ""
+
+    def claims(self, graph: Graph, device: Device) -> Sequence[Collection[int]]:
+        """See `Engine`. Stacks of layers, with what exporters put between them."""
+        return claimed(graph) if device.name == HOST else []
+
+    def takes(self, graph: Graph, nodes: Collection[int], device: Device) -> bool:
+        """See `Engine`."""
+        try:
+            read_stack(graph, nodes)
+        except NoStack:
+            return False
+        return device.name == HOST
+
+    def bytes(self, graph: Graph, nodes: Collection[int], _device: str, _options: Options) -> KernelBytes:
+        """See `Engine`. Weights as they are packed; those of ONNX Runtime's copy are not kept."""
+        return KernelBytes(host=sum(graph.constant_bytes(node) for node in nodes if is_recurrent(graph.nodes[node])))
+
+    def compile(self, path: Path, site: Site, _options: Options) -> Kernel:
+        """See `Engine`. Raises PlanRefused."""
+        if problem := self.problem(site.device.name):
+            raise PlanRefused(problem)
+        graph = Graph.load(path.parent, path.name)
+        try:
+            stack = read_stack(graph, range(len(graph.nodes)))
+        except NoStack:
+            raise PlanRefused("the recurrent kernels cannot run a stage's nodes; plan again") from None
+        views = [view for level in stack.levels for view in (level.first_hidden, level.first_cell) if view]
+        names = {view.source for view in (stack.x, *views) if isinstance(view.source, str)} | {stack.lengths}
+        constants = {name: _array(graph, name) for name in names if name in graph.constants}
+        layers = [_packed(graph, level) for level in stack.levels]
+        return StackKernel(stack, library(), layers, constants)
+
+
+def _packed(graph: Graph, level: Level) -> list[PackedLayer]:
+    weights = [_array(graph, name) if name else None for name in level.weights]
+    return [
+        packed_layer(library(), level, direction, [None if one is None else one[side] for one in weights])
+        for side, direction in enumerate(level.directions)
+    ]
+
+
+def _array(graph: Graph, name: str) -> NDArray[Any]:
+    return numpy_helper.to_array(graph.constants[name], base_dir=str(graph.folder))
+
+
+ENGINE = Recurrent()

@@ -1,0 +1,278 @@
+"""A stack of layers as a kernel: shapes are checked and strides worked out once, and kept with buffers for the next
+run of the same shapes."""
+
+import ctypes
+import queue
+import weakref
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chrion_runtime.devices import Tensor
+from chrion_runtime.devices.run_memory import RUN_MEMORY
+from chrion_runtime.engines.engine import Call, Ports
+from chrion_runtime.engines.recurrent.layers import PackedLayer
+from chrion_runtime.engines.recurrent.library import CallStruct, LevelStatesStruct, Library, StateStruct
+from chrion_runtime.engines.recurrent.stack import BATCH, DIRECTIONS, STEPS, UNITS, Level, Stack
+from chrion_runtime.engines.recurrent.views import Made, Place, Sizes, View, placed
+from chrion_runtime.errors import RunError, RunStopped, UnfitValues
+from chrion_runtime.servable import Array
+from chrion_runtime.stop import Stop
+
+_KEPT_SHAPES = 16
+"""Sets of shapes whose buffers are kept for the next run."""
+_FLOAT = 4
+_STOPPED, _BAD_LENGTHS = 1, 2
+"""What `stack_run` says besides 0; see `enum outcome`."""
+
+Shape = tuple[int, ...]
+
+
+class StackKernel:
+    """Packed layers, and what reads and writes there are."""
+
+    captures = False
+
+    def __init__(
+        self,
+        stack: Stack,
+        library: Library,
+        layers: Sequence[Sequence[PackedLayer]],
+        constants: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """`layers` are those of each level, by direction; `constants` what is given once and for all."""
+        self.stack = stack
+        self.library = library
+        self.constants = dict(constants)
+        self._layers = layers
+        handles = [
+            handle for sides in layers for handle in (sides[0].handle, sides[1].handle if len(sides) > 1 else None)
+        ]
+        self.handle: int | None = library.stack_new(len(layers), (ctypes.c_void_p * len(handles))(*handles))
+        if not self.handle:
+            raise RUN_MEMORY.no_room()
+        weakref.finalize(self, library.stack_free, self.handle)
+        self._idle: dict[object, queue.SimpleQueue[Frame]] = {}
+
+    def run(self, ports: Ports, reads: Sequence[Tensor], stop: Stop | None = None) -> Sequence[Tensor]:
+        """See `Kernel`. Raises RunError, RunStopped."""
+        arrays = [_dense(tensor) for tensor in reads]
+        key = (ports, *(array.shape for array in arrays))
+        idle = self._idle.get(key)
+        if idle is None:
+            if len(self._idle) >= _KEPT_SHAPES:
+                self._idle.clear()
+            idle = self._idle[key] = queue.SimpleQueue()
+        try:
+            frame = idle.get_nowait()
+        except queue.Empty:
+            frame = Frame(self, ports, [array.shape for array in arrays])
+        for place, array in enumerate(arrays):
+            frame.read(place, array)
+        made = [np.empty(shape, np.float32) for shape in frame.shapes]
+        for place, array in enumerate(made):
+            frame.write(place, array)
+        frame.run(stop)
+        idle.put(frame)
+        return made
+
+    def bind(self, ports: Ports, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> Call:
+        """See `Kernel`."""
+        return StackCall(self, ports, reads, writes)
+
+
+class StackCall:
+    """A frame with tensors of its own."""
+
+    def __init__(self, kernel: StackKernel, ports: Ports, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> None:
+        self._frame = Frame(kernel, ports, [tensor.shape for tensor in reads])
+        self._reads: list[Array] = [np.empty(0)] * len(reads)
+        self._writes: list[Tensor] = list(writes)
+        for place, tensor in enumerate(reads):
+            self.read(place, tensor)
+        for place, tensor in enumerate(writes):
+            self.write(place, tensor)
+
+    def read(self, place: int, tensor: Tensor) -> None:
+        self._reads[place] = np.asarray(tensor)
+        self._frame.read(place, self._reads[place])
+
+    def write(self, place: int, tensor: Tensor) -> None:
+        self._writes[place] = tensor
+        self._frame.write(place, np.asarray(tensor))
+
+    def __call__(self, stop: Stop | None = None) -> None:
+        """See `Call`. Raises RunError, RunStopped."""
+        for tensor, shape in zip(self._writes, self._frame.shapes, strict=True):
+            if tensor.shape != shape:
+                raise UnfitValues(f"a result has another shape than {tensor.shape}, which was bound for it")
+        self._frame.run(stop)
+
+
+class Frame:
+    """All that a run of some shapes needs but where the arrays lie: those are set before each run."""
+
+    def __init__(self, kernel: StackKernel, ports: Ports, shapes: Sequence[Shape]) -> None:
+        """Raises RunError where the shapes do not go together, or there is no memory for buffers."""
+        self._kernel = kernel
+        self._states = (LevelStatesStruct * len(kernel.stack.levels))()
+        self._call = CallStruct(states=ctypes.addressof(self._states))
+        self._fields: dict[str, list[_Field]] = {}
+        """What points into each value that is read."""
+        given = {
+            **{name: array.shape for name, array in kernel.constants.items()},
+            **dict(zip(ports.reads, shapes, strict=True)),
+        }
+        self._read_x(given)
+        for number, level in enumerate(kernel.stack.levels):
+            self._read_first(number, level, given)
+        self._read_lengths(given)
+        self._reads = [self._fields.get(name, []) for name in ports.reads]
+        for name, array in kernel.constants.items():
+            _point(self._fields.get(name, []), array)
+        self.shapes: list[Shape] = []
+        """Of what is written, in the order of the ports."""
+        self._writes: list[list[_Field]] = []
+        for name in ports.writes:
+            self._place(name)
+        self._make_workspace()
+        self._arguments = (kernel.handle, self._workspace, ctypes.addressof(self._call))
+
+    def read(self, place: int, array: Array) -> None:
+        """Read this array as the n-th input: dense, of the shape that there was for it."""
+        _point(self._reads[place], array)
+
+    def write(self, place: int, array: Array) -> None:
+        """Write the n-th output into this array: dense, of the n-th shape."""
+        _point(self._writes[place], array)
+
+    def run(self, stop: Stop | None) -> None:
+        """Run once. Raises RunError, RunStopped."""
+        if stop is None:
+            self._call.stop = None
+        else:
+            stop.check()
+            flag = ctypes.c_int32()
+            self._call.stop = ctypes.addressof(flag)
+            stop.on_set(partial(setattr, flag, "value", 1))
+        outcome = self._kernel.library.stack_run(*self._arguments)
+        if outcome == _STOPPED:
+            raise RunStopped
+        if outcome == _BAD_LENGTHS:
+            raise UnfitValues(
+                f"the model fails on these values: sequence_lens of a recurrent layer are not all from 0 to "
+                f"{self._call.steps}, the number of steps"
+            )
+
+    def _read_x(self, given: Mapping[str, Shape]) -> None:
+        view, call = self._kernel.stack.x, self._call
+        sizes, place = _given(view, given)
+        call.steps, call.batch, inputs = sizes
+        _expect("X", inputs, self._kernel.stack.levels[0].inputs, "inputs")
+        call.x_step, call.x_row, _ = place.strides.values()
+        self._note(view, call, "x", place)
+
+    def _read_first(self, number: int, level: Level, given: Mapping[str, Shape]) -> None:
+        for view, name in ((level.first_hidden, "first_hidden"), (level.first_cell, "first_cell")):
+            if view is None:
+                continue
+            (sides, batch, units), place = _given(view, given)
+            what = "initial_h" if name == "first_hidden" else "initial_c"
+            _expect(what, sides, len(level.directions), "directions")
+            _expect(what, batch, self._call.batch, "rows")
+            _expect(what, units, level.units, "units")
+            state: StateStruct = getattr(self._states[number], name)
+            state.direction_stride, state.row_stride, _ = place.strides.values()
+            self._note(view, state, "values", place)
+
+    def _read_lengths(self, given: Mapping[str, Shape]) -> None:
+        name = self._kernel.stack.lengths
+        if name:
+            if given[name] != (self._call.batch,):
+                raise _unfit(f"sequence_lens has the shape {list(given[name])}, for {self._call.batch} rows")
+            self._fields.setdefault(name, []).append((self._call, "lengths", 0))
+
+    def _note(self, view: View, struct: ctypes.Structure, field: str, place: Place) -> None:
+        assert isinstance(view.source, str)
+        self._fields.setdefault(view.source, []).append((struct, field, place.offset * _FLOAT))
+
+    def _sizes(self) -> dict[Made, Sizes]:
+        call = self._call
+        return {
+            Made(number, what): {
+                STEPS: call.steps,
+                DIRECTIONS: len(level.directions),
+                BATCH: call.batch,
+                UNITS: level.units,
+            }
+            for number, level in enumerate(self._kernel.stack.levels)
+            for what in ("y", "hidden", "cell")
+        }
+
+    def _place(self, name: str) -> None:
+        shape, parts = placed(self._kernel.stack.outputs[name], self._sizes())
+        self.shapes.append(shape)
+        fields: list[_Field] = []
+        for made, place in parts:
+            strides = [place.strides.get(atom, 0) for atom in (STEPS, DIRECTIONS, BATCH)]
+            if made.what == "y":
+                self._call.y_step, self._call.y_direction, self._call.y_row = strides
+                fields.append((self._call, "y", place.offset * _FLOAT))
+            else:
+                state: StateStruct = getattr(self._states[made.level], f"last_{made.what}")
+                _, state.direction_stride, state.row_stride = strides
+                fields.append((state, "values", place.offset * _FLOAT))
+        self._writes.append(fields)
+
+    def _make_workspace(self) -> None:
+        kernel, shape = self._kernel, (self._call.steps, self._call.batch)
+        needed = kernel.library.workspace_bytes(kernel.handle, *shape)
+        if RUN_MEMORY.taken() + needed > RUN_MEMORY.limit:
+            raise RUN_MEMORY.no_room(needed)
+        self._workspace: int | None = kernel.library.workspace_new(kernel.handle, *shape)
+        if not self._workspace:
+            raise RUN_MEMORY.no_room(needed)
+        weakref.finalize(self, kernel.library.workspace_free, self._workspace)
+        RUN_MEMORY.charge(self, needed)
+
+
+_Field = tuple[ctypes.Structure, str, int]
+"""A field of a struct that points into an array, and how many bytes from where that begins."""
+
+
+def _point(fields: Sequence[_Field], array: Array) -> None:
+    if fields:
+        address = array.__array_interface__["data"][0]
+        for struct, field, offset in fields:
+            setattr(struct, field, address + offset)
+
+
+def _given(view: View, given: Mapping[str, Shape]) -> tuple[list[int], Place]:
+    """The sizes of the three axes of what is given, and where they lie. Raises UnfitValues."""
+    assert isinstance(view.source, str)
+    shape = given[view.source]
+    atoms = [axis[0] if axis else "" for axis in view.axes]
+    rank = 1 + max(int(atom) for atom in (*view.sizes, *atoms) if atom)
+    if len(shape) != rank:
+        raise _unfit(f"a value of the shape {list(shape)} has {len(shape)} axes, not {rank}")
+    sizes = [1 if not atom else view.sizes[atom] if atom in view.starts else shape[int(atom)] for atom in atoms]
+    strides = {str(place): int(np.prod(shape[place + 1 :])) for place in range(rank)}
+    offset = sum(start * strides[atom] for atom, start in view.starts.items())
+    found = {f"{number}": strides[atom] if atom else 0 for number, atom in enumerate(atoms)}
+    return sizes, Place(offset, found)
+
+
+def _expect(what: str, found: int, expected: int, of: str) -> None:
+    if found != expected:
+        raise _unfit(f"{what} of a recurrent layer has {found} {of}, not {expected}")
+
+
+def _unfit(text: str) -> RunError:
+    return UnfitValues(f"the model fails on these values: {text}")
+
+
+def _dense(tensor: Tensor) -> Array:
+    return np.ascontiguousarray(np.asarray(tensor))

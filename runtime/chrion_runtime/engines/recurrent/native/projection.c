@@ -1,0 +1,40 @@
+#include "projection.h"
+
+#include "panel.h"
+
+INLINE void tile(const struct layer *layer, const int rows, const int vectors, long panel, const float *const *inputs,
+                 float *projected)
+{
+    vector sums[MOST_ROWS][MOST_VECTORS];
+    const long start = panel * vectors * LANES;
+    UNROLL(8)
+    for (int row = 0; row < rows; row++)
+        UNROLL(3)
+        for (int v = 0; v < vectors; v++)
+            sums[row][v] = load_aligned(layer->bias + start + v * LANES);
+    multiply(rows, vectors, layer->input + start * layer->inputs, layer->inputs, inputs, sums);
+    UNROLL(8)
+    for (int row = 0; row < rows; row++)
+        UNROLL(3)
+        for (int v = 0; v < vectors; v++)
+            store_aligned(projected + row * layer->row + start + v * LANES, sums[row][v]);
+}
+
+/* A panel stays in the nearest cache while all rows pass. */
+INLINE void panels(const struct layer *layer, const int vectors, const float *const *inputs, long count,
+                   float *projected)
+{
+    for (long panel = 0; panel < layer->row / (vectors * LANES); panel++) {
+#define TILE(rows, first) tile(layer, rows, vectors, panel, inputs + (first), projected + (first) * layer->row)
+        IN_TILES(count, TILE)
+#undef TILE
+    }
+}
+
+void project(const struct layer *layer, const float *const *inputs, long count, float *projected)
+{
+    if (panel_of(layer->kind) == 2)
+        panels(layer, 2, inputs, count, projected);
+    else
+        panels(layer, 3, inputs, count, projected);
+}

@@ -1,0 +1,10 @@
+/* The part of a layer that does not depend on its state: its inputs, for many steps at once. */
+#ifndef CHRION_PROJECTION_H
+#define CHRION_PROJECTION_H
+
+#include "layer.h"
+
+/* projected[row] = bias + inputs[row] times the input weights, for `count` rows of `layer->row` floats. */
+void project(const struct layer *layer, const float *const *inputs, long count, float *projected);
+
+#endif

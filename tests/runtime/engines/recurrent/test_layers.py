@@ -1,0 +1,115 @@
+"""Layers by the kernels answer as ONNX Runtime's do, whatever ONNX lets them have."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from chrion_runtime.devices import open_devices
+from chrion_runtime.engines import Ports, Site, engine_named
+
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+NAMED = {"LSTM": 3, "GRU": 2, "RNN": 1}
+ENGINE = engine_named("recurrent")
+Arrays = dict[str, NDArray[Any]]
+
+
+def layer(draw: st.DrawFn) -> tuple[Any, Arrays]:
+    """A model of one layer of any kind and options, and its inputs."""
+    kind = draw(st.sampled_from(["LSTM", "GRU", "RNN"]))
+    direction = draw(st.sampled_from(["forward", "reverse", "bidirectional"]))
+    sides = 2 if direction == "bidirectional" else 1
+    steps, batch = draw(st.integers(1, 9)), draw(st.sampled_from([1, 2, 3, 4, 5, 7, 8, 11, 66]))
+    inputs, units = draw(st.integers(1, 20)), draw(st.sampled_from([1, 2, 3, 4, 7, 8, 9, 16, 17, 31, 32, 33, 48]))
+    seed = draw(st.integers(0, 1000))
+    random = np.random.default_rng(seed)
+
+    def made(*shape: int, scale: float = 0.0) -> NDArray[np.float32]:
+        return ((scale or 0.7 / units**0.5) * random.standard_normal(shape)).astype(np.float32)
+
+    rows = GATES[kind] * units
+    weights = {"W": made(sides, rows, inputs), "R": made(sides, rows, units)}
+    feeds: Arrays = {"X": made(steps, batch, inputs, scale=1.0)}
+    names = ["X", "W", "R"]
+    names.append("B" if draw(st.booleans()) else "")
+    if names[-1]:
+        weights["B"] = made(sides, 2 * rows)
+    names.append("lengths" if draw(st.booleans()) else "")
+    if names[-1]:
+        feeds["lengths"] = random.integers(1, steps + 1, batch).astype(np.int32)
+        feeds["lengths"][random.integers(batch)] = steps
+    for state in ("h", "c")[: 2 if kind == "LSTM" else 1]:
+        names.append(state if draw(st.booleans()) else "")
+        if names[-1]:
+            feeds[state] = made(sides, batch, units)
+    attributes: dict[str, Any] = {"direction": direction}
+    if kind == "GRU":
+        attributes["linear_before_reset"] = draw(st.integers(0, 1))
+    if draw(st.booleans()):
+        functions = st.sampled_from(["Sigmoid", "Tanh", "Relu"])
+        attributes["activations"] = draw(
+            st.lists(functions, min_size=NAMED[kind] * sides, max_size=NAMED[kind] * sides)
+        )
+    every = ["Y", "Y_h", "Y_c"][: 3 if kind == "LSTM" else 2]
+    wanted = [name if draw(st.booleans()) else "" for name in every]
+    if not any(wanted):
+        wanted[draw(st.integers(0, len(every) - 1))] = "Y_h"
+        wanted = [name and every[place] for place, name in enumerate(wanted)]
+    node = helper.make_node(kind, names, wanted, hidden_size=units, **attributes)
+    graph = helper.make_graph(
+        [node],
+        "layer",
+        [
+            helper.make_tensor_value_info(
+                name, TensorProto.INT32 if name == "lengths" else TensorProto.FLOAT, [None] * array.ndim
+            )
+            for name, array in feeds.items()
+        ],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in wanted if name],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), feeds
+
+
+layers = st.composite(layer)()
+
+
+def run(model: Any, feeds: Arrays, folder: Path) -> dict[str, NDArray[Any]]:
+    """What the kernels answer; from `run`, and the same from a call that was bound."""
+    path = folder / "layer.onnx"
+    path.write_bytes(model.SerializeToString())
+    names = [value.name for value in model.graph.output]
+    ports = Ports(tuple(feeds), tuple(names))
+    (device,) = open_devices([], 1).values()
+    kernel = ENGINE.compile(path, Site(device, 1), {})
+    found = [np.asarray(array) for array in kernel.run(ports, list(feeds.values()))]
+    bound = [np.full_like(array, np.nan) for array in found]
+    kernel.bind(ports, list(feeds.values()), bound)()
+    for one, other in zip(found, bound, strict=True):
+        np.testing.assert_array_equal(one, other)
+    return dict(zip(names, found, strict=True))
+
+
+def theirs(model: Any, feeds: Arrays) -> dict[str, NDArray[Any]]:
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    names = [value.name for value in model.graph.output]
+    return dict(zip(names, session.run(names, feeds), strict=True))
+
+
+@settings(max_examples=300, deadline=None)
+@given(layers)
+def test_any_layer_answers_as_onnx_runtime_does(
+    tmp_path_factory: pytest.TempPathFactory, made: tuple[Any, Arrays]
+) -> None:
+    model, feeds = made
+    expected = theirs(model, feeds)
+    assume(all(np.isfinite(array).all() for array in expected.values()))  # Relu alone can grow beyond all bounds
+    found = run(model, feeds, tmp_path_factory.getbasetemp())
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5 * max(1, np.abs(array).max()))
