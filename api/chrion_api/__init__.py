@@ -18,7 +18,7 @@ from chrion_api.plan import (
     Stage,
     bucket_label,
 )
-from chrion_api.profile import CachePoint, DeviceKey, DeviceProfile, NodeCost, Profile, Transfer, Whole
+from chrion_api.profile import CachePoint, DeviceKey, DeviceProfile, NodeCost, PartCost, Profile, Transfer, Whole
 from chrion_api.slo import SLO, Load, Mode, Objective
 from chrion_api.status import Condition, ConditionType, Reason, Status
 from chrion_api.units import Duration, Quantity
@@ -54,6 +54,7 @@ __all__ = [
     "Objective",
     "Optimization",
     "Options",
+    "PartCost",
     "Plan",
     "PlanFile",
     "Profile",

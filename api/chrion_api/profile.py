@@ -83,6 +83,23 @@ class Whole(Document):
     _read_version_1 = model_validator(mode="before")(options_of_version_1)
 
 
+class PartCost(Document):
+    """What an engine takes for a part of a graph that it runs as one kernel."""
+
+    signature: str
+    """What tells the part from others: its nodes and how they are joined, their types and shapes."""
+    engine: str
+    """What ran it."""
+    lanes: int = Field(ge=1)
+    """Lanes it held."""
+    options: BoundedOptions = {}
+    """How."""
+    seconds: float = Field(gt=0)
+    """Median seconds of a run."""
+    crowded_seconds: float | None = Field(default=None, gt=0)
+    """The same while every other lane runs such a part too; null where that was not worth measuring."""
+
+
 class CachePoint(Document):
     """What it costs to read weights again that other sessions have pushed out of the caches."""
 
@@ -119,6 +136,8 @@ class DeviceProfile(Document):
     """Cost by node signature, by ONNX Runtime, which runs any node; null for what the device cannot run."""
     wholes: tuple[Whole, ...] = ()
     """Runs of whole graphs, by every engine."""
+    parts: tuple[PartCost, ...] = ()
+    """Runs of parts of graphs, by engines that take only some nodes."""
 
     def whole(
         self,

@@ -1,6 +1,7 @@
 """The signature of a node: nodes that share it cost the same, so one of them is measured for all."""
 
 import hashlib
+from collections.abc import Collection
 
 import onnx
 
@@ -23,6 +24,22 @@ def signature(graph: Graph, index: int, shapes: Shapes) -> str:
 def signatures(graph: Graph, shapes: Shapes) -> tuple[str, ...]:
     """The signature of every node."""
     return tuple(signature(graph, index, shapes) for index in range(len(graph.nodes)))
+
+
+def part_signature(graph: Graph, nodes: Collection[int], shapes: Shapes) -> str:
+    """What tells some nodes that run as one from others: their signatures, and which reads what of which."""
+    order = sorted(nodes)
+    made = {name: f"{at}.{place}" for at, node in enumerate(order) for place, name in enumerate(graph.writes[node])}
+    sha = hashlib.sha256()
+    for node in order:
+        joints = ",".join(made.get(name, "-") for name in graph.reads[node])
+        needed = ",".join(
+            str(place)
+            for place, name in enumerate(graph.writes[node])
+            if name in graph.outputs or not set(graph.consumers.get(name, ())) <= set(order)
+        )
+        sha.update(f"{signature(graph, node, shapes)}|{joints}|{needed};".encode())
+    return f"part-{sha.hexdigest()[:16]}"
 
 
 def _describe(graph: Graph, name: str, shapes: Shapes) -> str:

@@ -7,7 +7,8 @@ from itertools import islice
 from math import inf
 
 from chrion_api import HOST, Optimization, Plan, Profile
-from chrion_planner.costs import costs
+from chrion_graph.rewrite import keeps_layers
+from chrion_planner.costs import Costs, Part, costs, parts_of
 from chrion_planner.partition import Budget, Problem, lower_bound, partitions
 from chrion_planner.plans import Rewritten, most_on_devices, plans_of, single_devices
 from chrion_runtime.engines.identity import identity
@@ -53,7 +54,7 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget, 
         return not late
 
     quick = replace(budget, tasks=0, search_work=budget.search_work // _QUICK, stage_work=budget.stage_work // _QUICK)
-    searches = [_GraphSearch(variant, profile) for variant in variants]
+    searches = [search for variant in variants for search in _searches(variant, profile)]
     for search in searches:
         if in_time():
             search.look(quick)
@@ -67,7 +68,10 @@ def candidates(variants: Sequence[Rewritten], profile: Profile, budget: Budget, 
         case.search.bound = max(case.search.bound, case.look(budget if case.device == HOST else shared))
     found: dict[object, Plan] = {}
     for search in searches:
-        bound = min([search.bound, *(plan.predicted_seconds for plan in search.plans)])
+        same = [other for other in searches if other.variant is search.variant]
+        bound = min(
+            [other.bound for other in same] + [plan.predicted_seconds for other in same for plan in other.plans]
+        )
         for plan in search.plans:
             found.setdefault(_key(plan), plan.model_copy(update={"bound_seconds": bound}))
     return Candidates(
@@ -107,19 +111,22 @@ class _Case:
             )
         ]
         self.truncated = any(one.truncated for one in found)
-        every_plan_counts = self.problem == replace(search.work.problem, weight_groups=())
+        every_plan_counts = self.problem == _free(search.work)
         return max((one.bound for one in found), default=0.0) if every_plan_counts else 0.0
 
 
 class _GraphSearch:
     """The search for plans of one rewritten graph."""
 
-    def __init__(self, variant: Rewritten, profile: Profile) -> None:
+    def __init__(self, variant: Rewritten, profile: Profile, parts: Sequence[Part] = ()) -> None:
+        """With `parts`, each of those is one task, and there are no plans of each device alone."""
         self.variant = variant
         self.profile = profile
-        self.work = costs(variant.bucket, profile, Optimization.ALL)
-        self.alone = [*single_devices(variant, profile), *most_on_devices(variant, profile, self.work)]
+        self.work = costs(variant.bucket, profile, Optimization.ALL, parts)
+        self.alone: list[Plan] = []
         """The plans of each device alone."""
+        if not parts:
+            self.alone += [*single_devices(variant, profile), *most_on_devices(variant, profile, self.work)]
         self.cases: list[_Case] = []
         self.bound = lower_bound(self.work.problem)
         """Seconds that are proved of all plans of the graph."""
@@ -136,7 +143,7 @@ class _GraphSearch:
 
     def look(self, budget: Budget) -> None:
         """Find plans without regard to GPU memory."""
-        for name, problem in _problems(self.work.problem):
+        for name, problem in _problems(self.work):
             self.cases.append(_Case(self, name, problem))
             self.cases[-1].look(budget)
 
@@ -156,8 +163,8 @@ class _GraphSearch:
             for step, limit, smaller in zip(MEMORY_STEPS, limits, [*limits[1:], 0], strict=True):
                 kept = last is not None and last.gpu_bytes.weights <= limit
                 if not kept and not any(_is_as_good(plan, self.seconds, smaller) for plan in known):
-                    free = replace(problem, weight_groups=(), budget={**problem.budget, device: limit})
-                    case = _Case(self, f"-{round(step * 100)}%-of-{device}", free, device, step)
+                    limited = replace(_free(self.work), budget={**problem.budget, device: limit})
+                    case = _Case(self, f"-{round(step * 100)}%-of-{device}{_engines(self.work)}", limited, device, step)
                     case.look(budget)
                     self.cases.append(case)
                     known += case.plans
@@ -179,19 +186,37 @@ class _GraphSearch:
         return found
 
 
-def _problems(problem: Problem) -> Iterator[tuple[str, Problem]]:
+def _searches(variant: Rewritten, profile: Profile) -> Iterator[_GraphSearch]:
+    """By ONNX Runtime alone, and with the parts that other engines are faster at."""
+    yield _GraphSearch(variant, profile)
+    if keeps_layers(variant.rewrites) and (parts := parts_of(variant.bucket, profile)):
+        yield _GraphSearch(variant, profile, parts)
+
+
+def _free(work: Costs) -> Problem:
+    """The problem without groups of tasks that read the same weights, but for parts, which are stages of their own."""
+    groups = tuple(task if task in work.parts else None for task in range(len(work.members))) if work.parts else ()
+    return replace(work.problem, weight_groups=groups)
+
+
+def _engines(work: Costs) -> str:
+    """The engines of its parts, as the end of a plan's name."""
+    return "".join(f"-{engine}" for engine in sorted({part.engine for part in work.parts.values()}))
+
+
+def _problems(work: Costs) -> Iterator[tuple[str, Problem]]:
     """The problem on single lanes; with wide work on all lanes; with layers kept whole.
 
     With each what its plans' names end in.
     """
-    if len(problem.lanes) < 2:
+    problem, free, engines = work.problem, _free(work), _engines(work)
+    if len(problem.lanes) < 2 and not work.parts:
         return
-    free = replace(problem, weight_groups=())
-    yield "", replace(free, wide={})
-    if problem.wide:
-        yield "-wide", free
-    if any(number is not None for number in problem.weight_groups):
-        yield "-layered", problem
+    yield engines, replace(free, wide={})
+    if problem.wide and len(problem.lanes) > 1:
+        yield f"-wide{engines}", free
+    if problem.weight_groups != free.weight_groups and any(number is not None for number in problem.weight_groups):
+        yield f"-layered{engines}", problem
 
 
 def _promising(searches: Sequence[_GraphSearch], fastest: float) -> list[_Case]:

@@ -1,18 +1,20 @@
 """From a graph and a profile to the problem that the partitioning algorithms solve. Pure: nothing is measured here."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf
 
 import networkx as nx
 
-from chrion_api import HOST, DeviceProfile, Optimization, Profile, Shape
+from chrion_api import HOST, DeviceProfile, Optimization, PartCost, Profile, Shape
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.recurrent import RECURRENT
-from chrion_graph.signature import signatures
+from chrion_graph.signature import part_signature, signatures
 from chrion_planner.errors import ProfileMismatch
 from chrion_planner.partition import Lane, Link, Problem
+from chrion_runtime.engines import engine_named
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,16 @@ class GraphBucket:
     graph: Graph
     inputs: Mapping[str, Shape]
     shapes: Shapes
+
+
+@dataclass(frozen=True)
+class Part:
+    """Nodes that an engine other than ONNX Runtime runs on the host, as one kernel and faster."""
+
+    nodes: frozenset[int]
+    engine: str
+    runs: Mapping[int, PartCost]
+    """The fastest, by the lanes that it holds."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +49,42 @@ class Costs:
     """For each task how many seconds longer it takes on one lane of the host while the others are busy too."""
     names: tuple[str, ...]
     """The signature of each node."""
+    parts: Mapping[int, Part] = field(default_factory=dict)
+    """Tasks that are parts, each a stage of its own."""
 
 
-def costs(bucket: GraphBucket, profile: Profile, optimization: Optimization) -> Costs:
-    """The problem of placing a graph's nodes on the profile's devices.
+def parts_of(bucket: GraphBucket, profile: Profile) -> list[Part]:
+    """The parts of a graph that some engine is known to run faster than ONNX Runtime does on one lane."""
+    graph, host = bucket.graph, profile.device(HOST)
+    known: dict[tuple[str, str], dict[int, PartCost]] = {}
+    for run in host.parts:
+        fastest = known.setdefault((run.engine, run.signature), {})
+        fastest[run.lanes] = min(run, fastest.get(run.lanes, run), key=lambda one: one.seconds)
+    names = signatures(graph, bucket.shapes)
+    on_one = [cost.seconds if (cost := host.nodes.get(name)) else inf for name in names]
+    scale = _scale(on_one, bucket, host, Optimization.ALL)
+    found: list[Part] = []
+    for engine in dict.fromkeys(engine for engine, _ in known):
+        for nodes in engine_named(engine).claims(graph, HOST):
+            runs = known.get((engine, part_signature(graph, nodes, bucket.shapes)), {})
+            taken = any(not part.nodes.isdisjoint(nodes) for part in found)
+            if 1 in runs and not taken and runs[1].seconds < scale * sum(on_one[node] for node in nodes):
+                found.append(Part(frozenset(nodes), engine, runs))
+    return found
+
+
+def costs(bucket: GraphBucket, profile: Profile, optimization: Optimization, parts: Sequence[Part] = ()) -> Costs:
+    """The problem of placing a graph's nodes on the profile's devices, the nodes of each part as one task.
 
     Raises ProfileMismatch where the profile lacks a node of the graph.
     """
     graph = bucket.graph
-    members, dag = _tasks(bucket)
+    members, dag = _tasks(bucket, parts)
     names = signatures(graph, bucket.shapes)
+    task_of = {node: task for task, nodes in enumerate(members) for node in nodes}
+    # With what lies between its nodes a part may be more than itself: then its engine does not run it.
+    tasks_of_parts = [(task_of[min(part.nodes)], part) for part in parts]
+    part_of = {task: part for task, part in tasks_of_parts if part.nodes == frozenset(members[task])}
     seconds: dict[str, list[float]] = {}
     wide: dict[str, list[float]] = {}
     crowded: dict[str, list[float]] = {}
@@ -62,8 +100,13 @@ def costs(bucket: GraphBucket, profile: Profile, optimization: Optimization) -> 
             return [sum(scale * values[node] for node in nodes) for nodes in members]
 
         seconds[device.name] = of_tasks(on_one)
+        if device.name == HOST:
+            for task, part in part_of.items():
+                seconds[HOST][task] = part.runs[1].seconds
         if device.lanes > 1 and device.name == HOST:
             wide[device.name] = of_tasks([cost.wide_seconds or cost.seconds if cost else inf for cost in known])
+            for task, part in part_of.items():
+                wide[HOST][task] = part.runs[device.lanes].seconds if device.lanes in part.runs else inf
         elif device.lanes > 1:
             # Lanes of an accelerator are no threads that one stage could hold; what they share is crowded instead.
             busy = [max(cost.crowded_seconds or 0.0, cost.seconds) if cost else inf for cost in known]
@@ -81,20 +124,24 @@ def costs(bucket: GraphBucket, profile: Profile, optimization: Optimization) -> 
         memory=memory,
         wide=wide,
         crowded=crowded,
-        weight_groups=_weight_groups(graph, members),
+        weight_groups=_weight_groups(graph, members, part_of),
     )
     host = profile.device(HOST)
     slower = [
         max(0.0, cost.crowded_seconds - cost.seconds) if (cost := host.nodes[name]) and cost.crowded_seconds else 0.0
         for name in names
     ]
+    crowding = [sum(slower[node] for node in nodes) for nodes in members]
+    for task, part in part_of.items():
+        crowding[task] = (part.runs[1].crowded_seconds or part.runs[1].seconds) - part.runs[1].seconds
     return Costs(
         problem,
         members,
         host,
         weights=tuple(_weights(graph, nodes) for nodes in members),
-        crowding=tuple(sum(slower[node] for node in nodes) for nodes in members),
+        crowding=tuple(crowding),
         names=names,
+        parts=part_of,
     )
 
 
@@ -104,13 +151,16 @@ def _weights(graph: Graph, nodes: Sequence[int]) -> tuple[object, int]:
     return tuple(sorted(names)), sum(graph.constant_bytes(node) for node in nodes) if names else 0
 
 
-def _tasks(bucket: GraphBucket) -> tuple[tuple[tuple[int, ...], ...], "nx.DiGraph[int]"]:
+def _tasks(bucket: GraphBucket, parts: Sequence[Part]) -> tuple[tuple[tuple[int, ...], ...], "nx.DiGraph[int]"]:
     """Nodes that cannot be parted as one task, with whatever lies on a way between them."""
     graph = bucket.graph
     dag = graph.dag(bucket.shapes)
     bound: nx.DiGraph[int] = nx.DiGraph(dag)
     bound.add_edges_from((target, source) for source, target in graph.joined())
     bound.add_edges_from((target, source) for source, target in _views_of_chunks(graph))
+    for part in parts:
+        ring = sorted(part.nodes)
+        bound.add_edges_from(pairwise([*ring, ring[0]]))
     members = sorted(tuple(sorted(nodes)) for nodes in nx.strongly_connected_components(bound))
     if len(members) == len(graph.nodes):
         return tuple(members), dag
@@ -147,8 +197,11 @@ def _layer(graph: Graph, index: int) -> tuple[str, ...] | None:
     return (node.op_type, *(name for name in node.input if name in graph.constants))
 
 
-def _weight_groups(graph: Graph, members: Sequence[Sequence[int]]) -> tuple[int | None, ...]:
-    """Recurrent nodes that read the same weights, as time chunks of one layer do, are a group, named by the first."""
+def _weight_groups(graph: Graph, members: Sequence[Sequence[int]], parts: Collection[int]) -> tuple[int | None, ...]:
+    """Recurrent nodes that read the same weights, as time chunks of one layer do, are a group, named by the first.
+
+    Parts are groups of one, since nothing can go into a stage with them.
+    """
     first: dict[tuple[object, ...], int] = {}
     numbers: list[int | None] = []
     for task, nodes in enumerate(members):
@@ -159,7 +212,7 @@ def _weight_groups(graph: Graph, members: Sequence[Sequence[int]]) -> tuple[int 
         operators = tuple(graph.nodes[node].op_type for node in nodes)
         numbers.append(first.setdefault((layer, operators), task))
     of = Counter(numbers)
-    return tuple(number if of[number] > 1 else None for number in numbers)
+    return tuple(task if task in parts else number if of[number] > 1 else None for task, number in enumerate(numbers))
 
 
 def _check(device: DeviceProfile, names: Sequence[str], graph: Graph) -> None:

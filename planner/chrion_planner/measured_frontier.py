@@ -26,7 +26,7 @@ from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.reference import ReferenceRuns
 from chrion_planner.settings import PlanningSettings
 from chrion_planner.tuning import Race, settle, tune
-from chrion_runtime.devices import Device, open_devices, traits_of
+from chrion_runtime.devices import open_devices, traits_of
 from chrion_runtime.engines import Engine, engine_named, engines_on
 
 MEASURED_PLANS, _SEVERAL_STAGES = 12, 3
@@ -124,16 +124,13 @@ def _tune(
     if _seconds(original) > _TUNED * min(map(_seconds, fine)):
         return None
     graph = next(graph for graph in graphs if graph.digest == original.plan.graph)
-    host = open_devices([])[HOST]
-    takers = {
-        name: partial(_takes, engine_named(name), graph, host) for name in engines_on(HOST) if name != ONNXRUNTIME
-    }
+    takers = {name: partial(_takes, engine_named(name), graph) for name in engines_on(HOST) if name != ONNXRUNTIME}
     plan = tune(original.plan, race, takers)
     return (original, Trial(plan, [[]])) if plan else None
 
 
-def _takes(engine: Engine, graph: Graph, host: Device, nodes: Collection[int]) -> bool:
-    return engine.takes(graph, nodes, host)
+def _takes(engine: Engine, graph: Graph, nodes: Collection[int]) -> bool:
+    return engine.takes(graph, nodes, HOST)
 
 
 def _finals(

@@ -7,6 +7,7 @@ from math import inf
 
 from chrion_api import HOST, Frontier, PlanFile, Profile
 from chrion_graph.model_worker import ModelWorker
+from chrion_graph.rewrite import keeps_layers
 from chrion_planner.candidates import Candidates, candidates
 from chrion_planner.errors import ProfileMismatch
 from chrion_planner.frontier import pareto, predicted_to_beat
@@ -30,7 +31,12 @@ def make_profile(prepared: Prepared, settings: PlanningSettings) -> Profile:
     """
     variants = [
         Variant(
-            variant.bucket.graph, variant.bucket.inputs, variant.bucket.shapes, bucket.feeds, bool(variant.rewrites)
+            variant.bucket.graph,
+            variant.bucket.inputs,
+            variant.bucket.shapes,
+            bucket.feeds,
+            rewritten=bool(variant.rewrites),
+            parts=keeps_layers(variant.rewrites),
         )
         for bucket in prepared.buckets
         for variant in bucket.variants

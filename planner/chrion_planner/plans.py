@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from chrion_api import HOST, ONNXRUNTIME, DeviceProfile, Optimization, Options, Plan, Profile, Rewrite, Stage, Whole
 from chrion_graph.graph import Graph
@@ -136,7 +137,7 @@ def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulati
         Stage(
             nodes=tuple(sorted(node for task in stage.tasks for node in work.members[task])),
             lanes=tuple(problem.lanes[lane].name for lane in problem.lanes_at(stage.place)),
-            options=dict(OPTIMIZED),
+            **_how(work, stage),
             operators=_operators(variant.bucket.graph, [node for task in stage.tasks for node in work.members[task]]),
             start_seconds=stage.start,
             finish_seconds=stage.finish,
@@ -144,6 +145,15 @@ def _plan(name: str, variant: Rewritten, profile: Profile, work: Costs, simulati
         for stage in simulation.stages
     )
     return _finished(name, variant, profile, work, stages, simulation.makespan)
+
+
+def _how(work: Costs, stage: StagePlan) -> dict[str, Any]:
+    """The engine of a stage, and its options."""
+    part = work.parts.get(stage.tasks[0]) if work.problem.device_at(stage.place) == HOST else None
+    if part is None:
+        return {"options": dict(OPTIMIZED)}
+    run = part.runs[len(work.problem.lanes_at(stage.place))]
+    return {"engine": part.engine, "options": dict(run.options)}
 
 
 def _finished(

@@ -56,12 +56,16 @@ def _twins(plan: Plan, takers: Takers) -> Iterator[Plan]:
     if any(map(_can_differ, plan.stages)):
         yield _with(plan, f"{plan.name}-plain", map(_plain, plan.stages))
     for name, takes in takers.items():
-        for number, options in enumerate(engine_named(name).choices):
+        choices = [
+            engine_named(name).choices(len(stage.lanes)) if stage.device == HOST and takes(stage.nodes) else ()
+            for stage in plan.stages
+        ]
+        for number in range(max(map(len, choices))):
             changed = tuple(
-                stage.model_copy(update={"engine": name, "options": dict(options)})
-                if stage.device == HOST and takes(stage.nodes)
+                stage.model_copy(update={"engine": name, "options": dict(options[number])})
+                if number < len(options)
                 else stage
-                for stage in plan.stages
+                for stage, options in zip(plan.stages, choices, strict=True)
             )
             if changed != plan.stages:
                 yield _with(plan, f"{plan.name}-{name}-{number}", changed)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from chrion_api import Options
 from chrion_graph.graph import Graph
 from chrion_runtime import engines
-from chrion_runtime.devices import Device, Tensor
+from chrion_runtime.devices import Tensor
 from chrion_runtime.engines import Call, Kernel, KernelBytes, Ports, Site
 from chrion_runtime.errors import PlanRefused, RunStopped
 from chrion_runtime.stop import Stop
@@ -49,7 +49,6 @@ class PythonEngine:
 
     name = NAME
     version = "1"
-    choices: ClassVar[Sequence[Options]] = ({}, {"packed": True})
     missing = ""
     """Why it is not there."""
     compiled: ClassVar[list["PythonKernel"]] = []
@@ -60,10 +59,13 @@ class PythonEngine:
     def refusal(self, options: Options, device: str) -> str:
         return f"has an option that Python has not: {min(options)}" if options.keys() - {"packed"} else ""
 
-    def claims(self, graph: Graph, device: Device) -> Sequence[Collection[int]]:
+    def choices(self, lanes: int) -> Sequence[Options]:
+        return {}, {"packed": True}
+
+    def claims(self, graph: Graph, device: str) -> Sequence[Collection[int]]:
         return [{index} for index, node in enumerate(graph.nodes) if node.op_type in OPERATORS]
 
-    def takes(self, graph: Graph, nodes: Collection[int], device: Device) -> bool:
+    def takes(self, graph: Graph, nodes: Collection[int], device: str) -> bool:
         return all(graph.nodes[node].op_type in OPERATORS for node in nodes)
 
     def bytes(self, graph: Graph, nodes: Collection[int], device: str, options: Options) -> KernelBytes:

@@ -22,6 +22,8 @@ class Replayed(Protocol):
     """Where it stands in the order in which rewrites are applied, as each may open the way for the next."""
     SUPERSEDES: bool
     """Whether all later ones go on from what it makes, and none from the graph without it."""
+    APART: bool
+    """Whether it takes recurrent layers apart, so that lanes can share them."""
 
     def apply(self, graph: Graph, parameters: Mapping[str, Any]) -> Graph:
         """The rewritten graph. Raises RewriteError where the parameters do not fit."""
@@ -63,6 +65,11 @@ _MODULES: tuple[Rewriter | Substitute, ...] = (
 
 REWRITES = {module.NAME: module for module in sorted(_MODULES, key=lambda module: module.PLACE)}
 """All rewrites, in the order in which they are applied."""
+
+
+def keeps_layers(rewrites: Iterable[Rewrite]) -> bool:
+    """Whether recurrent layers are whole after some rewrites, as far as they were before."""
+    return not any(REWRITES[rewrite.name].APART for rewrite in rewrites)
 
 
 def none_refused(graph: Graph, nodes: Sequence[int]) -> Collection[int]:

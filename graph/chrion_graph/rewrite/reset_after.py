@@ -22,7 +22,7 @@ from chrion_graph.rewrite.support.reading import Reading
 from chrion_graph.rewrite.support.rebuild import rebuilt
 
 NAME = "reset-after"
-PLACE, SUPERSEDES = 30, True
+PLACE, SUPERSEDES, APART = 30, True, False
 """One node takes the place of one, before layers are cut up."""
 
 

@@ -19,7 +19,7 @@ from chrion_graph.rewrite.support.rebuild import rebuilt
 from chrion_graph.types import TensorType
 
 NAME = "split-directions"
-PLACE, SUPERSEDES = 50, False
+PLACE, SUPERSEDES, APART = 50, False, True
 """Before wavefront, which cuts layers of one direction."""
 
 _SHARED = (X, SEQUENCE_LENS)

@@ -7,7 +7,7 @@ from pydantic import Field
 from chrion_api import DeviceKey, DeviceProfile
 from chrion_api.document import Document
 
-_MOST_NODES, _MOST_WHOLES = 10_000, 1_000
+_MOST_NODES, _MOST_WHOLES, _MOST_PARTS = 10_000, 1_000, 1_000
 """The latest of these are kept."""
 _SAME_SPEED = 0.1
 """The part by which reference runs may differ where figures still hold."""
@@ -31,10 +31,15 @@ class Known(Document):
             whole.model_copy(update={"seconds": 1}).to_json(): whole
             for whole in (*self.device.wholes, *newer.device.wholes)
         }
+        parts = {
+            part.model_copy(update={"seconds": 1, "crowded_seconds": None}).to_json(): part
+            for part in (*self.device.parts, *newer.device.parts)
+        }
         both = newer.device.model_copy(
             update={
                 "nodes": dict(list({**self.device.nodes, **newer.device.nodes}.items())[-_MOST_NODES:]),
                 "wholes": tuple(runs.values())[-_MOST_WHOLES:],
+                "parts": tuple(parts.values())[-_MOST_PARTS:],
             }
         )
         return newer.model_copy(update={"device": both})

@@ -10,14 +10,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import HOST, ONNXRUNTIME, DeviceProfile, NodeCost, Profile, Shape, Transfer, Whole
+from chrion_api import HOST, ONNXRUNTIME, DeviceProfile, NodeCost, PartCost, Profile, Shape, Transfer, Whole
 from chrion_graph.files import write_aside
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.signature import signatures
 from chrion_graph.worker import ForkServer
-from chrion_planner.profiling import calibrate, nodes, whole_graphs
+from chrion_planner.profiling import calibrate, nodes, parts, whole_graphs
 from chrion_planner.profiling.known import Figures, Known
 from chrion_planner.profiling.memory import Taken, of_session
 from chrion_planner.profiling.spells import Spells
@@ -38,6 +38,8 @@ class Variant:
     shapes: Shapes
     feeds: Mapping[str, NDArray[Any]]
     rewritten: bool = False
+    parts: bool = True
+    """Whether to measure the parts that some engine claims, too."""
 
 
 def profile_devices(
@@ -105,15 +107,15 @@ class _Packed:
     shapes: Shapes
     feeds: Mapping[str, NDArray[Any]]
     rewritten: bool
+    parts: bool
 
     @classmethod
     def of(cls, variant: Variant) -> "_Packed":
         graph = variant.graph
         file = f"graph-{graph.digest[:16]}.onnx"
         write_aside(graph.folder / file, graph.model.SerializeToString())
-        return cls(
-            file, graph.folder, dict(variant.inputs), dict(variant.shapes), dict(variant.feeds), variant.rewritten
-        )
+        values = (dict(variant.inputs), dict(variant.shapes), dict(variant.feeds))
+        return cls(file, graph.folder, *values, variant.rewritten, variant.parts)
 
 
 def _profile_device(
@@ -145,6 +147,7 @@ def _profile_device(
             "session_bytes": sum(session),
             "nodes": dict(sorted(measuring.nodes.items())),
             "wholes": tuple(measuring.wholes),
+            "parts": tuple(measuring.parts.values()),
         }
     )
     found = Known(reference_seconds=spells.reference_seconds, device=entry)
@@ -168,8 +171,11 @@ class _Measuring:
         self._spells = spells
         self._known_nodes = known.device.nodes if known else {}
         self._known_wholes = known.device.wholes if known else ()
+        self._known_parts = known.device.parts if known else ()
         self.nodes: dict[str, NodeCost | None] = {}
         self.wholes: list[Whole] = []
+        self.parts: dict[str, PartCost] = {}
+        """By the run, without its times."""
 
     def run(self, report: Callable[[tuple[str, float]], None]) -> None:
         """Measure what is not known, while there is time; each report says what, and the part that is behind."""
@@ -184,6 +190,8 @@ class _Measuring:
             # Of what a device refuses ONNX Runtime would run a part elsewhere.
             if all(self.nodes.get(signature) for signature in signatures(graph, pack.shapes)):
                 self._measure_whole(graph, pack, tell)
+            if pack.parts:
+                self._measure_parts(graph, pack, tell)
 
     def _measure_nodes(self, graph: Graph, pack: _Packed, tell: Callable[[str, float], None]) -> None:
         wanted: dict[str, int] = {}
@@ -221,9 +229,38 @@ class _Measuring:
         for found in self._spells.measured(jobs, whole_graphs.scaled):
             self.wholes += found
 
+    def _measure_parts(self, graph: Graph, pack: _Packed, tell: Callable[[str, float], None]) -> None:
+        known = {_unmeasured(cost).to_json(): cost for cost in self._known_parts}
+        wanted: dict[str, tuple[PartCost, frozenset[int]]] = {}
+        for engine, members, signature in parts.parts_of(graph, pack.shapes, self._device.name):
+            for run in parts.part_runs(signature, engine, self._device):
+                key = run.to_json()
+                if key in known:
+                    self.parts[key] = known[key]
+                elif key not in self.parts:
+                    wanted[key] = run, members
+        if not (wanted and self._spells.in_time):
+            return
+        values = nodes.values_of(
+            graph, sorted({node for _, members in wanted.values() for node in members}), pack.feeds
+        )
+
+        def job(run: PartCost, members: frozenset[int]) -> PartCost | None:
+            tell("recurrent layers", 1.0)
+            return parts.part_cost(run, graph, members, values, self._device)
+
+        jobs = [partial(job, *each) for each in wanted.values()]
+        for key, found in zip(wanted, self._spells.measured(jobs, parts.scaled), strict=False):
+            if found is not None:
+                self.parts[key] = found
+
     def _known(self, run: Whole) -> Iterator[Whole]:
         """The run with its time, and the same as a CUDA graph, where they are known."""
         for other in self._known_wholes:
             options = {name: value for name, value in other.options.items() if name != "capture"}
             if other.model_copy(update={"options": options, "seconds": run.seconds}) == run:
                 yield other
+
+
+def _unmeasured(cost: PartCost) -> PartCost:
+    return cost.model_copy(update={"seconds": 1, "crowded_seconds": None})

@@ -32,10 +32,10 @@ def whole_runs(
     """
     everything = range(len(graph.nodes))
     for engine in map(engine_named, engines):
-        if not engine.takes(graph, everything, device):
+        if not engine.takes(graph, everything, device.name):
             continue
         for lanes in sorted({1, len(device.lanes) if device.traits.threads else 1}):
-            for options in engine.choices:
+            for options in engine.choices(lanes):
                 if plain or options or engine.name != ONNXRUNTIME:
                     yield Whole(
                         graph=graph.digest,

@@ -82,8 +82,6 @@ class Engine(Protocol):
     """One way to run nodes."""
 
     name: str
-    choices: Sequence[Options]
-    """The options that are worth measuring, the plainest first."""
 
     @property
     def version(self) -> str:
@@ -95,10 +93,14 @@ class Engine(Protocol):
     def refusal(self, options: Options, device: str, /) -> str:
         """What is wrong with a stage of these options on a device, said after its number; empty where nothing is."""
 
-    def claims(self, graph: "Graph", device: Device, /) -> Sequence[Collection[int]]:
+    def choices(self, lanes: int, /) -> Sequence[Options]:
+        """The options that are worth measuring for a kernel on so many lanes, the plainest first; none where fewer
+        lanes do as well."""
+
+    def claims(self, graph: "Graph", device: str, /) -> Sequence[Collection[int]]:
         """Sets of nodes that it takes on a device, each as one kernel, as large as they can be; no node is in two."""
 
-    def takes(self, graph: "Graph", nodes: Collection[int], device: Device, /) -> bool:
+    def takes(self, graph: "Graph", nodes: Collection[int], device: str, /) -> bool:
         """Whether it takes just these nodes on a device as one kernel."""
 
     def bytes(self, graph: "Graph", nodes: Collection[int], device: str, options: Options, /) -> KernelBytes:

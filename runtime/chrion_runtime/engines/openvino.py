@@ -14,7 +14,7 @@ from chrion_api import HOST, Options
 from chrion_api.one_line import one_line
 from chrion_graph.attributes import integer
 from chrion_graph.graph import Graph
-from chrion_runtime.devices import Device, HostTensor, Tensor
+from chrion_runtime.devices import HostTensor, Tensor
 from chrion_runtime.engines.engine import Call, Kernel, KernelBytes, Ports, Site
 from chrion_runtime.errors import PlanRefused, RunError, RunStopped, UnfitValues
 from chrion_runtime.servable import Array
@@ -28,7 +28,6 @@ class OpenVino:
     """See `Engine`. It has no options."""
 
     name = "openvino"
-    choices: Sequence[Options] = ({},)
 
     @property
     def version(self) -> str:
@@ -48,7 +47,11 @@ class OpenVino:
         """See `Engine`."""
         return f"has an option that OpenVINO has not: {min(options)}" if options else ""
 
-    def claims(self, graph: Graph, device: Device) -> Sequence[Collection[int]]:
+    def choices(self, _lanes: int) -> Sequence[Options]:
+        """See `Engine`."""
+        return ({},)
+
+    def claims(self, graph: Graph, device: str) -> Sequence[Collection[int]]:
         """See `Engine`. All nodes or none: what it cannot convert it says of the whole.
 
         It computes with 32 bits, which shapes and indices fit in, but not all integers of a request or of a Cast.
@@ -57,9 +60,9 @@ class OpenVino:
         wide = any(kind is not None and kind.element == TensorProto.INT64 for kind in graph.inputs.values()) or any(
             node.op_type == "Cast" and integer(node, "to", 0) == TensorProto.INT64 for node in graph.nodes
         )
-        return [] if device.name != HOST or kinds & _REFUSED or wide else [range(len(graph.nodes))]
+        return [] if device != HOST or kinds & _REFUSED or wide else [range(len(graph.nodes))]
 
-    def takes(self, graph: Graph, _nodes: Collection[int], device: Device) -> bool:
+    def takes(self, graph: Graph, _nodes: Collection[int], device: str) -> bool:
         """See `Engine`. Any part of what it takes whole."""
         return bool(self.claims(graph, device))
 

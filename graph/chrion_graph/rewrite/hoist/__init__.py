@@ -16,7 +16,7 @@ from chrion_graph.rewrite.hoist.product import hoisted
 from chrion_graph.rewrite.support.reading import Reading
 
 NAME = "hoist-projections"
-PLACE, SUPERSEDES = 70, False
+PLACE, SUPERSEDES, APART = 70, False, False
 """It is for what the others leave."""
 
 

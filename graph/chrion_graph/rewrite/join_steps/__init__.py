@@ -15,7 +15,7 @@ from chrion_graph.rewrite.join_steps.steps import find_steps
 from chrion_graph.rewrite.support.reading import Reading
 
 NAME = "join-steps"
-PLACE, SUPERSEDES = 20, True
+PLACE, SUPERSEDES, APART = 20, True, False
 """As with re-roll, what can be one layer is not worth cutting up in other ways."""
 
 

@@ -15,7 +15,7 @@ from chrion_graph.rewrite.reroll.layer import rolled
 from chrion_graph.rewrite.support.reading import Reading
 
 NAME = "re-roll"
-PLACE, SUPERSEDES = 10, True
+PLACE, SUPERSEDES, APART = 10, True, False
 """Of all rewrites it gains the most, and what can be one layer is not worth cutting up in other ways."""
 
 

@@ -20,7 +20,7 @@ from chrion_graph.rewrite.unroll.cells import Unroller
 from chrion_graph.rewrite.unroll.layer import RecurrentLayer, read_layer
 
 NAME = "unroll"
-PLACE, SUPERSEDES = 40, False
+PLACE, SUPERSEDES, APART = 40, False, True
 """It takes many nodes for one, so the layer may still be faster; and it needs layers that are not cut up yet."""
 
 MOST_CELLS = 256

@@ -21,7 +21,7 @@ from chrion_graph.rewrite.wavefront.chunks import chunked
 from chrion_graph.rewrite.wavefront.stacks import Stack, find_stacks, known_steps
 
 NAME = "wavefront"
-PLACE, SUPERSEDES = 60, False
+PLACE, SUPERSEDES, APART = 60, False, True
 
 FEWEST_STEPS = 8
 """Time steps that a proposed chunk has at least, where the length is known."""

@@ -12,7 +12,7 @@ from chrion_graph.load import graphs
 from chrion_graph.ort import brief
 from chrion_graph.recurrent import RECURRENT
 from chrion_graph.types import tensor_bytes
-from chrion_runtime.devices import Device, traits_of
+from chrion_runtime.devices import traits_of
 from chrion_runtime.devices.run_memory import RUN_MEMORY, no_room_for_weights
 from chrion_runtime.engines.engine import Kernel, KernelBytes, Site
 from chrion_runtime.engines.onnxruntime.arena import ARENA
@@ -26,7 +26,6 @@ class OnnxRuntime:
     """See `Engine`. Options: `optimization` (All; else nothing is optimised), `capture` (a CUDA graph)."""
 
     name = ONNXRUNTIME
-    choices: Sequence[Options] = ({}, {"optimization": str(Optimization.ALL)})
 
     @property
     def version(self) -> str:
@@ -47,11 +46,15 @@ class OnnxRuntime:
             return f"is a CUDA graph, which {device} cannot run"
         return ""
 
-    def claims(self, graph: Graph, _device: Device) -> Sequence[Collection[int]]:
+    def choices(self, _lanes: int) -> Sequence[Options]:
+        """See `Engine`."""
+        return {}, {"optimization": str(Optimization.ALL)}
+
+    def claims(self, graph: Graph, _device: str) -> Sequence[Collection[int]]:
         """See `Engine`. All nodes; a device that lacks a kernel for one refuses to compile it."""
         return [range(len(graph.nodes))]
 
-    def takes(self, _graph: Graph, _nodes: Collection[int], _device: Device) -> bool:
+    def takes(self, _graph: Graph, _nodes: Collection[int], _device: str) -> bool:
         """See `Engine`."""
         return True
 

@@ -11,7 +11,6 @@ from onnx import numpy_helper
 from chrion_api import HOST, Options
 from chrion_graph.graph import Graph
 from chrion_graph.recurrent import is_recurrent
-from chrion_runtime.devices import Device
 from chrion_runtime.engines.engine import Kernel, KernelBytes, Site
 from chrion_runtime.engines.recurrent.claims import claimed
 from chrion_runtime.engines.recurrent.kernel import StackKernel
@@ -29,7 +28,6 @@ class Recurrent:
     """See `Engine`. It has no options yet."""
 
     name = "recurrent"
-    choices: Sequence[Options] = ({},)
 
     @property
     def version(self) -> str:
@@ -52,17 +50,21 @@ class Recurrent:
         """See `Engine`."""
         return f"has an option that the recurrent kernels have not: {min(options)}" if options else ""
 
-    def claims(self, graph: Graph, device: Device) -> Sequence[Collection[int]]:
-        """See `Engine`. Stacks of layers, with what exporters put between them."""
-        return claimed(graph) if device.name == HOST else []
+    def choices(self, lanes: int) -> Sequence[Options]:
+        """See `Engine`."""
+        return ({},) if lanes == 1 else ()
 
-    def takes(self, graph: Graph, nodes: Collection[int], device: Device) -> bool:
+    def claims(self, graph: Graph, device: str) -> Sequence[Collection[int]]:
+        """See `Engine`. Stacks of layers, with what exporters put between them."""
+        return claimed(graph) if device == HOST else []
+
+    def takes(self, graph: Graph, nodes: Collection[int], device: str) -> bool:
         """See `Engine`."""
         try:
             read_stack(graph, nodes)
         except NoStack:
             return False
-        return device.name == HOST
+        return device == HOST
 
     def bytes(self, graph: Graph, nodes: Collection[int], _device: str, _options: Options) -> KernelBytes:
         """See `Engine`. Weights as they are packed; those of ONNX Runtime's copy are not kept."""

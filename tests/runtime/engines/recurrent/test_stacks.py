@@ -10,7 +10,6 @@ from chrion_graph.equality import difference
 from chrion_graph.graph import Graph
 from chrion_graph.rewrite import ways
 from chrion_models.families import ModelCase, cases
-from chrion_runtime.devices import open_devices
 from chrion_runtime.engines import engine_named
 from tests.runtime.run.test_equality import REAL
 from tests.support.partition import Arrays, normalised, plan_of, running, whole
@@ -21,7 +20,7 @@ ENGINE = engine_named("recurrent")
 
 def planned(graph: Graph, rewritten: Graph, rewrites: tuple) -> tuple[Plan, int]:
     """Every stack by the kernels, and all other nodes one by one by ONNX Runtime; and how many stacks there are."""
-    stacks = ENGINE.claims(rewritten, open_devices([], 1)["cpu"])
+    stacks = ENGINE.claims(rewritten, "cpu")
     inside = {node for stack in stacks for node in stack}
     others = [(index,) for index in range(len(rewritten.nodes)) if index not in inside]
     cut = sorted([*map(sorted, stacks), *others], key=max)
