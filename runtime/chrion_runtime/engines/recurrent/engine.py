@@ -13,19 +13,25 @@ from chrion_graph.graph import Graph
 from chrion_graph.recurrent import is_recurrent
 from chrion_runtime.engines.engine import Kernel, KernelBytes, Site
 from chrion_runtime.engines.recurrent.claims import claimed
-from chrion_runtime.engines.recurrent.kernel import StackKernel
+from chrion_runtime.engines.recurrent.kernel import LoadedStack, StackKernel, Team
 from chrion_runtime.engines.recurrent.layers import PackedLayer, packed_layer
 from chrion_runtime.engines.recurrent.library import INTERFACE, LibraryMissing, library
 from chrion_runtime.engines.recurrent.reading import NoStack, read_stack
-from chrion_runtime.engines.recurrent.stack import Level
+from chrion_runtime.engines.recurrent.stack import SHARING, Level
 from chrion_runtime.errors import PlanRefused
 
 REQUIRED = "CHRION_REQUIRE_RECURRENT"
 """Where this is 1 a missing library is an error: ONNX Runtime does not quietly stand in for it."""
 
 
+SPINNING, BRIEFLY, LONGEST_PATIENCE = 1e-3, 5e-5, 1.0
+"""Seconds for which helpers wait actively for the next run: where the cores are the kernel's alone, where others want
+them, and at most."""
+
+
 class Recurrent:
-    """See `Engine`. It has no options yet."""
+    """See `Engine`. Options of kernels on several lanes: `sharing`, how they share a run, and `patience`, for how many
+    seconds helpers wait actively for the next one."""
 
     name = "recurrent"
 
@@ -48,11 +54,18 @@ class Recurrent:
 
     def refusal(self, options: Options, _device: str) -> str:
         """See `Engine`."""
-        return f"has an option that the recurrent kernels have not: {min(options)}" if options else ""
+        if unknown := options.keys() - {"sharing", "patience"}:
+            return f"has an option that the recurrent kernels have not: {min(unknown)}"
+        if options.get("sharing", SHARING[0]) not in SHARING:
+            return f"has the sharing {str(options['sharing'])[:60]!r}, which is none of {', '.join(SHARING)}"
+        patience = options.get("patience", 0)
+        if isinstance(patience, (bool, str)) or not 0 <= patience <= LONGEST_PATIENCE:
+            return f"has the patience {str(patience)[:60]!r}, which is not from 0 to {LONGEST_PATIENCE:g} s"
+        return ""
 
     def choices(self, lanes: int) -> Sequence[Options]:
         """See `Engine`."""
-        return ({},) if lanes == 1 else ()
+        return ({},) if lanes == 1 else tuple({"sharing": sharing} for sharing in SHARING[1:])
 
     def claims(self, graph: Graph, device: str) -> Sequence[Collection[int]]:
         """See `Engine`. Stacks of layers, with what exporters put between them."""
@@ -70,7 +83,7 @@ class Recurrent:
         """See `Engine`. Weights as they are packed; those of ONNX Runtime's copy are not kept."""
         return KernelBytes(host=sum(graph.constant_bytes(node) for node in nodes if is_recurrent(graph.nodes[node])))
 
-    def compile(self, path: Path, site: Site, _options: Options) -> Kernel:
+    def compile(self, path: Path, site: Site, options: Options) -> Kernel:
         """See `Engine`. Raises PlanRefused."""
         if problem := self.problem(site.device.name):
             raise PlanRefused(problem)
@@ -83,7 +96,15 @@ class Recurrent:
         names = {view.source for view in (stack.x, *views) if isinstance(view.source, str)} | {stack.lengths}
         constants = {name: _array(graph, name) for name in names if name in graph.constants}
         layers = [_packed(graph, level) for level in stack.levels]
-        return StackKernel(stack, library(), layers, constants)
+        return StackKernel(LoadedStack(stack, library(), layers, constants, _team(site, options)))
+
+
+def _team(site: Site, options: Options) -> Team | None:
+    sharing = str(options.get("sharing", SHARING[0]))
+    if site.lanes < 2 or sharing == SHARING[0]:
+        return None
+    patience = float(options.get("patience", SPINNING if site.spin else BRIEFLY))
+    return Team(library(), site.lanes - 1, sharing, patience)
 
 
 def _packed(graph: Graph, level: Level) -> list[PackedLayer]:

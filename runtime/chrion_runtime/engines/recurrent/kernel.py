@@ -4,7 +4,8 @@ run of the same shapes."""
 import ctypes
 import queue
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,8 +16,8 @@ from chrion_runtime.devices import Tensor
 from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.engines.engine import Call, Ports
 from chrion_runtime.engines.recurrent.layers import PackedLayer
-from chrion_runtime.engines.recurrent.library import CallStruct, LevelStatesStruct, Library, StateStruct
-from chrion_runtime.engines.recurrent.stack import BATCH, DIRECTIONS, STEPS, UNITS, Level, Stack
+from chrion_runtime.engines.recurrent.library import CallStruct, LevelStatesStruct, Library, ShapeStruct, StateStruct
+from chrion_runtime.engines.recurrent.stack import BATCH, DIRECTIONS, SHARING, STEPS, UNITS, Level, Stack
 from chrion_runtime.engines.recurrent.views import Made, Place, Sizes, View, placed
 from chrion_runtime.errors import RunError, RunStopped, UnfitValues
 from chrion_runtime.servable import Array
@@ -31,30 +32,41 @@ _STOPPED, _BAD_LENGTHS = 1, 2
 Shape = tuple[int, ...]
 
 
+class Team:
+    """Threads that share runs with whoever makes them."""
+
+    def __init__(self, library: Library, helpers: int, sharing: str, patience: float) -> None:
+        """`patience` is for how many seconds helpers wait actively after a run. Raises OutOfMemory."""
+        self.sharing = SHARING.index(sharing)
+        self.handle = _owned(self, library.team_new(helpers, int(patience * 1e9)), library.team_free)
+
+
+@dataclass(eq=False)
+class LoadedStack:
+    """A stack with its weights: what all runs of a kernel have in common."""
+
+    stack: Stack
+    library: Library
+    layers: Sequence[Sequence[PackedLayer]]
+    """Of each level, by direction."""
+    constants: Mapping[str, NDArray[Any]]
+    """What is given once and for all."""
+    team: Team | None = None
+
+    def __post_init__(self) -> None:
+        """Raises OutOfMemory."""
+        sides = [side for level in self.layers for side in (*(layer.handle for layer in level), None)[:2]]
+        made = self.library.stack_new(len(self.layers), (ctypes.c_void_p * len(sides))(*sides))
+        self.handle = _owned(self, made, self.library.stack_free, self.layers)
+
+
 class StackKernel:
-    """Packed layers, and what reads and writes there are."""
+    """A stack, and buffers for its runs."""
 
     captures = False
 
-    def __init__(
-        self,
-        stack: Stack,
-        library: Library,
-        layers: Sequence[Sequence[PackedLayer]],
-        constants: Mapping[str, NDArray[Any]],
-    ) -> None:
-        """`layers` are those of each level, by direction; `constants` what is given once and for all."""
-        self.stack = stack
-        self.library = library
-        self.constants = dict(constants)
-        self._layers = layers
-        handles = [
-            handle for sides in layers for handle in (sides[0].handle, sides[1].handle if len(sides) > 1 else None)
-        ]
-        self.handle: int | None = library.stack_new(len(layers), (ctypes.c_void_p * len(handles))(*handles))
-        if not self.handle:
-            raise RUN_MEMORY.no_room()
-        weakref.finalize(self, library.stack_free, self.handle)
+    def __init__(self, loaded: LoadedStack) -> None:
+        self._loaded = loaded
         self._idle: dict[object, queue.SimpleQueue[Frame]] = {}
 
     def run(self, ports: Ports, reads: Sequence[Tensor], stop: Stop | None = None) -> Sequence[Tensor]:
@@ -69,7 +81,7 @@ class StackKernel:
         try:
             frame = idle.get_nowait()
         except queue.Empty:
-            frame = Frame(self, ports, [array.shape for array in arrays])
+            frame = Frame(self._loaded, ports, [array.shape for array in arrays])
         for place, array in enumerate(arrays):
             frame.read(place, array)
         made = [np.empty(shape, np.float32) for shape in frame.shapes]
@@ -81,14 +93,14 @@ class StackKernel:
 
     def bind(self, ports: Ports, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> Call:
         """See `Kernel`."""
-        return StackCall(self, ports, reads, writes)
+        return StackCall(self._loaded, ports, reads, writes)
 
 
 class StackCall:
     """A frame with tensors of its own."""
 
-    def __init__(self, kernel: StackKernel, ports: Ports, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> None:
-        self._frame = Frame(kernel, ports, [tensor.shape for tensor in reads])
+    def __init__(self, loaded: LoadedStack, ports: Ports, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> None:
+        self._frame = Frame(loaded, ports, [tensor.shape for tensor in reads])
         self._reads: list[Array] = [np.empty(0)] * len(reads)
         self._writes: list[Tensor] = list(writes)
         for place, tensor in enumerate(reads):
@@ -115,23 +127,23 @@ class StackCall:
 class Frame:
     """All that a run of some shapes needs but where the arrays lie: those are set before each run."""
 
-    def __init__(self, kernel: StackKernel, ports: Ports, shapes: Sequence[Shape]) -> None:
+    def __init__(self, loaded: LoadedStack, ports: Ports, shapes: Sequence[Shape]) -> None:
         """Raises RunError where the shapes do not go together, or there is no memory for buffers."""
-        self._kernel = kernel
-        self._states = (LevelStatesStruct * len(kernel.stack.levels))()
+        self._loaded = loaded
+        self._states = (LevelStatesStruct * len(loaded.stack.levels))()
         self._call = CallStruct(states=ctypes.addressof(self._states))
         self._fields: dict[str, list[_Field]] = {}
         """What points into each value that is read."""
         given = {
-            **{name: array.shape for name, array in kernel.constants.items()},
+            **{name: array.shape for name, array in loaded.constants.items()},
             **dict(zip(ports.reads, shapes, strict=True)),
         }
         self._read_x(given)
-        for number, level in enumerate(kernel.stack.levels):
+        for number, level in enumerate(loaded.stack.levels):
             self._read_first(number, level, given)
         self._read_lengths(given)
         self._reads = [self._fields.get(name, []) for name in ports.reads]
-        for name, array in kernel.constants.items():
+        for name, array in loaded.constants.items():
             _point(self._fields.get(name, []), array)
         self.shapes: list[Shape] = []
         """Of what is written, in the order of the ports."""
@@ -139,7 +151,7 @@ class Frame:
         for name in ports.writes:
             self._place(name)
         self._make_workspace()
-        self._arguments = (kernel.handle, self._workspace, ctypes.addressof(self._call))
+        self._arguments = (loaded.handle, self._workspace, ctypes.addressof(self._call))
 
     def read(self, place: int, array: Array) -> None:
         """Read this array as the n-th input: dense, of the shape that there was for it."""
@@ -158,7 +170,7 @@ class Frame:
             flag = ctypes.c_int32()
             self._call.stop = ctypes.addressof(flag)
             stop.on_set(partial(setattr, flag, "value", 1))
-        outcome = self._kernel.library.stack_run(*self._arguments)
+        outcome = self._loaded.library.stack_run(*self._arguments)
         if outcome == _STOPPED:
             raise RunStopped
         if outcome == _BAD_LENGTHS:
@@ -168,10 +180,10 @@ class Frame:
             )
 
     def _read_x(self, given: Mapping[str, Shape]) -> None:
-        view, call = self._kernel.stack.x, self._call
+        view, call = self._loaded.stack.x, self._call
         sizes, place = _given(view, given)
         call.steps, call.batch, inputs = sizes
-        _expect("X", inputs, self._kernel.stack.levels[0].inputs, "inputs")
+        _expect("X", inputs, self._loaded.stack.levels[0].inputs, "inputs")
         call.x_step, call.x_row, _ = place.strides.values()
         self._note(view, call, "x", place)
 
@@ -189,7 +201,7 @@ class Frame:
             self._note(view, state, "values", place)
 
     def _read_lengths(self, given: Mapping[str, Shape]) -> None:
-        name = self._kernel.stack.lengths
+        name = self._loaded.stack.lengths
         if name:
             if given[name] != (self._call.batch,):
                 raise _unfit(f"sequence_lens has the shape {list(given[name])}, for {self._call.batch} rows")
@@ -208,12 +220,12 @@ class Frame:
                 BATCH: call.batch,
                 UNITS: level.units,
             }
-            for number, level in enumerate(self._kernel.stack.levels)
+            for number, level in enumerate(self._loaded.stack.levels)
             for what in ("y", "hidden", "cell")
         }
 
     def _place(self, name: str) -> None:
-        shape, parts = placed(self._kernel.stack.outputs[name], self._sizes())
+        shape, parts = placed(self._loaded.stack.outputs[name], self._sizes())
         self.shapes.append(shape)
         fields: list[_Field] = []
         for made, place in parts:
@@ -228,19 +240,31 @@ class Frame:
         self._writes.append(fields)
 
     def _make_workspace(self) -> None:
-        kernel, shape = self._kernel, (self._call.steps, self._call.batch)
-        needed = kernel.library.workspace_bytes(kernel.handle, *shape)
+        loaded, team = self._loaded, self._loaded.team
+        sharing, handle = (team.sharing, team.handle) if team else (0, None)
+        shape = ctypes.byref(ShapeStruct(self._call.steps, self._call.batch, sharing, handle))
+        needed = loaded.library.workspace_bytes(loaded.handle, shape)
         if RUN_MEMORY.taken() + needed > RUN_MEMORY.limit:
             raise RUN_MEMORY.no_room(needed)
-        self._workspace: int | None = kernel.library.workspace_new(kernel.handle, *shape)
-        if not self._workspace:
-            raise RUN_MEMORY.no_room(needed)
-        weakref.finalize(self, kernel.library.workspace_free, self._workspace)
+        made = loaded.library.workspace_new(loaded.handle, shape)
+        self._workspace = _owned(self, made, loaded.library.workspace_free, loaded, team)
         RUN_MEMORY.charge(self, needed)
 
 
 _Field = tuple[ctypes.Structure, str, int]
 """A field of a struct that points into an array, and how many bytes from where that begins."""
+
+
+def _owned(owner: object, handle: int | None, free: Callable[[int], None], *needed: object) -> int:
+    """A handle that is freed with its owner, and before what it still needs for that. Raises OutOfMemory."""
+    if not handle:
+        raise RUN_MEMORY.no_room()
+    weakref.finalize(owner, _freed, free, handle, needed)
+    return handle
+
+
+def _freed(free: Callable[[int], None], handle: int, _needed: Sequence[object]) -> None:
+    free(handle)
 
 
 def _point(fields: Sequence[_Field], array: Array) -> None:

@@ -64,6 +64,17 @@ class CallStruct(ctypes.Structure):
     )
 
 
+class ShapeStruct(ctypes.Structure):
+    """See `struct shape`."""
+
+    _fields_ = (
+        ("steps", ctypes.c_int64),
+        ("batch", ctypes.c_int64),
+        ("sharing", ctypes.c_int32),
+        ("team", ctypes.c_void_p),
+    )
+
+
 class LayerStruct(ctypes.Structure):
     """See `struct layer_description`."""
 
@@ -91,10 +102,10 @@ class Library:
         self.layer_free = _typed(functions.layer_free, None, pointer)
         self.stack_new = _typed(functions.stack_new, pointer, ctypes.c_int32, pointer)
         self.stack_free = _typed(functions.stack_free, None, pointer)
-        self.workspace_bytes = _typed(
-            functions.workspace_bytes, ctypes.c_int64, pointer, ctypes.c_int64, ctypes.c_int64
-        )
-        self.workspace_new = _typed(functions.workspace_new, pointer, pointer, ctypes.c_int64, ctypes.c_int64)
+        self.team_new = _typed(functions.team_new, pointer, ctypes.c_int32, ctypes.c_int64)
+        self.team_free = _typed(functions.team_free, None, pointer)
+        self.workspace_bytes = _typed(functions.workspace_bytes, ctypes.c_int64, pointer, pointer)
+        self.workspace_new = _typed(functions.workspace_new, pointer, pointer, pointer)
         self.workspace_free = _typed(functions.workspace_free, None, pointer)
         self.stack_run = _typed(functions.stack_run, ctypes.c_int32, pointer, pointer, pointer)
 
@@ -105,7 +116,7 @@ def _typed(function: "ctypes._NamedFuncPointer", result: type | None, *arguments
     return function
 
 
-INTERFACE = 1
+INTERFACE = 2
 """What `interface_version` of a library says that goes with this module."""
 
 

@@ -17,6 +17,9 @@ KINDS = ("LSTM", "GRU", "GRU before", "RNN")
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
 """In the library's order."""
 
+SHARING = ("Alone", "Pieces", "Units")
+"""How threads share a run, in the library's order; see `enum sharing`."""
+
 GATES = {"LSTM": 4, "GRU": 3, "GRU before": 3, "RNN": 1}
 """Rows of weights that each unit has."""
 

@@ -44,38 +44,25 @@ INLINE void multiply(const int rows, const int vectors, const float *panel, long
 #undef ONE_OF
 }
 
-/* Does something for `count` rows in tiles of constant size: `TILE(rows, first)` is a statement for one tile. */
+/* Does something for `count` rows in tiles of constant size: `TILE(rows, first, …)` is a statement for one tile. */
+#define TILE_OF(rows, TILE, ...)                                                                                       \
+    if (left >= (rows)) {                                                                                              \
+        TILE(rows, first, __VA_ARGS__);                                                                                \
+        first += (rows);                                                                                               \
+        left -= (rows);                                                                                                \
+        continue;                                                                                                      \
+    }
 #if MOST_ROWS == 8
-#define IN_TILES(count, TILE)                                                                                          \
-    for (long first = 0, left = (count); left;) {                                                                      \
-        if (left >= 8) {                                                                                               \
-            TILE(8, first);                                                                                            \
-            first += 8, left -= 8;                                                                                     \
-        } else if (left >= 4) {                                                                                        \
-            TILE(4, first);                                                                                            \
-            first += 4, left -= 4;                                                                                     \
-        } else if (left >= 2) {                                                                                        \
-            TILE(2, first);                                                                                            \
-            first += 2, left -= 2;                                                                                     \
-        } else {                                                                                                       \
-            TILE(1, first);                                                                                            \
-            first += 1, left -= 1;                                                                                     \
-        }                                                                                                              \
-    }
+#define LARGEST_TILE(TILE, ...) TILE_OF(8, TILE, __VA_ARGS__)
 #else
-#define IN_TILES(count, TILE)                                                                                          \
-    for (long first = 0, left = (count); left;) {                                                                      \
-        if (left >= 4) {                                                                                               \
-            TILE(4, first);                                                                                            \
-            first += 4, left -= 4;                                                                                     \
-        } else if (left >= 2) {                                                                                        \
-            TILE(2, first);                                                                                            \
-            first += 2, left -= 2;                                                                                     \
-        } else {                                                                                                       \
-            TILE(1, first);                                                                                            \
-            first += 1, left -= 1;                                                                                     \
-        }                                                                                                              \
-    }
+#define LARGEST_TILE(TILE, ...)
 #endif
+#define IN_TILES(count, TILE, ...)                                                                                     \
+    for (long first = 0, left = (count); left;) {                                                                      \
+        LARGEST_TILE(TILE, __VA_ARGS__)                                                                                \
+        TILE_OF(4, TILE, __VA_ARGS__)                                                                                  \
+        TILE_OF(2, TILE, __VA_ARGS__)                                                                                  \
+        TILE_OF(1, TILE, __VA_ARGS__)                                                                                  \
+    }
 
 #endif

@@ -22,19 +22,20 @@ INLINE void tile(const struct layer *layer, const int rows, const int vectors, l
 
 /* A panel stays in the nearest cache while all rows pass. */
 INLINE void panels(const struct layer *layer, const int vectors, const float *const *inputs, long count,
-                   float *projected)
+                   float *projected, long from, long to)
 {
-    for (long panel = 0; panel < layer->row / (vectors * LANES); panel++) {
-#define TILE(rows, first) tile(layer, rows, vectors, panel, inputs + (first), projected + (first) * layer->row)
-        IN_TILES(count, TILE)
+    const long in_group = vectors_of(layer->kind) / vectors;
+    for (long panel = from * in_group; panel < to * in_group; panel++) {
+#define TILE(rows, first, vectors) tile(layer, rows, vectors, panel, inputs + (first), projected + (first) * layer->row)
+        IN_TILES(count, TILE, vectors)
 #undef TILE
     }
 }
 
-void project(const struct layer *layer, const float *const *inputs, long count, float *projected)
+void project(const struct layer *layer, const float *const *inputs, long count, float *projected, long from, long to)
 {
     if (panel_of(layer->kind) == 2)
-        panels(layer, 2, inputs, count, projected);
+        panels(layer, 2, inputs, count, projected, from, to);
     else
-        panels(layer, 3, inputs, count, projected);
+        panels(layer, 3, inputs, count, projected, from, to);
 }

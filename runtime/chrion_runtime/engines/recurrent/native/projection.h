@@ -4,7 +4,8 @@
 
 #include "layer.h"
 
-/* projected[row] = bias + inputs[row] times the input weights, for `count` rows of `layer->row` floats. */
-void project(const struct layer *layer, const float *const *inputs, long count, float *projected);
+/* projected[row] = bias + inputs[row] times the input weights, for `count` rows of `layer->row` floats; of those the part
+ * of the groups `from` to `to` alone. */
+void project(const struct layer *layer, const float *const *inputs, long count, float *projected, long from, long to);
 
 #endif

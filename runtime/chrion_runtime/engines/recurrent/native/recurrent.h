@@ -1,4 +1,4 @@
-/* Stacks of recurrent layers as ONNX defines LSTM, GRU and RNN (opset 14 to 22), run on one thread.
+/* Stacks of recurrent layers as ONNX defines LSTM, GRU and RNN (opset 14 to 22), run on one thread or by a team of them.
  *
  * Nothing here is shared between stacks but what is constant, and nothing between calls that use workspaces of their
  * own. All floats are 32 bits wide, all strides are in floats. */
@@ -14,6 +14,10 @@
 EXPORT int32_t interface_version(void);
 
 enum kind { LSTM, GRU_RESET_AFTER, GRU_RESET_BEFORE, RNN };
+
+/* How a team shares a run. Alone: not at all. By pieces: directions, parts of the batch, and layers, each a chunk of
+ * steps behind the one below it. By units: the units of every layer, which meet after each step. */
+enum sharing { ALONE, BY_PIECES, BY_UNITS };
 
 /* What `stack_run` says. */
 enum outcome { DONE, STOPPED, BAD_LENGTHS };
@@ -53,7 +57,15 @@ struct call {
 
 struct layer;
 struct stack;
+struct team;
 struct workspace;
+
+/* So many threads that help whoever runs a stack. They wait actively for `patience` nanoseconds after a run, and then
+ * sleep. Their number may turn out to be smaller; NULL where there can be none. */
+EXPORT struct team *team_new(int32_t helpers, int64_t patience);
+
+/* Ends the threads, once they have ended what they are at. */
+EXPORT void team_free(struct team *team);
 
 /* Pack the weights of one direction of a layer. NULL where there is no memory. */
 EXPORT struct layer *layer_new(const struct layer_description *description);
@@ -64,15 +76,25 @@ EXPORT void layer_free(struct layer *layer);
 EXPORT struct stack *stack_new(int32_t levels, struct layer *const *layers);
 EXPORT void stack_free(struct stack *stack);
 
-/* What buffers for runs of up to so many steps and rows take. */
-EXPORT int64_t workspace_bytes(const struct stack *stack, int64_t steps, int64_t batch);
+/* What is needed for runs of just so many steps and rows. Without a team they are run alone. */
+struct shape {
+    int64_t steps, batch;
+    int32_t sharing; /* an `enum sharing` */
+    struct team *team;
+};
 
-/* Buffers for runs of up to so many steps and rows, one run at a time. NULL where there is no memory. */
-EXPORT struct workspace *workspace_new(const struct stack *stack, int64_t steps, int64_t batch);
+/* What buffers for such runs take. */
+EXPORT int64_t workspace_bytes(const struct stack *stack, const struct shape *shape);
+
+/* Buffers for such runs, one at a time. They must not outlive the stack, nor the team. NULL where there is no memory. */
+EXPORT struct workspace *workspace_new(const struct stack *stack, const struct shape *shape);
+
+/* Waits for helpers that still use them. */
 EXPORT void workspace_free(struct workspace *workspace);
 
-/* Run a stack once: an `enum outcome`. What is beyond a row's length is 0 in `y`, as ONNX Runtime has it. Where it does
- * not say DONE, what was written has no meaning. */
+/* Run a stack once: an `enum outcome`. Runs with lengths are not shared, nor are those for which the team has no time.
+ * What is beyond a row's length is 0 in `y`, as ONNX Runtime has it. Where it does not say DONE, what was written has no
+ * meaning. */
 EXPORT int32_t stack_run(const struct stack *stack, struct workspace *workspace, const struct call *call);
 
 #endif

@@ -11,6 +11,27 @@ long rows_at_once(const struct layer *layer, long rows)
     return rows < most ? rows : most;
 }
 
+static size_t larger(size_t one, size_t other) { return one > other ? one : other; }
+
+void measure_buffers(struct sizes *sizes, const struct layer *layer, long steps, long batch)
+{
+    const long together = batch < MOST_BATCH ? batch : MOST_BATCH, rows = rows_at_once(layer, steps * together);
+    sizes->rows = rows > sizes->rows ? rows : sizes->rows;
+    sizes->projected = larger(sizes->projected, (size_t)(rows * layer->row) * sizeof(float));
+    sizes->states = larger(sizes->states, (size_t)(together * layer->padded) * sizeof(float));
+}
+
+void place_buffers(struct buffers *buffers, const struct sizes *sizes, struct arena *arena)
+{
+    buffers->projected = arena_take(arena, sizes->projected);
+    buffers->inputs = arena_take(arena, (size_t)sizes->rows * sizeof(float *));
+    for (int side = 0; side < 2; side++) {
+        buffers->hidden[side] = arena_take(arena, sizes->states);
+        buffers->cell[side] = arena_take(arena, sizes->states);
+    }
+    buffers->reset = arena_take(arena, sizes->states);
+}
+
 /* How many steps a row has. */
 static long length_of(const struct sequence *sequence, long row)
 {
@@ -24,20 +45,26 @@ static long time_of(const struct layer *layer, const struct sequence *sequence, 
     return layer->reversed && number < length ? length - 1 - number : number;
 }
 
-static void begin(const struct layer *layer, float *state, const float *first, long stride, long batch)
+static void load_state(const struct layer *layer, float *state, const float *from, long stride, long batch)
 {
     for (long row = 0; row < batch; row++) {
         float *to = state + row * layer->padded;
-        memset(to, 0, (size_t)layer->padded * sizeof(float));
-        if (first)
-            memcpy(to, first + row * stride, (size_t)layer->units * sizeof(float));
+        if (from)
+            memcpy(to, from + row * stride, (size_t)layer->units * sizeof(float));
+        const long kept = from ? layer->units : 0;
+        memset(to + kept, 0, (size_t)(layer->padded - kept) * sizeof(float));
     }
 }
 
-static void end(const struct layer *layer, const float *state, float *last, long stride, long batch)
+static void save_state(const struct layer *layer, const float *state, float *to, long stride, long batch)
 {
-    for (long row = 0; last && row < batch; row++)
-        memcpy(last + row * stride, state + row * layer->padded, (size_t)layer->units * sizeof(float));
+    for (long row = 0; to && row < batch; row++)
+        memcpy(to + row * stride, state + row * layer->padded, (size_t)layer->units * sizeof(float));
+}
+
+int is_stopped(const struct sequence *sequence)
+{
+    return sequence->stop && __atomic_load_n(sequence->stop, __ATOMIC_RELAXED);
 }
 
 /* After the n-th step: write what was made, and leave rows that have ended as they were. */
@@ -64,61 +91,73 @@ static void finish_step(const struct layer *layer, const struct sequence *sequen
     }
 }
 
-/* Project the inputs of the steps `start` to `start + steps`, in the order in which the steps are taken. */
+/* Project the inputs of the steps `from` to `to`, in the order in which the steps are taken. */
 static void project_steps(const struct layer *layer, const struct buffers *buffers, const struct sequence *sequence,
-                          long first, long batch, long start, long steps)
+                          long first, long batch, long from, long to)
 {
-    for (long number = 0; number < steps; number++)
+    for (long number = from; number < to; number++)
         for (long row = 0; row < batch; row++) {
-            const long time = time_of(layer, sequence, first + row, start + number);
-            buffers->inputs[number * batch + row] =
+            const long time = time_of(layer, sequence, first + row, number);
+            buffers->inputs[(number - from) * batch + row] =
                 sequence->x + time * sequence->x_step + (first + row) * sequence->x_row;
         }
-    project(layer, buffers->inputs, steps * batch, buffers->projected);
+    project(layer, buffers->inputs, (to - from) * batch, buffers->projected, 0, layer->groups);
 }
 
-/* Rows `first` to `first + batch`, at most MOST_BATCH of them. */
-static enum outcome run_rows(const struct layer *layer, const struct buffers *buffers, const struct sequence *sequence,
-                             long first, long batch)
+int run_steps(const struct layer *layer, const struct buffers *buffers, const struct sequence *sequence, long first,
+              long batch, long from, long to)
 {
-    struct step now = {.batch = batch, .reset = buffers->reset};
-    const float *hidden = sequence->first_hidden, *cell = sequence->first_cell;
+    struct step now = {.batch = batch, .to = layer->groups, .reset = buffers->reset};
     const long chunk = buffers->rows / batch;
     int side = 0;
-    begin(layer, buffers->hidden[0], hidden ? hidden + first * sequence->first_hidden_row : NULL,
-          sequence->first_hidden_row, batch);
-    if (layer->kind == LSTM)
-        begin(layer, buffers->cell[0], cell ? cell + first * sequence->first_cell_row : NULL,
-              sequence->first_cell_row, batch);
-    for (long start = 0; start < sequence->steps; start += chunk) {
-        const long left = sequence->steps - start, steps = left < chunk ? left : chunk;
-        if (sequence->stop && __atomic_load_n(sequence->stop, __ATOMIC_RELAXED))
-            return STOPPED;
-        project_steps(layer, buffers, sequence, first, batch, start, steps);
-        for (long number = 0; number < steps; number++, side ^= 1) {
-            now.projected = buffers->projected + number * batch * layer->row;
+    for (long start = from; start < to; start += chunk) {
+        const long end = to - start < chunk ? to : start + chunk;
+        if (is_stopped(sequence))
+            return -1;
+        project_steps(layer, buffers, sequence, first, batch, start, end);
+        for (long number = start; number < end; number++, side ^= 1) {
+            now.projected = buffers->projected + (number - start) * batch * layer->row;
             now.hidden = buffers->hidden[side], now.next_hidden = buffers->hidden[side ^ 1];
             now.cell = buffers->cell[side], now.next_cell = buffers->cell[side ^ 1];
             now.backwards = side;
             step(layer, &now);
-            finish_step(layer, sequence, &now, first, start + number);
+            finish_step(layer, sequence, &now, first, number);
         }
     }
+    return side;
+}
+
+/* One state of the rows from `first` on, or NULL. */
+static const float *from_row(const float *state, long row, long stride) { return state ? state + row * stride : NULL; }
+
+void begin_rows(const struct layer *layer, const struct buffers *buffers, const struct sequence *sequence, long first,
+                long batch)
+{
+    const long hidden_row = sequence->first_hidden_row, cell_row = sequence->first_cell_row;
+    load_state(layer, buffers->hidden[0], from_row(sequence->first_hidden, first, hidden_row), hidden_row, batch);
+    if (layer->kind == LSTM)
+        load_state(layer, buffers->cell[0], from_row(sequence->first_cell, first, cell_row), cell_row, batch);
+}
+
+void end_rows(const struct layer *layer, const struct buffers *buffers, int side, const struct sequence *sequence,
+              long first, long batch)
+{
+    const long hidden_row = sequence->last_hidden_row, cell_row = sequence->last_cell_row;
     if (sequence->last_hidden)
-        end(layer, buffers->hidden[side], sequence->last_hidden + first * sequence->last_hidden_row,
-            sequence->last_hidden_row, batch);
+        save_state(layer, buffers->hidden[side], sequence->last_hidden + first * hidden_row, hidden_row, batch);
     if (sequence->last_cell)
-        end(layer, buffers->cell[side], sequence->last_cell + first * sequence->last_cell_row,
-            sequence->last_cell_row, batch);
-    return DONE;
+        save_state(layer, buffers->cell[side], sequence->last_cell + first * cell_row, cell_row, batch);
 }
 
 enum outcome run_sequence(const struct layer *layer, const struct buffers *buffers, const struct sequence *sequence)
 {
     for (long first = 0; first < sequence->batch; first += MOST_BATCH) {
-        const long left = sequence->batch - first;
-        if (run_rows(layer, buffers, sequence, first, left < MOST_BATCH ? left : MOST_BATCH) != DONE)
+        const long left = sequence->batch - first, batch = left < MOST_BATCH ? left : MOST_BATCH;
+        begin_rows(layer, buffers, sequence, first, batch);
+        const int side = run_steps(layer, buffers, sequence, first, batch, 0, sequence->steps);
+        if (side < 0)
             return STOPPED;
+        end_rows(layer, buffers, side, sequence, first, batch);
     }
     return DONE;
 }

@@ -1,22 +1,11 @@
-/* Layers one after another, what they need, and the entry points. */
+#include "stack.h"
+
 #include <stdlib.h>
 
-#include "sequence.h"
+#include "pieces.h"
+#include "units.h"
 
-struct stack {
-    int levels;
-    struct layer *layers[][2]; /* of each level, and direction */
-};
-
-struct workspace {
-    const struct stack *stack;
-    struct buffers buffers;
-    float *between[2]; /* what one layer makes and the next reads: [steps][batch][directions][units] */
-    char *block;
-    size_t bytes;
-};
-
-int32_t interface_version(void) { return 1; }
+int32_t interface_version(void) { return 2; }
 
 struct stack *stack_new(int32_t levels, struct layer *const *layers)
 {
@@ -30,61 +19,54 @@ struct stack *stack_new(int32_t levels, struct layer *const *layers)
 
 void stack_free(struct stack *stack) { free(stack); }
 
-static int directions_of(const struct stack *stack, int level) { return stack->layers[level][1] ? 2 : 1; }
+int directions_of(const struct stack *stack, int level) { return stack->layers[level][1] ? 2 : 1; }
 
-/* The most that any layer needs. */
-static void place_workspace(struct workspace *workspace, long steps, long batch, struct arena *arena)
+static void place(struct workspace *workspace, struct arena *arena)
 {
     const struct stack *stack = workspace->stack;
-    const long together = batch < MOST_BATCH ? batch : MOST_BATCH;
-    size_t projected = 0, states = 0, between = 0;
-    long rows = 0;
+    const struct shape *shape = &workspace->shape;
+    struct sizes sizes = {0};
+    size_t between = 0;
     for (int level = 0; level < stack->levels; level++) {
         const struct layer *layer = stack->layers[level][0];
-        const long at_once = rows_at_once(layer, steps * together);
-        const size_t row = (size_t)layer->row * sizeof(float);
-        const size_t made = (size_t)(steps * batch * directions_of(stack, level) * layer->units) * sizeof(float);
-        const size_t state = (size_t)(together * layer->padded) * sizeof(float);
-        rows = at_once > rows ? at_once : rows;
-        projected = (size_t)at_once * row > projected ? (size_t)at_once * row : projected;
-        states = state > states ? state : states;
-        if (level + 1 < stack->levels)
-            between = made > between ? made : between;
+        const long made = shape->steps * shape->batch * directions_of(stack, level) * layer->units;
+        measure_buffers(&sizes, layer, shape->steps, shape->batch);
+        if (level + 1 < stack->levels && (size_t)made * sizeof(float) > between)
+            between = (size_t)made * sizeof(float);
     }
-    struct buffers *buffers = &workspace->buffers;
-    buffers->projected = arena_take(arena, projected);
-    buffers->inputs = arena_take(arena, (size_t)rows * sizeof(float *));
-    for (int side = 0; side < 2; side++) {
-        buffers->hidden[side] = arena_take(arena, states);
-        buffers->cell[side] = arena_take(arena, states);
+    place_buffers(&workspace->buffers, &sizes, arena);
+    for (int side = 0; side < 2; side++)
         workspace->between[side] = arena_take(arena, between);
-    }
-    buffers->reset = arena_take(arena, states);
+    if (shape->team && shape->sharing == BY_PIECES)
+        workspace->pieces = pieces_place(stack, shape, arena);
+    if (shape->team && shape->sharing == BY_UNITS)
+        workspace->units = units_place(stack, shape, arena);
 }
 
-int64_t workspace_bytes(const struct stack *stack, int64_t steps, int64_t batch)
+int64_t workspace_bytes(const struct stack *stack, const struct shape *shape)
 {
-    struct workspace workspace = {.stack = stack};
+    struct workspace workspace = {.stack = stack, .shape = *shape};
     struct arena arena = {NULL, 0};
-    place_workspace(&workspace, steps, batch, &arena);
+    place(&workspace, &arena);
     return (int64_t)arena.used;
 }
 
-struct workspace *workspace_new(const struct stack *stack, int64_t steps, int64_t batch)
+struct workspace *workspace_new(const struct stack *stack, const struct shape *shape)
 {
     struct workspace *workspace = calloc(1, sizeof *workspace);
     struct arena arena;
     if (!workspace)
         return NULL;
     workspace->stack = stack;
-    workspace->bytes = (size_t)workspace_bytes(stack, steps, batch);
+    workspace->shape = *shape;
+    workspace->bytes = (size_t)workspace_bytes(stack, shape);
     workspace->block = block_new(workspace->bytes);
     if (!workspace->block) {
         free(workspace);
         return NULL;
     }
     arena = (struct arena){workspace->block, 0};
-    place_workspace(workspace, steps, batch, &arena);
+    place(workspace, &arena);
     return workspace;
 }
 
@@ -92,6 +74,8 @@ void workspace_free(struct workspace *workspace)
 {
     if (!workspace)
         return;
+    if (workspace->shape.team)
+        team_wait(workspace->shape.team);
     block_free(workspace->block, workspace->bytes);
     free(workspace);
 }
@@ -109,41 +93,70 @@ static float *of_direction(const struct state *state, int direction)
     return state->values ? state->values + direction * state->direction_stride : NULL;
 }
 
-int32_t stack_run(const struct stack *stack, struct workspace *workspace, const struct call *call)
+struct sequence sequence_of(const struct call *call, int level, int direction)
 {
-    struct sequence sequence = {
-        .steps = call->steps, .batch = call->batch, .lengths = call->lengths, .stop = call->stop,
-        .x = call->x, .x_step = call->x_step, .x_row = call->x_row,
+    const struct level_states *states = &call->states[level];
+    return (struct sequence){
+        .steps = call->steps,
+        .batch = call->batch,
+        .lengths = call->lengths,
+        .stop = call->stop,
+        .first_hidden = of_direction(&states->first_hidden, direction),
+        .first_hidden_row = states->first_hidden.row_stride,
+        .first_cell = of_direction(&states->first_cell, direction),
+        .first_cell_row = states->first_cell.row_stride,
+        .last_hidden = of_direction(&states->last_hidden, direction),
+        .last_hidden_row = states->last_hidden.row_stride,
+        .last_cell = of_direction(&states->last_cell, direction),
+        .last_cell_row = states->last_cell.row_stride,
     };
-    if (!lengths_fit(call))
-        return BAD_LENGTHS;
+}
+
+/* Level by level, each direction by the caller, who may share it by units. */
+static enum outcome run_levels(const struct workspace *workspace, const struct call *call, struct units *units)
+{
+    const struct stack *stack = workspace->stack;
+    const float *x = call->x;
+    long x_step = call->x_step, x_row = call->x_row;
     for (int level = 0; level < stack->levels; level++) {
         const int directions = directions_of(stack, level), last = level + 1 == stack->levels;
-        const struct level_states *states = &call->states[level];
-        const long units = stack->layers[level][0]->units;
+        const long units_of_level = stack->layers[level][0]->units;
         float *y = last ? call->y : workspace->between[level & 1];
-        const long y_direction = last ? call->y_direction : units;
-        sequence.y_row = last ? call->y_row : directions * units;
-        sequence.y_step = last ? call->y_step : call->batch * directions * units;
+        const long y_row = last ? call->y_row : directions * units_of_level;
+        const long y_step = last ? call->y_step : call->batch * y_row;
         for (int direction = 0; direction < directions; direction++) {
             const struct layer *layer = stack->layers[level][direction];
             struct buffers buffers = workspace->buffers;
-            buffers.rows = rows_at_once(layer, call->steps * (call->batch < MOST_BATCH ? call->batch : MOST_BATCH));
-            sequence.y = y ? y + direction * y_direction : NULL;
-            sequence.first_hidden = of_direction(&states->first_hidden, direction);
-            sequence.first_hidden_row = states->first_hidden.row_stride;
-            sequence.first_cell = of_direction(&states->first_cell, direction);
-            sequence.first_cell_row = states->first_cell.row_stride;
-            sequence.last_hidden = of_direction(&states->last_hidden, direction);
-            sequence.last_hidden_row = states->last_hidden.row_stride;
-            sequence.last_cell = of_direction(&states->last_cell, direction);
-            sequence.last_cell_row = states->last_cell.row_stride;
-            if (run_sequence(layer, &buffers, &sequence) != DONE)
+            struct sequence sequence = sequence_of(call, level, direction);
+            const long together = call->batch < MOST_BATCH ? call->batch : MOST_BATCH;
+            buffers.rows = rows_at_once(layer, call->steps * together);
+            sequence.x = x, sequence.x_step = x_step, sequence.x_row = x_row;
+            sequence.y = y ? y + direction * (last ? call->y_direction : units_of_level) : NULL;
+            sequence.y_step = y_step, sequence.y_row = y_row;
+            if (run_shared_by_units(units, layer, &buffers, &sequence) != DONE)
                 return STOPPED;
         }
-        sequence.x = y;
-        sequence.x_row = sequence.y_row;
-        sequence.x_step = sequence.y_step;
+        x = y, x_step = y_step, x_row = y_row;
     }
     return DONE;
+}
+
+int32_t stack_run(const struct stack *stack, struct workspace *workspace, const struct call *call)
+{
+    struct team *team = workspace->shape.team;
+    enum outcome outcome;
+    (void)stack;
+    if (!lengths_fit(call))
+        return BAD_LENGTHS;
+    if (!team || call->lengths || call->steps < 2 || !call->batch || !team_take(team))
+        return run_levels(workspace, call, NULL);
+    if (workspace->pieces) {
+        outcome = run_by_pieces(workspace->pieces, team, call);
+    } else {
+        units_begin(workspace->units, team);
+        outcome = run_levels(workspace, call, workspace->units);
+        units_end(workspace->units);
+    }
+    team_release(team);
+    return outcome;
 }

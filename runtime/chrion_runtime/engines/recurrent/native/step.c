@@ -3,7 +3,8 @@
 #include "panel.h"
 
 /* The formulas are those of ONNX's operators LSTM, GRU and RNN. `usual` says that the activations are the usual ones,
- * which then are constants. */
+ * and `stage` how much of a step is done; both are constants. */
+enum stage { WHOLE, BEGIN, END };
 
 INLINE vector first(const struct layer *layer, const int usual, vector x)
 {
@@ -15,31 +16,66 @@ INLINE vector other(const struct layer *layer, const int usual, int place, vecto
     return activate(usual ? TANH : layer->activations[place], x);
 }
 
-/* The sums of a panel for a tile of rows, from the projected inputs on. */
-INLINE void sum_up(const struct layer *layer, const int rows, const int vectors, const struct step *step, long row,
-                   long at, const float *weights, const float *states, vector sums[MOST_ROWS][MOST_VECTORS])
+/* Products of a tile's states with a panel of recurrent weights. */
+INLINE void add_products(const struct layer *layer, const int rows, const int vectors, long row, const float *panel,
+                         const struct part *part, vector sums[MOST_ROWS][MOST_VECTORS])
 {
     const float *inputs[MOST_ROWS];
     UNROLL(8)
-    for (int one = 0; one < rows; one++) {
-        inputs[one] = states + (row + one) * layer->padded;
+    for (int one = 0; one < rows; one++)
+        inputs[one] = part->hidden + (row + one) * layer->padded + part->from;
+    multiply(rows, vectors, panel + part->from * vectors * LANES, part->to - part->from, inputs, sums);
+}
+
+/* The sums of one panel of a group for a tile, from `start` on: all of them, or those that are there so far. */
+INLINE void add_up(const struct layer *layer, const int rows, const int vectors, const enum stage stage,
+                   const struct step *step, long row, const float *panel, const float *states, float *kept,
+                   long kept_row, vector sums[MOST_ROWS][MOST_VECTORS])
+{
+    if (stage == WHOLE) {
+        const struct part all = {0, layer->units, states};
+        add_products(layer, rows, vectors, row, panel, &all, sums);
+        return;
+    }
+    UNROLL(8)
+    for (int one = 0; stage == END && one < rows; one++)
+        UNROLL(3)
+        for (int v = 0; v < vectors; v++)
+            sums[one][v] = load_aligned(kept + one * kept_row + v * LANES);
+    for (int at = 0; at < step->count; at++)
+        add_products(layer, rows, vectors, row, panel, &step->parts[at], sums);
+    UNROLL(8)
+    for (int one = 0; stage == BEGIN && one < rows; one++)
+        UNROLL(3)
+        for (int v = 0; v < vectors; v++)
+            store_aligned(kept + one * kept_row + v * LANES, sums[one][v]);
+}
+
+/* Sums that begin with the projected inputs of a tile. */
+INLINE void from_projected(const struct layer *layer, const int rows, const int vectors, const struct step *step,
+                           long row, long at, vector sums[MOST_ROWS][MOST_VECTORS])
+{
+    UNROLL(8)
+    for (int one = 0; one < rows; one++)
         UNROLL(3)
         for (int v = 0; v < vectors; v++)
             sums[one][v] = load_aligned(step->projected + (row + one) * layer->row + at + v * LANES);
-    }
-    multiply(rows, vectors, weights, layer->units, inputs, sums);
 }
 
-INLINE void lstm(const struct layer *layer, const int usual, const int rows, const struct step *step, long row,
-                 long group)
+INLINE void lstm(const struct layer *layer, const int usual, const enum stage stage, const int rows,
+                 const struct step *step, long row, long group)
 {
     vector ingoing[MOST_ROWS][MOST_VECTORS], kept[MOST_ROWS][MOST_VECTORS]; /* gates i and o, f and c */
     const long at = group * 4 * LANES;
-    const float *weights = layer->recurrent + at * layer->units;
-    sum_up(layer, rows, 2, step, row, at, weights, step->hidden, ingoing);
-    sum_up(layer, rows, 2, step, row, at + 2 * LANES, weights + 2 * LANES * layer->units, step->hidden, kept);
+    const float *panel = layer->recurrent + at * layer->units;
+    float *sums = step->sums + (group * step->batch + row) * 4 * LANES;
+    from_projected(layer, rows, 2, step, row, at, ingoing);
+    add_up(layer, rows, 2, stage, step, row, panel, step->hidden, sums, 4 * LANES, ingoing);
+    from_projected(layer, rows, 2, step, row, at + 2 * LANES, kept);
+    add_up(layer, rows, 2, stage, step, row, panel + 2 * LANES * layer->units, step->hidden, sums + 2 * LANES,
+           4 * LANES, kept);
     UNROLL(8)
-    for (int one = 0; one < rows; one++) {
+    for (int one = 0; stage != BEGIN && one < rows; one++) {
         const long unit = (row + one) * layer->padded + group * LANES;
         const vector in = first(layer, usual, ingoing[one][0]), out = first(layer, usual, ingoing[one][1]);
         const vector keep = first(layer, usual, kept[one][0]), fresh = other(layer, usual, 1, kept[one][1]);
@@ -54,23 +90,19 @@ INLINE void blend(float *next, const float *hidden, vector update, vector candid
     store_aligned(next, candidate + update * (load_aligned(hidden) - candidate));
 }
 
-INLINE void gru_reset_after(const struct layer *layer, const int usual, const int rows, const struct step *step,
-                            long row, long group)
+INLINE void gru_reset_after(const struct layer *layer, const int usual, const enum stage stage, const int rows,
+                            const struct step *step, long row, long group)
 {
     vector sums[MOST_ROWS][MOST_VECTORS];
-    const float *inputs[MOST_ROWS];
     const long at = group * 3 * LANES;
+    from_projected(layer, rows, 2, step, row, at, sums);
     UNROLL(8)
-    for (int one = 0; one < rows; one++) {
-        const float *projected = step->projected + (row + one) * layer->row + at;
-        inputs[one] = step->hidden + (row + one) * layer->padded;
-        sums[one][0] = load_aligned(projected);
-        sums[one][1] = load_aligned(projected + LANES);
+    for (int one = 0; one < rows; one++)
         sums[one][2] = load_aligned(layer->candidate_bias + group * LANES);
-    }
-    multiply(rows, 3, layer->recurrent + at * layer->units, layer->units, inputs, sums);
+    add_up(layer, rows, 3, stage, step, row, layer->recurrent + at * layer->units, step->hidden,
+           step->sums + (group * step->batch + row) * 3 * LANES, 3 * LANES, sums);
     UNROLL(8)
-    for (int one = 0; one < rows; one++) {
+    for (int one = 0; stage != BEGIN && one < rows; one++) {
         const long unit = (row + one) * layer->padded + group * LANES;
         const vector update = first(layer, usual, sums[one][0]), reset = first(layer, usual, sums[one][1]);
         const vector projected = load_aligned(step->projected + (row + one) * layer->row + at + 2 * LANES);
@@ -80,12 +112,14 @@ INLINE void gru_reset_after(const struct layer *layer, const int usual, const in
 }
 
 /* The gates, and the state as it is reset: the candidate needs all of that. */
-INLINE void gru_reset_before(const struct layer *layer, const int usual, const int rows, const struct step *step,
-                             long row, long group)
+INLINE void gru_reset_before(const struct layer *layer, const int usual, const enum stage stage, const int rows,
+                             const struct step *step, long row, long group)
 {
     vector sums[MOST_ROWS][MOST_VECTORS];
     const long at = group * 3 * LANES;
-    sum_up(layer, rows, 2, step, row, at, layer->recurrent + group * 2 * LANES * layer->units, step->hidden, sums);
+    from_projected(layer, rows, 2, step, row, at, sums);
+    add_up(layer, rows, 2, stage, step, row, layer->recurrent + group * 2 * LANES * layer->units, step->hidden, NULL,
+           0, sums);
     UNROLL(8)
     for (int one = 0; one < rows; one++) {
         const long unit = (row + one) * layer->padded + group * LANES;
@@ -94,13 +128,14 @@ INLINE void gru_reset_before(const struct layer *layer, const int usual, const i
     }
 }
 
-INLINE void gru_candidate(const struct layer *layer, const int usual, const int rows, const struct step *step, long row,
-                          long group)
+INLINE void gru_candidate(const struct layer *layer, const int usual, const enum stage stage, const int rows,
+                          const struct step *step, long row, long group)
 {
     vector sums[MOST_ROWS][MOST_VECTORS];
     const long at = group * 3 * LANES;
-    const float *weights = layer->candidate + group * LANES * layer->units;
-    sum_up(layer, rows, 1, step, row, at + 2 * LANES, weights, step->reset, sums);
+    from_projected(layer, rows, 1, step, row, at + 2 * LANES, sums);
+    add_up(layer, rows, 1, stage, step, row, layer->candidate + group * LANES * layer->units, step->reset, NULL, 0,
+           sums);
     UNROLL(8)
     for (int one = 0; one < rows; one++) {
         const long unit = (row + one) * layer->padded + group * LANES;
@@ -109,50 +144,49 @@ INLINE void gru_candidate(const struct layer *layer, const int usual, const int 
     }
 }
 
-INLINE void rnn(const struct layer *layer, const int usual, const int rows, const struct step *step, long row,
-                long group)
+INLINE void rnn(const struct layer *layer, const int usual, const enum stage stage, const int rows,
+                const struct step *step, long row, long group)
 {
     vector sums[MOST_ROWS][MOST_VECTORS];
     const long at = group * 2 * LANES;
-    sum_up(layer, rows, 2, step, row, at, layer->recurrent + at * layer->units, step->hidden, sums);
+    from_projected(layer, rows, 2, step, row, at, sums);
+    add_up(layer, rows, 2, stage, step, row, layer->recurrent + at * layer->units, step->hidden,
+           step->sums + (group * step->batch + row) * 2 * LANES, 2 * LANES, sums);
     UNROLL(8)
-    for (int one = 0; one < rows; one++)
+    for (int one = 0; stage != BEGIN && one < rows; one++)
         UNROLL(2)
         for (int v = 0; v < 2; v++)
             store_aligned(step->next_hidden + (row + one) * layer->padded + at + v * LANES,
                           first(layer, usual, sums[one][v]));
 }
 
-/* All groups of a layer by one of the functions above, in functions of their own: each is large once unrolled. */
-#define GROUPS(name, part, usual)                                                                                      \
-    static __attribute__((noinline)) void name(const struct layer *layer, const struct step *step)                     \
+/* Some groups of a layer by one of the functions above, in a function of their own. */
+#define TILE(rows, first, part, usual, stage) part(layer, usual, stage, rows, step, first, group)
+#define GROUPS(name, part, usual, stage)                                                                               \
+    static void name(const struct layer *layer, const struct step *step)                                               \
     {                                                                                                                  \
-        for (long number = 0; number < layer->groups; number++) {                                                      \
-            const long group = step->backwards ? layer->groups - 1 - number : number;                                  \
-            IN_TILES(step->batch, part##_##usual)                                                                      \
+        for (long number = step->from; number < step->to; number++) {                                                  \
+            const long group = step->backwards ? step->from + step->to - 1 - number : number;                          \
+            IN_TILES(step->batch, TILE, part, usual, stage)                                                            \
         }                                                                                                              \
     }
-#define CALL(part, usual, rows, first) part(layer, usual, rows, step, first, group)
-#define BOTH(part)                                                                                                     \
-    GROUPS(usual_##part, part, usual)                                                                                  \
-    GROUPS(any_##part, part, any)
 
-#define lstm_usual(rows, first) CALL(lstm, 1, rows, first)
-#define lstm_any(rows, first) CALL(lstm, 0, rows, first)
-#define gru_reset_after_usual(rows, first) CALL(gru_reset_after, 1, rows, first)
-#define gru_reset_after_any(rows, first) CALL(gru_reset_after, 0, rows, first)
-#define gru_reset_before_usual(rows, first) CALL(gru_reset_before, 1, rows, first)
-#define gru_reset_before_any(rows, first) CALL(gru_reset_before, 0, rows, first)
-#define gru_candidate_usual(rows, first) CALL(gru_candidate, 1, rows, first)
-#define gru_candidate_any(rows, first) CALL(gru_candidate, 0, rows, first)
-#define rnn_usual(rows, first) CALL(rnn, 1, rows, first)
-#define rnn_any(rows, first) CALL(rnn, 0, rows, first)
-
-BOTH(lstm)
-BOTH(gru_reset_after)
-BOTH(gru_reset_before)
-BOTH(gru_candidate)
-BOTH(rnn)
+GROUPS(usual_lstm, lstm, 1, WHOLE)
+GROUPS(any_lstm, lstm, 0, WHOLE)
+GROUPS(begin_lstm, lstm, 1, BEGIN)
+GROUPS(end_lstm, lstm, 1, END)
+GROUPS(usual_gru_reset_after, gru_reset_after, 1, WHOLE)
+GROUPS(any_gru_reset_after, gru_reset_after, 0, WHOLE)
+GROUPS(begin_gru_reset_after, gru_reset_after, 1, BEGIN)
+GROUPS(end_gru_reset_after, gru_reset_after, 1, END)
+GROUPS(usual_gru_reset_before, gru_reset_before, 1, WHOLE)
+GROUPS(any_gru_reset_before, gru_reset_before, 0, WHOLE)
+GROUPS(usual_gru_candidate, gru_candidate, 1, WHOLE)
+GROUPS(any_gru_candidate, gru_candidate, 0, WHOLE)
+GROUPS(usual_rnn, rnn, 1, WHOLE)
+GROUPS(any_rnn, rnn, 0, WHOLE)
+GROUPS(begin_rnn, rnn, 1, BEGIN)
+GROUPS(end_rnn, rnn, 1, END)
 
 void step(const struct layer *layer, const struct step *step)
 {
@@ -172,4 +206,17 @@ void step(const struct layer *layer, const struct step *step)
         (usual ? usual_rnn : any_rnn)(layer, step);
         break;
     }
+}
+
+/* A GRU that resets before the product would have to meet twice; other activations than the usual ones are rare. */
+int has_halves(const struct layer *layer) { return layer->usual && layer->kind != GRU_RESET_BEFORE; }
+
+void begin_step(const struct layer *layer, const struct step *step)
+{
+    (layer->kind == LSTM ? begin_lstm : layer->kind == RNN ? begin_rnn : begin_gru_reset_after)(layer, step);
+}
+
+void end_step(const struct layer *layer, const struct step *step)
+{
+    (layer->kind == LSTM ? end_lstm : layer->kind == RNN ? end_rnn : end_gru_reset_after)(layer, step);
 }
