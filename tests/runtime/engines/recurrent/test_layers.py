@@ -114,7 +114,7 @@ def test_any_layer_answers_as_onnx_runtime_does(
 ) -> None:
     model, feeds = made
     expected = theirs(model, feeds)
-    assume(all(np.isfinite(array).all() for array in expected.values()))  # Relu alone can grow beyond all bounds
+    assume(all(np.abs(array).max(initial=0) < 1e6 for array in expected.values()))  # Relu can grow without bounds
     found = run(model, feeds, tmp_path_factory.getbasetemp(), way)
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5 * max(1, np.abs(array).max()))
