@@ -42,6 +42,19 @@ FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-m
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 
 
+def compiler() -> tuple[list[str], str]:
+    """The C compiler's command, and why it cannot be used, or an empty text."""
+    command = shlex.split(os.environ.get("CC", "")) or [
+        next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), "cc")
+    ]
+    if not shutil.which(command[0]):
+        return command, f"there is no C compiler {command[0]}; {ADVICE}"
+    probe = subprocess.run(
+        [*command, "-fsyntax-only", "-x", "c", "-"], input=b"#include <string.h>\n", capture_output=True, check=False
+    )
+    return command, f"{command[0]} does not find the C library's headers; {ADVICE}" if probe.returncode else ""
+
+
 def build(root: Path) -> str:
     """Build every library for this processor's kind; why there is none, or an empty text.
 
@@ -50,23 +63,16 @@ def build(root: Path) -> str:
     machine = platform.machine()
     if sys.platform != "linux" or machine not in BUILDS:
         return f"there are no recurrent kernels for {sys.platform} on {machine}"
-    compiler = shlex.split(os.environ.get("CC", "")) or [
-        next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), "cc")
-    ]
-    if not shutil.which(compiler[0]):
-        return f"there is no C compiler {compiler[0]}; {ADVICE}"
-    probe = subprocess.run(
-        [*compiler, "-fsyntax-only", "-x", "c", "-"], input=b"#include <string.h>\n", capture_output=True, check=False
-    )
-    if probe.returncode:
-        return f"the C compiler {compiler[0]} does not find the C library's headers; {ADVICE}"
+    program, problem = compiler()
+    if problem:
+        return problem
     (root / BUILT).mkdir(parents=True, exist_ok=True)
     sources = sorted(str(path) for path in (root / SOURCES).glob("*.c"))
     running = []
     for name, extra in BUILDS[machine].items():
         library = root / BUILT / f"recurrent-{name}.so"
         new = library.with_name(f".{library.name}")
-        command = [*compiler, *FLAGS, *WARNINGS, *extra, *sources, "-o", str(new)]
+        command = [*program, *FLAGS, *WARNINGS, *extra, *sources, "-o", str(new)]
         running.append((subprocess.Popen(command), new, library))
     failed = [process for process, _, _ in running if process.wait()]
     if failed:
