@@ -87,10 +87,11 @@ class Library:
     """The functions of one build."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError, AttributeError where it is no such library."""
+        """Raises LibraryMissing, or OSError or AttributeError where it is no such library at all."""
         functions = ctypes.CDLL(str(path))
         pointer = ctypes.c_void_p
-        self.version: int = functions.interface_version()
+        if functions.interface_version() != INTERFACE:
+            raise LibraryMissing(f"{path} is of another version of Chrion; {_AGAIN}")
         self.layer_new = _typed(functions.layer_new, pointer, pointer)
         self.layer_free = _typed(functions.layer_free, None, pointer)
         self.stack_new = _typed(functions.stack_new, pointer, ctypes.c_int32, pointer)
@@ -125,17 +126,17 @@ def library() -> Library:
     if not names:
         raise LibraryMissing(f"this processor ({instructions() or os.uname().machine}) cannot run {forced or 'them'}")
     path = next((path for name in names if (path := FOLDER / f"recurrent-{name}.so").is_file()), None)
+    if path is None and any(FOLDER.glob("*.so")):
+        raise LibraryMissing(f"those in {FOLDER} are for other processors; {_AGAIN}")
     if path is None:
         raise LibraryMissing("there was no C compiler to build them; install gcc and libc6-dev, then Chrion again")
     if not _undamaged(path):
         raise LibraryMissing(f"{path} is damaged; {_AGAIN}")
     try:
-        found = Library(path)
+        return Library(path)
     except (OSError, AttributeError) as error:
-        raise LibraryMissing(f"{path} cannot be loaded ({error}); {_AGAIN}") from None
-    if found.version != INTERFACE:
-        raise LibraryMissing(f"{path} is of another version of Chrion; {_AGAIN}")
-    return found
+        why = str(error).removeprefix(f"{path}: ")
+        raise LibraryMissing(f"{path} cannot be loaded ({why}); {_AGAIN}") from None
 
 
 def _undamaged(path: Path) -> bool:
