@@ -124,7 +124,9 @@ static void compare(long seed, const char *what, struct grid *found, const doubl
         /* The reference's y is [steps][batch][directions][units], as the next layer would read it. */
         const long from = y ? ((first * sizes[2] + third) * sizes[1] + second) * found->width + unit : place;
         largest = fmax(largest, fabs(expected[from]));
-        worst = fmax(worst, isfinite(*value) ? fabs((double)*value - expected[from]) : INFINITY);
+        if (isnan(*value) != isnan(expected[from]))
+            worst = INFINITY;
+        worst = fmax(worst, isinf(*value) ? INFINITY : fabs((double)*value - expected[from])); /* which NaN is not */
         *value = UNTOUCHED;
     }
     if (worst > WITHIN * largest)

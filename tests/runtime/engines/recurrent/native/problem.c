@@ -1,5 +1,6 @@
 #include "problem.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,8 @@ struct problem problem_new(uint64_t seed)
     problem.batch = batches[random_below(15)];
     long inputs = 1 + random_below(20);
     problem.x = random_grid(problem.steps, problem.batch, 1, inputs);
+    if (random_below(4) == 0 && problem.x.floats) /* it spreads in its row, up to the row's length, and no further */
+        problem.x.values[random_below(problem.x.floats)] = NAN;
     for (int level = 0; level < problem.levels; level++) {
         const int kind = (int)random_below(4), directions = problem.directions[level] = 1 + (int)random_below(2);
         const long units = sizes[random_below(16)];

@@ -10,7 +10,7 @@ long gates_of(int kind) { return kind == LSTM ? 4 : kind == RNN ? 1 : 3; }
 
 static double activated(int kind, double x)
 {
-    return kind == SIGMOID ? 1 / (1 + exp(-x)) : kind == TANH ? tanh(x) : x > 0 ? x : 0;
+    return kind == SIGMOID ? 1 / (1 + exp(-x)) : kind == TANH ? tanh(x) : x < 0 ? 0 : x; /* NaN stays NaN */
 }
 
 static double product(const float *weights, const double *values, long count)
