@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ REQUIRED = "CHRION_REQUIRE_RECURRENT"
 WITHOUT = "Chrion is installed without its recurrent kernels, and runs those layers by ONNX Runtime"
 ADVICE = "to have them, install gcc and libc6-dev, and then Chrion again"
 
-BUILDS = {
+BUILDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "x86_64": {
         "avx512": ("-march=skylake-avx512", "-mprefer-vector-width=512"),
         "avx2": ("-march=haswell",),

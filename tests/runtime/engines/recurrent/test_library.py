@@ -12,6 +12,7 @@ import pytest
 
 from chrion_runtime.devices.cpu import flags
 from chrion_runtime.engines.recurrent.library import BUILDS, FOLDER, SUMS
+from tests.support.kernels import needs_kernels
 
 FASTEST = next((name for name, needs in BUILDS.items() if needs <= flags()), "")
 PROGRAM = """
@@ -31,10 +32,7 @@ except PlanRefused as error:
     print(error)
 """
 
-pytestmark = pytest.mark.skipif(
-    not (FOLDER / SUMS).exists() and os.environ.get("CHRION_REQUIRE_RECURRENT") != "1",
-    reason="there are no kernels: python hatch_build.py builds them",
-)
+pytestmark = needs_kernels
 
 
 @pytest.fixture
