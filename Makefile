@@ -101,7 +101,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 		$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 		{ echo "$(PYTHON) cannot make a venv; install its package for that: apt-get install python3-venv" >&2; exit 1; }
 	@# Chrion does without a C compiler, and says what it then lacks.
-	@echo '#include <string.h>' | $(CC) -E - >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	@$(CC) -E -include string.h -x c /dev/null >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y gcc libc6-dev; } || true
 	@echo "Setting up .venv (once, a minute or two)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv

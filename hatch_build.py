@@ -51,7 +51,7 @@ def compiler() -> tuple[list[str], str]:
     if not shutil.which(command[0]):
         return command, f"there is no C compiler {command[0]}; {ADVICE}"
     probe = subprocess.run(
-        [*command, "-fsyntax-only", "-x", "c", "-"], input=b"#include <string.h>\n", capture_output=True, check=False
+        [*command, "-E", "-include", "string.h", "-x", "c", os.devnull], capture_output=True, check=False
     )
     return command, f"{command[0]} does not find the C library's headers; {ADVICE}" if probe.returncode else ""
 
@@ -77,6 +77,8 @@ def build(root: Path) -> str:
         running.append((subprocess.Popen(command), new, library))
     failed = [process for process, _, _ in running if process.wait()]
     if failed:
+        for _, new, _ in running:
+            new.unlink(missing_ok=True)
         raise subprocess.CalledProcessError(failed[0].returncode, failed[0].args)
     sums = [f"{hashlib.sha256(new.read_bytes()).hexdigest()}  {library.name}\n" for _, new, library in running]
     for _, new, library in running:

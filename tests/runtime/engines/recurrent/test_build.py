@@ -78,7 +78,7 @@ def source(sdist: Path, tmp_path: Path) -> Path:
 def compiler(tmp_path: Path) -> Path:
     """A compiler that finds the headers, and fails on anything more."""
     path = tmp_path / "cc"
-    path.write_text('#!/bin/sh\ncase "$*" in *-fsyntax-only*) ;; *) exit 1 ;; esac\n')
+    path.write_text('#!/bin/sh\ncase "$*" in "-E "*) ;; *) exit 1 ;; esac\n')
     path.chmod(0o755)
     return path
 
