@@ -70,11 +70,10 @@ static struct grid random_grid(long first, long second, long third, long width)
     return grid;
 }
 
-static struct layer_description random_layer(int kind, long inputs, long units, int reversed)
+static struct layer_description random_layer(int kind, long inputs, long units, int reversed, int other)
 {
     const long rows = gates_of(kind) * units;
     const float scale = 1.2f / (float)(units > 16 ? 6 : units > 4 ? 3 : 2);
-    const int other = random_below(3) == 0;
     struct layer_description layer = {.kind = kind, .reversed = reversed, .inputs = inputs, .units = units};
     for (int place = 0; place < 3; place++) /* sigmoid first, but for RNN, and tanh then */
         layer.activations[place] = other ? (int)random_below(3) : place > 0 || kind == RNN;
@@ -134,8 +133,9 @@ struct problem problem_new(uint64_t seed)
     struct problem problem = {0};
     random_from(seed);
     problem.levels = 1 + (int)(random_below(2) * random_below(MOST_LEVELS));
-    problem.steps = random_below(10);
-    problem.batch = batches[random_below(15)];
+    const int is_long = random_below(12) == 0; /* enough steps for some chunks of them */
+    problem.steps = is_long ? 100 + random_below(300) : random_below(10);
+    problem.batch = batches[random_below(is_long ? 10 : 15)];
     long inputs = 1 + random_below(20);
     problem.x = random_grid(problem.steps, problem.batch, 1, inputs);
     if (random_below(4) == 0 && problem.x.floats) /* it spreads in its row, up to the row's length, and no further */
@@ -145,7 +145,8 @@ struct problem problem_new(uint64_t seed)
         const long units = sizes[random_below(16)];
         for (int side = 0; side < directions; side++)
             problem.layers[level][side] =
-                random_layer(kind, inputs, units, directions == 2 ? side : (int)random_below(2));
+                random_layer(kind, inputs, units, directions == 2 ? side : (int)random_below(2),
+                             !is_long && random_below(3) == 0); /* relu can grow from step to step */
         if (random_below(2))
             problem.first_hidden[level] = random_grid(directions, problem.batch, 1, units);
         if (random_below(2) && kind == LSTM)
