@@ -2,13 +2,19 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-STAMP := .venv/.installed
+INSTALLED := .venv/.installed
+STAMP := .venv/.kernels
+RECURRENT := runtime/chrion_runtime/engines/recurrent
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test slow test-cluster test-e2e lint bench bench-serving bench-gpu pack-gpu bench-operator soak pictures transcript schema lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
+
+# Without the kernels ONNX Runtime stands in for them, which no figure and, where there is a compiler, no test may hide.
+demo bench bench-serving bench-gpu bench-operator soak: export CHRION_REQUIRE_RECURRENT ?= 1
+test slow test-cluster test-e2e: export CHRION_REQUIRE_RECURRENT ?= $(if $(shell command -v $(CC) 2>/dev/null),1)
 
 setup: $(STAMP) ## make .venv, with everything at its locked version
 
@@ -77,10 +83,16 @@ lock: $(STAMP) ## bring requirements.lock to the newest versions within pyprojec
 		--no-emit-index-url --no-annotate --no-header --quiet --output-file requirements.lock
 
 clean: ## remove what make made: .venv, downloaded models, caches
-	@rm -rf .venv .models .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
+	@rm -rf .venv .models .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build \
+		$(RECURRENT)/built
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(STAMP): pyproject.toml requirements.lock
+# The kernels, again after a change; installing Chrion has built them the first time.
+$(STAMP): $(INSTALLED) hatch_build.py $(wildcard $(RECURRENT)/native/*)
+	@$(BIN)/python hatch_build.py
+	@touch $@
+
+$(INSTALLED): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 		{ echo "Chrion needs Python 3.11 to 3.13; name one: make setup PYTHON=python3.12" >&2; exit 1; }
 	@# Debian keeps what venv needs in a package of its own.
@@ -88,6 +100,9 @@ $(STAMP): pyproject.toml requirements.lock
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y python3-venv; } && \
 		$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 		{ echo "$(PYTHON) cannot make a venv; install its package for that: apt-get install python3-venv" >&2; exit 1; }
+	@# Chrion does without a C compiler, and says what it then lacks.
+	@$(CC) -E -include string.h -x c /dev/null >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y gcc libc6-dev; } || true
 	@echo "Setting up .venv (once, a minute or two)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock

@@ -94,6 +94,7 @@ def test_what_is_copied_is_there(image):
             assert not ignored(f"{source}/chrion_{source}/__init__.py"), source
     copied = {source for copy in build.all("COPY") for source in shlex.split(copy)[:-1]}
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert "hatch_build.py" in copied
     for package in re.findall(r'^  "(\w+)/chrion\w*",$', project, re.MULTILINE):
         assert package in copied, f"the wheel needs {package}"
 
@@ -101,6 +102,18 @@ def test_what_is_copied_is_there(image):
 def test_nothing_else_reaches_the_build():
     for path in (".git/config", ".venv/bin/python", "tests/conftest.py", ".models/a.onnx", "api/__pycache__/a.pyc"):
         assert ignored(path), path
+    assert ignored("runtime/chrion_runtime/engines/recurrent/built/recurrent-avx2.so"), "the image's own are built"
+
+
+def test_planner_and_runtime_have_the_recurrent_kernels_or_fail(image):
+    name, _, (build, final) = image
+    has = name != "operator"
+    compiler = [place for place, (_, value) in enumerate(build.steps) if " gcc libc6-dev " in value]
+    required = [place for place, step in enumerate(build.steps) if step == ("ENV", "CHRION_REQUIRE_RECURRENT=1")]
+    (wheel,) = (place for place, (_, value) in enumerate(build.steps) if "uv build" in value)
+    assert len(compiler) == len(required) == has
+    assert all(place < wheel for place in compiler + required)
+    assert any("CHRION_REQUIRE_RECURRENT=1" in shlex.split(value) for value in final.all("ENV")) == has
 
 
 def test_all_that_is_installed_is_locked(image):

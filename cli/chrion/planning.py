@@ -14,6 +14,7 @@ from chrion_api import HOST, ChrionModelSpec, InputSpec, PlanFile, Profile
 from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
+from chrion_graph.recurrent import is_recurrent
 from chrion_graph.worker import ForkServer
 from chrion_planner.partition import Budget
 from chrion_planner.planner import make_profile, measured_plans, predicted_plans
@@ -23,7 +24,7 @@ from chrion_planner.progress import Progress, silent
 from chrion_planner.refusals import asked, known
 from chrion_planner.settings import PlanningSettings
 from chrion_runtime.devices import default_devices, open_devices
-from chrion_runtime.engines import key_of
+from chrion_runtime.engines import engine_named, key_of
 
 _PREPARED, _PROFILED = 0.05, 0.4
 """The parts of planning that are behind when the model is prepared, and when it is profiled, about."""
@@ -108,6 +109,7 @@ def plan(task: PlanningTask) -> PlanFile:
         forking = replace(task, server=server)
         settings = forking.settings()
         prepared = forking.prepare()
+        _say_without_kernels(forking, prepared)
         found = make_profile(prepared, settings.step(_PREPARED, _PROFILED))
         return measured_plans(prepared, found, settings.step(_PROFILED, 1.0))
 
@@ -128,7 +130,16 @@ def profile(task: PlanningTask) -> Profile:
     """Measure what the model's nodes cost on the devices of this machine, whatever is known of them."""
     with closing(ForkServer(make_profile)) as server:
         forking = replace(task, server=server, timeout_seconds=inf, figures=cache.DeviceFigures(write_only=True))
-        return make_profile(forking.prepare(), forking.settings().step(_PREPARED, 1.0))
+        prepared = forking.prepare()
+        _say_without_kernels(forking, prepared)
+        return make_profile(prepared, forking.settings().step(_PREPARED, 1.0))
+
+
+def _say_without_kernels(task: PlanningTask, prepared: Prepared) -> None:
+    """Warn where layers that kernels of our own could run are left to ONNX Runtime alone."""
+    graph = prepared.buckets[0].variants[0].bucket.graph
+    if any(map(is_recurrent, graph.nodes)) and (problem := engine_named("recurrent").problem(HOST)):
+        task.warn(f"LSTM, GRU and RNN run by ONNX Runtime alone: {problem}")
 
 
 def cached_plan(task: PlanningTask, replan: bool = False) -> tuple[PlanFile, bool]:

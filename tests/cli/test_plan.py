@@ -56,6 +56,18 @@ def test_there_is_a_plan_however_busy_the_host(chrion, other_model, busy, tmp_pa
     assert plan.predicted_seconds > 0
 
 
+def test_without_the_kernels_it_says_once_who_runs_recurrent_layers(chrion, other_model, tmp_path):
+    arguments = ("plan", other_model, "-i", "input=4x1x128", "--lanes", "1", "-o", tmp_path / "plan.json")
+    without = {"CHRION_RECURRENT_BUILD": "none", "CHRION_REQUIRE_RECURRENT": "0"}
+    done = chrion(*arguments, **without)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("LSTM, GRU and RNN run by ONNX Runtime alone: the recurrent kernels are missing: ") == 1
+    assert done.stderr.count("recurrent kernels") == 1
+    refused = chrion(*arguments, **without | {"CHRION_REQUIRE_RECURRENT": "1"})
+    assert refused.returncode
+    assert "the recurrent kernels are missing, and CHRION_REQUIRE_RECURRENT is 1" in refused.stderr
+
+
 def test_timings_name_each_step(chrion, other_model, tmp_path):
     done = chrion("plan", other_model, "-i", "input=4x1x128", "--lanes", "1", "-o", tmp_path / "p", "-q", "--timings")
     assert done.returncode == 0, done.stderr

@@ -43,8 +43,13 @@ class Cpu(Device):
 @cache
 def instructions() -> str:
     """The widest vector instructions that the processor has; empty where it does not say."""
-    flags = {word for line in _cpuinfo() if line.startswith(("flags", "Features")) for word in line.split()}
-    return next((name for name, flag in _WIDEST if flag in flags), "")
+    return next((name for name, flag in _WIDEST if flag in flags()), "")
+
+
+@cache
+def flags() -> frozenset[str]:
+    """What the processor can do, by the names that Linux has for it."""
+    return frozenset(word for line in _cpuinfo() if line.startswith(("flags", "Features")) for word in line.split())
 
 
 @cache

@@ -4,12 +4,13 @@ Structures and functions are those of `native/recurrent.h`, which says what they
 """
 
 import ctypes
+import hashlib
 import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from chrion_runtime.devices.cpu import instructions
+from chrion_runtime.devices.cpu import flags, instructions
 
 FOLDER = Path(__file__).parent / "built"
 """Where the package's build puts them."""
@@ -17,15 +18,18 @@ FOLDER = Path(__file__).parent / "built"
 FORCED = "CHRION_RECURRENT_BUILD"
 """Names the build to use, for tests and benches."""
 
-BUILDS: Mapping[str, tuple[str, ...]] = {
-    "avx512": ("avx512", "avx2", "x86-64"),
-    "avx2": ("avx2", "x86-64"),
-    "avx": ("x86-64",),
-    "sse2": ("x86-64",),
-    "sve": ("aarch64",),
-    "neon": ("aarch64",),
+SUMS = "SHA256SUMS"
+"""The file in which the build says what each library is: one that is damaged could end the whole process."""
+
+_AVX2 = "avx2 bmi1 bmi2 fma movbe"
+
+BUILDS: Mapping[str, frozenset[str]] = {
+    "avx512": frozenset(f"{_AVX2} avx512f avx512bw avx512cd avx512dq avx512vl".split()),
+    "avx2": frozenset(_AVX2.split()),
+    "x86-64": frozenset({"sse2"}),
+    "aarch64": frozenset({"asimd"}),
 }
-"""By the widest vector instructions of a processor the builds that it runs, the fastest first."""
+"""Builds, the fastest first, and what a processor must have to run them: see `devices.cpu.flags`."""
 
 
 class StateStruct(ctypes.Structure):
@@ -94,10 +98,11 @@ class Library:
     """The functions of one build."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError, AttributeError where it is no such library."""
+        """Raises LibraryMissing, or OSError or AttributeError where it is no such library at all."""
         functions = ctypes.CDLL(str(path))
         pointer = ctypes.c_void_p
-        self.version: int = functions.interface_version()
+        if functions.interface_version() != INTERFACE:
+            raise LibraryMissing(f"{path} is of another version of Chrion; {_AGAIN}")
         self.layer_new = _typed(functions.layer_new, pointer, pointer)
         self.layer_free = _typed(functions.layer_free, None, pointer)
         self.stack_new = _typed(functions.stack_new, pointer, ctypes.c_int32, pointer)
@@ -116,6 +121,8 @@ def _typed(function: "ctypes._NamedFuncPointer", result: type | None, *arguments
     return function
 
 
+_AGAIN = "install Chrion again"
+
 INTERFACE = 2
 """What `interface_version` of a library says that goes with this module."""
 
@@ -124,22 +131,32 @@ INTERFACE = 2
 def library() -> Library:
     """The fastest build that this processor runs. Raises LibraryMissing."""
     forced = os.environ.get(FORCED, "")
-    names = [forced] if forced else BUILDS.get(instructions(), ())
-    for name in names:
-        path = FOLDER / f"recurrent-{name}.so"
-        if not path.is_file():
-            continue
-        try:
-            found = Library(path)
-        except (OSError, AttributeError) as error:
-            raise LibraryMissing(f"{path} cannot be loaded ({error}); install Chrion again") from None
-        if found.version != INTERFACE:
-            raise LibraryMissing(f"{path} is of another version of Chrion; install Chrion again")
-        return found
+    if forced and forced not in BUILDS:
+        raise LibraryMissing(f"{FORCED} is {forced}, and there are {', '.join(BUILDS)}")
+    names = [name for name, needs in BUILDS.items() if needs <= flags() and forced in ("", name)]
     if not names:
-        raise LibraryMissing(f"there is no build of it for this processor ({instructions() or os.uname().machine})")
-    raise LibraryMissing("it was not built, since there was no C compiler; install one (gcc), and Chrion again")
+        raise LibraryMissing(f"this processor ({instructions() or os.uname().machine}) cannot run {forced or 'them'}")
+    path = next((path for name in names if (path := FOLDER / f"recurrent-{name}.so").is_file()), None)
+    if path is None and any(FOLDER.glob("*.so")):
+        raise LibraryMissing(f"those in {FOLDER} are for other processors; {_AGAIN}")
+    if path is None:
+        raise LibraryMissing("there was no C compiler to build them; install gcc and libc6-dev, then Chrion again")
+    if not _undamaged(path):
+        raise LibraryMissing(f"{path} is damaged; {_AGAIN}")
+    try:
+        return Library(path)
+    except (OSError, AttributeError) as error:
+        why = str(error).removeprefix(f"{path}: ")
+        raise LibraryMissing(f"{path} cannot be loaded ({why}); {_AGAIN}") from None
+
+
+def _undamaged(path: Path) -> bool:
+    try:
+        lines = (FOLDER / SUMS).read_text(encoding="ascii").splitlines()
+        return f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" in lines
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 class LibraryMissing(Exception):
-    """There is no library that can be used, and why, to be said after what it would have been used for."""
+    """There are no kernels that can be used: why, to be said after that, and what to do."""

@@ -13,6 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from chrion_runtime.devices import open_devices
 from chrion_runtime.engines import Ports, Site, engine_named
+from tests.support.kernels import needs_kernels
+
+pytestmark = needs_kernels
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 NAMED = {"LSTM": 3, "GRU": 2, "RNN": 1}

@@ -12,7 +12,10 @@ from chrion_graph.rewrite import ways
 from chrion_models.families import ModelCase, cases
 from chrion_runtime.engines import engine_named
 from tests.runtime.run.test_equality import REAL
+from tests.support.kernels import needs_kernels
 from tests.support.partition import Arrays, normalised, plan_of, running, whole
+
+pytestmark = needs_kernels
 
 CaseInputs = Callable[..., Arrays]
 ENGINE = engine_named("recurrent")

@@ -424,6 +424,8 @@ static void end(const struct pieces *pieces, const struct call *call)
 enum outcome run_by_pieces(struct pieces *pieces, struct team *team, const struct call *call)
 {
     const struct sequence asked = {.stop = call->stop};
+    if (is_stopped(&asked))
+        return STOPPED;
     begin(pieces, call);
     team_ask(team, help, pieces);
     const enum outcome outcome = make_all(pieces, &asked);

@@ -148,7 +148,8 @@ int32_t stack_run(const struct stack *stack, struct workspace *workspace, const 
     (void)stack;
     if (!lengths_fit(call))
         return BAD_LENGTHS;
-    if (!team || call->lengths || call->steps < 2 || !call->batch || !team_take(team))
+    if ((!workspace->pieces && !workspace->units) || call->lengths || call->steps < 2 || !call->batch ||
+        !team_take(team))
         return run_levels(workspace, call, NULL);
     if (workspace->pieces) {
         outcome = run_by_pieces(workspace->pieces, team, call);
