@@ -10,10 +10,10 @@
 
 #define RING 4
 #define STALL 20000      /* nanoseconds beyond a usual step that a helper may be late */
-#define PATIENCE 2000000 /* nanoseconds that a helper waits for the caller within a run */
+#define PATIENCE 10000000 /* nanoseconds that a helper waits for the caller within a run */
 #define MOMENT 2000      /* nanoseconds that helpers who wait actively take at most to come */
 #define MOST_STEPS 128
-#define ALONE_STEPS 16   /* from one look for helpers to the next */
+#define ALONE (1 << 20)  /* weights that are read from one look for helpers to the next */
 
 struct worker {
     struct signal ready;  /* has come, in this run */
@@ -317,7 +317,8 @@ static long run_alone(struct units *units, const struct layer *layer, struct buf
                       const struct sequence *sequence, long first, long batch, long from)
 {
     const int for_good = atomic_load(&units->ended.value) || !has_halves(layer);
-    const long left = sequence->steps - from, steps = for_good || left < ALONE_STEPS ? left : ALONE_STEPS;
+    const long left = sequence->steps - from, some = 1 + ALONE / (layer->units * layer->row);
+    const long steps = for_good || left < some ? left : some;
     const int side = run_steps(layer, buffers, sequence, first, batch, from, from + steps);
     if (side > 0) {
         float *hidden = buffers->hidden[0], *cell = buffers->cell[0];
