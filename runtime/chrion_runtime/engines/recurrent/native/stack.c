@@ -5,6 +5,8 @@
 #include "pieces.h"
 #include "units.h"
 
+#define WORTH_WAKING (1L << 25) /* multiplications, of which a core does some tens of thousands in a microsecond */
+
 int32_t interface_version(void) { return 2; }
 
 struct stack *stack_new(int32_t levels, struct layer *const *layers)
@@ -141,6 +143,18 @@ static enum outcome run_levels(const struct workspace *workspace, const struct c
     return DONE;
 }
 
+/* Whether a run is too short to wake sleepers for: they come late and cold, and by pieces have all weights to read. */
+static int is_short(const struct workspace *workspace, const struct call *call)
+{
+    const struct stack *stack = workspace->stack;
+    long weights = 0;
+    for (int level = 0; level < stack->levels; level++) {
+        const struct layer *layer = stack->layers[level][0];
+        weights += directions_of(stack, level) * layer->row * (layer->inputs + layer->units);
+    }
+    return call->steps * call->batch < (workspace->pieces ? 4 : 1) * WORTH_WAKING / weights;
+}
+
 int32_t stack_run(const struct stack *stack, struct workspace *workspace, const struct call *call)
 {
     struct team *team = workspace->shape.team;
@@ -149,7 +163,7 @@ int32_t stack_run(const struct stack *stack, struct workspace *workspace, const 
     if (!lengths_fit(call))
         return BAD_LENGTHS;
     if ((!workspace->pieces && !workspace->units) || call->lengths || call->steps < 2 || !call->batch ||
-        !team_take(team))
+        (team_sleeps(team) && is_short(workspace, call)) || !team_take(team))
         return run_levels(workspace, call, NULL);
     if (workspace->pieces) {
         outcome = run_by_pieces(workspace->pieces, team, call);

@@ -142,6 +142,14 @@ void team_free(struct team *team)
     free(team);
 }
 
+int team_sleeps(struct team *team)
+{
+    for (int at = 0; at < team->helpers; at++)
+        if (atomic_load_explicit(&team->each[at].asleep, memory_order_relaxed))
+            return 1;
+    return 0;
+}
+
 int team_helpers(const struct team *team) { return team->helpers; }
 
 static int is_idle(struct team *team)

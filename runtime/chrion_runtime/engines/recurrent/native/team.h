@@ -22,6 +22,9 @@ struct signal {
 /* What a helper is asked to do; `worker` is 1 for the first helper, as 0 is who calls. */
 typedef void team_work(void *job, int worker);
 
+/* Whether some helper would have to be woken, which costs who calls some microseconds, and tens of them until it comes. */
+int team_sleeps(struct team *team);
+
 /* Helpers of a team, beside who calls. */
 int team_helpers(const struct team *team);
 
