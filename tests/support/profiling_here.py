@@ -5,7 +5,7 @@ import pytest
 from chrion_api import ONNXRUNTIME
 from chrion_graph.model_worker import ModelWorker
 from chrion_planner import reference
-from chrion_planner.profiling import calibrate, nodes, profile, whole_graphs
+from chrion_planner.profiling import calibrate, nodes, parts, profile, whole_graphs
 from chrion_planner.reference import Look
 
 CALM = Look(lost=0.0, seconds=1.0)
@@ -33,6 +33,7 @@ def profiling_here(monkeypatch: pytest.MonkeyPatch, look: Look = CALM) -> list[s
         return function(*arguments, report) if report else call(self, function, *arguments, **options)
 
     monkeypatch.setattr(ModelWorker, "call", called)
-    monkeypatch.setattr(profile, "engines_on", lambda device: [ONNXRUNTIME])
+    for module in (profile, parts):
+        monkeypatch.setattr(module, "engines_on", lambda device: [ONNXRUNTIME])
     monkeypatch.setattr(reference, "look", lambda lanes: look)
     return measured

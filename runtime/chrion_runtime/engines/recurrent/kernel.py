@@ -18,7 +18,7 @@ from chrion_runtime.engines.engine import Call, Ports
 from chrion_runtime.engines.recurrent.layers import PackedLayer
 from chrion_runtime.engines.recurrent.library import CallStruct, LevelStatesStruct, Library, ShapeStruct, StateStruct
 from chrion_runtime.engines.recurrent.stack import BATCH, DIRECTIONS, SHARING, STEPS, UNITS, Level, Stack
-from chrion_runtime.engines.recurrent.views import Made, Place, Sizes, View, placed
+from chrion_runtime.engines.recurrent.views import Made, Sizes, Strided, ValueView, placed
 from chrion_runtime.errors import RunError, RunStopped, UnfitValues
 from chrion_runtime.servable import Array
 from chrion_runtime.stop import Stop
@@ -207,7 +207,7 @@ class Frame:
                 raise _unfit(f"sequence_lens has the shape {list(given[name])}, for {self._call.batch} rows")
             self._fields.setdefault(name, []).append((self._call, "lengths", 0))
 
-    def _note(self, view: View, struct: ctypes.Structure, field: str, place: Place) -> None:
+    def _note(self, view: ValueView, struct: ctypes.Structure, field: str, place: Strided) -> None:
         assert isinstance(view.source, str)
         self._fields.setdefault(view.source, []).append((struct, field, place.offset * _FLOAT))
 
@@ -274,7 +274,7 @@ def _point(fields: Sequence[_Field], array: Array) -> None:
             setattr(struct, field, address + offset)
 
 
-def _given(view: View, given: Mapping[str, Shape]) -> tuple[list[int], Place]:
+def _given(view: ValueView, given: Mapping[str, Shape]) -> tuple[list[int], Strided]:
     """The sizes of the three axes of what is given, and where they lie. Raises UnfitValues."""
     assert isinstance(view.source, str)
     shape = given[view.source]
@@ -286,7 +286,7 @@ def _given(view: View, given: Mapping[str, Shape]) -> tuple[list[int], Place]:
     strides = {str(place): int(np.prod(shape[place + 1 :])) for place in range(rank)}
     offset = sum(start * strides[atom] for atom, start in view.starts.items())
     found = {f"{number}": strides[atom] if atom else 0 for number, atom in enumerate(atoms)}
-    return sizes, Place(offset, found)
+    return sizes, Strided(offset, found)
 
 
 def _expect(what: str, found: int, expected: int, of: str) -> None:

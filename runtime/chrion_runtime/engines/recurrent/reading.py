@@ -20,7 +20,7 @@ from chrion_runtime.engines.recurrent.stack import (
     Level,
     Stack,
 )
-from chrion_runtime.engines.recurrent.views import Axis, Joined, Made, NoView, View
+from chrion_runtime.engines.recurrent.views import Axis, Joined, Made, NoView, ValueView
 
 _UNKNOWN_ATTRIBUTES = frozenset({"clip", "input_forget", "layout", "output_sequence"})
 """What the kernels do not have, unless it is zero."""
@@ -52,9 +52,9 @@ class _StackReading:
         self._reading = reading
         self._graph = reading.graph
         self._nodes = nodes
-        self._values: dict[str, View | Joined] = {}
+        self._values: dict[str, ValueView | Joined] = {}
         self._levels: list[Level] = []
-        self._x: View | None = None
+        self._x: ValueView | None = None
         self._lengths: set[str] = set()
 
     def add(self, node: NodeProto) -> None:
@@ -102,7 +102,7 @@ class _StackReading:
             if name in graph.outputs or not set(graph.consumers.get(name, (-1,))) <= set(self._nodes)
         ]
 
-    def _view(self, name: str, rank: int | None = None) -> View:
+    def _view(self, name: str, rank: int | None = None) -> ValueView:
         """A value that was read already, or one that is given."""
         if name in self._values:
             value = self._values[name]
@@ -117,9 +117,9 @@ class _StackReading:
         if self._reading.element(name) != TensorProto.FLOAT:
             raise NoStack
         sizes = {str(place): size for place, size in enumerate(shape) if isinstance(size, int)}
-        return View(name, tuple((str(place),) for place in range(len(shape))), sizes)
+        return ValueView(name, tuple((str(place),) for place in range(len(shape))), sizes)
 
-    def _viewed(self, node: NodeProto) -> View:
+    def _viewed(self, node: NodeProto) -> ValueView:
         reading, view = self._reading, self._view(node.input[0])
         match node.op_type:
             case "Identity":
@@ -140,7 +140,7 @@ class _StackReading:
             case _:
                 raise NoStack
 
-    def _sliced(self, node: NodeProto, view: View) -> View:
+    def _sliced(self, node: NodeProto, view: ValueView) -> ValueView:
         axes = self._reading.numbers(node, 3, "axes")
         place = axes[0] if axes and len(axes) == 1 else 0
         size = view.size(view.axes[place]) if -len(view.axes) <= place < len(view.axes) else None
@@ -150,7 +150,7 @@ class _StackReading:
         axis, start, stop = found
         return view.cut(axis, start, stop - start)
 
-    def _gathered(self, node: NodeProto, view: View) -> View:
+    def _gathered(self, node: NodeProto, view: ValueView) -> ValueView:
         indices, axis = self._reading.numbers(node, 1), integer(node, "axis", 0)
         if not indices or len(indices) != 1 or indices[0] < 0:
             raise NoView
@@ -183,7 +183,7 @@ class _StackReading:
         for name, what in zip(node.output, ("y", "hidden", "cell"), strict=False):
             if name:
                 axes = shapes["y" if what == "y" else "hidden"]
-                self._values[name] = View(Made(number, what), axes, sizes)
+                self._values[name] = ValueView(Made(number, what), axes, sizes)
         self._levels.append(level)
         self._lengths.add(optional_input(node, SEQUENCE_LENS))
 
@@ -212,7 +212,7 @@ class _StackReading:
         directions = _directions(node.op_type, attributes, sides)
         return Level(kind, inputs, units, directions, (names[0], names[1], names[2]), first[0], first[1])
 
-    def _first(self, name: str, directions: int, units: int) -> View | None:
+    def _first(self, name: str, directions: int, units: int) -> ValueView | None:
         if name in self._reading.constants and not self._reading.array(name).any():
             return None
         view = self._view(name, rank=3)
@@ -221,7 +221,7 @@ class _StackReading:
         return _checked(view, units)
 
 
-def _checked(view: View, width: int) -> View:
+def _checked(view: ValueView, width: int) -> ValueView:
     """A given value of three axes whose last one lies side by side. Raises NoStack."""
     if isinstance(view.source, Made) or len(view.axes) != 3:
         raise NoStack
@@ -236,7 +236,7 @@ def _checked(view: View, width: int) -> View:
     return replace(view, sizes={**view.sizes, innermost: width})
 
 
-def _is_on_top(x: View, below: int, level: Level) -> bool:
+def _is_on_top(x: ValueView, below: int, level: Level) -> bool:
     """Whether a layer reads all that the one below makes, directions and units together."""
     two = (DIRECTIONS, UNITS) if len(level.directions) > 1 else (UNITS,)
     return x.source == Made(below, "y") and x.axes == ((STEPS,), (BATCH,), two) and not x.starts

@@ -7,7 +7,7 @@ states [directions, batch, units].
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chrion_runtime.engines.recurrent.views import Joined, View
+from chrion_runtime.engines.recurrent.views import Joined, ValueView
 
 STEPS, DIRECTIONS, BATCH, UNITS = "steps", "directions", "batch", "units"
 
@@ -42,9 +42,9 @@ class Level:
     directions: tuple[Direction, ...]
     weights: tuple[str, str, str]
     """The constants W, R and B, of which the last may be left out: empty."""
-    first_hidden: View | None
+    first_hidden: ValueView | None
     """None for zeros."""
-    first_cell: View | None
+    first_cell: ValueView | None
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Stack:
     """Layers on top of each other as one kernel."""
 
     levels: tuple[Level, ...]
-    x: View
+    x: ValueView
     """[steps, batch, inputs]."""
     lengths: str
     """The value that says how many steps each row of the batch has; empty for all."""
-    outputs: Mapping[str, View | Joined]
+    outputs: Mapping[str, ValueView | Joined]

@@ -28,7 +28,7 @@ class Made(NamedTuple):
 
 
 @dataclass(frozen=True)
-class View:
+class ValueView:
     """A value as axes of its source: of a value that is given, by its name, or of what a level makes."""
 
     source: str | Made
@@ -41,27 +41,27 @@ class View:
         """Elements along an axis; None where that depends on the run."""
         return prod(self.sizes[atom] for atom in axis) if all(atom in self.sizes for atom in axis) else None
 
-    def squeezed(self, axes: Sequence[int]) -> "View":
+    def squeezed(self, axes: Sequence[int]) -> "ValueView":
         """Without some axes of size one. Raises NoView."""
         gone = {self._place(axis, len(self.axes)) for axis in axes}
         if any(self.size(self.axes[place]) != 1 for place in gone):
             raise NoView
         return replace(self, axes=tuple(axis for place, axis in enumerate(self.axes) if place not in gone))
 
-    def unsqueezed(self, axes: Sequence[int]) -> "View":
+    def unsqueezed(self, axes: Sequence[int]) -> "ValueView":
         """With axes of size one at some places of the result. Raises NoView."""
         rank = len(self.axes) + len(axes)
         new = {self._place(axis, rank) for axis in axes}
         rest = iter(self.axes)
         return replace(self, axes=tuple(() if place in new else next(rest) for place in range(rank)))
 
-    def transposed(self, order: Sequence[int]) -> "View":
+    def transposed(self, order: Sequence[int]) -> "ValueView":
         """With its axes in another order. Raises NoView."""
         if sorted(order) != list(range(len(self.axes))):
             raise NoView
         return replace(self, axes=tuple(self.axes[place] for place in order))
 
-    def reshaped(self, shape: Sequence[int]) -> "View":
+    def reshaped(self, shape: Sequence[int]) -> "ValueView":
         """In another shape, where each of its axes is some of these in a row, and that is certain. Raises NoView.
 
         0 is the axis at the same place, and one -1 what is left, as ONNX has them.
@@ -71,7 +71,7 @@ class View:
             raise NoView
         return replace(self, axes=found)
 
-    def cut(self, axis: int, start: int, size: int) -> "View":
+    def cut(self, axis: int, start: int, size: int) -> "ValueView":
         """A part of it along an axis of one atom whose size is known. Raises NoView."""
         place = self._place(axis, len(self.axes))
         whole = self.size(self.axes[place])
@@ -104,12 +104,12 @@ class View:
 class Joined:
     """Views one after another along an axis."""
 
-    parts: tuple[View, ...]
+    parts: tuple[ValueView, ...]
     axis: int
 
 
 @dataclass(frozen=True)
-class Place:
+class Strided:
     """Where a view lies in a dense array."""
 
     offset: int
@@ -118,12 +118,14 @@ class Place:
     """Of each atom, in elements."""
 
 
-def placed(value: View | Joined, shapes: Mapping[Made, Sizes]) -> tuple[tuple[int, ...], list[tuple[Made, Place]]]:
+def placed(
+    value: ValueView | Joined, shapes: Mapping[Made, Sizes]
+) -> tuple[tuple[int, ...], list[tuple[Made, Strided]]]:
     """The shape of a dense array that holds what levels make, and where each part of it lies there.
 
     `shapes` are the sizes of the atoms of each.
     """
-    parts, joined = ((value,), 0) if isinstance(value, View) else (value.parts, value.axis)
+    parts, joined = ((value,), 0) if isinstance(value, ValueView) else (value.parts, value.axis)
     joined %= len(parts[0].axes)
     made = [view.source for view in parts if isinstance(view.source, Made)]
     sizes = [
@@ -140,6 +142,6 @@ def placed(value: View | Joined, shapes: Mapping[Made, Sizes]) -> tuple[tuple[in
             for atom in reversed(axis):
                 strides[atom] = stride
                 stride *= shapes[source][atom]
-        found.append((source, Place(start * prod(shape[joined + 1 :]), strides)))
+        found.append((source, Strided(start * prod(shape[joined + 1 :]), strides)))
         start += size[joined]
     return tuple(shape), found
