@@ -182,6 +182,8 @@ class Plan(Document):
     """GPU memory it takes."""
     gpu_bytes_from: GpuBytesFrom = GpuBytesFrom.PREDICTED
     """How that is known."""
+    host_bytes: int = Field(default=0, ge=0)
+    """Bytes of weights that its stages on the host keep, once for each engine; 0 where that was not computed."""
     outside_bytes: int = Field(default=0, ge=0)
     """GPU memory that is predicted to lie outside of the stages' arenas, besides the context."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chrion_api import HOST, GpuBytes, Stage
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph, Shapes
+from chrion_graph.types import tensor_bytes
 from chrion_runtime.engines.identity import identity
 from chrion_runtime.run.executor import SLOTS
 
@@ -79,6 +80,20 @@ def gpu_bytes(
         workspace=sum(handles.get(one.device, 0) + _scratch(one, scratch or {}) for one in loaded),
         context=context,
     )
+
+
+def host_bytes(graph: Graph, stages: Sequence[Stage]) -> int:
+    """Bytes of the weights that stages on the host read: each engine has them once, in a form of its own."""
+    read = {
+        (stage.engine, name)
+        for stage in stages
+        if stage.device == HOST
+        for node in stage.nodes
+        for name in graph.reads[node]
+        if name in graph.constants
+    }
+    tensors = [graph.constants[name] for _, name in read]
+    return sum(tensor_bytes(tensor.data_type, tuple(tensor.dims)) for tensor in tensors)
 
 
 def arena_bytes(graph: Graph, shapes: Shapes, session: SharedSession, node_bytes: PerNode, scratch: PerNode) -> int:

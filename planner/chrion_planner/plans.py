@@ -11,7 +11,7 @@ from chrion_graph.signature import signatures
 from chrion_planner.captures import can_be_captured, captured
 from chrion_planner.costs import Costs, GraphBucket, costs
 from chrion_planner.errors import ProfileMismatch
-from chrion_planner.memory import arena_bytes, gpu_bytes, sessions
+from chrion_planner.memory import arena_bytes, gpu_bytes, host_bytes, sessions
 from chrion_planner.partition import Simulation, StagePlan, first_stages, most_on
 from chrion_planner.predicted_times import predicted
 from chrion_runtime.devices import traits_of
@@ -181,6 +181,7 @@ def _finished(
         ),
         predicted_seconds=seconds,
         gpu_bytes=taken,
+        host_bytes=host_bytes(graph, stages),
         outside_bytes=max(0, taken.total - taken.context - sum(arenas)),
     )
 

@@ -220,7 +220,9 @@ def version_1(**stage: Any) -> dict[str, Any]:
     data = PlanFile(model=DIGEST, devices={}, buckets=(Frontier(inputs={}, plans=(a_plan,)),)).to_data()
     data["version"] = 1
     data["devices"] = {"cpu": DEVICE}
-    data["buckets"][0]["plans"][0]["stages"] = [{**STAGE, **stage}]
+    (plan,) = data["buckets"][0]["plans"]
+    plan["stages"] = [{**STAGE, **stage}]
+    del plan["hostBytes"]
     return data
 
 

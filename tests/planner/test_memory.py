@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from chrion_api import Stage
 from chrion_graph.graph import Graph
-from chrion_planner.memory import arena_bytes, chunks, gpu_bytes, inner_bytes, peak_bytes, sessions
+from chrion_planner.memory import arena_bytes, chunks, gpu_bytes, host_bytes, inner_bytes, peak_bytes, sessions
 from chrion_runtime.run.executor import SLOTS
 
 GPU = "cuda:0"
@@ -94,3 +94,11 @@ def test_the_host_takes_nothing(chain):
 
 def test_the_arena_hands_out_multiples(chain):
     assert [chunks(nbytes) for nbytes in (0, 1, 256, 257)] == [0, 256, 256, 512]
+
+
+def test_the_host_has_a_weight_once_for_each_engine(chain):
+    cpu = stages((0, 1), (2, 3), lane="cpu/0")
+    assert host_bytes(chain, cpu) == host_bytes(chain, stages((0, 1, 2, 3), lane="cpu/0")) == WEIGHT
+    by_two = [cpu[0], cpu[1].model_copy(update={"engine": "openvino"})]
+    assert host_bytes(chain, by_two) == 2 * WEIGHT
+    assert host_bytes(chain, stages((0, 1, 2, 3))) == 0

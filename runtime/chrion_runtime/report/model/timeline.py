@@ -74,8 +74,9 @@ class Timeline:
 
     @property
     def extent(self) -> str:
-        """How many stages on how many lanes."""
-        return f"{write.count(len(self.plan.stages), 'stage')} on {self._lanes}"
+        """How many stages on how many lanes, and their weights on the host."""
+        weights = f", {write.size(self.plan.host_bytes)} of weights on the host" if self.plan.host_bytes else ""
+        return f"{write.count(len(self.plan.stages), 'stage')} on {self._lanes}{weights}"
 
     @property
     def idleness(self) -> str:
