@@ -49,6 +49,7 @@ class PythonEngine:
 
     name = NAME
     version = "1"
+    optimizes = True
     missing = ""
     """Why it is not there."""
     compiled: ClassVar[list["PythonKernel"]] = []

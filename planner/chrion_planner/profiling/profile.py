@@ -23,7 +23,7 @@ from chrion_planner.profiling.memory import Taken, of_session
 from chrion_planner.profiling.spells import Spells
 from chrion_planner.progress import Progress
 from chrion_runtime.devices import Device, open_devices, traits_of
-from chrion_runtime.engines import engines_on, key_of
+from chrion_runtime.engines import engine_named, engines_on, key_of
 
 _LONGEST_SECONDS = 86_400.0
 """A day, where there is no deadline."""
@@ -212,8 +212,11 @@ class _Measuring:
         self.nodes.update(zip(wanted, self._spells.measured(jobs, nodes.scaled), strict=False))
 
     def _measure_whole(self, graph: Graph, pack: _Packed, tell: Callable[[str, float], None]) -> None:
-        # Other engines rewrite graphs themselves: what they gain shows on the graph as it is.
-        engines = [ONNXRUNTIME] if pack.rewritten else engines_on(self._device.name)
+        engines = [
+            name
+            for name in engines_on(self._device.name)
+            if name == ONNXRUNTIME or not pack.rewritten or (pack.parts and not engine_named(name).optimizes)
+        ]
         wanted = []
         for run in whole_graphs.whole_runs(graph, pack.inputs, self._device, engines, plain=not pack.rewritten):
             if known := list(self._known(run)):

@@ -82,6 +82,8 @@ class Engine(Protocol):
     """One way to run nodes."""
 
     name: str
+    optimizes: bool
+    """Whether it rewrites graphs itself, so that no rewrite of ours gains it anything."""
 
     @property
     def version(self) -> str:

@@ -28,6 +28,7 @@ class OpenVino:
     """See `Engine`. It has no options."""
 
     name = "openvino"
+    optimizes = True
 
     @property
     def version(self) -> str:

@@ -26,6 +26,7 @@ class OnnxRuntime:
     """See `Engine`. Options: `optimization` (All; else nothing is optimised), `capture` (a CUDA graph)."""
 
     name = ONNXRUNTIME
+    optimizes = False
 
     @property
     def version(self) -> str:

@@ -34,6 +34,7 @@ class Recurrent:
     seconds helpers wait actively for the next one."""
 
     name = "recurrent"
+    optimizes = False
 
     @property
     def version(self) -> str:
