@@ -269,9 +269,17 @@ def _freed(free: Callable[[int], None], handle: int, _needed: Sequence[object]) 
 
 def _point(fields: Sequence[_Field], array: Array) -> None:
     if fields:
-        address = array.__array_interface__["data"][0]
+        address = _address(array)
         for struct, field, offset in fields:
             setattr(struct, field, address + offset)
+
+
+def _address(array: Array) -> int:
+    """Where an array begins: of one that can be written the quickest way, since of short runs each call shows."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError):  # it cannot be written, or is empty
+        return int(array.ctypes.data)
 
 
 def _given(view: ValueView, given: Mapping[str, Shape]) -> tuple[list[int], Strided]:

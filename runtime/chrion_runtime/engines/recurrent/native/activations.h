@@ -1,4 +1,4 @@
-/* Sigmoid, tanh and relu of vectors; NaN stays NaN. */
+/* Sigmoid, tanh and relu of vectors. What NaN becomes is said by `enum nan`. */
 #ifndef CHRION_ACTIVATIONS_H
 #define CHRION_ACTIVATIONS_H
 
@@ -7,15 +7,19 @@
 /* As numbered in the description of a layer. */
 enum activation { SIGMOID, TANH, RELU };
 
+/* As ONNX Runtime has it: NaN stays what it is in RNN, and counts as infinity, which activations bound, in LSTM and GRU. */
+enum nan { KEPT, INFINITE };
+
 /* 2^x for -64 <= x <= 64, and at these bounds beyond them, within 1.3e-7 of it.
  *
  * x is a whole number, which becomes the exponent, and a rest within 0.5 of zero, for which stands the polynomial of
  * the fifth degree whose largest relative error is least. Adding 1.5 * 2^23 rounds to a whole number, and leaves it in
  * the low bits of the sum. */
-INLINE vector exp2_of(vector x)
+INLINE vector exp2_of(vector x, const enum nan nan)
 {
     const float to_whole = 12582912.0f;
-    x = at_least(vector_of(-64.0f), at_most(vector_of(64.0f), x));
+    x = nan == KEPT ? larger(vector_of(-64.0f), smaller(vector_of(64.0f), x))
+                    : smaller(vector_of(64.0f), larger(x, vector_of(-64.0f)));
     const vector sum = x + to_whole;
     const vector rest = x - (sum - to_whole);
     const vector scale = (vector)(((vector_bits)sum << 23) + (127 << 23));
@@ -29,21 +33,24 @@ INLINE vector exp2_of(vector x)
 }
 
 /* 1 / (1 + e^-x) within 2e-7. */
-INLINE vector sigmoid(vector x) { return reciprocal(1.0f + exp2_of(x * -1.442695041f)); }
+INLINE vector sigmoid(vector x, const enum nan nan) { return reciprocal(1.0f + exp2_of(x * -1.442695041f, nan)); }
 
 /* tanh x within 4e-7, as 2 / (1 + e^-2x) - 1. */
-INLINE vector tanh_of(vector x) { return 2.0f * reciprocal(1.0f + exp2_of(x * -2.885390082f)) - 1.0f; }
+INLINE vector tanh_of(vector x, const enum nan nan)
+{
+    return 2.0f * reciprocal(1.0f + exp2_of(x * -2.885390082f, nan)) - 1.0f;
+}
 
 /* One of the activations; where `kind` is known while compiling nothing is left of the choice. */
-INLINE vector activate(enum activation kind, vector x)
+INLINE vector activate(enum activation kind, const enum nan nan, vector x)
 {
     switch (kind) {
     case SIGMOID:
-        return sigmoid(x);
+        return sigmoid(x, nan);
     case TANH:
-        return tanh_of(x);
+        return tanh_of(x, nan);
     default:
-        return at_least(vector_of(0.0f), x);
+        return larger(vector_of(0.0f), x);
     }
 }
 

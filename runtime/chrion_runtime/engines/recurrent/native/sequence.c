@@ -11,14 +11,14 @@ long rows_at_once(const struct layer *layer, long rows)
     return rows < most ? rows : most;
 }
 
-static size_t larger(size_t one, size_t other) { return one > other ? one : other; }
+static size_t most_of(size_t one, size_t other) { return one > other ? one : other; }
 
 void measure_buffers(struct sizes *sizes, const struct layer *layer, long steps, long batch)
 {
     const long together = batch < MOST_BATCH ? batch : MOST_BATCH, rows = rows_at_once(layer, steps * together);
     sizes->rows = rows > sizes->rows ? rows : sizes->rows;
-    sizes->projected = larger(sizes->projected, (size_t)(rows * layer->row) * sizeof(float));
-    sizes->states = larger(sizes->states, (size_t)(together * layer->padded) * sizeof(float));
+    sizes->projected = most_of(sizes->projected, (size_t)(rows * layer->row) * sizeof(float));
+    sizes->states = most_of(sizes->states, (size_t)(together * layer->padded) * sizeof(float));
 }
 
 void place_buffers(struct buffers *buffers, const struct sizes *sizes, struct arena *arena)

@@ -8,12 +8,12 @@ enum stage { WHOLE, BEGIN, END };
 
 INLINE vector first(const struct layer *layer, const int usual, vector x)
 {
-    return activate(usual ? (layer->kind == RNN ? TANH : SIGMOID) : layer->activations[0], x);
+    return activate(usual ? SIGMOID : layer->activations[0], INFINITE, x);
 }
 
 INLINE vector other(const struct layer *layer, const int usual, int place, vector x)
 {
-    return activate(usual ? TANH : layer->activations[place], x);
+    return activate(usual ? TANH : layer->activations[place], INFINITE, x);
 }
 
 /* Products of a tile's states with a panel of recurrent weights. */
@@ -157,7 +157,7 @@ INLINE void rnn(const struct layer *layer, const int usual, const enum stage sta
         UNROLL(2)
         for (int v = 0; v < 2; v++)
             store_aligned(step->next_hidden + (row + one) * layer->padded + at + v * LANES,
-                          first(layer, usual, sums[one][v]));
+                          activate(usual ? TANH : layer->activations[0], KEPT, sums[one][v]));
 }
 
 /* Some groups of a layer by one of the functions above, in a function of their own. */

@@ -50,28 +50,28 @@ INLINE vector load_aligned(const float *from) { return *(const vector *)from; }
 
 INLINE void store_aligned(float *to, vector value) { *(vector *)to = value; }
 
-/* The smaller and the larger of a bound and a value; the value where that is NaN, as ONNX Runtime has it. */
-INLINE vector at_most(vector bound, vector value)
+/* The smaller and the larger of two; the second one where either is NaN, as x86 has it. */
+INLINE vector smaller(vector one, vector other)
 {
 #if defined(__AVX512F__)
-    return (vector)_mm512_min_ps((__m512)bound, (__m512)value);
+    return (vector)_mm512_min_ps((__m512)one, (__m512)other);
 #elif defined(__AVX2__)
-    return (vector)_mm256_min_ps((__m256)bound, (__m256)value);
+    return (vector)_mm256_min_ps((__m256)one, (__m256)other);
 #else
-    const vector_bits take = bound < value;
-    return (vector)((take & (vector_bits)bound) | (~take & (vector_bits)value));
+    const vector_bits take = one < other;
+    return (vector)((take & (vector_bits)one) | (~take & (vector_bits)other));
 #endif
 }
 
-INLINE vector at_least(vector bound, vector value)
+INLINE vector larger(vector one, vector other)
 {
 #if defined(__AVX512F__)
-    return (vector)_mm512_max_ps((__m512)bound, (__m512)value);
+    return (vector)_mm512_max_ps((__m512)one, (__m512)other);
 #elif defined(__AVX2__)
-    return (vector)_mm256_max_ps((__m256)bound, (__m256)value);
+    return (vector)_mm256_max_ps((__m256)one, (__m256)other);
 #else
-    const vector_bits take = bound > value;
-    return (vector)((take & (vector_bits)bound) | (~take & (vector_bits)value));
+    const vector_bits take = one > other;
+    return (vector)((take & (vector_bits)one) | (~take & (vector_bits)other));
 #endif
 }
 
