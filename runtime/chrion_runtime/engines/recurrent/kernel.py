@@ -277,7 +277,7 @@ def _point(fields: Sequence[_Field], array: Array) -> None:
 def _address(array: Array) -> int:
     """Where an array begins: of one that can be written the quickest way, since of short runs each call shows."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     except (TypeError, ValueError):  # it cannot be written, or is empty
         return int(array.ctypes.data)
 
