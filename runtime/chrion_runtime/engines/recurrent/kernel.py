@@ -82,11 +82,9 @@ class StackKernel:
             frame = idle.get_nowait()
         except queue.Empty:
             frame = Frame(self._loaded, ports, [array.shape for array in arrays])
-        for place, array in enumerate(arrays):
-            frame.read(place, array)
         made = [np.empty(shape, np.float32) for shape in frame.shapes]
-        for place, array in enumerate(made):
-            frame.write(place, array)
+        for fields, array in zip(frame.pointers, (*arrays, *made), strict=True):
+            _point(fields, array)
         frame.run(stop)
         idle.put(frame)
         return made
@@ -110,11 +108,11 @@ class StackCall:
 
     def read(self, place: int, tensor: Tensor) -> None:
         self._reads[place] = np.asarray(tensor)
-        self._frame.read(place, self._reads[place])
+        _point(self._frame.pointers[place], self._reads[place])
 
     def write(self, place: int, tensor: Tensor) -> None:
         self._writes[place] = tensor
-        self._frame.write(place, np.asarray(tensor))
+        _point(self._frame.pointers[len(self._reads) + place], np.asarray(tensor))
 
     def __call__(self, stop: Stop | None = None) -> None:
         """See `Call`. Raises RunError, RunStopped."""
@@ -142,35 +140,28 @@ class Frame:
         for number, level in enumerate(loaded.stack.levels):
             self._read_first(number, level, given)
         self._read_lengths(given)
-        self._reads = [self._fields.get(name, []) for name in ports.reads]
         for name, array in loaded.constants.items():
             _point(self._fields.get(name, []), array)
         self.shapes: list[Shape] = []
         """Of what is written, in the order of the ports."""
-        self._writes: list[list[_Field]] = []
+        self.pointers = [self._fields.get(name, []) for name in ports.reads]
+        """What points into each array that is read, and then into each that is written."""
         for name in ports.writes:
             self._place(name)
         self._make_workspace()
+        self._run = loaded.library.stack_run
         self._arguments = (loaded.handle, self._workspace, ctypes.addressof(self._call))
-
-    def read(self, place: int, array: Array) -> None:
-        """Read this array as the n-th input: dense, of the shape that there was for it."""
-        _point(self._reads[place], array)
-
-    def write(self, place: int, array: Array) -> None:
-        """Write the n-th output into this array: dense, of the n-th shape."""
-        _point(self._writes[place], array)
 
     def run(self, stop: Stop | None) -> None:
         """Run once. Raises RunError, RunStopped."""
-        if stop is None:
-            self._call.stop = None
-        else:
+        if stop is not None:
             stop.check()
             flag = ctypes.c_int32()
             self._call.stop = ctypes.addressof(flag)
             stop.on_set(partial(setattr, flag, "value", 1))
-        outcome = self._loaded.library.stack_run(*self._arguments)
+        outcome = self._run(*self._arguments)
+        if stop is not None:
+            self._call.stop = None
         if outcome == _STOPPED:
             raise RunStopped
         if outcome == _BAD_LENGTHS:
@@ -237,7 +228,7 @@ class Frame:
                 state: StateStruct = getattr(self._states[made.level], f"last_{made.what}")
                 _, state.direction_stride, state.row_stride = strides
                 fields.append((state, "values", place.offset * _FLOAT))
-        self._writes.append(fields)
+        self.pointers.append(fields)
 
     def _make_workspace(self) -> None:
         loaded, team = self._loaded, self._loaded.team
