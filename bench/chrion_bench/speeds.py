@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,13 @@ def measured(cores: int) -> dict[str, Any]:
     one core and of all together; or why they are `absent`."""
     try:
         with compiled() as functions:
-            return {
-                "flopsPerSecond": _rates(lambda: lambda: functions.multiply_add(_ROUNDS), cores),
-                "reads": [
-                    {"bytes": size, "bytesPerSecond": _rates(lambda size=size: _reader(functions, size), cores)}  # type: ignore[misc]
-                    for size in SIZES
-                ],
-            }
+            computing, *reading = _best(
+                [[partial(functions.multiply_add, _ROUNDS)] * cores, *_readers(functions, cores)]
+            )
     except CannotCompile as error:
         return {"absent": str(error)}
+    reads = [{"bytes": size, "bytesPerSecond": rate} for size, rate in zip(SIZES, reading, strict=True)]
+    return {"flopsPerSecond": computing, "reads": reads}
 
 
 @contextmanager
@@ -76,17 +75,23 @@ def _reader(functions: ctypes.CDLL, size: int) -> Work:
     return lambda: functions.read_over(part.ctypes.data, size, max(1, _READ // size))
 
 
-def _rates(make: Callable[[], Work], cores: int) -> dict[str, float]:
-    one = _rate([make()])
-    return {"oneCore": one, "allCores": max(one, _rate([make() for _ in range(cores)]))}
+def _readers(functions: ctypes.CDLL, cores: int) -> list[list[Work]]:
+    return [[_reader(functions, size) for _ in range(cores)] for size in SIZES]
 
 
-def _rate(works: Sequence[Work]) -> float:
-    """How much all do a second, each in a thread of its own: C runs without the interpreter lock."""
-    return max(_once(works) for _ in range(_TRIES))
+def _best(teams: Sequence[Sequence[Work]]) -> list[dict[str, float]]:
+    """The best rate of each team's first one alone, and of all of it. All teams take turns, so that what disturbs the
+    machine for a while spoils no team's every try."""
+    best = [{"oneCore": 0.0, "allCores": 0.0} for _ in teams]
+    for _ in range(_TRIES):
+        for team, rates in zip(teams, best, strict=True):
+            rates["oneCore"] = max(rates["oneCore"], _once(team[:1]))
+            rates["allCores"] = max(rates["oneCore"], rates["allCores"], _once(team))
+    return best
 
 
 def _once(works: Sequence[Work]) -> float:
+    """How much all do a second, each in a thread of its own: C runs without the interpreter lock."""
     start = threading.Barrier(len(works))
     done: list[tuple[float, float, float]] = []
 
