@@ -44,8 +44,7 @@ def _least(results: Sequence[Data]) -> Aim:
     beyond = sum(value < min(LEAST_GAIN, noise(item)) for value, item in zip(gains, results, strict=True))
     return Aim(
         f"no model below ×{LEAST_GAIN:g} beyond what its control shows",
-        f"{beyond} of {len(gains)}, {below} with those that the control excuses; the least "
-        f"{factor(min(gains, default=None))}",
+        f"{beyond} of {len(gains)}, {below - beyond} more excused; the least {factor(min(gains, default=None))}",
         None if not gains else not beyond,
     )
 
