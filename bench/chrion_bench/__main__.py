@@ -12,18 +12,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from chrion_api import ChrionError
-from chrion_bench import machine
+from chrion_api import ChrionError, Duration
+from chrion_bench import machine, speeds
+from chrion_bench.aims import aims
 from chrion_bench.measure import PLAN, measure
 from chrion_bench.plots import plot
 from chrion_bench.race import Effort
-from chrion_bench.report import aims, gain, page
+from chrion_bench.report import page
+from chrion_bench.results import gain
 from chrion_bench.suite import Entry, suite
 from chrion_graph.files import write_aside
 from chrion_runtime.devices.cpu import product, usable_cores
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-FORMAT = 2
+FORMAT = 3
 
 QUICK = ("silero_vad", "gru-bidirectional-l2-h64-s32-b1")
 QUICK_EFFORT = Effort(rounds=4, plan_seconds=30)
@@ -34,11 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     entries = suite()
     chosen = _chosen(entries, options)
-    output: Path = options.output or RESULTS / f"{machine.file_stem()}.json"
-    report = _resumed(output) if options.resume and output.exists() else _begun(len(entries))
+    idle = options.idle.seconds if options.idle else 0.0
+    output: Path = options.output or RESULTS / f"{machine.file_stem()}{'-idle' if idle else ''}.json"
+    report = _resumed(output, idle) if options.resume and output.exists() else _begun(len(entries), idle)
     done = {item["model"] for item in report["results"]}
     report["failures"] = [item for item in report["failures"] if item["model"] not in {entry.name for entry in chosen}]
-    effort = QUICK_EFFORT if options.quick else Effort(rounds=options.rounds)
+    effort = (QUICK_EFFORT if options.quick else Effort(rounds=options.rounds)).after_idle(idle)
     until = time.monotonic() + 60 * options.minutes
     left = [entry for entry in chosen if entry.name not in done]
     for place, entry in enumerate(left, 1):
@@ -61,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="chrion_bench", description=__doc__)
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only models with this in the name")
     parser.add_argument("--rounds", type=_positive, default=Effort().rounds, help="turns that each contender takes")
+    parser.add_argument(
+        "--idle", type=Duration, metavar="TIME", help="do nothing for so long before each call, such as 5ms"
+    )
     parser.add_argument("--quick", action="store_true", help="two models, few rounds, nothing written: does it run?")
     parser.add_argument("--output", type=Path, help="where to write the figures; default: bench/results")
     parser.add_argument("--resume", action="store_true", help="go on with what the output holds already")
@@ -80,19 +86,22 @@ def _chosen(entries: Sequence[Entry], options: argparse.Namespace) -> list[Entry
     return [entry for entry in entries if any(part in entry.name for part in only)]
 
 
-def _begun(models: int) -> dict[str, Any]:
+def _begun(models: int, idle: float) -> dict[str, Any]:
+    described = machine.describe()
+    described["machine"]["speeds"] = speeds.measured(usable_cores())
     return {
         "format": FORMAT,
         "date": time.strftime("%Y-%m-%d"),
-        **machine.describe(),
+        **described,
+        "idleSeconds": idle,
         "suite": models,
         "results": [],
         "failures": [],
     }
 
 
-def _resumed(output: Path) -> dict[str, Any]:
-    """What the output holds. It must be of this machine and commit: else the figures could not stand in one table."""
+def _resumed(output: Path, idle: float) -> dict[str, Any]:
+    """What the output holds. It must be of this machine, commit and idle time: others could not stand in one table."""
     report: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
     now = machine.commit()
     if report.get("format") != FORMAT:
@@ -101,6 +110,11 @@ def _resumed(output: Path) -> dict[str, Any]:
         sys.exit(f"error: {output} was measured at {report['commit']}, this is {now}; start over, without --resume")
     if (report["machine"]["cpu"], report["machine"]["cores"]) != (product(), usable_cores()):
         sys.exit(f"error: {output} was measured on another machine; start over, without --resume")
+    if report["idleSeconds"] != idle:
+        was = f"{report['idleSeconds'] * 1e3:g} ms"
+        sys.exit(
+            f"error: {output} was measured with {was} between calls, not {idle * 1e3:g}; start over, without --resume"
+        )
     return report
 
 
@@ -108,7 +122,7 @@ def _one(entry: Entry, effort: Effort, report: dict[str, Any]) -> str:
     """Measure one model into the report; what to say of it."""
     began = time.monotonic()
     try:
-        item = measure(entry, effort, report["machine"]["memoryBytesPerSecond"])
+        item = measure(entry, effort, report["machine"])
     except KeyboardInterrupt:
         raise
     except Exception as error:  # noqa: BLE001, one bad model must not end a run of hours

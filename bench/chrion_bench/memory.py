@@ -21,8 +21,8 @@ from chrion_api import HOST, Plan, Profile
 from chrion_bench import machine
 from chrion_bench.modelled import NAME, with_gpu
 from chrion_bench.placement import Point, bytes_for_one, placements
-from chrion_bench.report import table
 from chrion_bench.suite import Entry, interleaved, suite, traits
+from chrion_bench.tables import table
 from chrion_bench.workplace import workplace
 from chrion_graph.files import write_aside
 from chrion_planner.partition import Budget

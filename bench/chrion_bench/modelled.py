@@ -117,7 +117,7 @@ def _cost(graph: Graph, index: int, shapes: Shapes, gpu: Gpu) -> NodeCost | None
 def _work(graph: Graph, index: int, shapes: Shapes) -> tuple[int, float, float]:
     """Kernel launches, floating-point operations, and bytes read and written."""
     node = graph.nodes[index]
-    sizes = partial(_size, graph, shapes)
+    sizes = partial(size, graph, shapes)
     written = [sizes(name) for name in graph.writes[index]]
     results = sum(prod(size) for size in written)
     values = sum(graph.value_bytes(name, shapes) for name in (*graph.reads[index], *graph.writes[index]))
@@ -141,7 +141,7 @@ def _work(graph: Graph, index: int, shapes: Shapes) -> tuple[int, float, float]:
             return max([1, *(len(body.node) for body in bodies(node))]), results, moved
 
 
-def _size(graph: Graph, shapes: Shapes, name: str) -> tuple[int, ...]:
+def size(graph: Graph, shapes: Shapes, name: str) -> tuple[int, ...]:
     """The shape of any value, constants included; empty where it is not known."""
     constant = graph.constants.get(name)
     return shapes.get(name, ()) if constant is None else tuple(constant.dims)

@@ -1,8 +1,8 @@
 """Contenders raced over several processes each, and what their figures say."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chrion_graph.equality import difference
@@ -28,12 +28,21 @@ class Effort:
     speed."""
     loading: int = 1
     """Contenders that are loaded at once."""
+    idle_seconds: float = 0.0
+    """How long each process does nothing before each timed run."""
+
+    def after_idle(self, seconds: float) -> "Effort":
+        """The same with idle gaps, and turns so much longer that a few gaps are in each."""
+        return replace(self, idle_seconds=seconds, turn_seconds=self.turn_seconds + _GAPS * seconds)
 
 
-def race(contenders: Sequence[Contender], effort: Effort) -> list[Result]:
+_GAPS = 12
+
+
+def race(contenders: Sequence[Contender], effort: Effort, inexact: Collection[str] = ()) -> list[Result]:
     """What came of every contender, the rounds of all its processes one after the other.
 
-    One whose answer differs from the first one's has an error that says so.
+    One whose answer differs from the first one's has an error that says so, but for those that are `inexact`.
     """
     found = [Result(contender.name) for contender in contenders]
     for process in range(effort.processes):
@@ -46,9 +55,12 @@ def race(contenders: Sequence[Contender], effort: Effort) -> list[Result]:
             deadline=time.monotonic() + effort.race_seconds / effort.processes,
             progress=silent,
             loading=effort.loading,
+            idle_seconds=effort.idle_seconds,
         )
         for sofar, result in zip(found, results, strict=True):
-            sofar.error = sofar.error or result.error or difference(result.outputs, results[0].outputs)
+            differs = "" if sofar.name in inexact else difference(result.outputs, results[0].outputs)
+            sofar.error = sofar.error or result.error or differs
+            sofar.outputs = result.outputs
             sofar.rounds += result.rounds
             sofar.used = sofar.used or result.used
     return found

@@ -1,83 +1,18 @@
-"""What the results say: means per family, the three aims, predictions; and all of it as a Markdown page."""
+"""The results as a Markdown page: aims, means per family, predictions, and a row for each model."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean, median
 from typing import Any
 
-from chrion_bench.contenders import CONTROL, DEFAULT, ONE_THREAD, OPENVINO, PARALLEL
-from chrion_bench.limit import family_gap_closed, gap_closed
+from chrion_bench.aims import LEAST_GAIN, aims
+from chrion_bench.contenders import CONTROL, DEFAULT, INT8, ONE_THREAD, OPENVINO, PARALLEL
 from chrion_bench.measure import PLAN
-from chrion_bench.suite import UNROLLED
+from chrion_bench.results import PHYSICAL, Data, closed, families, family_closed, gain
+from chrion_bench.tables import NONE, error, factor, ms, percent, table
 
-Data = Mapping[str, Any]
-"""One model's result, as `measure` gives it."""
-
-UNROLLED_AIM, GAP_AIM, LEAST_GAIN = 3.0, 0.6, 0.97
 NEAR = 0.15
 """A prediction this near to the measured time counts as right."""
 _WORST = 10
-NONE = "-"
-
-
-@dataclass(frozen=True)
-class Aim:
-    """One aim, the value reached, and whether that meets it; None where no model of that kind was measured."""
-
-    text: str
-    value: str
-    met: bool | None
-
-    @property
-    def verdict(self) -> str:
-        """pass, miss or not measured."""
-        return "not measured" if self.met is None else "pass" if self.met else "miss"
-
-
-def gain(item: Data, over: str = DEFAULT) -> float | None:
-    """How many times as fast as the contender `over` the plan is; None where that one is absent."""
-    base = item["contenders"][over]
-    return float(item["contenders"][PLAN]["gain"] / base["gain"]) if "gain" in base else None
-
-
-def times(item: Data) -> tuple[float, float, float]:
-    """Seconds of the default session, of the plan (by its gain, from figures of the same rounds), and the limit."""
-    default = item["contenders"][DEFAULT]["p50"]
-    return default, default / item["contenders"][PLAN]["gain"], item["limit"]
-
-
-def families(results: Iterable[Data]) -> dict[str, list[Data]]:
-    """The results by family, in the order in which families come first."""
-    found: dict[str, list[Data]] = {}
-    for item in results:
-        found.setdefault(item["family"], []).append(item)
-    return found
-
-
-def aims(results: Sequence[Data]) -> list[Aim]:
-    """The aims on CPUs, and what was reached of them."""
-    unrolled = [gain(item) or 0.0 for item in results if item["family"] == UNROLLED]
-    mean = geometric_mean(unrolled) if unrolled else None
-    closed = family_gap_closed(times(item) for item in results if item["wholeLayer"])
-    slow = [item["model"] for item in results if (gain(item) or 0.0) < LEAST_GAIN]
-    least = min((gain(item) or 0.0 for item in results), default=None)
-    return [
-        Aim(
-            f"unrolled cells: at least ×{UNROLLED_AIM:g} over the default session, in geometric mean",
-            factor(mean),
-            None if mean is None else mean >= UNROLLED_AIM,
-        ),
-        Aim(
-            f"whole layers and real models: at least {GAP_AIM:.0%} of the gap to the limit closed",
-            percent(closed),
-            None if closed is None else closed >= GAP_AIM,
-        ),
-        Aim(
-            f"no model below ×{LEAST_GAIN:g}",
-            f"{len(slow)} of {len(results)} below, the least {factor(least)}",
-            None if least is None else not slow,
-        ),
-    ]
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -89,17 +24,26 @@ def page(report: Mapping[str, Any]) -> str:
             for part in (
                 f"# {report['machine']['cpu']}, {report['machine']['cores']} cores",
                 _about(report),
-                "## Aims\n\n" + table(("aim", "reached", ""), ([a.text, a.value, a.verdict] for a in aims(results))),
+                _aims(results, report["idleSeconds"]),
                 _noise(results),
                 "## Families\n\n" + _families(results),
                 "## Predicted against measured\n\n" + _predictions(results),
                 "## Models\n\n" + _models(results),
+                "## The machine's speeds\n\n" + _speeds(report["machine"]["speeds"]),
                 _failures(report["failures"]),
                 absences(results),
             )
             if part
         )
         + "\n"
+    )
+
+
+def _aims(results: Sequence[Data], idle: float) -> str:
+    told = "They are set for calls back to back; these are not.\n\n" if idle else ""
+    rows = ([aim.text, aim.value, aim.verdict] for aim in aims(results))
+    return f"## Aims\n\n{told}Gains over the default session, in geometric mean.\n\n" + table(
+        ("aim", "reached", ""), rows
     )
 
 
@@ -112,9 +56,14 @@ def _about(report: Mapping[str, Any]) -> str:
         + (f", {failed} more failed" if failed else "")
         + f", {report['date']}, at commit {report['commit'] or 'unknown'}; {named}; {machine['system']}. "
         f"Memory is read at {machine['memoryBytesPerSecond'] / 1e9:.1f} GB/s by all cores together; the last cache "
-        f"holds {machine['lastLevelCacheBytes'] / 2**20:.0f} MiB. [docs/benchmarks.md](../../docs/benchmarks.md) says "
-        "what is compared, and what the limit is."
+        f"holds {machine['lastLevelCacheBytes'] / 2**20:.0f} MiB. "
+        f"{_between(report['idleSeconds'])}[docs/benchmarks.md](../../docs/benchmarks.md) says "
+        "what is compared, and what the limits are."
     )
+
+
+def _between(idle: float) -> str:
+    return f"**{idle * 1e3:g} ms without work before each call.** " if idle else ""
 
 
 def _noise(results: Sequence[Data]) -> str:
@@ -138,17 +87,18 @@ def _families(results: Sequence[Data]) -> str:
         if not items:
             continue
         gains = [gain(item) or 0.0 for item in items]
-        shares = [share for item in items if (share := gap_closed(*times(item))) is not None]
+        shares = [share for item in items if (share := closed(item)) is not None]
         rows.append(
             [
                 name,
                 str(len(items)),
-                *(_mean_gain(items, over) for over in (DEFAULT, ONE_THREAD, PARALLEL, OPENVINO)),
+                *(_mean_gain(items, over) for over in (DEFAULT, ONE_THREAD, PARALLEL, OPENVINO, INT8)),
                 f"{factor(min(gains))} … {factor(max(gains))}",
                 str(sum(value < LEAST_GAIN for value in gains)),
-                percent(family_gap_closed(map(times, items))),
+                percent(family_closed(items)),
                 percent(median(shares) if shares else None),
                 str(len(items) - len(shares)),
+                percent(family_closed(items, PHYSICAL)),
             ]
         )
     header = (
@@ -158,11 +108,13 @@ def _families(results: Sequence[Data]) -> str:
         "over 1 thread",
         "over parallel",
         "over OpenVINO",
+        "over int8",
         "over default, range",
         f"below ×{LEAST_GAIN:g}",
         "gap closed",
         "median",
         "default at limit",
+        "physical gap closed",
     )
     return "Gains are geometric means.\n\n" + table(header, rows)
 
@@ -212,12 +164,18 @@ def _models(results: Sequence[Data]) -> str:
         rows.append(
             [
                 item["model"],
-                *(ms(contenders[name].get("p50")) for name in (DEFAULT, ONE_THREAD, PARALLEL, OPENVINO, PLAN)),
+                *(
+                    ms(contenders.get(name, {}).get("p50"))
+                    for name in (DEFAULT, ONE_THREAD, PARALLEL, OPENVINO, INT8, PLAN)
+                ),
                 item["plan"]["name"],
                 factor(gain(item)),
                 factor(contenders.get(CONTROL, {}).get("gain")),
                 ms(item["limit"]),
-                percent(gap_closed(*times(item)), "at limit"),
+                percent(closed(item), "at limit"),
+                ms(item[PHYSICAL]),
+                percent(closed(item, PHYSICAL), NONE if item[PHYSICAL] is None else "at limit"),
+                error(contenders.get(INT8, {}).get("largestError")),
             ]
         )
     header = (
@@ -226,14 +184,33 @@ def _models(results: Sequence[Data]) -> str:
         "1 thread",
         "parallel",
         "OpenVINO",
+        "int8",
         "plan",
         "",
         "gain",
         "default again",
         "limit ms",
         "gap closed",
+        "physical ms",
+        "gap closed",
+        "int8's error",
     )
     return table(header, rows)
+
+
+def _speeds(speeds: Data) -> str:
+    if "absent" in speeds:
+        return f"They were not measured, and there is no physical limit: {speeds['absent']}."
+    rows = [_rates("float32 operations", speeds["flopsPerSecond"])]
+    for read in speeds["reads"]:
+        size = read["bytes"]
+        shown = f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"
+        rows.append(_rates(f"bytes, of {shown} a core", read["bytesPerSecond"]))
+    return table(("thousand millions a second", "one core", "all together"), rows)
+
+
+def _rates(what: str, found: Mapping[str, float]) -> list[str]:
+    return [what, *(f"{found[cores] / 1e9:.0f}" for cores in ("oneCore", "allCores"))]
 
 
 def _failures(failures: Sequence[Data]) -> str:
@@ -259,24 +236,3 @@ def _mean_gain(items: Sequence[Data], over: str) -> str:
     if not gains:
         return NONE
     return factor(geometric_mean(gains)) + (f" ({len(gains)})" if len(gains) < len(items) else "")
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def ms(seconds: float | None) -> str:
-    """Seconds as milliseconds."""
-    return NONE if seconds is None else f"{seconds * 1e3:.3f}"
-
-
-def factor(value: float | None) -> str:
-    """How many times as fast."""
-    return NONE if value is None else f"×{value:.2f}"
-
-
-def percent(value: float | None, without: str = NONE) -> str:
-    """A part as percent; `without` where there is none."""
-    return without if value is None else f"{value:.0%}"

@@ -151,6 +151,14 @@ def test_a_turn_ends_when_its_contender_idles_or_never_will(monkeypatch, seconds
     assert spinning.now < 1, "no longer than is worth waiting"
 
 
+def test_idle_gaps_are_part_of_a_turn_but_of_no_run(monkeypatch):
+    spinning = Spinning(0.0)
+    monkeypatch.setattr(contender, "time", spinning)
+    monkeypatch.setattr(contender, "_runner", spinning)
+    runs = turn(0.06, 3, idle=0.005).runs
+    assert runs == pytest.approx([1e-3] * 10)
+
+
 @pytest.fixture(scope="module")
 def measured(prepared_case, made_up_profile, in_haste):
     prepared = prepared_case(GRU)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Any
 
+from chrion_bench.aims import Aim
 from chrion_bench.gpu.sessions import BOUND, ORIGINAL, PLACED
 from chrion_bench.memory import beats
 from chrion_bench.placement import Point
-from chrion_bench.report import NONE, Aim
+from chrion_bench.tables import NONE
 
 Data = Mapping[str, Any]
 """One model's result, as `model.measure` gives it."""

@@ -22,7 +22,8 @@ from chrion_bench.gpu.aims import (
 )
 from chrion_bench.gpu.journal import verdict
 from chrion_bench.gpu.sessions import BOUND, GRAPH, ORIGINAL, PLACED, TENSORRT
-from chrion_bench.report import NONE, absences, factor, ms, percent, table
+from chrion_bench.report import absences
+from chrion_bench.tables import NONE, factor, ms, percent, table
 
 _COMPARED = (ORIGINAL, BOUND, GRAPH, TENSORRT, REWRITTEN_GPU, REWRITTEN_CPU, LATENCY)
 

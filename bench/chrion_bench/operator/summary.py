@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chrion_bench.report import Aim, table
+from chrion_bench.aims import Aim
+from chrion_bench.tables import table
 
 Data = Mapping[str, Any]
 

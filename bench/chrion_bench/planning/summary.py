@@ -5,10 +5,11 @@ from math import isclose
 from statistics import geometric_mean, mean, median
 from typing import Any
 
+from chrion_bench.aims import Aim
 from chrion_bench.planning.instances import EACH, MACHINES
 from chrion_bench.planning.records import Records
 from chrion_bench.planning.scale import LIMITS
-from chrion_bench.report import NONE, Aim, table
+from chrion_bench.tables import NONE, table
 
 Data = Mapping[str, Any]
 """One instance's results, as `gaps` gives them."""

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from chrion_bench.report import NONE, Aim, table
+from chrion_bench.aims import Aim
 from chrion_bench.serving.contenders import BARE, BARE_UVLOOP, CHRION, KSERVE, MLSERVER
+from chrion_bench.tables import NONE, table
 
 Data = Mapping[str, Any]
 

@@ -196,8 +196,8 @@ def prepare(contender: Contender) -> Loaded:
     return Loaded(outputs, _runner.used(), _runner.sessions if isinstance(_runner, _PlanRunner) else ())
 
 
-def turn(seconds: float, least: int) -> TurnTimes:
-    """One turn of the worker's contender, after a little warming: runs for about `seconds`.
+def turn(seconds: float, least: int, idle: float = 0.0) -> TurnTimes:
+    """One turn of the worker's contender, after a little warming: runs for about `seconds`, each after `idle` ones.
 
     For less where many runs have been timed by then.
     """
@@ -206,16 +206,19 @@ def turn(seconds: float, least: int) -> TurnTimes:
     stages = _runner.stages if isinstance(_runner, _PlanRunner) else []
     for stage in stages:
         stage.clear()
-    times = _runs(_runner, seconds, least)
+    times = _runs(_runner, seconds, least, idle)
     _settle()
     return TurnTimes(times, [median(stage) for stage in stages])
 
 
-def _runs(runner: Runner, seconds: float, least: int) -> list[float]:
-    """Seconds of each of so many runs as take about so long together, or of many."""
+def _runs(runner: Runner, seconds: float, least: int, idle: float = 0.0) -> list[float]:
+    """Seconds of each of so many runs as take about so long together, with what they wait before each, or of many."""
     times: list[float] = []
     began = now = time.perf_counter()
     while len(times) < least or (now < began + seconds and (len(times) < _MANY or now < began + seconds * _WARMING)):
+        if idle:
+            time.sleep(idle)
+            now = time.perf_counter()
         runner.run()
         before, now = now, time.perf_counter()
         times.append(now - before)

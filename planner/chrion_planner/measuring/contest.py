@@ -74,18 +74,19 @@ def contest(
     latecomers: int = 0,
     referee: Referee | None = None,
     reference: ReferenceRuns | None = None,
+    idle_seconds: float = 0.0,
 ) -> list[Result]:
     """Run every contender in turn for `rounds` rounds, or until `deadline` (of `time.monotonic`).
 
     `loading` of them are loaded at once, in forks of `server`. The last `latecomers` join only after FIRST_ROUNDS,
     unless the referee eliminates them before. A contender that fails or is eliminated takes no further turns; its
     result says so. By `reference`, where given, a round that something disturbs is run again, and figures are brought
-    to one speed.
+    to one speed. Each timed run comes after `idle_seconds` in which the process does nothing.
     """
     results = [Result(contender.name) for contender in contenders]
     with ExitStack() as stack:
         forks = server or stack.enter_context(closing(ForkServer(prepare)))
-        entered = _Field(contenders, results, limits, stack, forks)
+        entered = _Field(contenders, results, limits, stack, forks, idle_seconds)
 
         def load(wanted: Sequence[int], done: float) -> None:
             for first in range(0, len(wanted), loading):
@@ -129,10 +130,12 @@ class _Field:
         limits: Limits,
         stack: ExitStack,
         forks: ForkServer,
+        idle_seconds: float,
     ) -> None:
         """The processes end with `stack`."""
         self._contenders, self._results = contenders, results
         self._limits, self._stack, self._forks = limits, stack, forks
+        self._idle = idle_seconds
         self._running: list[tuple[ModelWorker, Result]] = []
 
     def load(self, wanted: Sequence[int]) -> None:
@@ -148,7 +151,9 @@ class _Field:
         for position, (worker, result) in enumerate(self._running):
             progress(f"measuring {result.name}", position / len(self._running))
             try:
-                took = worker.call(turn, seconds, _LEAST_RUNS, seconds=self._limits.seconds, what=result.name)
+                took = worker.call(
+                    turn, seconds, _LEAST_RUNS, self._idle, seconds=self._limits.seconds, what=result.name
+                )
             except ChrionError as error:
                 result.error = str(error)
             else:
