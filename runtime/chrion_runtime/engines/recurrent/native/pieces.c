@@ -5,12 +5,14 @@
  * from then on it is read in that worker's area. So a piece can be made twice, by a helper that is late and by the
  * caller, who did not wait any longer, and nothing goes wrong. */
 
+#define LEAST_ROWS 2     /* of a batch that one worker gets */
+#ifndef STALL            /* tests set bounds of their own */
 #define SHORT_CHUNK 16   /* steps, where the layer above waits for them */
 #define LONG_CHUNK 32
-#define LEAST_ROWS 2     /* of a batch that one worker gets */
 #define STALL 20000      /* nanoseconds beyond twice a usual piece that a helper may be late */
 #define UNKNOWN 200000   /* nanoseconds to wait for a piece where nobody knows what one takes */
 #define PATIENCE 2000000 /* nanoseconds that a helper waits for something to do within a run */
+#endif
 
 struct strand {
     int level, direction, home; /* the worker that it is for */
@@ -204,15 +206,18 @@ static void make_piece(struct pieces *pieces, struct strand *strand, int worker,
         memcpy(after + state / sizeof(float), buffers.cell[side], state);
 }
 
-/* Say who made a piece: 0 where another was first. */
+/* Say who made a piece: 0 where another was first. That one may have been stopped before it said that the piece is
+ * there: so whoever finds it made says so too, and one who comes late does not take back what was said since. */
 static int publish(struct strand *strand, int worker, long piece)
 {
     int nobody = 0;
-    if (!atomic_compare_exchange_strong_explicit(&strand->maker[piece], &nobody, worker + 1, memory_order_acq_rel,
-                                                 memory_order_relaxed))
-        return 0;
-    atomic_store_explicit(&strand->pieces.value, piece + 1, memory_order_release);
-    return 1;
+    long before = piece;
+    const int first = atomic_compare_exchange_strong_explicit(&strand->maker[piece], &nobody, worker + 1,
+                                                              memory_order_acq_rel, memory_order_acquire);
+    handover(worker);
+    atomic_compare_exchange_strong_explicit(&strand->pieces.value, &before, piece + 1, memory_order_acq_rel,
+                                            memory_order_relaxed);
+    return first;
 }
 
 /* Whether what the next piece reads is there. */
@@ -366,7 +371,7 @@ static enum outcome make_all(struct pieces *pieces, const struct sequence *asked
         const int64_t now = nanoseconds();
         if (!strand) {
             idle = idle ? idle : now;
-            alone = now - idle > (longest ? 2 * longest + STALL : UNKNOWN);
+            alone |= now - idle > (longest ? 2 * longest + STALL : UNKNOWN);
             relax();
             continue;
         }

@@ -64,7 +64,8 @@ struct workspace;
  * sleep. Their number may turn out to be smaller; NULL where there can be none. */
 EXPORT struct team *team_new(int32_t helpers, int64_t patience);
 
-/* Ends the threads, once they have ended what they are at. */
+/* Ends the threads, once they have ended what they are at. A process that was forked does not have them, and runs
+ * alone. */
 EXPORT void team_free(struct team *team);
 
 /* Pack the weights of one direction of a layer. NULL where there is no memory. */
@@ -83,7 +84,7 @@ struct shape {
     struct team *team;
 };
 
-/* What buffers for such runs take. */
+/* What buffers for such runs take; INT64_MAX where that cannot be counted. */
 EXPORT int64_t workspace_bytes(const struct stack *stack, const struct shape *shape);
 
 /* Buffers for such runs, one at a time. They must not outlive the stack, nor the team. NULL where there is no memory. */

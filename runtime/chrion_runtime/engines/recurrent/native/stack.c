@@ -7,6 +7,12 @@
 
 #define WORTH_WAKING (1L << 25) /* multiplications, of which a core does some tens of thousands in a microsecond */
 
+/* So large a batch is run alone: its parts would be too many to look through. */
+#define MOST_ROWS_BY_PIECES (1 << 16)
+
+/* Floats of a shape that can be counted: no machine has so many, and what is made of them does not wrap around. */
+#define MOST_FLOATS (1L << 46)
+
 int32_t interface_version(void) { return 2; }
 
 struct stack *stack_new(int32_t levels, struct layer *const *layers)
@@ -39,14 +45,33 @@ static void place(struct workspace *workspace, struct arena *arena)
     place_buffers(&workspace->buffers, &sizes, arena);
     for (int side = 0; side < 2; side++)
         workspace->between[side] = arena_take(arena, between);
-    if (shape->team && shape->sharing == BY_PIECES)
+    if (shape->team && shape->sharing == BY_PIECES && shape->batch <= MOST_ROWS_BY_PIECES)
         workspace->pieces = pieces_place(stack, shape, arena);
     if (shape->team && shape->sharing == BY_UNITS)
         workspace->units = units_place(stack, shape, arena);
 }
 
+/* Whether what a shape takes can be counted. */
+static int is_countable(const struct stack *stack, const struct shape *shape)
+{
+    const long steps = shape->steps ? shape->steps : 1, batch = shape->batch ? shape->batch : 1;
+    long rows, floats, left = MOST_FLOATS;
+    if (steps < 0 || batch < 0 || __builtin_mul_overflow(steps, batch, &rows))
+        return 0;
+    for (int level = 0; level < stack->levels; level++) {
+        const struct layer *layer = stack->layers[level][0];
+        const long width = layer->inputs + layer->row + directions_of(stack, level) * layer->padded;
+        if (__builtin_mul_overflow(rows, width, &floats) || floats > left)
+            return 0;
+        left -= floats;
+    }
+    return 1;
+}
+
 int64_t workspace_bytes(const struct stack *stack, const struct shape *shape)
 {
+    if (!is_countable(stack, shape))
+        return INT64_MAX;
     struct workspace workspace = {.stack = stack, .shape = *shape};
     struct arena arena = {NULL, 0};
     place(&workspace, &arena);
@@ -62,7 +87,7 @@ struct workspace *workspace_new(const struct stack *stack, const struct shape *s
     workspace->stack = stack;
     workspace->shape = *shape;
     workspace->bytes = (size_t)workspace_bytes(stack, shape);
-    workspace->block = block_new(workspace->bytes);
+    workspace->block = is_countable(stack, shape) ? block_new(workspace->bytes) : NULL;
     if (!workspace->block) {
         free(workspace);
         return NULL;

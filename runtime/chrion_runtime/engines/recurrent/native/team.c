@@ -13,6 +13,11 @@
 
 #define LOOKS 64 /* at a signal, from one look at the clock to the next */
 
+/* How often this process was forked from another with a team, whose threads it does not have. */
+static atomic_long forks;
+static int forks_are_counted;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
 struct helper {
     struct signal done;      /* the last request that it has ended */
     atomic_int asleep;
@@ -28,6 +33,7 @@ struct team {
     atomic_int leaving;
     team_work *work;
     void *job;
+    long forks;              /* there were when the threads were made */
     int64_t patience;        /* nanoseconds that idle helpers wait actively */
     int helpers;
     struct helper each[];
@@ -88,7 +94,9 @@ static void *help(void *argument)
         seen = atomic_load_explicit(&team->request.value, memory_order_acquire);
         if (atomic_load(&team->leaving))
             return NULL;
+        handover(helper->worker);
         team->work(team->job, helper->worker);
+        handover(helper->worker);
         atomic_store_explicit(&helper->done.value, seen, memory_order_release);
     }
 }
@@ -104,9 +112,16 @@ static void request(struct team *team)
         }
 }
 
+static void count_fork(void) { atomic_fetch_add(&forks, 1); }
+
+static void count_forks(void) { forks_are_counted = !pthread_atfork(NULL, NULL, count_fork); }
+
+static int has_threads(const struct team *team) { return team->forks == atomic_load(&forks); }
+
 struct team *team_new(int32_t helpers, int64_t patience)
 {
-    if (helpers < 1 || helpers > MOST_HELPERS)
+    pthread_once(&once, count_forks);
+    if (helpers < 1 || helpers > MOST_HELPERS || !forks_are_counted)
         return NULL;
     const size_t bytes = sizeof(struct team) + (size_t)helpers * sizeof(struct helper);
     const size_t unit = _Alignof(struct signal);
@@ -115,6 +130,7 @@ struct team *team_new(int32_t helpers, int64_t patience)
         return NULL;
     memset(team, 0, bytes);
     team->patience = patience;
+    team->forks = atomic_load(&forks);
     for (int at = 0; at < helpers; at++) {
         struct helper *helper = &team->each[at];
         helper->team = team;
@@ -134,11 +150,13 @@ void team_free(struct team *team)
 {
     if (!team)
         return;
-    team_wait(team);
-    atomic_store(&team->leaving, 1);
-    request(team);
-    for (int at = 0; at < team->helpers; at++)
-        pthread_join(team->each[at].thread, NULL);
+    if (has_threads(team)) {
+        team_wait(team);
+        atomic_store(&team->leaving, 1);
+        request(team);
+        for (int at = 0; at < team->helpers; at++)
+            pthread_join(team->each[at].thread, NULL);
+    }
     free(team);
 }
 
@@ -152,9 +170,9 @@ int team_sleeps(struct team *team)
 
 int team_helpers(const struct team *team) { return team->helpers; }
 
-static int is_idle(struct team *team)
+/* Whether all helpers have ended what they were asked up to some request. */
+static int have_ended(struct team *team, long last)
 {
-    const long last = atomic_load(&team->request.value);
     for (int at = 0; at < team->helpers; at++)
         if (atomic_load_explicit(&team->each[at].done.value, memory_order_acquire) < last)
             return 0;
@@ -164,9 +182,9 @@ static int is_idle(struct team *team)
 int team_take(struct team *team)
 {
     int free_now = 0;
-    if (!atomic_compare_exchange_strong(&team->taken, &free_now, 1))
+    if (!has_threads(team) || !atomic_compare_exchange_strong(&team->taken, &free_now, 1))
         return 0;
-    if (!is_idle(team)) {
+    if (!have_ended(team, atomic_load(&team->request.value))) {
         atomic_store(&team->taken, 0);
         return 0;
     }
@@ -184,6 +202,7 @@ void team_release(struct team *team) { atomic_store(&team->taken, 0); }
 
 void team_wait(struct team *team)
 {
-    while (!is_idle(team))
+    const long last = atomic_load(&team->request.value);
+    while (has_threads(team) && !have_ended(team, last))
         sched_yield();
 }

@@ -28,8 +28,8 @@ int team_sleeps(struct team *team);
 /* Helpers of a team, beside who calls. */
 int team_helpers(const struct team *team);
 
-/* Take the helpers: 0 where some are still at work, or another thread has them. Until they are asked nothing that they
- * work on is read or written by them. */
+/* Take the helpers: 0 where some are still at work, another thread has them, or this process was forked from theirs.
+ * Until they are asked nothing that they work on is read or written by them. */
 int team_take(struct team *team);
 
 /* Ask all helpers that were taken to `work` on a job. */
@@ -38,11 +38,23 @@ void team_ask(struct team *team, team_work *work, void *job);
 /* Let others take the helpers, once the job needs no more of them. They may still be at it. */
 void team_release(struct team *team);
 
-/* Wait until no helper is at work, however long that takes: before what they work on is freed. */
+/* Wait until no helper is at what it was asked before, however long that takes: before what they work on is freed. */
 void team_wait(struct team *team);
 
 /* Nanoseconds of a clock that never goes back. */
 int64_t nanoseconds(void);
+
+/* Wait until a signal is at least `value`: 1, or 0 where that takes longer than so many nanoseconds, or `ended` is set
+ * meanwhile; that may be NULL. */
+int wait_for(struct signal *signal, long value, int64_t bound, struct signal *ended);
+
+#ifdef CHRION_HANDOVERS /* tests have their own */
+void handover(int worker);
+void relax(void);
+#else
+
+/* A place where one worker hands over to others; tests stop workers there. */
+static inline void handover(int worker) { (void)worker; }
 
 /* Tell the processor that a loop only waits. */
 static inline void relax(void)
@@ -53,16 +65,6 @@ static inline void relax(void)
     __asm__ volatile("yield");
 #endif
 }
-
-/* Wait until a signal is at least `value`: 1, or 0 where that takes longer than so many nanoseconds, or `ended` is set
- * meanwhile; that may be NULL. */
-int wait_for(struct signal *signal, long value, int64_t bound, struct signal *ended);
-
-/* A place where one worker hands over to others; tests stop workers there. */
-#ifdef CHRION_HANDOVERS
-void handover(int worker);
-#else
-static inline void handover(int worker) { (void)worker; }
 #endif
 
 #endif

@@ -9,10 +9,12 @@
  * whole. So where a helper is late the caller goes on from there alone, for the rest of the run. */
 
 #define RING 4
-#define STALL 20000      /* nanoseconds beyond a usual step that a helper may be late */
-#define PATIENCE 10000000 /* nanoseconds that a helper waits for the caller within a run */
-#define MOMENT 2000      /* nanoseconds that helpers who wait actively take at most to come */
 #define MOST_STEPS 128
+#ifndef STALL             /* tests set bounds of their own */
+#define STALL 20000       /* nanoseconds beyond a usual step that a helper may be late */
+#define PATIENCE 10000000 /* nanoseconds that a helper waits for the caller within a run */
+#define MOMENT 2000       /* nanoseconds that helpers who wait actively take at most to come */
+#endif
 #define ALONE (1 << 20)  /* weights that are read from one look for helpers to the next */
 
 struct worker {
@@ -60,7 +62,8 @@ static struct most measure(const struct stack *stack, const struct shape *shape)
     struct most most = {0};
     for (int level = 0; level < stack->levels; level++) {
         const struct layer *layer = stack->layers[level][0];
-        const long rows = steps_at_once(layer, batch) * batch;
+        /* Not steps_at_once of them: the last rows of a batch may take more than as many as go together. */
+        const long rows = rows_at_once(layer, MOST_STEPS * batch);
         most.rows = rows > most.rows ? rows : most.rows;
         raise_to(&most.x, rows * layer->inputs);
         raise_to(&most.projected, rows * layer->row);

@@ -73,7 +73,7 @@ static struct grid random_grid(long first, long second, long third, long width)
 static struct layer_description random_layer(int kind, long inputs, long units, int reversed, int other)
 {
     const long rows = gates_of(kind) * units;
-    const float scale = 1.2f / (float)(units > 16 ? 6 : units > 4 ? 3 : 2);
+    const float scale = 1.2f / (float)(units > 64 ? 20 : units > 16 ? 6 : units > 4 ? 3 : 2);
     struct layer_description layer = {.kind = kind, .reversed = reversed, .inputs = inputs, .units = units};
     for (int place = 0; place < 3; place++) /* sigmoid first, but for RNN, and tanh then */
         layer.activations[place] = other ? (int)random_below(3) : place > 0 || kind == RNN;
@@ -157,6 +157,25 @@ struct problem problem_new(uint64_t seed)
         problem.lengths = memory((size_t)problem.batch * sizeof *problem.lengths);
         for (long row = 0; row < problem.batch; row++)
             problem.lengths[row] = (int32_t)random_below(problem.steps + 1);
+    }
+    expect(&problem);
+    return problem;
+}
+
+struct problem problem_sized(const struct size *size)
+{
+    struct problem problem = {.levels = size->levels, .steps = size->steps, .batch = size->batch};
+    long inputs = size->inputs;
+    random_from(1);
+    problem.x = random_grid(size->steps, size->batch, 1, inputs);
+    for (int level = 0; level < size->levels; level++) {
+        problem.directions[level] = size->directions;
+        for (int side = 0; side < size->directions; side++)
+            problem.layers[level][side] = random_layer(size->kind, inputs, size->units, side, 0);
+        problem.first_hidden[level] = random_grid(size->directions, size->batch, 1, size->units);
+        if (size->kind == LSTM)
+            problem.first_cell[level] = random_grid(size->directions, size->batch, 1, size->units);
+        inputs = size->directions * size->units;
     }
     expect(&problem);
     return problem;

@@ -39,6 +39,13 @@ struct grid grid_new(long first, long second, long third, long width);
 
 /* The problem of this seed. */
 struct problem problem_new(uint64_t seed);
+
+/* A problem whose levels are all alike, without lengths, other activations, or NaN. */
+struct size {
+    int kind, levels, directions;
+    long steps, batch, inputs, units;
+};
+struct problem problem_sized(const struct size *size);
 void problem_free(struct problem *problem);
 
 #endif
