@@ -9,7 +9,7 @@
 #ifndef STALL            /* tests set bounds of their own */
 #define SHORT_CHUNK 16   /* steps, where the layer above waits for them */
 #define LONG_CHUNK 32
-#define STALL 20000      /* nanoseconds beyond twice a usual piece that a helper may be late */
+#define STALL 20000      /* nanoseconds beyond a usual piece, and a quarter of it, that a helper may be late */
 #define UNKNOWN 200000   /* nanoseconds to wait for a piece where nobody knows what one takes */
 #define PATIENCE 2000000 /* nanoseconds that a helper waits for something to do within a run */
 #endif
@@ -371,7 +371,7 @@ static enum outcome make_all(struct pieces *pieces, const struct sequence *asked
         const int64_t now = nanoseconds();
         if (!strand) {
             idle = idle ? idle : now;
-            alone |= now - idle > (longest ? 2 * longest + STALL : UNKNOWN);
+            alone |= now - idle > (longest ? longest + longest / 4 + STALL : UNKNOWN);
             relax();
             continue;
         }

@@ -5,7 +5,9 @@
 #include "pieces.h"
 #include "units.h"
 
+#ifndef WORTH_WAKING /* tests wake helpers for all runs */
 #define WORTH_WAKING (1L << 25) /* multiplications, of which a core does some tens of thousands in a microsecond */
+#endif
 
 /* So large a batch is run alone: its parts would be too many to look through. */
 #define MOST_ROWS_BY_PIECES (1 << 16)

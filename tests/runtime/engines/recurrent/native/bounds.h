@@ -16,5 +16,6 @@ extern struct bounds bounds;
 #define UNKNOWN bounds.unknown
 #define MOMENT bounds.moment
 #define PATIENCE 50000000
+#define WORTH_WAKING 0L
 
 #endif

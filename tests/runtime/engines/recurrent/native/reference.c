@@ -8,9 +8,12 @@
 
 long gates_of(int kind) { return kind == LSTM ? 4 : kind == RNN ? 1 : 3; }
 
-static double activated(int kind, double x)
+/* NaN counts as infinity for sigmoid and tanh in LSTM and GRU, as ONNX Runtime has it; elsewhere it stays NaN. */
+static double activated(const struct layer_description *layer, int kind, double x)
 {
-    return kind == SIGMOID ? 1 / (1 + exp(-x)) : kind == TANH ? tanh(x) : x < 0 ? 0 : x; /* NaN stays NaN */
+    if (isnan(x) && kind != RELU && layer->kind != RNN)
+        return 1;
+    return kind == SIGMOID ? 1 / (1 + exp(-x)) : kind == TANH ? tanh(x) : x < 0 ? 0 : x;
 }
 
 static double product(const float *weights, const double *values, long count)
@@ -36,22 +39,22 @@ static void reference_step(const struct layer_description *layer, const double *
                      bias(layer, (gate) * units + unit))
 #define RECURRENT(gate, state) (product(layer->recurrent + ((gate) * units + unit) * units, state, units) +            \
                                 bias(layer, rows + (gate) * units + unit))
-#define GATE(gate) activated(act[0], INPUT(gate) + RECURRENT(gate, hidden))
+#define GATE(gate) activated(layer, act[0], INPUT(gate) + RECURRENT(gate, hidden))
     for (long unit = 0; unit < units && layer->kind == GRU_RESET_BEFORE; unit++)
         reset[unit] = GATE(1) * hidden[unit];
     for (long unit = 0; unit < units; unit++) {
         double candidate;
         switch (layer->kind) {
         case LSTM:
-            cell[unit] = GATE(2) * cell[unit] + GATE(0) * activated(act[1], INPUT(3) + RECURRENT(3, hidden));
-            next[unit] = GATE(1) * activated(act[2], cell[unit]);
+            cell[unit] = GATE(2) * cell[unit] + GATE(0) * activated(layer, act[1], INPUT(3) + RECURRENT(3, hidden));
+            next[unit] = GATE(1) * activated(layer, act[2], cell[unit]);
             break;
         case RNN:
             next[unit] = GATE(0);
             break;
         default:
             candidate = layer->kind == GRU_RESET_BEFORE ? RECURRENT(2, reset) : GATE(1) * RECURRENT(2, hidden);
-            candidate = activated(act[1], INPUT(2) + candidate);
+            candidate = activated(layer, act[1], INPUT(2) + candidate);
             next[unit] = (1 - GATE(0)) * candidate + GATE(0) * hidden[unit];
         }
     }
