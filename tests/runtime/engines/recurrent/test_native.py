@@ -81,10 +81,11 @@ def test_threads_share_nothing_that_one_of_them_writes(tmp_path: Path) -> None:
     check(compiler(), fastest, tmp_path, "-O1", "-g", "-fsanitize=thread", arguments="150 7")
 
 
+@pytest.mark.slow
 def test_caller_is_in_time_wherever_a_helper_is_stopped(tmp_path: Path) -> None:
-    """No sanitizers: they slow workers down by much, and not all alike."""
+    """Among the slow tests, which run alone. No sanitizers: they slow workers down by much, and not all alike."""
     fastest = next(name for name in BUILDS if BUILDS[name] <= flags())
-    check(compiler(), fastest, tmp_path, arguments="20 1 timed")
+    check(compiler(), fastest, tmp_path, arguments="20 3 timed")
 
 
 @pytest.mark.skipif("aarch64" in BUILDS and "asimd" in flags(), reason="it is no emulator's work here")

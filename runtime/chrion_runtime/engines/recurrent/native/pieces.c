@@ -356,12 +356,12 @@ static struct strand *take_over(struct pieces *pieces, long *piece)
     return NULL;
 }
 
-/* The caller's part: make pieces until all are there. It waits for helpers as long as they are not late, and from then
- * on for none. */
+/* The caller's part: make pieces until all are there. It waits for helpers as long as they are not late, and not for
+ * longer in all than it works itself: so it takes at most twice what it would alone. From then on it waits for none. */
 static enum outcome make_all(struct pieces *pieces, const struct sequence *asked)
 {
     int gathered = 0, alone = 0;
-    int64_t longest = 0, idle = 0;
+    int64_t longest = 0, idle = 0, waited = 0, worked = 0;
     while (!level_ended(pieces, pieces->stack->levels - 1)) {
         long piece;
         if (is_stopped(asked))
@@ -370,17 +370,20 @@ static enum outcome make_all(struct pieces *pieces, const struct sequence *asked
         struct strand *strand = alone ? take_over(pieces, &piece) : choose(pieces, 0, &piece);
         const int64_t now = nanoseconds();
         if (!strand) {
+            const int64_t bound = longest ? longest + longest / 4 + STALL : UNKNOWN;
             idle = idle ? idle : now;
-            alone |= now - idle > (longest ? longest + longest / 4 + STALL : UNKNOWN);
+            alone |= now - idle > bound || waited + now - idle > worked + bound;
             relax();
             continue;
         }
+        waited += idle ? now - idle : 0;
         make_piece(pieces, strand, 0, piece);
         publish(strand, 0, piece);
         if (!alone)
             give_back(strand);
         const int64_t took = nanoseconds() - now;
         longest = took > longest ? took : longest;
+        worked += took;
         idle = 0;
     }
     return DONE;

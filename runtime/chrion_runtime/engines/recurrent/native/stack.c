@@ -200,5 +200,5 @@ int32_t stack_run(const struct stack *stack, struct workspace *workspace, const 
         units_end(workspace->units);
     }
     team_release(team);
-    return outcome;
+    return (int32_t)outcome;
 }

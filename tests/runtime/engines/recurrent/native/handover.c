@@ -81,10 +81,12 @@ static void let_chance(void)
         sched_yield();
 }
 
-/* There may be fewer cores than workers: those who wait leave them to others, but for where time is measured. */
+/* There may be fewer cores than workers: who has waited for a while leaves its own to others, though not where time
+ * is measured. Other programs may keep it then for long. */
 void relax(void)
 {
-    if (atomic_load_explicit(&how_now, memory_order_relaxed) != FREELY)
+    static _Thread_local int times;
+    if (++times % 128 == 0 && atomic_load_explicit(&how_now, memory_order_relaxed) != FREELY)
         sched_yield();
 }
 

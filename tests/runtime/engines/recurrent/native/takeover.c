@@ -10,7 +10,7 @@
 #define HELPERS 2
 #define PATIENT 50000000 /* nanoseconds that helpers wait actively for the next run */
 #define ALONE_RUNS 9
-#define TRIES 6
+#define TRIES 12
 #define SLACK 300000     /* nanoseconds: the processor's caches have served others meanwhile */
 #define UNSEEN 20        /* runs in which helpers may be too late to take part */
 
