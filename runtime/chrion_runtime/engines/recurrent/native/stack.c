@@ -191,7 +191,7 @@ int32_t stack_run(const struct stack *stack, struct workspace *workspace, const 
         return BAD_LENGTHS;
     if ((!workspace->pieces && !workspace->units) || call->lengths || call->steps < 2 || !call->batch ||
         (team_sleeps(team) && is_short(workspace, call)) || !team_take(team))
-        return run_levels(workspace, call, NULL);
+        return (int32_t)run_levels(workspace, call, NULL);
     if (workspace->pieces) {
         outcome = run_by_pieces(workspace->pieces, team, call);
     } else {
