@@ -140,10 +140,25 @@ def _finals(
     expected: Arrays,
     settings: PlanningSettings,
 ) -> None:
-    """Measure the fastest plans, and a plan and it tuned, again in new processes, while some are in doubt."""
+    """Measure the fastest plans, and a plan and it tuned, again in new processes, while some are in doubt.
+
+    A plan that the fastest does not beat for certain yet is among them, however much slower it looks: else a simpler
+    one would be kept for want of rounds.
+    """
     fine = [trial for trial in trials if trial.in_the_running]
-    within = min(map(_seconds, fine)) * _FINALISTS
-    finalists = [trial for trial in trials if trial in pair or (trial in fine and _seconds(trial) <= within)]
+    fastest = min(fine, key=_seconds)
+    finalists = [
+        trial
+        for trial in trials
+        if trial in pair
+        or (
+            trial in fine
+            and (
+                _seconds(trial) <= _seconds(fastest) * _FINALISTS
+                or not fastest.beats(trial, margin(fastest.plan, trial.plan))
+            )
+        )
+    ]
     if max(map(_seconds, finalists)) - min(map(_seconds, finalists)) < _UNNOTICED:
         return
     for number in range(_FINALS):
