@@ -68,7 +68,7 @@ def main(core: int, busy: float, parent: int) -> None:
 
 
 def _work(parent: int, busy: float) -> None:
-    """For as long as the parent lives: nobody else would end it."""
+    """Until the parent dies, since nothing else would stop it."""
     due = time.perf_counter()
     while os.getppid() == parent:
         until = time.perf_counter() + busy

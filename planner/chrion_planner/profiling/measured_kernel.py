@@ -3,6 +3,7 @@
 Runs inside a worker process.
 """
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from chrion_api import ONNXRUNTIME
 from chrion_graph.types import STRING
+from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device, Tensor
 from chrion_runtime.engines import Kernel, Ports, Site, engine_named
 
@@ -65,3 +67,22 @@ class MeasuredKernel:
             self._kernel.run(self._ports, self._reads)
         else:
             self._call()
+
+
+def crowded_seconds(own: MeasuredKernel, others: Sequence[MeasuredKernel], about_seconds: float = 0.03) -> float:
+    """Median seconds of a run while each of the others runs again and again on a thread of its own."""
+    done = threading.Event()
+
+    def crowd(other: MeasuredKernel) -> None:
+        while not done.is_set():
+            other.run()
+
+    threads = [threading.Thread(target=crowd, args=(other,)) for other in others]
+    for thread in threads:
+        thread.start()
+    try:
+        return median_seconds(own.run, about_seconds)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()

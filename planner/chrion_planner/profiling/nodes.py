@@ -3,7 +3,6 @@
 Runs inside a worker process. The slope leaves out the fixed cost of a run, which is far above that of a small node.
 """
 
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from chrion_api import HOST, ONNXRUNTIME, NodeCost
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
-from chrion_planner.profiling.measured_kernel import MeasuredKernel, load
+from chrion_planner.profiling.measured_kernel import MeasuredKernel, crowded_seconds, load
 from chrion_planner.profiling.memory import Taken, of_node
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
@@ -111,21 +110,7 @@ def _seconds(sub_model: SubModel, arrays: Sequence[NDArray[Any]], device: Device
 def _crowded_seconds(model: onnx.ModelProto, arrays: Sequence[NDArray[Any]], device: Device, folder: Path) -> float:
     """Seconds of a run on one lane while a session of its own does the same on every other lane."""
     own, *others = [MeasuredKernel(load(model, device, folder), model, arrays, device) for _ in device.lanes]
-    done = threading.Event()
-
-    def crowd(other: MeasuredKernel) -> None:
-        while not done.is_set():
-            other.run()
-
-    threads = [threading.Thread(target=crowd, args=(other,)) for other in others]
-    for thread in threads:
-        thread.start()
-    try:
-        return median_seconds(own.run)
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
+    return crowded_seconds(own, others)
 
 
 def _time(

@@ -3,7 +3,6 @@
 Runs inside a worker process.
 """
 
-import threading
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from chrion_api import HOST, PartCost
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.signature import part_signature
-from chrion_planner.profiling.measured_kernel import MeasuredKernel
+from chrion_planner.profiling.measured_kernel import MeasuredKernel, crowded_seconds
 from chrion_planner.profiling.nodes import Values
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
@@ -48,7 +47,7 @@ def part_cost(run: PartCost, graph: Graph, nodes: Collection[int], values: Value
         crowded = None
         if run.lanes == 1 and device.name == HOST and len(device.lanes) > 1:
             others = [_kernel(run, part, graph, arrays, device) for _ in device.lanes[1:]]
-            crowded = max(seconds, _crowded(kernel, others))
+            crowded = max(seconds, crowded_seconds(kernel, others, _ABOUT))
     except Exception:  # noqa: BLE001, engines raise what they will; the part is run by another
         return None
     return run.model_copy(update={"seconds": seconds, "crowded_seconds": crowded})
@@ -68,22 +67,3 @@ def _kernel(
     path = part.write(graph.folder)
     kernel = engine_named(run.engine).compile(path, Site(device, run.lanes), run.options)
     return MeasuredKernel(kernel, part.model, arrays, device)
-
-
-def _crowded(own: MeasuredKernel, others: Sequence[MeasuredKernel]) -> float:
-    """Seconds of a run while every other lane runs the same."""
-    done = threading.Event()
-
-    def crowd(other: MeasuredKernel) -> None:
-        while not done.is_set():
-            other.run()
-
-    threads = [threading.Thread(target=crowd, args=(other,)) for other in others]
-    for thread in threads:
-        thread.start()
-    try:
-        return median_seconds(own.run, _ABOUT)
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()

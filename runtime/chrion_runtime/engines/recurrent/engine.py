@@ -58,7 +58,7 @@ class Recurrent:
         if unknown := options.keys() - {"sharing", "patience"}:
             return f"has an option that the recurrent kernels have not: {min(unknown)}"
         if options.get("sharing", SHARING[0]) not in SHARING:
-            return f"has the sharing {str(options['sharing'])[:60]!r}, which is none of {', '.join(SHARING)}"
+            return f"has the sharing {str(options['sharing'])[:60]!r}; choose one of {', '.join(SHARING)}"
         patience = options.get("patience", 0)
         if isinstance(patience, (bool, str)) or not 0 <= patience <= LONGEST_PATIENCE:
             return f"has the patience {str(patience)[:60]!r}, which is not from 0 to {LONGEST_PATIENCE:g} s"

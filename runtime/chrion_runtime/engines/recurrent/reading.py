@@ -94,7 +94,7 @@ class _StackReading:
         return Stack(tuple(self._levels), self._x, lengths, outputs)
 
     def _written(self) -> list[str]:
-        """Values that leave the nodes, and those that nobody reads: `cut` has them as outputs, too."""
+        """Values read outside these nodes, or by nothing at all: `cut` makes both of them outputs."""
         graph, names = self._graph, [name for index in sorted(self._nodes) for name in self._graph.writes[index]]
         return [
             name

@@ -1,4 +1,4 @@
-"""Views: what exporters put around recurrent layers only names the axes of a value anew, and moves no element of it.
+"""Views: the nodes that exporters put around recurrent layers rearrange axes and leave every element where it is.
 
 A value is seen as axes, each of which is made up of atoms, the axes that its source has: so Squeeze, Transpose, Reshape
 and their like become arithmetic on tuples, and a kernel reads and writes where the elements lie.

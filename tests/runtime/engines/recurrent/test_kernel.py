@@ -139,7 +139,7 @@ def test_weights_are_packed_once_however_many_kernels_use_them(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"sharing": "Somehow"}, "has the sharing 'Somehow', which is none of Alone, Pieces, Units"),
+        ({"sharing": "Somehow"}, "has the sharing 'Somehow'; choose one of Alone, Pieces, Units"),
         ({"patience": -1}, "has the patience '-1', which is not from 0 to 1 s"),
         ({"patience": True}, "has the patience 'True'"),
         ({"threads": 2}, "has an option that the recurrent kernels have not: threads"),

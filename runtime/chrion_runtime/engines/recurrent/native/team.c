@@ -121,8 +121,9 @@ static int has_threads(const struct team *team) { return team->forks == atomic_l
 struct team *team_new(int32_t helpers, int64_t patience)
 {
     pthread_once(&once, count_forks);
-    if (helpers < 1 || helpers > MOST_HELPERS || !forks_are_counted)
+    if (helpers < 1 || !forks_are_counted)
         return NULL;
+    helpers = helpers < MOST_HELPERS ? helpers : MOST_HELPERS;
     const size_t bytes = sizeof(struct team) + (size_t)helpers * sizeof(struct helper);
     const size_t unit = _Alignof(struct signal);
     struct team *team = aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
