@@ -72,7 +72,7 @@ class StackKernel:
     def run(self, ports: Ports, reads: Sequence[Tensor], stop: Stop | None = None) -> Sequence[Tensor]:
         """See `Kernel`. Raises RunError, RunStopped."""
         arrays = [_dense(tensor) for tensor in reads]
-        key = (ports, *(array.shape for array in arrays))
+        key = (ports, *((array.shape, array.dtype) for array in arrays))
         idle = self._idle.get(key)
         if idle is None:
             if len(self._idle) >= _KEPT_SHAPES:
@@ -81,7 +81,7 @@ class StackKernel:
         try:
             frame = idle.get_nowait()
         except queue.Empty:
-            frame = Frame(self._loaded, ports, [array.shape for array in arrays])
+            frame = Frame(self._loaded, ports, arrays)
         made = [np.empty(shape, np.float32) for shape in frame.shapes]
         for fields, array in zip(frame.pointers, (*arrays, *made), strict=True):
             _point(fields, array)
@@ -98,7 +98,7 @@ class StackCall:
     """A frame with tensors of its own."""
 
     def __init__(self, loaded: LoadedStack, ports: Ports, reads: Sequence[Tensor], writes: Sequence[Tensor]) -> None:
-        self._frame = Frame(loaded, ports, [tensor.shape for tensor in reads])
+        self._frame = Frame(loaded, ports, reads)
         self._reads: list[Array] = [np.empty(0)] * len(reads)
         self._writes: list[Tensor] = list(writes)
         for place, tensor in enumerate(reads):
@@ -107,7 +107,7 @@ class StackCall:
             self.write(place, tensor)
 
     def read(self, place: int, tensor: Tensor) -> None:
-        self._reads[place] = np.asarray(tensor)
+        self._reads[place] = _dense(tensor)
         _point(self._frame.pointers[place], self._reads[place])
 
     def write(self, place: int, tensor: Tensor) -> None:
@@ -125,8 +125,15 @@ class StackCall:
 class Frame:
     """All that a run of some shapes needs but where the arrays lie: those are set before each run."""
 
-    def __init__(self, loaded: LoadedStack, ports: Ports, shapes: Sequence[Shape]) -> None:
-        """Raises RunError where the shapes do not go together, or there is no memory for buffers."""
+    def __init__(self, loaded: LoadedStack, ports: Ports, reads: Sequence[Tensor]) -> None:
+        """For runs with tensors of the shapes and types of these.
+
+        Raises RunError where those do not fit, or there is no memory for buffers.
+        """
+        for name, tensor in zip(ports.reads, reads, strict=True):
+            wanted = np.int32 if name == loaded.stack.lengths else np.float32
+            if tensor.dtype != wanted:
+                raise _unfit(f"a recurrent layer is given values of the type {tensor.dtype}, not {np.dtype(wanted)}")
         self._loaded = loaded
         self._states = (LevelStatesStruct * len(loaded.stack.levels))()
         self._call = CallStruct(states=ctypes.addressof(self._states))
@@ -134,7 +141,7 @@ class Frame:
         """What points into each value that is read."""
         given = {
             **{name: array.shape for name, array in loaded.constants.items()},
-            **dict(zip(ports.reads, shapes, strict=True)),
+            **{name: tensor.shape for name, tensor in zip(ports.reads, reads, strict=True)},
         }
         self._read_x(given)
         for number, level in enumerate(loaded.stack.levels):
@@ -150,7 +157,7 @@ class Frame:
             self._place(name)
         self._make_workspace()
         self._run = loaded.library.stack_run
-        self._arguments = (loaded.handle, self._workspace, ctypes.addressof(self._call))
+        self._arguments = (self._workspace, ctypes.addressof(self._call))
 
     def run(self, stop: Stop | None) -> None:
         """Run once. Raises RunError, RunStopped."""
@@ -281,6 +288,11 @@ def _given(view: ValueView, given: Mapping[str, Shape]) -> tuple[list[int], Stri
     rank = 1 + max(int(atom) for atom in (*view.sizes, *atoms) if atom)
     if len(shape) != rank:
         raise _unfit(f"a value of the shape {list(shape)} has {len(shape)} axes, not {rank}")
+    for place, size in enumerate(shape):
+        atom = str(place)
+        least = view.starts[atom] + view.sizes[atom] if atom in view.starts else size if atom in atoms else 1
+        if size < least or (atom not in atoms and atom not in view.starts and size != 1):
+            raise _unfit(f"axis {place} of a value of the shape {list(shape)} does not have the size that was declared")
     sizes = [1 if not atom else view.sizes[atom] if atom in view.starts else shape[int(atom)] for atom in atoms]
     strides = {str(place): int(np.prod(shape[place + 1 :])) for place in range(rank)}
     offset = sum(start * strides[atom] for atom, start in view.starts.items())
@@ -298,4 +310,6 @@ def _unfit(text: str) -> RunError:
 
 
 def _dense(tensor: Tensor) -> Array:
-    return np.ascontiguousarray(np.asarray(tensor))
+    """A host array that the kernels can read: as it is, if it can be."""
+    array = np.asarray(tensor)
+    return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")

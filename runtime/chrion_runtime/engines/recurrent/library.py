@@ -112,7 +112,7 @@ class Library:
         self.workspace_bytes = _typed(functions.workspace_bytes, ctypes.c_int64, pointer, pointer)
         self.workspace_new = _typed(functions.workspace_new, pointer, pointer, pointer)
         self.workspace_free = _typed(functions.workspace_free, None, pointer)
-        self.stack_run = _typed(functions.stack_run, ctypes.c_int32, pointer, pointer, pointer)
+        self.stack_run = _typed(functions.stack_run, ctypes.c_int32, pointer, pointer)
 
 
 def _typed(function: "ctypes._NamedFuncPointer", result: type | None, *arguments: type) -> "ctypes._NamedFuncPointer":
@@ -123,7 +123,7 @@ def _typed(function: "ctypes._NamedFuncPointer", result: type | None, *arguments
 
 _AGAIN = "install Chrion again"
 
-INTERFACE = 2
+INTERFACE = 3
 """What `interface_version` of a library says that goes with this module."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
 from chrion_api import Options
 from chrion_runtime.devices import open_devices
@@ -59,6 +60,8 @@ def run(layer: OneLayer, folder: Path, **changed: NDArray[Any]) -> list[NDArray[
         ({"lengths": np.zeros(BATCH - 1, np.int32)}, "sequence_lens has the shape"),
         ({"lengths": np.full(BATCH, STEPS + 1, np.int32)}, f"sequence_lens .* from 0 to {STEPS}"),
         ({"lengths": np.full(BATCH, -1, np.int32)}, "sequence_lens"),
+        ({"lengths": np.full(BATCH, 1, np.int64)}, "of the type int64, not int32"),
+        ({"X": np.zeros((STEPS, BATCH, INPUTS))}, "of the type float64, not float32"),
     ],
 )
 def test_values_that_do_not_fit_are_named(changed: dict[str, NDArray[Any]], said: str, tmp_path: Path) -> None:
@@ -153,3 +156,51 @@ def test_options_that_it_does_not_know_are_named(options: Options, said: str) ->
 def test_nodes_that_are_no_stack_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PlanRefused, match="cannot run a stage's nodes; plan again"):
         compiled(OneLayer("LSTM", given=("B", "P")), tmp_path)
+
+
+def test_values_that_lie_apart_or_askew_are_read_as_they_are(tmp_path: Path) -> None:
+    kernel, ports = compiled(OneLayer("GRU"), tmp_path)
+    x = OneLayer("GRU").feeds["X"]
+    askew = np.frombuffer(b"-" + x.tobytes(), np.uint8)[1:].view(np.float32).reshape(x.shape)
+    apart = np.repeat(x, 2, axis=2)[:, :, ::2]
+    expected = kernel.run(ports, [x])
+    for given in (askew, apart, np.asfortranarray(x)):
+        assert _same(kernel.run(ports, [given]), expected)
+        bound = [np.empty_like(array) for array in expected]
+        kernel.bind(ports, [given], bound)()
+        assert _same(bound, expected)
+
+
+@pytest.mark.parametrize("sharing", ["Pieces", "Units"])
+def test_more_lanes_than_a_team_can_have_threads(sharing: str, tmp_path: Path) -> None:
+    kernel, ports = compiled(OneLayer("GRU"), tmp_path, 100, {"sharing": sharing})
+    alone, _ = compiled(OneLayer("GRU"), tmp_path)
+    x = OneLayer("GRU").feeds["X"]
+    assert _same(kernel.run(ports, [x]), alone.run(ports, [x]))
+
+
+def test_an_axis_that_was_declared_to_be_one_must_be(tmp_path: Path) -> None:
+    """What ONNX Runtime says of Squeeze, and no rows that are silently left out."""
+    weights = OneLayer("GRU").arrays
+    nodes = [
+        helper.make_node("Squeeze", ["x", "axes"], ["s"]),
+        helper.make_node("GRU", ["s", "W", "R"], ["Y"], hidden_size=HIDDEN),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "squeezed",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "t", "b", INPUTS])],
+        [helper.make_tensor_value_info("Y", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array(np.array([0]), "axes"),
+            *(numpy_helper.from_array(weights[name], name) for name in ("W", "R")),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "squeezed.onnx"
+    path.write_bytes(model.SerializeToString())
+    kernel = ENGINE.compile(path, Site(open_devices([], 1)["cpu"], 1), ALONE)
+    ports = Ports(("x",), ("Y",))
+    kernel.run(ports, [np.zeros((1, STEPS, BATCH, INPUTS), np.float32)])
+    with pytest.raises(UnfitValues, match="axis 0 of a value of the shape"):
+        kernel.run(ports, [np.zeros((2, STEPS, BATCH, INPUTS), np.float32)])

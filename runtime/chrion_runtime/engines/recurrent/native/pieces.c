@@ -210,9 +210,9 @@ static void make_piece(struct pieces *pieces, struct strand *strand, int worker,
  * there: so whoever finds it made says so too, and one who comes late does not take back what was said since. */
 static int publish(struct strand *strand, int worker, long piece)
 {
-    int nobody = 0;
+    int unmade = 0;
     long before = piece;
-    const int first = atomic_compare_exchange_strong_explicit(&strand->maker[piece], &nobody, worker + 1,
+    const int first = atomic_compare_exchange_strong_explicit(&strand->maker[piece], &unmade, worker + 1,
                                                               memory_order_acq_rel, memory_order_acquire);
     handover(worker);
     atomic_compare_exchange_strong_explicit(&strand->pieces.value, &before, piece + 1, memory_order_acq_rel,
@@ -232,8 +232,8 @@ static int is_ready(struct pieces *pieces, struct strand *strand, long piece)
 
 static int claim(struct strand *strand, int worker)
 {
-    long nobody = 0;
-    return atomic_compare_exchange_strong_explicit(&strand->claimed.value, &nobody, worker + 1, memory_order_acquire,
+    long unclaimed = 0;
+    return atomic_compare_exchange_strong_explicit(&strand->claimed.value, &unclaimed, worker + 1, memory_order_acquire,
                                                    memory_order_relaxed);
 }
 

@@ -93,9 +93,9 @@ EXPORT struct workspace *workspace_new(const struct stack *stack, const struct s
 /* Waits for helpers that still use them. */
 EXPORT void workspace_free(struct workspace *workspace);
 
-/* Run a stack once: an `enum outcome`. Runs with lengths are not shared, nor are those for which the team has no time.
+/* Run the stack of a workspace once: an `enum outcome`. Runs with lengths are not shared, nor are those for which the team has no time.
  * What is beyond a row's length is 0 in `y`, as ONNX Runtime has it. Where it does not say DONE, what was written has no
  * meaning. */
-EXPORT int32_t stack_run(const struct stack *stack, struct workspace *workspace, const struct call *call);
+EXPORT int32_t stack_run(struct workspace *workspace, const struct call *call);
 
 #endif

@@ -15,7 +15,7 @@
 /* Floats of a shape that can be counted: no machine has so many, and what is made of them does not wrap around. */
 #define MOST_FLOATS (1L << 46)
 
-int32_t interface_version(void) { return 2; }
+int32_t interface_version(void) { return 3; }
 
 struct stack *stack_new(int32_t levels, struct layer *const *layers)
 {
@@ -182,11 +182,10 @@ static int is_short(const struct workspace *workspace, const struct call *call)
     return call->steps * call->batch < (workspace->pieces ? 4 : 1) * WORTH_WAKING / weights;
 }
 
-int32_t stack_run(const struct stack *stack, struct workspace *workspace, const struct call *call)
+int32_t stack_run(struct workspace *workspace, const struct call *call)
 {
     struct team *team = workspace->shape.team;
     enum outcome outcome;
-    (void)stack;
     if (!lengths_fit(call))
         return BAD_LENGTHS;
     if ((!workspace->pieces && !workspace->units) || call->lengths || call->steps < 2 || !call->batch ||

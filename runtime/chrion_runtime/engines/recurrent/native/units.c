@@ -15,7 +15,7 @@
 #define PATIENCE 10000000 /* nanoseconds that a helper waits for the caller within a run */
 #define MOMENT 2000       /* nanoseconds that helpers who wait actively take at most to come */
 #endif
-#define ALONE (1 << 20)  /* weights that are read from one look for helpers to the next */
+#define UNTIL_NEXT_LOOK (1 << 20) /* weights that are read from one look for helpers to the next */
 
 struct worker {
     struct signal ready;  /* has come, in this run */
@@ -320,7 +320,7 @@ static long run_alone(struct units *units, const struct layer *layer, struct buf
                       const struct sequence *sequence, long first, long batch, long from)
 {
     const int for_good = atomic_load(&units->ended.value) || !has_halves(layer);
-    const long left = sequence->steps - from, some = 1 + ALONE / (layer->units * layer->row);
+    const long left = sequence->steps - from, some = 1 + UNTIL_NEXT_LOOK / (layer->units * layer->row);
     const long steps = for_good || left < some ? left : some;
     const int side = run_steps(layer, buffers, sequence, first, batch, from, from + steps);
     if (side > 0) {

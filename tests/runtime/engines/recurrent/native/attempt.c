@@ -74,7 +74,7 @@ void attempt_free(struct attempt *attempt)
 void attempt_run(struct attempt *attempt)
 {
     attempt->call.states = attempt->states;
-    attempt->outcome = stack_run(attempt->stack, attempt->workspace, &attempt->call);
+    attempt->outcome = stack_run(attempt->workspace, &attempt->call);
 }
 
 /* Compares what was written with what was expected of it, dense in the order of the axes, and leaves it UNTOUCHED. */
