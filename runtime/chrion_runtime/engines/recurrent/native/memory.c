@@ -1,3 +1,4 @@
+/* Blocks of memory straight from the kernel. */
 #include "memory.h"
 
 #include <sys/mman.h>

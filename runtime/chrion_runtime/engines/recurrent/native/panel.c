@@ -1,3 +1,4 @@
+/* The products, once for every size of a tile. */
 #include "panel.h"
 
 /* Sums that run side by side: one alone would wait for itself, since an addition takes longer than the next can start. */

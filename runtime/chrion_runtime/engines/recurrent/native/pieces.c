@@ -1,3 +1,4 @@
+/* Sharing by pieces: strands of them, who makes which, and what becomes of those that come twice. */
 #include "pieces.h"
 
 /* A piece reads and writes only what belongs to the pieces, never the caller's own values: a helper may come back when

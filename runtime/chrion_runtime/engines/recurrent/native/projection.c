@@ -1,3 +1,4 @@
+/* Inputs times weights, panel by panel. */
 #include "projection.h"
 
 #include "panel.h"

@@ -1,3 +1,4 @@
+/* Steps one after another, in chunks whose inputs are projected together. */
 #include "sequence.h"
 
 #include "projection.h"

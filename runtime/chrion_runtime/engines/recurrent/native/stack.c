@@ -1,3 +1,4 @@
+/* Layers one after another, what they need, and the entry points. */
 #include "stack.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* One step of each kind of layer, for tiles of rows. */
 #include "step.h"
 
 #include "panel.h"

@@ -1,3 +1,4 @@
+/* Threads that wait for work, first actively and then asleep. */
 #define _GNU_SOURCE
 #include "team.h"
 

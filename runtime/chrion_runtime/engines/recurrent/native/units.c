@@ -1,3 +1,4 @@
+/* Sharing by units: chunks of steps, and what happens where a helper is late. */
 #include "units.h"
 
 #include "projection.h"
