@@ -22,7 +22,7 @@ demo: $(STAMP) ## plan and serve a real model, check its answers, show how fast 
 	@$(BIN)/python examples/demo.py
 
 test: $(STAMP) ## the tests, without the exhaustive ones (PYTEST_ARGS=…)
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not cluster and not e2e" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart 0 -m "not slow and not cluster and not e2e" $(PYTEST_ARGS)
 
 slow: $(STAMP) ## the exhaustive tests
 	@$(BIN)/python -m pytest -m "slow and not cluster and not e2e" $(PYTEST_ARGS) || [ $$? -eq 5 ] # 5: there are none
