@@ -31,6 +31,7 @@ ADVICE = "to have them, install gcc and libc6-dev, and then Chrion again"
 
 BUILDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "x86_64": {
+        "avx512-vnni": ("-march=cascadelake", "-mprefer-vector-width=512"),
         "avx512": ("-march=skylake-avx512", "-mprefer-vector-width=512"),
         "avx2": ("-march=haswell",),
         "x86-64": ("-march=x86-64",),

@@ -18,15 +18,18 @@ from chrion_api.plan import (
     Stage,
     bucket_label,
 )
+from chrion_api.precision import EXACT, WEIGHTS, Precision, WeightFormat, rounds_weights
 from chrion_api.profile import CachePoint, DeviceKey, DeviceProfile, NodeCost, PartCost, Profile, Transfer, Whole
 from chrion_api.slo import SLO, Load, Mode, Objective
 from chrion_api.status import Condition, ConditionType, Reason, Status
 from chrion_api.units import Duration, Quantity
 
 __all__ = [
+    "EXACT",
     "HOST",
     "ONNXRUNTIME",
     "SLO",
+    "WEIGHTS",
     "Baseline",
     "CachePoint",
     "Candidate",
@@ -57,6 +60,7 @@ __all__ = [
     "PartCost",
     "Plan",
     "PlanFile",
+    "Precision",
     "Profile",
     "Quantity",
     "Reason",
@@ -66,6 +70,8 @@ __all__ = [
     "StateLink",
     "Status",
     "Transfer",
+    "WeightFormat",
     "Whole",
     "bucket_label",
+    "rounds_weights",
 ]

@@ -8,6 +8,7 @@ from chrion_api.crd import in_crd
 from chrion_api.document import Document
 from chrion_api.names import NamespaceName, ObjectName, QueueName, ResourceName
 from chrion_api.podtemplate import AnyPodTemplate, AnyResources, AnyToleration
+from chrion_api.precision import Precision
 from chrion_api.slo import SLO, Mode
 from chrion_api.status import Status
 from chrion_api.units import Duration, Quantity
@@ -177,6 +178,8 @@ class ChrionModelSpec(Document):
     """The service-level objective."""
     mode: Mode = Mode.AUTO
     """Auto, Latency or Memory."""
+    precision: Annotated[Precision | None, PLAN_INPUT] = None
+    """What recurrent layers on the CPU may round their weights to; left out, answers stay ONNX Runtime's."""
     paused: bool = False
     """Leave everything as it is until this is false again."""
     plan_ref: NamedRef | None = None

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, FailFast, Field, PlainSerializer, Validati
 from chrion_api.chrionmodel import Shape
 from chrion_api.document import Document
 from chrion_api.engine_options import ONNXRUNTIME, BoundedOptions, DocumentVersion, options_of_version_1
+from chrion_api.precision import rounds_weights
 from chrion_api.profile import DeviceKey
 
 HOST = "cpu"
@@ -186,11 +187,19 @@ class Plan(Document):
     """Bytes of weights that its stages on the host keep, once for each engine; 0 where that was not computed."""
     outside_bytes: int = Field(default=0, ge=0)
     """GPU memory that is predicted to lie outside of the stages' arenas, besides the context."""
+    error: float | None = Field(default=None, ge=0)
+    """How far the answers of a plan that rounds weights were off, as `Precision.max_error` counts it; null where it
+    rounds none, or was never run."""
 
     @property
     def seconds(self) -> float:
         """The best knowledge of its median latency: measured, else predicted."""
         return self.measured.p50 if self.measured else self.predicted_seconds
+
+    @property
+    def rounds_weights(self) -> bool:
+        """Whether some stage keeps weights in less precision than they have."""
+        return any(rounds_weights(stage.options) for stage in self.stages)
 
     @property
     def gap(self) -> float | None:
@@ -227,6 +236,8 @@ class Candidate(Document):
     """The makespan that was predicted before anything of it was measured."""
     measured: Latency | None = None
     """Measured latency; null where it could not be measured."""
+    error: float | None = Field(default=None, ge=0)
+    """As `Plan.error`."""
     problem: str = ""
     """Why it was dropped: what it failed with, or how its answers differ; empty where it was not."""
 

@@ -6,8 +6,21 @@ from typing import Any
 
 from chrion import cache, planning
 from chrion.errors import UsageError
-from chrion_api import SLO, InputSpec, Mode, Objective, PlanFile, Profile, Shape, StateLink
+from chrion_api import (
+    EXACT,
+    SLO,
+    InputSpec,
+    Mode,
+    Objective,
+    PlanFile,
+    Precision,
+    Profile,
+    Shape,
+    StateLink,
+    WeightFormat,
+)
 from chrion_graph.limits import Limits
+from chrion_graph.samples import read_sample
 from chrion_runtime.choice.documents import read_bounded, read_plan_file
 from chrion_runtime.choice.ladder import choose
 from chrion_runtime.errors import Unreadable
@@ -34,14 +47,27 @@ def plan(
     cpu_lanes: int = 0,
     profile: Profile | str | Path | None = None,
     timeout_seconds: float = 600.0,
+    precision: Precision | Mapping[str, Any] | None = None,
+    samples: Sequence[str | Path] = (),
 ) -> PlanFile:
     """Plan a model on this machine's devices, or, without measuring, for those of a profile.
 
     The result holds plans for every objective; with `slo` and `mode` it is checked that one of them can be selected.
-    Raises ChrionError.
+    With a `precision` recurrent layers on the CPU may round their weights; answers are then compared on `samples`,
+    paths of .npz files, too. Raises ChrionError.
     """
-    wanted, pursued = objective(slo), as_mode(mode)
-    task = planning.PlanningTask(Path(model), input_specs(inputs), tuple(devices), cpu_lanes, timeout_seconds)
+    wanted, pursued, rounding = objective(slo), as_mode(mode), as_precision(precision)
+    if profile is not None and rounding.weights is not WeightFormat.FLOAT32:
+        raise UsageError("precision: how far answers are off must be measured: leave the profile out")
+    task = planning.PlanningTask(
+        Path(model),
+        input_specs(inputs),
+        tuple(devices),
+        cpu_lanes,
+        timeout_seconds,
+        precision=rounding,
+        samples=tuple(read_sample(Path(path)) for path in samples),
+    )
     if profile is None:
         found = planning.plan(task)
     else:
@@ -118,6 +144,13 @@ def objective(slo: SLO | Mapping[str, Any] | None) -> SLO:
     if slo is None:
         return SLO()
     return slo if isinstance(slo, SLO) else SLO.parse(dict(slo), "slo")
+
+
+def as_precision(precision: Precision | Mapping[str, Any] | None) -> Precision:
+    """A precision in any of its forms. Raises InvalidField."""
+    if precision is None:
+        return EXACT
+    return precision if isinstance(precision, Precision) else Precision.parse(dict(precision), "precision")
 
 
 def as_mode(mode: Mode | str) -> Mode:

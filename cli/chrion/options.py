@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from chrion.errors import UsageError
-from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity, StateLink
+from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity, StateLink, WeightFormat
 from chrion_graph.limits import Limits
 from chrion_runtime.choice.documents import read_objective
 
@@ -57,6 +57,33 @@ MaxMemoryOption = Annotated[
     str | None, typer.Option("--max-memory", metavar="4Gi", help="Memory for loading and running the model once.")
 ]
 MaxSecondsOption = Annotated[float, typer.Option("--max-seconds", min=1, help="Seconds for loading, and for one run.")]
+PrecisionOption = Annotated[
+    WeightFormat,
+    typer.Option(
+        "--precision",
+        case_sensitive=False,
+        help="What recurrent layers on the CPU may round weights to. Float32 keeps them, and answers, as they are.",
+    ),
+]
+MAX_ERROR = 0.01
+MaxErrorOption = Annotated[
+    float,
+    typer.Option(
+        "--max-error",
+        min=1e-9,
+        max=1,
+        metavar="0.01",
+        help="Drop plans whose answers rounding puts further off than this part of their largest value.",
+    ),
+]
+SampleOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--sample",
+        metavar="INPUTS.npz",
+        help="Inputs to compare answers on too, where weights are rounded: a file of numpy.savez. May be repeated.",
+    ),
+]
 SloOption = Annotated[
     Path | None,
     typer.Option("--slo", metavar="SLO.yaml", help="A file with latency, percentile, load, gpuMemory, mode; watched."),

@@ -1,7 +1,8 @@
 """Plan a model on this machine or for a profile: what the commands and the Python face share."""
 
+import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -10,11 +11,12 @@ from typing import Any
 
 from chrion import cache
 from chrion.errors import UsageError
-from chrion_api import HOST, ChrionModelSpec, InputSpec, PlanFile, Profile
+from chrion_api import EXACT, HOST, ChrionModelSpec, InputSpec, PlanFile, Precision, Profile, WeightFormat
 from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
 from chrion_graph.recurrent import is_recurrent
+from chrion_graph.samples import Sample, read_sample
 from chrion_graph.worker import ForkServer
 from chrion_planner.partition import Budget
 from chrion_planner.planner import make_profile, measured_plans, predicted_plans
@@ -26,8 +28,18 @@ from chrion_planner.settings import PlanningSettings
 from chrion_runtime.devices import default_devices, open_devices
 from chrion_runtime.engines import engine_named, key_of
 
+_RANDOM_SAMPLES = 3
+"""Sets of random inputs on which plans that round weights are compared, besides those that all plans run with."""
+
 _PREPARED, _PROFILED = 0.05, 0.4
 """The parts of planning that are behind when the model is prepared, and when it is profiled, about."""
+
+
+def read_samples(files: Sequence[Path] | None, precision: Precision) -> tuple[Sample, ...]:
+    """Inputs to compare answers on, from .npz files. Raises UsageError where nothing is rounded, and InputMismatch."""
+    if files and precision.weights is WeightFormat.FLOAT32:
+        raise UsageError("--sample: answers are compared where weights are rounded: give a precision too")
+    return tuple(map(read_sample, files or ()))
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,9 @@ class PlanningTask:
     limits: Limits = field(default_factory=Limits)
     progress: Progress = silent
     warn: Callable[[str], None] = silent
+    precision: Precision = EXACT
+    samples: tuple[Sample, ...] = ()
+    """Inputs to compare answers on, where precision is given up."""
     asked: Mapping[str, Any] = field(default_factory=dict)
     """What of a ChrionModel's spec plans depend on, where it comes of one."""
     started: float = field(default_factory=time.monotonic)
@@ -60,6 +75,7 @@ class PlanningTask:
         devices: tuple[str, ...] = (),
         progress: Progress = silent,
         warn: Callable[[str], None] = silent,
+        samples: tuple[Sample, ...] = (),
     ) -> "PlanningTask":
         """What a ChrionModel asks for; `devices` in place of those that its `spec.devices` stands for."""
         return cls(
@@ -70,6 +86,8 @@ class PlanningTask:
             timeout_seconds=spec.planner.timeout.seconds,
             progress=progress,
             warn=warn,
+            precision=spec.precision or EXACT,
+            samples=samples,
             asked=spec.plan_inputs(),
         )
 
@@ -86,6 +104,7 @@ class PlanningTask:
             progress=self.progress,
             warn=self.warn,
             server=self.server,
+            precision=self.precision,
         )
 
     def prepare(self, profile: Profile | None = None) -> Prepared:
@@ -98,7 +117,17 @@ class PlanningTask:
         refusals = known(profile, self.limits) if profile else asked(self.settings().devices, self.limits, self.server)
         self.progress("preparing: one run for each bucket", _PREPARED / 2)
         try:
-            return prepare(self.model, model.digest, model.folder, self.inputs, self.limits, refusals, self.server)
+            return prepare(
+                self.model,
+                model.digest,
+                model.folder,
+                self.inputs,
+                self.limits,
+                refusals,
+                self.server,
+                samples=self.samples,
+                random_samples=0 if self.precision.weights is WeightFormat.FLOAT32 else _RANDOM_SAMPLES,
+            )
         except (InvalidModel, LimitExceeded) as error:
             raise type(error)(f"{self.model}: {error}") from None
 
@@ -147,7 +176,13 @@ def cached_plan(task: PlanningTask, replan: bool = False) -> tuple[PlanFile, boo
     settings = task.settings()
     keys = {name: key_of(device) for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
     sha = checked_digest(task.model, task.limits)
-    asked = {"inputs": [spec.to_data() for spec in task.inputs], **task.asked}
+    samples = [hashlib.sha256(sample.path.read_bytes()).hexdigest() for sample in task.samples]
+    asked = {
+        "inputs": [spec.to_data() for spec in task.inputs],
+        "precision": task.precision.to_data(),
+        "samples": samples,
+        **task.asked,
+    }
     path = cache.plan_path(sha, asked, keys, settings.cpu_lanes)
     if not replan and (kept := cache.plan(path)):
         return kept, True

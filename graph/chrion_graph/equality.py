@@ -1,6 +1,7 @@
-"""When two answers of a model count as equal."""
+"""When two answers of a model count as equal, and how far apart others are."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -25,3 +26,28 @@ def difference(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]
             worst = float(np.nanmax(np.abs(value - expected)))
             return f'output "{name}" differs by up to {worst:.3g}'
     return ""
+
+
+def error(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> float:
+    """How far an answer is off another: of all outputs the largest difference as a part of the largest value there.
+
+    Of an output of zeros it is the difference itself; infinite where two answers cannot be compared, or what are no
+    floats differ, or what is not finite does.
+    """
+    worst = 0.0
+    for name, expected in other.items():
+        value = one.get(name)
+        if value is None or value.shape != expected.shape or value.dtype != expected.dtype:
+            return inf
+        if not np.issubdtype(value.dtype, np.floating):
+            worst = worst if np.array_equal(value, expected) else inf
+            continue
+        finite = np.isfinite(expected)
+        if (
+            not np.array_equal(value[~finite], expected[~finite], equal_nan=True)
+            or not np.isfinite(value[finite]).all()
+        ):
+            return inf
+        largest = float(np.abs(expected[finite]).max(initial=0)) or 1.0
+        worst = max(worst, float(np.abs(value[finite] - expected[finite]).max(initial=0)) / largest)
+    return worst

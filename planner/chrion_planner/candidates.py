@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import inf
 
-from chrion_api import HOST, Optimization, Plan, Profile
+from chrion_api import HOST, WEIGHTS, Optimization, Plan, Profile, rounds_weights
 from chrion_graph.rewrite import keeps_layers
 from chrion_planner.costs import Costs, Part, costs, parts_of
 from chrion_planner.partition import Budget, Problem, lower_bound, partitions
@@ -187,10 +187,13 @@ class _GraphSearch:
 
 
 def _searches(variant: Rewritten, profile: Profile) -> Iterator[_GraphSearch]:
-    """By ONNX Runtime alone, and with the parts that other engines are faster at."""
+    """By ONNX Runtime alone, and with the parts that other engines are faster at: exactly, and with rounded weights."""
     yield _GraphSearch(variant, profile)
-    if keeps_layers(variant.rewrites) and (parts := parts_of(variant.bucket, profile)):
-        yield _GraphSearch(variant, profile, parts)
+    if keeps_layers(variant.rewrites):
+        exact, rounded = (parts_of(variant.bucket, profile, rounded=rounded) for rounded in (False, True))
+        for parts in (exact, rounded) if rounded != exact else (exact,):
+            if parts:
+                yield _GraphSearch(variant, profile, parts)
 
 
 def _free(work: Costs) -> Problem:
@@ -200,8 +203,12 @@ def _free(work: Costs) -> Problem:
 
 
 def _engines(work: Costs) -> str:
-    """The engines of its parts, as the end of a plan's name."""
-    return "".join(f"-{engine}" for engine in sorted({part.engine for part in work.parts.values()}))
+    """The engines of its parts, and as what those keep weights, as the end of a plan's name."""
+    parts = work.parts.values()
+    rounded = {
+        str(run.options[WEIGHTS]).lower() for part in parts for run in part.runs.values() if rounds_weights(run.options)
+    }
+    return "".join(f"-{name}" for name in (*sorted({part.engine for part in parts}), *sorted(rounded)))
 
 
 def _problems(work: Costs) -> Iterator[tuple[str, Problem]]:

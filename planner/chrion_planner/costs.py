@@ -8,7 +8,7 @@ from math import inf
 
 import networkx as nx
 
-from chrion_api import HOST, DeviceProfile, Optimization, PartCost, Profile, Shape
+from chrion_api import HOST, DeviceProfile, Optimization, PartCost, Profile, Shape, rounds_weights
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.recurrent import RECURRENT
 from chrion_graph.signature import part_signature, signatures
@@ -53,11 +53,16 @@ class Costs:
     """Tasks that are parts, each a stage of its own."""
 
 
-def parts_of(bucket: GraphBucket, profile: Profile) -> list[Part]:
-    """The parts of a graph that some engine is known to run faster than ONNX Runtime does on one lane."""
+def parts_of(bucket: GraphBucket, profile: Profile, rounded: bool = False) -> list[Part]:
+    """The parts of a graph that some engine is known to run faster than ONNX Runtime does on one lane.
+
+    Their runs are the fastest, `rounded` or among those that keep weights as they are.
+    """
     graph, host = bucket.graph, profile.device(HOST)
     known: dict[tuple[str, str], dict[int, PartCost]] = {}
     for run in host.parts:
+        if rounds_weights(run.options) and not rounded:
+            continue
         fastest = known.setdefault((run.engine, run.signature), {})
         fastest[run.lanes] = min(run, fastest.get(run.lanes, run), key=lambda one: one.seconds)
     names = signatures(graph, bucket.shapes)

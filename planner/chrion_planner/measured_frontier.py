@@ -24,6 +24,7 @@ from chrion_planner.measuring import (
 )
 from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.reference import ReferenceRuns
+from chrion_planner.rounding import check_errors
 from chrion_planner.settings import PlanningSettings
 from chrion_planner.tuning import Race, settle, tune
 from chrion_runtime.devices import open_devices, traits_of
@@ -53,9 +54,11 @@ def measured_frontier(
     Raises PlanningError where not one candidate could be run.
     """
 
+    def contender(plan: Plan) -> PlanContender:
+        return PlanContender(plan, prepared.folder, settings.devices, settings.cpu_lanes, bucket.feeds)
+
     def contenders(plans: Sequence[Plan]) -> list[Contender]:
-        options = (prepared.folder, settings.devices, settings.cpu_lanes, bucket.feeds)
-        return [PlanContender(plan, *options) for plan in plans]
+        return list(map(contender, plans))
 
     baselines = _baselines(bucket, prepared, settings)
     worth = _worth_measuring(candidates)
@@ -70,7 +73,7 @@ def measured_frontier(
     )
     of_baselines, of_plans = results[: len(baselines)], results[len(baselines) :]
     expected = _expected(of_baselines, settings)
-    trials = [Trial(plan) for plan in plans]
+    trials = [Trial(plan, settings.precision.max_error) for plan in plans]
     for trial, result in zip(trials, of_plans, strict=True):
         _add(trial, result, expected, settings)
     if not any(trial.fine for trial in trials):
@@ -88,7 +91,9 @@ def measured_frontier(
     tried = [*trials, pair[1]] if pair else trials
     _finals(tried, pair or (), final, expected, settings)
     settled = settle(trials, *pair, by=_TUNED_BY) if pair else trials
-    kept = {trial.plan.name: trial for trial in settled if trial.in_the_running}
+    running = [trial for trial in settled if trial.in_the_running]
+    check_errors(running, lambda trial: contender(trial.plan), baselines[0], bucket.samples, settings)
+    kept = {trial.plan.name: trial for trial in running if trial.in_the_running}
     if not kept:
         raise PlanningError("no plan ran in every process in which it was measured")
     frontier = Frontier(
@@ -126,7 +131,7 @@ def _tune(
     graph = next(graph for graph in graphs if graph.digest == original.plan.graph)
     takers = {name: partial(_takes, engine_named(name), graph) for name in engines_on(HOST) if name != ONNXRUNTIME}
     plan = tune(original.plan, race, takers)
-    return (original, Trial(plan, [[]])) if plan else None
+    return (original, Trial(plan, original.max_error, [[]])) if plan else None
 
 
 def _takes(engine: Engine, graph: Graph, nodes: Collection[int]) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chrion_api import HOST, GpuBytes, Stage
+from chrion_api import HOST, GpuBytes, Stage, WeightFormat
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.types import tensor_bytes
@@ -83,17 +83,21 @@ def gpu_bytes(
 
 
 def host_bytes(graph: Graph, stages: Sequence[Stage]) -> int:
-    """Bytes of the weights that stages on the host read: each engine has them once, in a form of its own."""
+    """Bytes of the weights that stages on the host read: each engine has them once in each form that it keeps."""
     read = {
-        (stage.engine, name)
+        (stage.engine, WeightFormat.of(stage.options), name)
         for stage in stages
         if stage.device == HOST
         for node in stage.nodes
         for name in graph.reads[node]
         if name in graph.constants
     }
-    tensors = [graph.constants[name] for _, name in read]
-    return sum(tensor_bytes(tensor.data_type, tuple(tensor.dims)) for tensor in tensors)
+    return sum(kept.bytes * _constant_bytes(graph, name) // WeightFormat.FLOAT32.bytes for _, kept, name in read)
+
+
+def _constant_bytes(graph: Graph, name: str) -> int:
+    tensor = graph.constants[name]
+    return tensor_bytes(tensor.data_type, tuple(tensor.dims))
 
 
 def arena_bytes(graph: Graph, shapes: Shapes, session: SharedSession, node_bytes: PerNode, scratch: PerNode) -> int:

@@ -52,19 +52,20 @@ def make_profile(prepared: Prepared, settings: PlanningSettings) -> Profile:
         deadline=settings.profiled_by,
         server=settings.server,
         figures=settings.figures,
+        weights=settings.precision.weights,
     )
 
 
 def predicted_plans(prepared: Prepared, profile: Profile, budget: Budget) -> PlanFile:
     """The frontier as the profile predicts it; nothing is measured, and the same input gives the same plans.
 
-    Raises ProfileMismatch.
+    No plan rounds weights, since nobody would know its error. Raises ProfileMismatch.
     """
     found = find_candidates(prepared, profile, budget)
     frontiers = [
         Frontier(
             inputs=dict(bucket.variants[0].bucket.inputs),
-            plans=pareto(options.plans, predicted_to_beat),
+            plans=pareto([plan for plan in options.plans if not plan.rounds_weights], predicted_to_beat),
         )
         for bucket, options in zip(prepared.buckets, found, strict=True)
     ]

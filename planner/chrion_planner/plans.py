@@ -5,7 +5,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from chrion_api import HOST, ONNXRUNTIME, DeviceProfile, Optimization, Options, Plan, Profile, Rewrite, Stage, Whole
+from chrion_api import (
+    HOST,
+    ONNXRUNTIME,
+    WEIGHTS,
+    DeviceProfile,
+    Optimization,
+    Options,
+    Plan,
+    Profile,
+    Rewrite,
+    Stage,
+    Whole,
+    rounds_weights,
+)
 from chrion_graph.graph import Graph
 from chrion_graph.signature import signatures
 from chrion_planner.captures import can_be_captured, captured
@@ -84,6 +97,8 @@ def single_devices(variant: Rewritten, profile: Profile) -> Iterator[Plan]:
 
 def _way(run: Whole) -> str:
     lanes = f"{run.lanes}-lane{'s' if run.lanes > 1 else ''}"
+    if rounds_weights(run.options):
+        return f"{lanes}-{run.engine}-{run.options[WEIGHTS]}".lower()
     if run.engine != ONNXRUNTIME:
         return f"{lanes}-{run.engine}"
     return lanes if "optimization" in run.options else f"{lanes}-plain"

@@ -15,10 +15,13 @@ from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.observe import observe
 from chrion_graph.rewrite import ways
+from chrion_graph.samples import Sample, by_bucket
 from chrion_graph.worker import ForkServer
 from chrion_planner.costs import GraphBucket
 from chrion_planner.plans import Rewritten
 from chrion_planner.refusals import Refusals, nobody
+
+Feeds = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,9 @@ class PreparedBucket:
     """One bucket of input shapes: the graph as it is and rewritten, and values to run it with."""
 
     variants: tuple[Rewritten, ...]
-    feeds: Mapping[str, NDArray[Any]]
+    feeds: Feeds
+    samples: tuple[Feeds, ...] = ()
+    """Further values, on which the answers of plans that round weights are compared."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +52,28 @@ def prepare(
     limits: Limits,
     refusals: Refusals = nobody,
     server: ForkServer | None = None,
+    samples: Sequence[Sample] = (),
+    random_samples: int = 0,
 ) -> Prepared:
     """Run a model that is normalised in `folder` once for each bucket and rewrite.
 
-    `refusals` says which nodes a device refuses: only then are they rewritten into others. Raises ModelError.
+    `refusals` says which nodes a device refuses: only then are they rewritten into others. Answers are to be compared
+    on `samples`, each in the bucket of its shapes, and on so many of random values. Raises ModelError.
     """
     graph = Graph.load(folder)
     shapes_of = buckets(graph, inputs)
     values = {spec.name: spec.value for spec in inputs if spec.value is not None}
     feeds_of = [sample(graph.inputs, shapes, values) for shapes in shapes_of]
+    samples_of = by_bucket(graph.inputs, shapes_of, samples)
+    for further, shapes in zip(samples_of, shapes_of, strict=True):
+        further += [sample(graph.inputs, shapes, values, seed) for seed in range(1, random_samples + 1)]
     rewritten = ways(graph, partial(refusals, feeds_of[0]))
     found = []
     with ModelWorker(limits.memory, server=server) as worker:
-        for shapes, feeds in zip(shapes_of, feeds_of, strict=True):
+        for shapes, feeds, further in zip(shapes_of, feeds_of, samples_of, strict=True):
             variants = [
                 Rewritten(rewrites, GraphBucket(way, shapes, observe(way, feeds, limits, worker)))
                 for rewrites, way in rewritten
             ]
-            found.append(PreparedBucket(tuple(variants), feeds))
+            found.append(PreparedBucket(tuple(variants), feeds, tuple(further)))
     return Prepared(model, digest, folder, tuple(found))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from chrion_api import HOST
+from chrion_api import EXACT, HOST, Precision
 from chrion_graph.limits import Limits
 from chrion_graph.worker import ForkServer
 from chrion_planner.partition import Budget
@@ -30,6 +30,8 @@ class PlanningSettings:
     started: float = field(default_factory=time.monotonic)
     server: ForkServer | None = None
     """Forks the processes that profile and measure; without one each stage of planning starts its own."""
+    precision: Precision = EXACT
+    """What may be given up of it."""
     figures: Figures | None = None
     """What is known of the devices from other models."""
     loading: int = 0

@@ -8,7 +8,7 @@ in one other way, run in turn, and their stages are compared.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 
-from chrion_api import HOST, Optimization, Plan, Stage
+from chrion_api import HOST, WEIGHTS, Optimization, Plan, Stage, WeightFormat, rounds_weights
 from chrion_planner.measuring import Result, Trial
 from chrion_runtime.engines import engine_named
 
@@ -55,9 +55,11 @@ def _twins(plan: Plan, takers: Takers) -> Iterator[Plan]:
     """The plan with all stages run in another way that may be faster."""
     if any(map(_can_differ, plan.stages)):
         yield _with(plan, f"{plan.name}-plain", map(_plain, plan.stages))
+    rounded = (str(stage.options[WEIGHTS]) for stage in plan.stages if rounds_weights(stage.options))
+    weights = WeightFormat(next(rounded, WeightFormat.FLOAT32))
     for name, takes in takers.items():
         choices = [
-            engine_named(name).choices(len(stage.lanes)) if stage.device == HOST and takes(stage.nodes) else ()
+            engine_named(name).choices(len(stage.lanes), weights) if stage.device == HOST and takes(stage.nodes) else ()
             for stage in plan.stages
         ]
         for number in range(max(map(len, choices))):

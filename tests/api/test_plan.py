@@ -222,7 +222,7 @@ def version_1(**stage: Any) -> dict[str, Any]:
     data["devices"] = {"cpu": DEVICE}
     (plan,) = data["buckets"][0]["plans"]
     plan["stages"] = [{**STAGE, **stage}]
-    del plan["hostBytes"]
+    del plan["hostBytes"], plan["error"]
     return data
 
 

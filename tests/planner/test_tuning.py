@@ -149,7 +149,7 @@ def test_processes_without_rounds_are_no_pairs():
 def trial(seconds: float, processes: int = 3, **update: object) -> Trial:
     measured = Latency(p50=seconds, p90=seconds, p99=seconds, repetitions=30)
     original = plan("GRU,Add", "GRU,Add").model_copy(update={"measured": measured, **update})
-    return Trial(original, [[[seconds] * 3] * 10 for _ in range(processes)])
+    return Trial(original, processes=[[[seconds] * 3] * 10 for _ in range(processes)])
 
 
 def tuned_trial(seconds: float, **update: object) -> Trial:

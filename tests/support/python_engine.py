@@ -12,7 +12,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from chrion_api import Options
+from chrion_api import Options, WeightFormat
 from chrion_graph.graph import Graph
 from chrion_runtime import engines
 from chrion_runtime.devices import Tensor
@@ -60,7 +60,7 @@ class PythonEngine:
     def refusal(self, options: Options, device: str) -> str:
         return f"has an option that Python has not: {min(options)}" if options.keys() - {"packed"} else ""
 
-    def choices(self, lanes: int) -> Sequence[Options]:
+    def choices(self, lanes: int, _weights: WeightFormat) -> Sequence[Options]:
         return {}, {"packed": True}
 
     def claims(self, graph: Graph, device: str) -> Sequence[Collection[int]]:

@@ -7,19 +7,24 @@ import typer
 from rich.console import Console
 
 from chrion import planning
+from chrion.errors import UsageError
 from chrion.face import read
 from chrion.options import (
+    MAX_ERROR,
     DevicesOption,
     GpuMemoryOption,
     InputOption,
     LanesOption,
     LatencyOption,
+    MaxErrorOption,
     MaxMemoryOption,
     MaxModelBytesOption,
     MaxNodesOption,
     MaxSecondsOption,
     ModelArgument,
     ModeOption,
+    PrecisionOption,
+    SampleOption,
     TimeoutOption,
     ValueOption,
     check_output,
@@ -29,9 +34,9 @@ from chrion.options import (
     parse_objective,
     parse_seconds,
 )
-from chrion.planning import PlanningTask
+from chrion.planning import PlanningTask, read_samples
 from chrion.progress import Display
-from chrion_api import Mode, Objective, Profile
+from chrion_api import Mode, Objective, Precision, Profile, WeightFormat
 from chrion_graph.files import write_aside
 from chrion_runtime.choice.ladder import choose
 from chrion_runtime.report.text.terminal import show
@@ -51,6 +56,9 @@ def command(
     ] = None,
     devices: DevicesOption = "",
     lanes: LanesOption = 0,
+    precision: PrecisionOption = WeightFormat.FLOAT32,
+    max_error: MaxErrorOption = MAX_ERROR,
+    sample: SampleOption = None,
     timeout: TimeoutOption = "10m",
     max_nodes: MaxNodesOption = 100_000,
     max_model_bytes: MaxModelBytesOption = "8Gi",
@@ -66,6 +74,9 @@ def command(
     """
     check_output(output)
     slo = parse_objective(latency, gpu_memory)
+    wanted = Precision(weights=precision, max_error=max_error)
+    if profile is not None and precision is not WeightFormat.FLOAT32:
+        raise UsageError("--precision: how far answers are off must be measured: leave --profile out")
     with Display(quiet) as display:
         task = PlanningTask(
             model=model,
@@ -74,6 +85,8 @@ def command(
             cpu_lanes=lanes,
             timeout_seconds=parse_seconds("--timeout", timeout),
             limits=parse_limits(max_nodes, max_model_bytes, max_memory, max_seconds),
+            precision=wanted,
+            samples=read_samples(sample, wanted),
             progress=display.progress,
             warn=display.warn,
         )

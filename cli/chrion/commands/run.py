@@ -35,15 +35,16 @@ from chrion.options import (
     OtlpOption,
     PortOption,
     RunMemoryOption,
+    SampleOption,
     SequenceIdleOption,
     SloOption,
     check_output,
     parse_devices,
     parse_seconds,
 )
-from chrion.planning import PlanningTask
+from chrion.planning import PlanningTask, read_samples
 from chrion.progress import Display
-from chrion_api import ChrionModel, ChrionModelSpec, Objective, PlanFile
+from chrion_api import EXACT, ChrionModel, ChrionModelSpec, Objective, PlanFile
 from chrion_api.redact import shown
 from chrion_graph.files import write_aside
 from chrion_graph.load import digest
@@ -81,6 +82,7 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
     ] = None,
+    sample: SampleOption = None,
     replan: Annotated[bool, typer.Option("--replan", help="Plan again, even if the cache holds a plan.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
     log_level: LogLevelOption = LogLevel.INFO,
@@ -93,7 +95,8 @@ def command(
     telemetry = TelemetryOptions(log_format, log_level, otlp_endpoint)
     if output is not None:
         check_output(output)
-    for option, given in (("--model", model), ("--output", output), ("--slo", slo)):
+    only = sample[0] if sample else None
+    for option, given in (("--model", model), ("--output", output), ("--slo", slo), ("--sample", only)):
         if given is not None and len(files) > 1:
             raise UsageError(f"{option}: {given} is for one ChrionModel, and {len(files)} are given with -f")
     lives = [Live.of(objective=slo or file) for file in files]  # before they are read
@@ -104,7 +107,7 @@ def command(
     idle = parse_seconds("--sequence-idle", sequence_idle)
     options = server_options(host, port, metrics_port, grpc_port, batch=batch, max_run=max_run, telemetry=telemetry)
     with Display() as display:
-        plans = [_plan(one, devices, replan, display) for one in chosen]
+        plans = [_plan(one, devices, sample, replan, display) for one in chosen]
         if output is not None:
             write_aside(output, plans[0].to_json())
         setup()
@@ -166,9 +169,10 @@ def _check_names(chosen: Sequence[_Chosen]) -> None:
         known[one.name] = one.file
 
 
-def _plan(one: _Chosen, devices: str, replan: bool, display: Display) -> PlanFile:
+def _plan(one: _Chosen, devices: str, samples: list[Path] | None, replan: bool, display: Display) -> PlanFile:
     with about(one.file):
-        task = PlanningTask.of(one.spec, one.path, parse_devices(devices), display.progress, display.warn)
+        found = read_samples(samples, one.spec.precision or EXACT)
+        task = PlanningTask.of(one.spec, one.path, parse_devices(devices), display.progress, display.warn, found)
         plan_file, cached = planning.cached_plan(task, replan=replan)
     display.say(f"{one.name}: {'planned before' if cached else 'planned'}: {one.path}")
     return plan_file

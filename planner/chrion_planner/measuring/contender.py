@@ -23,6 +23,7 @@ from chrion_runtime.run.lanes import Lanes
 from chrion_runtime.run.loaded_plan import LoadedPlan
 
 Arrays = dict[str, NDArray[Any]]
+Feeds = Mapping[str, NDArray[Any]]
 
 _WARMING = 0.2
 """The part of a turn's seconds that warming takes, and a turn at least."""
@@ -73,7 +74,7 @@ class PlanContender:
     folder: Path
     devices: tuple[str, ...]
     cpu_lanes: int
-    feeds: Mapping[str, NDArray[Any]]
+    feeds: Feeds
 
     @property
     def name(self) -> str:
@@ -130,7 +131,7 @@ class SessionContender:
 
     name: str
     model: Path
-    feeds: Mapping[str, NDArray[Any]]
+    feeds: Feeds
     threads: int = 0
     device: str = HOST
     parallel: bool = False

@@ -1,9 +1,10 @@
 """A plan on trial: what came of it in every process in which it was measured."""
 
 from dataclasses import dataclass, field
+from math import isfinite
 
 from chrion_api import Candidate, GpuBytes, Plan
-from chrion_graph.equality import difference
+from chrion_graph.equality import difference, error
 from chrion_planner.measuring.contender import Arrays
 from chrion_planner.measuring.contest import Result
 from chrion_planner.measuring.statistics import faster, latency
@@ -15,6 +16,8 @@ class Trial:
 
     plan: Plan
     """Its latency is that of the first process; the GPU memory that was predicted, where none was measured."""
+    max_error: float = 0.0
+    """How far the answers of a plan that rounds weights may be off."""
     processes: list[list[list[float]]] = field(default_factory=list)
     """Seconds of each run, round by round, process by process; a process that it had no part in has no rounds.
 
@@ -29,7 +32,7 @@ class Trial:
         """Take in what came of one more process."""
         self.eliminated |= result.eliminated
         ran = any(result.rounds)
-        self.problem = self.problem or result.error or (difference(result.outputs, expected) if ran else "")
+        self.problem = self.problem or result.error or (self._fault(result.outputs, expected) if ran else "")
         self.processes.append([] if self.problem else result.rounds)
         if self.plan.measured is None and ran and not self.problem:
             measured = latency(result.rounds)
@@ -40,6 +43,22 @@ class Trial:
                 found["gpu_bytes"] = parted(result.used.bytes, self.plan.gpu_bytes)
                 found["gpu_bytes_from"] = result.used.source
             self.plan = self.plan.model_copy(update=found)
+
+    def note_error(self, found: float) -> None:
+        """Its answers were off by this; the most of all that was noted is its plan's error."""
+        self.plan = self.plan.model_copy(
+            update={"error": max(found, self.plan.error or 0.0) if isfinite(found) else None}
+        )
+        if found > self.max_error:
+            self.problem = f"its answers are off by {found:.2g} of their largest value, more than {self.max_error:g}"
+
+    def _fault(self, outputs: Arrays, expected: Arrays) -> str:
+        if not self.plan.rounds_weights:
+            return difference(outputs, expected)
+        if not expected:
+            return "it rounds weights, and the model's own answers differ, so that its error cannot be told"
+        self.note_error(error(outputs, expected))
+        return self.problem
 
     @property
     def fine(self) -> bool:
@@ -59,6 +78,7 @@ class Trial:
             stages=len(self.plan.stages),
             predicted_seconds=self.plan.predicted_seconds,
             measured=self.plan.measured,
+            error=self.plan.error,
             problem=self.problem,
         )
 

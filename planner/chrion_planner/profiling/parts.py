@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import HOST, PartCost
+from chrion_api import HOST, PartCost, WeightFormat
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.signature import part_signature
@@ -30,10 +30,10 @@ def parts_of(graph: Graph, shapes: Shapes, device: str) -> Iterator[tuple[str, f
                 yield name, frozenset(nodes), part_signature(graph, nodes, shapes)
 
 
-def part_runs(signature: str, engine: str, device: Device) -> Iterator[PartCost]:
-    """The runs of a part that are worth measuring; without their times."""
+def part_runs(signature: str, engine: str, device: Device, weights: WeightFormat) -> Iterator[PartCost]:
+    """The runs of a part that are worth measuring, with weights rounded so too; without their times."""
     for lanes in sorted({1, len(device.lanes) if device.traits.threads else 1}):
-        for options in engine_named(engine).choices(lanes):
+        for options in engine_named(engine).choices(lanes, weights):
             yield PartCost(signature=signature, engine=engine, lanes=lanes, options=options, seconds=1)
 
 

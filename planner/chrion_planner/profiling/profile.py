@@ -10,7 +10,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import HOST, ONNXRUNTIME, DeviceProfile, NodeCost, PartCost, Profile, Shape, Transfer, Whole
+from chrion_api import (
+    HOST,
+    ONNXRUNTIME,
+    DeviceProfile,
+    NodeCost,
+    PartCost,
+    Profile,
+    Shape,
+    Transfer,
+    WeightFormat,
+    Whole,
+)
 from chrion_graph.files import write_aside
 from chrion_graph.graph import Graph, Shapes
 from chrion_graph.limits import Limits
@@ -54,12 +65,13 @@ def profile_devices(
     deadline: float,
     server: ForkServer | None = None,
     figures: Figures | None = None,
+    weights: WeightFormat = WeightFormat.FLOAT32,
 ) -> Profile:
     """Measure every signature of every variant on every device, graphs as they are before those that are rewritten.
 
-    `model` is the model's digest. What `figures` has is not measured again. After `deadline` (of `time.monotonic`)
-    nothing more is measured: nodes, graphs or devices are then missing. Raises LimitExceeded where one measurement
-    takes longer than the limits allow.
+    `model` is the model's digest. Engines that can round weights to `weights` are measured with that too. What
+    `figures` has is not measured again. After `deadline` (of `time.monotonic`) nothing more is measured: nodes, graphs
+    or devices are then missing. Raises LimitExceeded where one measurement takes longer than the limits allow.
     """
     entries: list[DeviceProfile] = []
     links: list[Transfer] = []
@@ -82,6 +94,7 @@ def profile_devices(
                 packed,
                 known,
                 left,
+                weights,
                 seconds=(left if isfinite(left) else _LONGEST_SECONDS) + limits.seconds,
                 what=f"profiling on {name}",
                 report=report,
@@ -124,6 +137,7 @@ def _profile_device(
     packed: Sequence[_Packed],
     known: Known | None,
     seconds_left: float,
+    weights: WeightFormat,
     report: Callable[[tuple[str, float]], None],
 ) -> tuple[Known | None, tuple[Transfer, ...]]:
     """The device's figures, as far as the time goes; None where it is over before there are any."""
@@ -138,7 +152,7 @@ def _profile_device(
     if bare is None:
         return None, ()
     session = of_session(device, packed[0].folder) if device.name != HOST else Taken()
-    measuring = _Measuring(packed, device, devices, session, spells, known)
+    measuring = _Measuring(packed, device, devices, session, spells, known, weights)
     measuring.run(report)
     entry = bare.model_copy(
         update={
@@ -165,8 +179,9 @@ class _Measuring:
         session: Taken,
         spells: Spells,
         known: Known | None,
+        weights: WeightFormat,
     ) -> None:
-        self._packed = packed
+        self._packed, self._weights = packed, weights
         self._device, self._devices, self._session = device, devices, session
         self._spells = spells
         self._known_nodes = known.device.nodes if known else {}
@@ -218,7 +233,9 @@ class _Measuring:
             if name == ONNXRUNTIME or not pack.rewritten or (pack.parts and not engine_named(name).optimizes)
         ]
         wanted = []
-        for run in whole_graphs.whole_runs(graph, pack.inputs, self._device, engines, plain=not pack.rewritten):
+        for run in whole_graphs.whole_runs(
+            graph, pack.inputs, self._device, engines, not pack.rewritten, self._weights
+        ):
             if known := list(self._known(run)):
                 self.wholes += known
             else:
@@ -236,7 +253,7 @@ class _Measuring:
         known = {_unmeasured(cost).to_json(): cost for cost in self._known_parts}
         wanted: dict[str, tuple[PartCost, frozenset[int]]] = {}
         for engine, members, signature in parts.parts_of(graph, pack.shapes, self._device.name):
-            for run in parts.part_runs(signature, engine, self._device):
+            for run in parts.part_runs(signature, engine, self._device, self._weights):
                 key = run.to_json()
                 if key in known:
                     self.parts[key] = known[key]

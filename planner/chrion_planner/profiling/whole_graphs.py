@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from chrion_api import HOST, ONNXRUNTIME, Shape, Stage, Whole
+from chrion_api import HOST, ONNXRUNTIME, Shape, Stage, WeightFormat, Whole
 from chrion_graph.graph import Graph
 from chrion_planner.captures import can_be_captured
 from chrion_planner.profiling.run_seconds import run_seconds
@@ -23,19 +23,24 @@ _ABOUT = 0.15
 
 
 def whole_runs(
-    graph: Graph, inputs: Mapping[str, Shape], device: Device, engines: Collection[str], plain: bool
+    graph: Graph,
+    inputs: Mapping[str, Shape],
+    device: Device,
+    engines: Collection[str],
+    plain: bool,
+    weights: WeightFormat = WeightFormat.FLOAT32,
 ) -> Iterator[Whole]:
     """The runs of a graph that are worth measuring, by each engine that takes all of it there; without their times.
 
     Several lanes of an accelerator are no threads of one kernel, so that there it is measured on one. With ONNX Runtime
-    as it is by default, and `plain` too: without optimisation.
+    as it is by default, and `plain` too: without optimisation. With `weights` rounded so too.
     """
     everything = range(len(graph.nodes))
     for engine in map(engine_named, engines):
         if not engine.takes(graph, everything, device.name):
             continue
         for lanes in sorted({1, len(device.lanes) if device.traits.threads else 1}):
-            for options in engine.choices(lanes):
+            for options in engine.choices(lanes, weights):
                 if plain or options or engine.name != ONNXRUNTIME:
                     yield Whole(
                         graph=graph.digest,

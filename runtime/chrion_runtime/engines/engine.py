@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from chrion_api import Options
+from chrion_api import Options, WeightFormat
 from chrion_runtime.devices.device import Device
 from chrion_runtime.devices.memory import Tensor
 from chrion_runtime.stop import Stop
@@ -95,9 +95,9 @@ class Engine(Protocol):
     def refusal(self, options: Options, device: str, /) -> str:
         """What is wrong with a stage of these options on a device, said after its number; empty where nothing is."""
 
-    def choices(self, lanes: int, /) -> Sequence[Options]:
+    def choices(self, lanes: int, weights: WeightFormat, /) -> Sequence[Options]:
         """The options that are worth measuring for a kernel on so many lanes, the plainest first; none where fewer
-        lanes do as well."""
+        lanes do as well. With `weights` that are rounded also those that round them, where it can."""
 
     def claims(self, graph: "Graph", device: str, /) -> Sequence[Collection[int]]:
         """Sets of nodes that it takes on a device, each as one kernel, as large as they can be; no node is in two."""

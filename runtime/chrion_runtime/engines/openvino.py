@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto
 
-from chrion_api import HOST, Options
+from chrion_api import HOST, Options, WeightFormat
 from chrion_api.one_line import one_line
 from chrion_graph.attributes import integer
 from chrion_graph.graph import Graph
@@ -48,7 +48,7 @@ class OpenVino:
         """See `Engine`."""
         return f"has an option that OpenVINO has not: {min(options)}" if options else ""
 
-    def choices(self, _lanes: int) -> Sequence[Options]:
+    def choices(self, _lanes: int, _weights: WeightFormat) -> Sequence[Options]:
         """See `Engine`."""
         return ({},)
 

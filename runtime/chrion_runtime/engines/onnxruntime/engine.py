@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
-from chrion_api import ONNXRUNTIME, Optimization, Options
+from chrion_api import ONNXRUNTIME, Optimization, Options, WeightFormat
 from chrion_graph.graph import Graph
 from chrion_graph.load import graphs
 from chrion_graph.ort import brief
@@ -47,7 +47,7 @@ class OnnxRuntime:
             return f"is a CUDA graph, which {device} cannot run"
         return ""
 
-    def choices(self, _lanes: int) -> Sequence[Options]:
+    def choices(self, _lanes: int, _weights: WeightFormat) -> Sequence[Options]:
         """See `Engine`."""
         return {}, {"optimization": str(Optimization.ALL)}
 

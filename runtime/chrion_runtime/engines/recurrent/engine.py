@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from chrion_api import HOST, Options
+from chrion_api import HOST, WEIGHTS, Options, WeightFormat
 from chrion_graph.graph import Graph
 from chrion_graph.recurrent import is_recurrent
 from chrion_runtime.engines.engine import Kernel, KernelBytes, Site
@@ -30,8 +30,8 @@ them, and at most."""
 
 
 class Recurrent:
-    """See `Engine`. Options of kernels on several lanes: `sharing`, how they share a run, and `patience`, for how many
-    seconds helpers wait actively for the next one."""
+    """See `Engine`. Options: `weights`, as what those are kept; and of kernels on several lanes `sharing`, how they
+    share a run, and `patience`, for how many seconds helpers wait actively for the next one."""
 
     name = "recurrent"
     optimizes = False
@@ -55,18 +55,21 @@ class Recurrent:
 
     def refusal(self, options: Options, _device: str) -> str:
         """See `Engine`."""
-        if unknown := options.keys() - {"sharing", "patience"}:
+        if unknown := options.keys() - {"sharing", "patience", WEIGHTS}:
             return f"has an option that the recurrent kernels have not: {min(unknown)}"
-        if options.get("sharing", SHARING[0]) not in SHARING:
-            return f"has the sharing {str(options['sharing'])[:60]!r}; choose one of {', '.join(SHARING)}"
+        for name, known in (("sharing", SHARING), (WEIGHTS, tuple(WeightFormat))):
+            if options.get(name, known[0]) not in known:
+                return f"has the {name} {str(options[name])[:60]!r}; choose one of {', '.join(known)}"
         patience = options.get("patience", 0)
         if isinstance(patience, (bool, str)) or not 0 <= patience <= LONGEST_PATIENCE:
             return f"has the patience {str(patience)[:60]!r}, which is not from 0 to {LONGEST_PATIENCE:g} s"
         return ""
 
-    def choices(self, lanes: int) -> Sequence[Options]:
+    def choices(self, lanes: int, weights: WeightFormat) -> Sequence[Options]:
         """See `Engine`."""
-        return ({},) if lanes == 1 else tuple({"sharing": sharing} for sharing in SHARING[1:])
+        exact: list[Options] = [{}] if lanes == 1 else [{"sharing": sharing} for sharing in SHARING[1:]]
+        rounded = [{**options, WEIGHTS: weights.value} for options in exact if weights is not WeightFormat.FLOAT32]
+        return [*exact, *rounded]
 
     def claims(self, graph: Graph, device: str) -> Sequence[Collection[int]]:
         """See `Engine`. Stacks of layers, with what exporters put between them."""
@@ -80,9 +83,10 @@ class Recurrent:
             return False
         return device == HOST
 
-    def bytes(self, graph: Graph, nodes: Collection[int], _device: str, _options: Options) -> KernelBytes:
+    def bytes(self, graph: Graph, nodes: Collection[int], _device: str, options: Options) -> KernelBytes:
         """See `Engine`. Weights as they are packed; those of ONNX Runtime's copy are not kept."""
-        return KernelBytes(host=sum(graph.constant_bytes(node) for node in nodes if is_recurrent(graph.nodes[node])))
+        packed = sum(graph.constant_bytes(node) for node in nodes if is_recurrent(graph.nodes[node]))
+        return KernelBytes(host=packed * WeightFormat.of(options).bytes // WeightFormat.FLOAT32.bytes)
 
     def compile(self, path: Path, site: Site, options: Options) -> Kernel:
         """See `Engine`. Raises PlanRefused."""
@@ -96,7 +100,7 @@ class Recurrent:
         views = [view for level in stack.levels for view in (level.first_hidden, level.first_cell) if view]
         names = {view.source for view in (stack.x, *views) if isinstance(view.source, str)} | {stack.lengths}
         constants = {name: _array(graph, name) for name in names if name in graph.constants}
-        layers = [_packed(graph, level) for level in stack.levels]
+        layers = [_packed(graph, level, WeightFormat.of(options)) for level in stack.levels]
         return StackKernel(LoadedStack(stack, library(), layers, constants, _team(site, options)))
 
 
@@ -108,10 +112,10 @@ def _team(site: Site, options: Options) -> Team | None:
     return Team(library(), site.lanes - 1, sharing, patience)
 
 
-def _packed(graph: Graph, level: Level) -> list[PackedLayer]:
+def _packed(graph: Graph, level: Level, kept: WeightFormat) -> list[PackedLayer]:
     weights = [_array(graph, name) if name else None for name in level.weights]
     return [
-        packed_layer(library(), level, direction, [None if one is None else one[side] for one in weights])
+        packed_layer(library(), level, direction, [None if one is None else one[side] for one in weights], kept)
         for side, direction in enumerate(level.directions)
     ]
 

@@ -10,26 +10,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chrion_api import WeightFormat
 from chrion_runtime.devices.run_memory import RUN_MEMORY, no_room_for_weights
 from chrion_runtime.engines.recurrent.library import LayerStruct, Library
-from chrion_runtime.engines.recurrent.stack import ACTIVATIONS, KINDS, Direction, Level
+from chrion_runtime.engines.recurrent.stack import ACTIVATIONS, KINDS, PRECISIONS, Direction, Level
+from chrion_runtime.errors import PlanRefused
 
-Weights = Sequence[NDArray[np.float32] | None]
+LayerWeights = Sequence[NDArray[np.float32] | None]
 """W, R and B of one direction of a layer; no B for zeros."""
 
 
 class PackedLayer:
     """One direction of a layer as the kernels read it."""
 
-    def __init__(self, library: Library, level: Level, direction: Direction, weights: Weights) -> None:
-        """Raises PlanRefused."""
+    def __init__(
+        self,
+        library: Library,
+        level: Level,
+        direction: Direction,
+        weights: LayerWeights,
+        kept: WeightFormat = WeightFormat.FLOAT32,
+    ) -> None:
+        """Raises PlanRefused where there is no memory, or weights cannot be kept so."""
         held = [None if one is None else np.ascontiguousarray(one, np.float32) for one in weights]
+        if kept is not WeightFormat.FLOAT32 and not all(one is None or np.isfinite(one).all() for one in held):
+            raise PlanRefused(f"weights of a recurrent layer are not finite, and cannot be kept as {kept}")
         places = [None if one is None else one.ctypes.data for one in held]
         numbers = [ACTIVATIONS.index(name) for name in direction.activations]
         description = LayerStruct(
             KINDS.index(level.kind),
             direction.reversed,
             (ctypes.c_int32 * 3)(*numbers),
+            PRECISIONS.index(kept),
             level.inputs,
             level.units,
             *places,
@@ -44,14 +56,20 @@ _packed: "weakref.WeakValueDictionary[tuple[Any, ...], PackedLayer]" = weakref.W
 _guard = Lock()
 
 
-def packed_layer(library: Library, level: Level, direction: Direction, weights: Weights) -> PackedLayer:
+def packed_layer(
+    library: Library,
+    level: Level,
+    direction: Direction,
+    weights: LayerWeights,
+    kept: WeightFormat = WeightFormat.FLOAT32,
+) -> PackedLayer:
     """The layer of these weights, packed where it is not yet. Raises PlanRefused."""
     sha = hashlib.blake2b(digest_size=16)
     for one in weights:
         sha.update(b"-" if one is None else np.ascontiguousarray(one).data)
-    key = (id(library), level.kind, direction, level.inputs, level.units, sha.digest())
+    key = (id(library), level.kind, direction, level.inputs, level.units, kept, sha.digest())
     with _guard:
         found = _packed.get(key)
         if found is None:
-            found = _packed[key] = PackedLayer(library, level, direction, weights)
+            found = _packed[key] = PackedLayer(library, level, direction, weights, kept)
         return found

@@ -21,10 +21,13 @@ FORCED = "CHRION_RECURRENT_BUILD"
 SUMS = "SHA256SUMS"
 """The file in which the build says what each library is: one that is damaged could end the whole process."""
 
-_AVX2 = "avx2 bmi1 bmi2 fma movbe"
+_AVX2 = "avx2 bmi1 bmi2 f16c fma movbe"
+
+_AVX512 = f"{_AVX2} avx512f avx512bw avx512cd avx512dq avx512vl"
 
 BUILDS: Mapping[str, frozenset[str]] = {
-    "avx512": frozenset(f"{_AVX2} avx512f avx512bw avx512cd avx512dq avx512vl".split()),
+    "avx512-vnni": frozenset(f"{_AVX512} avx512_vnni".split()),
+    "avx512": frozenset(_AVX512.split()),
     "avx2": frozenset(_AVX2.split()),
     "x86-64": frozenset({"sse2"}),
     "aarch64": frozenset({"asimd"}),
@@ -86,6 +89,7 @@ class LayerStruct(ctypes.Structure):
         ("kind", ctypes.c_int32),
         ("reversed", ctypes.c_int32),
         ("activations", ctypes.c_int32 * 3),
+        ("precision", ctypes.c_int32),
         ("inputs", ctypes.c_int64),
         ("units", ctypes.c_int64),
         ("input", ctypes.c_void_p),
@@ -123,7 +127,7 @@ def _typed(function: "ctypes._NamedFuncPointer", result: type | None, *arguments
 
 _AGAIN = "install Chrion again"
 
-INTERFACE = 3
+INTERFACE = 4
 """What `interface_version` of a library says that goes with this module."""
 
 

@@ -7,6 +7,7 @@ states [directions, batch, units].
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chrion_api import WeightFormat
 from chrion_runtime.engines.recurrent.views import Joined, ValueView
 
 STEPS, DIRECTIONS, BATCH, UNITS = "steps", "directions", "batch", "units"
@@ -19,6 +20,9 @@ ACTIVATIONS = ("sigmoid", "tanh", "relu")
 
 SHARING = ("Alone", "Pieces", "Units")
 """How threads share a run, in the library's order; see `enum sharing`."""
+
+PRECISIONS = (WeightFormat.FLOAT32, WeightFormat.FLOAT16, WeightFormat.INT8)
+"""In the library's order; see `enum precision`."""
 
 GATES = {"LSTM": 4, "GRU": 3, "GRU before": 3, "RNN": 1}
 """Rows of weights that each unit has."""

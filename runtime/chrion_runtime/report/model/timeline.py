@@ -74,9 +74,10 @@ class Timeline:
 
     @property
     def extent(self) -> str:
-        """How many stages on how many lanes, and their weights on the host."""
+        """How many stages on how many lanes, their weights on the host, and how far rounding those puts answers off."""
         weights = f", {write.size(self.plan.host_bytes)} of weights on the host" if self.plan.host_bytes else ""
-        return f"{write.count(len(self.plan.stages), 'stage')} on {self._lanes}{weights}"
+        off = f", rounded: answers are off by {write.share(self.plan.error)}" if self.plan.error is not None else ""
+        return f"{write.count(len(self.plan.stages), 'stage')} on {self._lanes}{weights}{off}"
 
     @property
     def idleness(self) -> str:

@@ -1,5 +1,6 @@
 """Layers by the kernels answer as ONNX Runtime's do, whatever ONNX lets them have."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from chrion_api import WEIGHTS, WeightFormat
 from chrion_runtime.devices import open_devices
+from chrion_runtime.devices.cpu import flags
 from chrion_runtime.engines import Ports, Site, engine_named
+from chrion_runtime.engines.recurrent.library import FORCED
 from tests.support.kernels import needs_kernels
 
 pytestmark = needs_kernels
+
+MULTIPLIES_BYTES = "avx512_vnni" in flags() and os.environ.get(FORCED, "avx512-vnni") == "avx512-vnni"
+"""Whether the build that runs here rounds inputs and states to bytes as well."""
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 NAMED = {"LSTM": 3, "GRU": 2, "RNN": 1}
@@ -87,7 +94,9 @@ WAYS = [(1, "Alone"), (2, "Pieces"), (2, "Units"), (3, "Pieces"), (3, "Units")]
 """Threads, and how they share a run."""
 
 
-def run(model: Any, feeds: Arrays, folder: Path, way: tuple[int, str]) -> dict[str, NDArray[Any]]:
+def run(
+    model: Any, feeds: Arrays, folder: Path, way: tuple[int, str], weights: WeightFormat = WeightFormat.FLOAT32
+) -> dict[str, NDArray[Any]]:
     """What the kernels answer; from `run`, and the same from a call that was bound."""
     path = folder / "layer.onnx"
     path.write_bytes(model.SerializeToString())
@@ -95,7 +104,7 @@ def run(model: Any, feeds: Arrays, folder: Path, way: tuple[int, str]) -> dict[s
     ports = Ports(tuple(feeds), tuple(names))
     (device,) = open_devices([], 1).values()
     lanes, sharing = way
-    kernel = ENGINE.compile(path, Site(device, lanes), {"sharing": sharing})
+    kernel = ENGINE.compile(path, Site(device, lanes), {"sharing": sharing, WEIGHTS: weights.value})
     found = [np.asarray(array) for array in kernel.run(ports, list(feeds.values()))]
     bound = [np.full_like(array, np.nan) for array in found]
     kernel.bind(ports, list(feeds.values()), bound)()
@@ -110,6 +119,20 @@ def theirs(model: Any, feeds: Arrays) -> dict[str, NDArray[Any]]:
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
+def is_steady(model: Any, feeds: Arrays, expected: Arrays, nudge: float = 1e-6) -> bool:
+    """Whether its answers depend on its inputs but little: with Relu they can grow, and rounding with them."""
+    nudged = {name: array * np.float32(1 + nudge) if name != "lengths" else array for name, array in feeds.items()}
+    for name, array in theirs(model, nudged).items():
+        largest = max(1, np.abs(array).max(initial=0))
+        if (
+            not np.isfinite(array).all()
+            or largest > 1e6
+            or np.abs(array - expected[name]).max(initial=0) > 3 * nudge * largest
+        ):
+            return False
+    return True
+
+
 @settings(max_examples=300, deadline=None)
 @given(layers, st.sampled_from(WAYS))
 def test_any_layer_answers_as_onnx_runtime_does(
@@ -117,7 +140,36 @@ def test_any_layer_answers_as_onnx_runtime_does(
 ) -> None:
     model, feeds = made
     expected = theirs(model, feeds)
-    assume(all(np.abs(array).max(initial=0) < 1e6 for array in expected.values()))  # Relu can grow without bounds
+    assume(is_steady(model, feeds, expected))
     found = run(model, feeds, tmp_path_factory.getbasetemp(), way)
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5 * max(1, np.abs(array).max()))
+
+
+def rounded(array: NDArray[np.float32], weights: WeightFormat) -> NDArray[np.float32]:
+    """Weights as they are kept: bytes have a scale for each row, the last axis."""
+    if weights is WeightFormat.FLOAT16:
+        return array.astype(np.float16).astype(np.float32)
+    scale = np.abs(array).max(axis=-1, keepdims=True) / np.float32(127)
+    return (np.rint(array / np.where(scale > 0, scale, 1)) * scale).astype(np.float32)
+
+
+@settings(max_examples=150, deadline=None)
+@given(layers, st.sampled_from(WAYS), st.sampled_from([WeightFormat.FLOAT16, WeightFormat.INT8]))
+def test_with_rounded_weights_it_answers_as_a_model_that_has_those(
+    tmp_path_factory: pytest.TempPathFactory, made: tuple[Any, Arrays], way: tuple[int, str], weights: WeightFormat
+) -> None:
+    model, feeds = made
+    found = run(model, feeds, tmp_path_factory.getbasetemp(), way, weights)
+    for tensor in model.graph.initializer:
+        if tensor.name in ("W", "R"):
+            tensor.CopyFrom(numpy_helper.from_array(rounded(numpy_helper.to_array(tensor), weights), tensor.name))
+    expected = theirs(model, feeds)
+    as_bytes = weights is WeightFormat.INT8 and MULTIPLIES_BYTES
+    assume(is_steady(model, feeds, expected, 1e-2 if as_bytes else 1e-6))
+    for name, array in expected.items():
+        largest = max(1, np.abs(array).max())
+        if as_bytes:  # then inputs and states are rounded too
+            np.testing.assert_allclose(found[name], array, rtol=0, atol=0.05 * largest)
+        else:
+            np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5 * largest)

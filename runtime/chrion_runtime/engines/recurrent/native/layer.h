@@ -24,8 +24,20 @@ INLINE int unit_vectors_of(enum kind kind) { return kind == RNN ? 2 : 1; }
 INLINE int panel_of(enum kind kind) { return kind == LSTM || kind == RNN ? 2 : 3; }
 INLINE int recurrent_panel_of(enum kind kind) { return kind == GRU_RESET_AFTER ? 3 : 2; }
 
+/* Bytes of a weight. */
+INLINE size_t size_of(enum precision precision) { return precision == FLOAT32 ? 4 : precision == FLOAT16 ? 2 : 1; }
+
+/* The weights of a product, kept in panels. */
+struct weights {
+    enum precision precision;
+    long width;    /* inputs of the product, and some of weight 0 where those are multiplied by fours */
+    char *values;  /* [group][panel][width][vectors of a panel][LANES] */
+    float *scales; /* [group][vector][LANES]: what 1 stands for, of INT8 */
+};
+
 struct layer {
     enum kind kind;
+    enum precision precision;
     int usual;             /* the activations are those that ONNX takes where none are named */
     int reversed;          /* from the last step to the first */
     enum activation activations[3];
@@ -33,9 +45,8 @@ struct layer {
     long groups;
     long padded;           /* units of all groups */
     long row;              /* floats of one row of projected inputs */
-    float *input;          /* [group][panel][inputs][vectors of a panel][LANES] */
-    float *recurrent;      /* [group][panel][units][vectors of a panel][LANES] */
-    float *candidate;      /* [group][units][LANES]: of a GRU that resets before the product */
+    struct weights input, recurrent;
+    struct weights candidate; /* of a GRU that resets before the product, which has no part in `recurrent` */
     float *bias;           /* [group][vector][LANES]: of both products, where they can be added up */
     float *candidate_bias; /* [group][LANES]: of a GRU that resets after the product */
     char *block;

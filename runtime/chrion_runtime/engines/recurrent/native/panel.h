@@ -2,46 +2,30 @@
 #ifndef CHRION_PANEL_H
 #define CHRION_PANEL_H
 
-#include "vector.h"
+#include "operand.h"
 
 #define MOST_VECTORS 3
+#define PRECISIONS 3
 
-/* sums[row][vector] += over `width` inputs of inputs[row][i] * panel[i][vector]. There is such a function for every size
- * of a tile: with more around it a compiler would run out of registers for the sums. */
-#define MULTIPLY(rows, vectors)                                                                                        \
-    void multiply_##rows##_##vectors(const float *panel, long width, const float *const *inputs,                       \
-                                     vector sums[MOST_ROWS][MOST_VECTORS])
-#define MULTIPLY_ROWS(rows)                                                                                            \
-    MULTIPLY(rows, 1);                                                                                                 \
-    MULTIPLY(rows, 2);                                                                                                 \
-    MULTIPLY(rows, 3)
+/* sums[row][vector] += inputs[row] times the inputs `from` to `to` of one panel, which begins with the row `start` of all
+ * packed ones. `inputs` begin with the input `from`, which is a multiple of LANES. */
+typedef void multiply_panel(const struct weights *weights, long start, long from, long to, const struct operand *inputs,
+                            vector sums[MOST_ROWS][MOST_VECTORS]);
 
-MULTIPLY_ROWS(1);
-MULTIPLY_ROWS(2);
-MULTIPLY_ROWS(4);
+/* One for every precision and size of a tile: with more around it a compiler would run out of registers for the sums. */
 #if MOST_ROWS == 8
-MULTIPLY_ROWS(8);
+#define TILE_HEIGHTS 4
+#else
+#define TILE_HEIGHTS 3
 #endif
+extern multiply_panel *const multiply_panels[PRECISIONS][TILE_HEIGHTS][MOST_VECTORS];
 
 /* The same by the function for a tile; `rows` and `vectors` are constants. */
-INLINE void multiply(const int rows, const int vectors, const float *panel, long width, const float *const *inputs,
-                     vector sums[MOST_ROWS][MOST_VECTORS])
+INLINE void multiply(const int rows, const int vectors, const struct weights *weights, long start, long from, long to,
+                     const struct operand *inputs, vector sums[MOST_ROWS][MOST_VECTORS])
 {
-#define ONE_OF(rows)                                                                                                   \
-    (vectors == 1 ? multiply_##rows##_1 : vectors == 2 ? multiply_##rows##_2 : multiply_##rows##_3)(panel, width,      \
-                                                                                                    inputs, sums)
-#if MOST_ROWS == 8
-    if (rows == 8)
-        ONE_OF(8);
-    else
-#endif
-        if (rows == 4)
-        ONE_OF(4);
-    else if (rows == 2)
-        ONE_OF(2);
-    else
-        ONE_OF(1);
-#undef ONE_OF
+    const int height = rows == 8 ? 3 : rows == 4 ? 2 : rows - 1;
+    multiply_panels[weights->precision][height][vectors - 1](weights, start, from, to, inputs, sums);
 }
 
 /* Does something for `count` rows in tiles of constant size: `TILE(rows, first, …)` is a statement for one tile. */

@@ -3,7 +3,7 @@
 
 #include "panel.h"
 
-INLINE void tile(const struct layer *layer, const int rows, const int vectors, long panel, const float *const *inputs,
+INLINE void tile(const struct layer *layer, const int rows, const int vectors, long panel, const struct operand *inputs,
                  float *projected)
 {
     vector sums[MOST_ROWS][MOST_VECTORS];
@@ -13,7 +13,7 @@ INLINE void tile(const struct layer *layer, const int rows, const int vectors, l
         UNROLL(3)
         for (int v = 0; v < vectors; v++)
             sums[row][v] = load_aligned(layer->bias + start + v * LANES);
-    multiply(rows, vectors, layer->input + start * layer->inputs, layer->inputs, inputs, sums);
+    multiply(rows, vectors, &layer->input, start, 0, layer->inputs, inputs, sums);
     UNROLL(8)
     for (int row = 0; row < rows; row++)
         UNROLL(3)
@@ -22,7 +22,7 @@ INLINE void tile(const struct layer *layer, const int rows, const int vectors, l
 }
 
 /* A panel stays in the nearest cache while all rows pass. */
-INLINE void panels(const struct layer *layer, const int vectors, const float *const *inputs, long count,
+INLINE void panels(const struct layer *layer, const int vectors, const struct operand *inputs, long count,
                    float *projected, long from, long to)
 {
     const long in_group = vectors_of(layer->kind) / vectors;
@@ -33,8 +33,10 @@ INLINE void panels(const struct layer *layer, const int vectors, const float *co
     }
 }
 
-void project(const struct layer *layer, const float *const *inputs, long count, float *projected, long from, long to)
+void project(const struct layer *layer, struct operand *inputs, signed char *bytes, long count, float *projected,
+             long from, long to)
 {
+    quantise(layer, inputs, count, layer->inputs, bytes, bytes_of(layer->inputs));
     if (panel_of(layer->kind) == 2)
         panels(layer, 2, inputs, count, projected, from, to);
     else

@@ -1,7 +1,7 @@
 /* Stacks of recurrent layers as ONNX defines LSTM, GRU and RNN (opset 14 to 22), run on one thread or by a team of them.
  *
  * Nothing here is shared between stacks but what is constant, and nothing between calls that use workspaces of their
- * own. All floats are 32 bits wide, all strides are in floats. */
+ * own. All floats are 32 bits wide, all strides are in floats; weights may be kept as less than that. */
 #ifndef CHRION_RECURRENT_H
 #define CHRION_RECURRENT_H
 
@@ -15,6 +15,10 @@ EXPORT int32_t interface_version(void);
 
 enum kind { LSTM, GRU_RESET_AFTER, GRU_RESET_BEFORE, RNN };
 
+/* As what weights are kept: as they are, as IEEE 754's binary16, or as bytes with a scale for each row. With bytes the
+ * inputs and states are rounded to bytes too, where the processor multiplies those. */
+enum precision { FLOAT32, FLOAT16, INT8 };
+
 /* How a team shares a run. Alone: not at all. By pieces: directions, parts of the batch, and layers, each a chunk of
  * steps behind the one below it. By units: the units of every layer, which meet after each step. */
 enum sharing { ALONE, BY_PIECES, BY_UNITS };
@@ -27,6 +31,7 @@ struct layer_description {
     int32_t kind;
     int32_t reversed;       /* from the last step to the first */
     int32_t activations[3]; /* f, g and h, as `enum activation` */
+    int32_t precision;      /* an `enum precision`; weights must be finite for any but FLOAT32 */
     int64_t inputs, units;
     const float *input;     /* W: [gates * units][inputs] */
     const float *recurrent; /* R: [gates * units][units] */
@@ -73,7 +78,7 @@ EXPORT struct layer *layer_new(const struct layer_description *description);
 EXPORT void layer_free(struct layer *layer);
 
 /* `levels` layers, each of which reads what the one before it makes: [levels][2], where the second direction may be
- * NULL. They must outlive the stack. NULL where there is no memory. */
+ * NULL, and is of the same kind, sizes and precision. They must outlive the stack. NULL where there is no memory. */
 EXPORT struct stack *stack_new(int32_t levels, struct layer *const *layers);
 EXPORT void stack_free(struct stack *stack);
 

@@ -20,17 +20,25 @@ void measure_buffers(struct sizes *sizes, const struct layer *layer, long steps,
     sizes->rows = rows > sizes->rows ? rows : sizes->rows;
     sizes->projected = most_of(sizes->projected, (size_t)(rows * layer->row) * sizeof(float));
     sizes->states = most_of(sizes->states, (size_t)(together * layer->padded) * sizeof(float));
+    sizes->together = together > sizes->together ? together : sizes->together;
+    if (takes_bytes(layer)) {
+        sizes->bytes = most_of(sizes->bytes, (size_t)(rows * bytes_of(layer->inputs)));
+        sizes->state_bytes = most_of(sizes->state_bytes, (size_t)(together * layer->padded));
+    }
 }
 
 void place_buffers(struct buffers *buffers, const struct sizes *sizes, struct arena *arena)
 {
     buffers->projected = arena_take(arena, sizes->projected);
-    buffers->inputs = arena_take(arena, (size_t)sizes->rows * sizeof(float *));
+    buffers->inputs = arena_take(arena, (size_t)sizes->rows * sizeof(struct operand));
+    buffers->bytes = arena_take(arena, sizes->bytes);
     for (int side = 0; side < 2; side++) {
         buffers->hidden[side] = arena_take(arena, sizes->states);
         buffers->cell[side] = arena_take(arena, sizes->states);
     }
     buffers->reset = arena_take(arena, sizes->states);
+    buffers->operands = arena_take(arena, (size_t)sizes->together * sizeof(struct operand));
+    buffers->state_bytes = arena_take(arena, sizes->state_bytes);
 }
 
 /* How many steps a row has. */
@@ -99,16 +107,17 @@ static void project_steps(const struct layer *layer, const struct buffers *buffe
     for (long number = from; number < to; number++)
         for (long row = 0; row < batch; row++) {
             const long time = time_of(layer, sequence, first + row, number);
-            buffers->inputs[(number - from) * batch + row] =
+            buffers->inputs[(number - from) * batch + row].values =
                 sequence->x + time * sequence->x_step + (first + row) * sequence->x_row;
         }
-    project(layer, buffers->inputs, (to - from) * batch, buffers->projected, 0, layer->groups);
+    project(layer, buffers->inputs, buffers->bytes, (to - from) * batch, buffers->projected, 0, layer->groups);
 }
 
 int run_steps(const struct layer *layer, const struct buffers *buffers, const struct sequence *sequence, long first,
               long batch, long from, long to)
 {
-    struct step now = {.batch = batch, .to = layer->groups, .reset = buffers->reset};
+    struct step now = {.batch = batch, .to = layer->groups, .reset = buffers->reset,
+                       .operands = buffers->operands, .bytes = buffers->state_bytes};
     const long chunk = buffers->rows / batch;
     int side = 0;
     for (long start = from; start < to; start += chunk) {

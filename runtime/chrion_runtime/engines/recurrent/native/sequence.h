@@ -7,9 +7,12 @@
 /* Buffers of one thread, which every layer of a stack runs with, one after another. */
 struct buffers {
     float *projected;
-    const float **inputs;     /* of each projected row */
+    struct operand *inputs;   /* of each projected row */
+    signed char *bytes;       /* of the same, for layers that take those */
     long rows;                /* that are projected at once */
     float *hidden[2], *cell[2], *reset;
+    struct operand *operands; /* of a step */
+    signed char *state_bytes;
 };
 
 /* Rows to project at once: what they take stays in the second cache, and there are enough of them to make good use of
@@ -18,8 +21,8 @@ long rows_at_once(const struct layer *layer, long rows);
 
 /* What a thread's buffers take for any layer of those that it is asked for: first `measure` each, then `place` them. */
 struct sizes {
-    size_t projected, states;
-    long rows;
+    size_t projected, states, bytes, state_bytes;
+    long rows, together;
 };
 void measure_buffers(struct sizes *sizes, const struct layer *layer, long steps, long batch);
 void place_buffers(struct buffers *buffers, const struct sizes *sizes, struct arena *arena);

@@ -17,34 +17,31 @@ INLINE vector other(const struct layer *layer, const int usual, int place, vecto
     return activate(usual ? TANH : layer->activations[place], INFINITE, x);
 }
 
-/* Products of a tile's states with a panel of recurrent weights. */
-INLINE void add_products(const struct layer *layer, const int rows, const int vectors, long row, const float *panel,
-                         const struct part *part, vector sums[MOST_ROWS][MOST_VECTORS])
+/* Make the parts' states what they are multiplied as. */
+static void prepare(const struct layer *layer, const struct step *step)
 {
-    const float *inputs[MOST_ROWS];
-    UNROLL(8)
-    for (int one = 0; one < rows; one++)
-        inputs[one] = part->hidden + (row + one) * layer->padded + part->from;
-    multiply(rows, vectors, panel + part->from * vectors * LANES, part->to - part->from, inputs, sums);
+    struct operand *operands = step->operands;
+    for (int at = 0; at < step->count; at++, operands += step->batch) {
+        const struct part *part = &step->parts[at];
+        for (long row = 0; row < step->batch; row++)
+            operands[row].values = part->hidden + row * layer->padded + part->from;
+        quantise(layer, operands, step->batch, part->to - part->from, step->bytes + part->from, layer->padded);
+    }
 }
 
 /* The sums of one panel of a group for a tile, from `start` on: all of them, or those that are there so far. */
-INLINE void add_up(const struct layer *layer, const int rows, const int vectors, const enum stage stage,
-                   const struct step *step, long row, const float *panel, const float *states, float *kept,
-                   long kept_row, vector sums[MOST_ROWS][MOST_VECTORS])
+INLINE void add_up(const int rows, const int vectors, const enum stage stage, const struct step *step, long row,
+                   const struct weights *weights, long start, float *kept, long kept_row,
+                   vector sums[MOST_ROWS][MOST_VECTORS])
 {
-    if (stage == WHOLE) {
-        const struct part all = {0, layer->units, states};
-        add_products(layer, rows, vectors, row, panel, &all, sums);
-        return;
-    }
     UNROLL(8)
     for (int one = 0; stage == END && one < rows; one++)
         UNROLL(3)
         for (int v = 0; v < vectors; v++)
             sums[one][v] = load_aligned(kept + one * kept_row + v * LANES);
-    for (int at = 0; at < step->count; at++)
-        add_products(layer, rows, vectors, row, panel, &step->parts[at], sums);
+    for (int at = 0; at < (stage == WHOLE ? 1 : step->count); at++)
+        multiply(rows, vectors, weights, start, step->parts[at].from, step->parts[at].to,
+                 step->operands + at * step->batch + row, sums);
     UNROLL(8)
     for (int one = 0; stage == BEGIN && one < rows; one++)
         UNROLL(3)
@@ -68,13 +65,11 @@ INLINE void lstm(const struct layer *layer, const int usual, const enum stage st
 {
     vector ingoing[MOST_ROWS][MOST_VECTORS], kept[MOST_ROWS][MOST_VECTORS]; /* gates i and o, f and c */
     const long at = group * 4 * LANES;
-    const float *panel = layer->recurrent + at * layer->units;
     float *sums = step->sums + (group * step->batch + row) * 4 * LANES;
     from_projected(layer, rows, 2, step, row, at, ingoing);
-    add_up(layer, rows, 2, stage, step, row, panel, step->hidden, sums, 4 * LANES, ingoing);
+    add_up(rows, 2, stage, step, row, &layer->recurrent, at, sums, 4 * LANES, ingoing);
     from_projected(layer, rows, 2, step, row, at + 2 * LANES, kept);
-    add_up(layer, rows, 2, stage, step, row, panel + 2 * LANES * layer->units, step->hidden, sums + 2 * LANES,
-           4 * LANES, kept);
+    add_up(rows, 2, stage, step, row, &layer->recurrent, at + 2 * LANES, sums + 2 * LANES, 4 * LANES, kept);
     UNROLL(8)
     for (int one = 0; stage != BEGIN && one < rows; one++) {
         const long unit = (row + one) * layer->padded + group * LANES;
@@ -100,7 +95,7 @@ INLINE void gru_reset_after(const struct layer *layer, const int usual, const en
     UNROLL(8)
     for (int one = 0; one < rows; one++)
         sums[one][2] = load_aligned(layer->candidate_bias + group * LANES);
-    add_up(layer, rows, 3, stage, step, row, layer->recurrent + at * layer->units, step->hidden,
+    add_up(rows, 3, stage, step, row, &layer->recurrent, at,
            step->sums + (group * step->batch + row) * 3 * LANES, 3 * LANES, sums);
     UNROLL(8)
     for (int one = 0; stage != BEGIN && one < rows; one++) {
@@ -119,8 +114,7 @@ INLINE void gru_reset_before(const struct layer *layer, const int usual, const e
     vector sums[MOST_ROWS][MOST_VECTORS];
     const long at = group * 3 * LANES;
     from_projected(layer, rows, 2, step, row, at, sums);
-    add_up(layer, rows, 2, stage, step, row, layer->recurrent + group * 2 * LANES * layer->units, step->hidden, NULL,
-           0, sums);
+    add_up(rows, 2, stage, step, row, &layer->recurrent, group * 2 * LANES, NULL, 0, sums);
     UNROLL(8)
     for (int one = 0; one < rows; one++) {
         const long unit = (row + one) * layer->padded + group * LANES;
@@ -135,8 +129,7 @@ INLINE void gru_candidate(const struct layer *layer, const int usual, const enum
     vector sums[MOST_ROWS][MOST_VECTORS];
     const long at = group * 3 * LANES;
     from_projected(layer, rows, 1, step, row, at + 2 * LANES, sums);
-    add_up(layer, rows, 1, stage, step, row, layer->candidate + group * LANES * layer->units, step->reset, NULL, 0,
-           sums);
+    add_up(rows, 1, stage, step, row, &layer->candidate, group * LANES, NULL, 0, sums);
     UNROLL(8)
     for (int one = 0; one < rows; one++) {
         const long unit = (row + one) * layer->padded + group * LANES;
@@ -151,7 +144,7 @@ INLINE void rnn(const struct layer *layer, const int usual, const enum stage sta
     vector sums[MOST_ROWS][MOST_VECTORS];
     const long at = group * 2 * LANES;
     from_projected(layer, rows, 2, step, row, at, sums);
-    add_up(layer, rows, 2, stage, step, row, layer->recurrent + at * layer->units, step->hidden,
+    add_up(rows, 2, stage, step, row, &layer->recurrent, at,
            step->sums + (group * step->batch + row) * 2 * LANES, 2 * LANES, sums);
     UNROLL(8)
     for (int one = 0; stage != BEGIN && one < rows; one++)
@@ -189,22 +182,28 @@ GROUPS(any_rnn, rnn, 0, WHOLE)
 GROUPS(begin_rnn, rnn, 1, BEGIN)
 GROUPS(end_rnn, rnn, 1, END)
 
-void step(const struct layer *layer, const struct step *step)
+void step(const struct layer *layer, const struct step *given)
 {
     const int usual = layer->usual;
+    const struct part hidden = {0, layer->units, given->hidden}, reset = {0, layer->units, given->reset};
+    struct step whole = *given;
+    whole.parts = &hidden, whole.count = 1;
+    prepare(layer, &whole);
     switch (layer->kind) {
     case LSTM:
-        (usual ? usual_lstm : any_lstm)(layer, step);
+        (usual ? usual_lstm : any_lstm)(layer, &whole);
         break;
     case GRU_RESET_AFTER:
-        (usual ? usual_gru_reset_after : any_gru_reset_after)(layer, step);
+        (usual ? usual_gru_reset_after : any_gru_reset_after)(layer, &whole);
         break;
     case GRU_RESET_BEFORE:
-        (usual ? usual_gru_reset_before : any_gru_reset_before)(layer, step);
-        (usual ? usual_gru_candidate : any_gru_candidate)(layer, step);
+        (usual ? usual_gru_reset_before : any_gru_reset_before)(layer, &whole);
+        whole.parts = &reset;
+        prepare(layer, &whole);
+        (usual ? usual_gru_candidate : any_gru_candidate)(layer, &whole);
         break;
     case RNN:
-        (usual ? usual_rnn : any_rnn)(layer, step);
+        (usual ? usual_rnn : any_rnn)(layer, &whole);
         break;
     }
 }
@@ -214,10 +213,12 @@ int has_halves(const struct layer *layer) { return layer->usual && layer->kind !
 
 void begin_step(const struct layer *layer, const struct step *step)
 {
+    prepare(layer, step);
     (layer->kind == LSTM ? begin_lstm : layer->kind == RNN ? begin_rnn : begin_gru_reset_after)(layer, step);
 }
 
 void end_step(const struct layer *layer, const struct step *step)
 {
+    prepare(layer, step);
     (layer->kind == LSTM ? end_lstm : layer->kind == RNN ? end_rnn : end_gru_reset_after)(layer, step);
 }

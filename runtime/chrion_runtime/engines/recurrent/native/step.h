@@ -2,7 +2,7 @@
 #ifndef CHRION_STEP_H
 #define CHRION_STEP_H
 
-#include "layer.h"
+#include "operand.h"
 
 /* Rows of a batch that go through the steps together. */
 #define MOST_BATCH 64
@@ -23,8 +23,10 @@ struct step {
     float *next_hidden, *next_cell;
     float *reset;            /* scratch of a GRU that resets before the product, like a state */
     float *sums;             /* [group][batch][vector][LANES]: where a step in two halves leaves what it has */
+    struct operand *operands; /* [part][batch]: scratch */
+    signed char *bytes;      /* [batch][layer->padded]: scratch of a layer that takes bytes */
     const struct part *parts;
-    int count;
+    int count;               /* of a step in halves; a whole one has a single part */
 };
 
 /* A whole step, all of whose state before it lies in `hidden`. */

@@ -23,7 +23,8 @@ struct worker {
     struct signal done;   /* steps of the run that it has ended */
     float *hidden[RING], *cell[RING];
     float *projected, *sums;
-    const float **inputs;
+    struct operand *inputs, *operands;
+    signed char *bytes, *state_bytes;
 };
 
 struct units {
@@ -40,13 +41,13 @@ struct units {
 
 /* What all layers of a stack need at most. */
 struct most {
-    size_t x, projected, sums, state;
-    long rows;
+    size_t x, projected, sums, state, bytes, state_bytes;
+    long batch, rows;
 };
 
-static void raise_to(size_t *most, long floats)
+static void raise_to(size_t *most, long count, size_t size)
 {
-    const size_t bytes = (size_t)floats * sizeof(float);
+    const size_t bytes = (size_t)count * size;
     *most = bytes > *most ? bytes : *most;
 }
 
@@ -60,16 +61,20 @@ static long steps_at_once(const struct layer *layer, long batch)
 static struct most measure(const struct stack *stack, const struct shape *shape)
 {
     const long batch = shape->batch < 1 ? 1 : shape->batch < MOST_BATCH ? shape->batch : MOST_BATCH;
-    struct most most = {0};
+    struct most most = {.batch = batch};
     for (int level = 0; level < stack->levels; level++) {
         const struct layer *layer = stack->layers[level][0];
         /* Not steps_at_once of them: the last rows of a batch may take more than as many as go together. */
         const long rows = rows_at_once(layer, MOST_STEPS * batch);
         most.rows = rows > most.rows ? rows : most.rows;
-        raise_to(&most.x, rows * layer->inputs);
-        raise_to(&most.projected, rows * layer->row);
-        raise_to(&most.sums, batch * layer->row);
-        raise_to(&most.state, batch * layer->padded);
+        raise_to(&most.x, rows * layer->inputs, sizeof(float));
+        raise_to(&most.projected, rows * layer->row, sizeof(float));
+        raise_to(&most.sums, batch * layer->row, sizeof(float));
+        raise_to(&most.state, batch * layer->padded, sizeof(float));
+        if (takes_bytes(layer)) {
+            raise_to(&most.bytes, rows * bytes_of(layer->inputs), 1);
+            raise_to(&most.state_bytes, batch * layer->padded, 1);
+        }
     }
     return most;
 }
@@ -94,7 +99,10 @@ struct units *units_place(const struct stack *stack, const struct shape *shape, 
         }
         worker.projected = arena_take(arena, most.projected);
         worker.sums = arena_take(arena, most.sums);
-        worker.inputs = arena_take(arena, (size_t)most.rows * sizeof(float *));
+        worker.inputs = arena_take(arena, (size_t)most.rows * sizeof(struct operand));
+        worker.operands = arena_take(arena, (size_t)(workers * most.batch) * sizeof(struct operand));
+        worker.bytes = arena_take(arena, most.bytes);
+        worker.state_bytes = arena_take(arena, most.state_bytes);
         if (units)
             units->each[at] = worker;
     }
@@ -164,11 +172,12 @@ static long take_part(struct units *units, int worker, whole_step *then, void *a
     const long steps = units->steps, before = units->before;
     struct part others[MOST_HELPERS], mine;
     struct step now = {.batch = units->batch, .from = first_group(units, layer, worker),
-                       .to = first_group(units, layer, worker + 1), .sums = own->sums};
+                       .to = first_group(units, layer, worker + 1), .sums = own->sums,
+                       .operands = own->operands, .bytes = own->state_bytes};
     const int64_t began = nanoseconds();
     for (long row = 0; row < steps * units->batch; row++)
-        own->inputs[row] = units->x + row * layer->inputs;
-    project(layer, own->inputs, steps * units->batch, own->projected, now.from, now.to);
+        own->inputs[row].values = units->x + row * layer->inputs;
+    project(layer, own->inputs, own->bytes, steps * units->batch, own->projected, now.from, now.to);
     for (long number = 0; number < steps; number++) {
         now.projected = own->projected + number * units->batch * layer->row;
         now.hidden = hidden_after(units, worker, number - 1), now.cell = cell_after(units, worker, number - 1);

@@ -2,9 +2,12 @@
 #ifndef CHRION_VECTOR_H
 #define CHRION_VECTOR_H
 
+#include <stdint.h>
 #include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -24,6 +27,13 @@
 
 typedef float vector __attribute__((vector_size(LANES * sizeof(float))));
 typedef int vector_bits __attribute__((vector_size(LANES * sizeof(int))));
+
+/* Whether the processor multiplies bytes, four of them a lane: weights that are kept as such need not become floats. */
+#if defined(__AVX512VNNI__)
+#define MULTIPLIES_BYTES 1
+#else
+#define MULTIPLIES_BYTES 0
+#endif
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -47,6 +57,37 @@ INLINE vector load(const float *from)
 
 /* LANES floats of packed weights or buffers, which are aligned. */
 INLINE vector load_aligned(const float *from) { return *(const vector *)from; }
+
+/* LANES packed weights that are kept as halves (IEEE 754 binary16, finite), as floats. */
+INLINE vector load_halves(const uint16_t *from)
+{
+#if defined(__AVX512F__)
+    return (vector)_mm512_cvtph_ps(_mm256_load_si256((const __m256i *)from));
+#elif defined(__F16C__)
+    return (vector)_mm256_cvtph_ps(_mm_load_si128((const __m128i *)from));
+#elif defined(__aarch64__)
+    return (vector)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(from)));
+#else
+    typedef uint16_t halves __attribute__((vector_size(LANES * sizeof(uint16_t))));
+    const vector_bits bits = __builtin_convertvector(*(const halves *)from, vector_bits);
+    /* The same bits as a float are 2^112 times less: exponents count from another number. */
+    const vector magnitude = (vector)((bits & 0x7fff) << 13) * 0x1p112f;
+    return (vector)((vector_bits)magnitude | (bits & 0x8000) << 16);
+#endif
+}
+
+/* LANES packed weights that are kept as bytes, as floats. */
+INLINE vector load_bytes(const signed char *from)
+{
+#if defined(__AVX512F__)
+    return (vector)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_load_si128((const __m128i *)from)));
+#elif defined(__AVX2__)
+    return (vector)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)from)));
+#else
+    typedef signed char bytes __attribute__((vector_size(LANES)));
+    return __builtin_convertvector(*(const bytes *)from, vector);
+#endif
+}
 
 INLINE void store_aligned(float *to, vector value) { *(vector *)to = value; }
 

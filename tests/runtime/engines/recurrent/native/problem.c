@@ -70,15 +70,35 @@ static struct grid random_grid(long first, long second, long third, long width)
     return grid;
 }
 
-static struct layer_description random_layer(int kind, long inputs, long units, int reversed, int other)
+/* Rows of weights that keep all their digits in a precision. */
+static float *kept_floats(int precision, long rows, long width, float scale)
+{
+    float *found = random_floats(rows * width, scale);
+    for (long place = 0; place < rows * width; place++) {
+        uint32_t bits;
+        memcpy(&bits, &found[place], sizeof bits);
+        bits &= ~UINT32_C(0x1fff); /* the digits that a half does not have, for all but the smallest numbers */
+        if (precision == FLOAT16) {
+            memcpy(&found[place], &bits, sizeof bits);
+            found[place] = fabsf(found[place]) < 0x1p-14f ? 0x1p-24f : found[place];
+        } else if (precision == INT8) { /* each row has its largest byte */
+            const long byte = place % width ? random_below(255) - 127 : 127;
+            found[place] = 0.8f * scale * (float)byte / 127.0f;
+        }
+    }
+    return found;
+}
+
+static struct layer_description random_layer(int kind, int precision, long inputs, long units, int reversed, int other)
 {
     const long rows = gates_of(kind) * units;
     const float scale = 1.2f / (float)(units > 64 ? 20 : units > 16 ? 6 : units > 4 ? 3 : 2);
     struct layer_description layer = {.kind = kind, .reversed = reversed, .inputs = inputs, .units = units};
     for (int place = 0; place < 3; place++) /* sigmoid first, but for RNN, and tanh then */
         layer.activations[place] = other ? (int)random_below(3) : place > 0 || kind == RNN;
-    layer.input = random_floats(rows * inputs, scale);
-    layer.recurrent = random_floats(rows * units, scale);
+    layer.precision = precision;
+    layer.input = kept_floats(precision, rows, inputs, scale);
+    layer.recurrent = kept_floats(precision, rows, units, scale);
     layer.bias = random_below(3) ? random_floats(2 * rows, scale) : NULL;
     return layer;
 }
@@ -142,10 +162,11 @@ struct problem problem_new(uint64_t seed)
         problem.x.values[random_below(problem.x.floats)] = NAN;
     for (int level = 0; level < problem.levels; level++) {
         const int kind = (int)random_below(4), directions = problem.directions[level] = 1 + (int)random_below(2);
+        const int precision = (int)random_below(3);
         const long units = sizes[random_below(16)];
         for (int side = 0; side < directions; side++)
             problem.layers[level][side] =
-                random_layer(kind, inputs, units, directions == 2 ? side : (int)random_below(2),
+                random_layer(kind, precision, inputs, units, directions == 2 ? side : (int)random_below(2),
                              !is_long && random_below(3) == 0); /* relu can grow from step to step */
         if (random_below(2))
             problem.first_hidden[level] = random_grid(directions, problem.batch, 1, units);
@@ -171,7 +192,7 @@ struct problem problem_sized(const struct size *size)
     for (int level = 0; level < size->levels; level++) {
         problem.directions[level] = size->directions;
         for (int side = 0; side < size->directions; side++)
-            problem.layers[level][side] = random_layer(size->kind, inputs, size->units, side, 0);
+            problem.layers[level][side] = random_layer(size->kind, level % 3, inputs, size->units, side, 0);
         problem.first_hidden[level] = random_grid(size->directions, size->batch, 1, size->units);
         if (size->kind == LSTM)
             problem.first_cell[level] = random_grid(size->directions, size->batch, 1, size->units);
