@@ -176,13 +176,10 @@ def cached_plan(task: PlanningTask, replan: bool = False) -> tuple[PlanFile, boo
     settings = task.settings()
     keys = {name: key_of(device) for name, device in open_devices(settings.devices, settings.cpu_lanes).items()}
     sha = checked_digest(task.model, task.limits)
-    samples = [hashlib.sha256(sample.path.read_bytes()).hexdigest() for sample in task.samples]
-    asked = {
-        "inputs": [spec.to_data() for spec in task.inputs],
-        "precision": task.precision.to_data(),
-        "samples": samples,
-        **task.asked,
-    }
+    asked = {"inputs": [spec.to_data() for spec in task.inputs], **task.asked}
+    if task.precision.weights is not WeightFormat.FLOAT32:
+        samples = [hashlib.sha256(sample.path.read_bytes()).hexdigest() for sample in task.samples]
+        asked |= {"precision": task.precision.to_data(), "samples": samples}
     path = cache.plan_path(sha, asked, keys, settings.cpu_lanes)
     if not replan and (kept := cache.plan(path)):
         return kept, True

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 
 from chrion_api import Frontier, Plan
-from chrion_graph.equality import difference
+from chrion_graph.equality import difference, error
 from chrion_runtime.choice.selection import Selection
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.live.workshop import Workshop
 from chrion_runtime.run.compiled_plan import CompiledPlan
 from chrion_runtime.run.loading import Loader, ServedBucket, alone, nearest
 from chrion_runtime.servable import Array
+
+_SLACK = 2.0
+"""How many times as far as was measured plans that round weights may be off: other inputs, other errors."""
 
 
 def prepare(
@@ -72,11 +75,16 @@ def _made(
     steady = not difference(serving.run(feeds), expected)
     executor, found = loader.load(compiled, frontier.inputs, single)
     if steady:
-        _check(selection.plan, found, expected)
-        _check(selection.plan, executor.run(feeds), expected)  # by the bound values too, as requests are run
+        for answer in (found, executor.run(feeds)):  # by the bound values too, as requests are run
+            if problem := _problem(answer, expected, selection.plan, serving.loaded.plan):
+                raise PlanRefused(f'plan "{selection.plan.name}" answers otherwise than the plan in use: {problem}')
     return ServedBucket(frontier, selection, executor)
 
 
-def _check(plan: Plan, found: dict[str, Array], expected: dict[str, Array]) -> None:
-    if problem := difference(found, expected):
-        raise PlanRefused(f'plan "{plan.name}" answers otherwise than the plan in use: {problem}')
+def _problem(found: dict[str, Array], expected: dict[str, Array], plan: Plan, serving: Plan) -> str:
+    """How the answers of a plan differ from those of the one that serves; empty where they may."""
+    if not (plan.rounds_weights or serving.rounds_weights):
+        return difference(found, expected)
+    allowed = _SLACK * sum(one.error or 0.0 for one in (plan, serving))
+    off = error(found, expected)
+    return f"they are off by {off:.2g} of their largest value, more than {allowed:.2g}" if off > allowed else ""

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[4]
 PARTS = ("api", "graph", "runtime", "planner", "operator", "cli")
 FILES = ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore")
 FOLDER = "chrion_runtime/engines/recurrent"
-BUILDS = {"x86_64": {"avx512", "avx2", "x86-64"}, "aarch64": {"aarch64"}}.get(platform.machine(), set())
+BUILDS = {"x86_64": {"avx512-vnni", "avx512", "avx2", "x86-64"}, "aarch64": {"aarch64"}}.get(platform.machine(), set())
 LIBRARIES = {f"{FOLDER}/built/recurrent-{name}.so" for name in BUILDS}
 
 needs_compiler = pytest.mark.skipif(

@@ -5,21 +5,25 @@
 #define SMALLEST 1e-30f /* rows of less are taken for zeros, and their scale can be divided by */
 
 #if MULTIPLIES_BYTES
+/* A vector of values, with zeros where there are no more. */
+INLINE __m512 load_some(const float *from, long count)
+{
+    return count < LANES ? _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1u), from) : _mm512_loadu_ps(from);
+}
+
 static void quantise_row(struct operand *operand, long width, signed char *bytes)
 {
     __m512 largest = _mm512_setzero_ps(), odd = _mm512_setzero_ps();
     __m512i sum = _mm512_setzero_si512();
     for (long place = 0; place < width; place += LANES) {
-        const __mmask16 there = width - place < LANES ? (__mmask16)((1 << (width - place)) - 1) : (__mmask16)-1;
-        const __m512 value = _mm512_maskz_loadu_ps(there, operand->values + place);
+        const __m512 value = load_some(operand->values + place, width - place);
         largest = _mm512_max_ps(largest, _mm512_abs_ps(value));
         odd = _mm512_fmadd_ps(value, _mm512_setzero_ps(), odd); /* NaN from the first value that is not finite */
     }
     const float most = _mm512_reduce_max_ps(largest), zero = _mm512_reduce_add_ps(odd);
     const __m512 factor = _mm512_set1_ps(most > SMALLEST ? LARGEST / most : 0.0f);
     for (long place = 0; place < width; place += LANES) {
-        const __mmask16 there = width - place < LANES ? (__mmask16)((1 << (width - place)) - 1) : (__mmask16)-1;
-        const __m512 value = _mm512_maskz_loadu_ps(there, operand->values + place);
+        const __m512 value = load_some(operand->values + place, width - place);
         const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(value, factor));
         sum = _mm512_add_epi32(sum, rounded);
         _mm_storeu_si128((__m128i *)(bytes + place), _mm512_cvtsepi32_epi8(rounded));

@@ -1,0 +1,1 @@
+"""What rounded weights gain and cost."""
