@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -137,3 +138,10 @@ def test_lock_is_by_hash_and_names_no_host() -> None:
 def test_ci_script_can_be_run() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     subprocess.run(["bash", "-n", ".ci/run"], cwd=ROOT, check=True)
+
+
+def test_no_library_takes_the_signals_of_the_tests_over() -> None:
+    """Where SIGPIPE is not ignored a peer that hangs up ends the process, and all tests that it has left with it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    (ignored,) = re.findall(r"^SigIgn:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    assert int(ignored, 16) >> (signal.SIGPIPE - 1) & 1

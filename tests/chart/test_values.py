@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from helm_python import HelmError
 
-from tests.support.chart import CHART, Chart, render
+from tests.support.chart import CHART, Chart, ChartRefused, render
 
 
 def script(name: str) -> ModuleType:
@@ -49,7 +48,7 @@ def script(name: str) -> ModuleType:
     ],
 )
 def test_bad_values_are_refused_by_name(chart: Chart, values: dict[str, Any], message: str) -> None:
-    with pytest.raises(HelmError) as refused:
+    with pytest.raises(ChartRefused) as refused:
         render(chart, values)
     assert message in str(refused.value)
 

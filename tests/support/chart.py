@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from helm_python import Chart as HelmChart
-from helm_python import HelmError
-from helm_python import lint as helm_lint
 
 from chrion_graph.worker import Worker
 
@@ -54,17 +51,22 @@ class Rendered:
         return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
 
 
+class ChartRefused(Exception):
+    """Helm refuses the chart with these values: in its own words."""
+
+
 class Chart:
     """The chart, looked into by Helm's own library.
 
-    That is in a process of its own: the library's Go runtime crashes in one in which OpenVINO has run.
+    That is in a process of its own, and imported nowhere else: its Go runtime takes over the signals of the process, so
+    that a broken pipe ends it, and crashes where OpenVINO has run.
     """
 
     def __init__(self) -> None:
         self._worker = Worker(ready_for=_answer)
 
     def render(self, values: Mapping[str, Any], name: str, namespace: str) -> dict[str, str]:
-        """The files that it renders to. Raises HelmError."""
+        """The files that it renders to. Raises ChartRefused."""
         return self._ask(partial(_render, dict(values), name, namespace))
 
     @property
@@ -74,37 +76,50 @@ class Chart:
         return found
 
     def lint(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What Helm finds wrong with it. Raises HelmError."""
-        return self._ask(partial(helm_lint, CHART, dict(values), strict=True, namespace="chrion-system"))
+        """What Helm finds wrong with it. Raises ChartRefused."""
+        return self._ask(partial(_lint, dict(values)))
 
     def close(self) -> None:
         """End the process."""
         self._worker.kill()
 
     def _ask(self, function: Callable[[], Any]) -> Any:
-        found = self._worker.call(_answer, function, seconds=60, what="Helm")
-        if isinstance(found, HelmError):
-            raise found
+        found, refusal = self._worker.call(_answer, function, seconds=60, what="Helm")
+        if refusal:
+            raise ChartRefused(refusal)
         return found
 
 
-def _answer(function: Callable[[], Any]) -> Any:
+def _answer(function: Callable[[], Any]) -> tuple[Any, str]:
+    """What a function returns, and why Helm refuses."""
+    import helm_python
+
     try:
-        return function()
-    except HelmError as error:
-        return error
+        return function(), ""
+    except helm_python.HelmError as error:
+        return None, str(error)
 
 
 def _crds() -> list[dict[str, str]]:
-    with HelmChart.load(CHART) as chart:
+    import helm_python
+
+    with helm_python.Chart.load(CHART) as chart:
         return list(chart.crds)
 
 
+def _lint(values: dict[str, Any]) -> dict[str, Any]:
+    import helm_python
+
+    return helm_python.lint(CHART, values, strict=True, namespace="chrion-system")
+
+
 def _render(values: dict[str, Any], name: str, namespace: str) -> dict[str, str]:
-    with HelmChart.load(CHART) as chart:
+    import helm_python
+
+    with helm_python.Chart.load(CHART) as chart:
         return dict(chart.render(values=values, name=name, namespace=namespace))
 
 
 def render(chart: Chart, values: Mapping[str, Any], name: str = "chrion", namespace: str = "chrion-system") -> Rendered:
-    """The chart's objects with these values; raises HelmValuesError for values that are refused."""
+    """The chart's objects with these values; raises ChartRefused for values that are."""
     return Rendered(chart.render(values, name, namespace))

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from helm_python import Config
-
 from tests.support.chart import CHART, Object
 from tests.support.cluster import Cluster
 from tests.support.waiting import wait_until
@@ -32,6 +30,8 @@ class Release:
     def __init__(self, cluster: Cluster, name: str, namespace: str) -> None:
         self.name, self.namespace = name, namespace
         self._cluster = cluster
+        from helm_python import Config  # not for all that import this: see `tests.support.chart.Chart`
+
         self._config = Config(kubeconfig_path=cluster.kubeconfig, namespace=namespace)
 
     def install(self, values: Mapping[str, Any], chart: Path = CHART) -> None:
