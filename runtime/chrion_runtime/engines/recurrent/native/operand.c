@@ -24,7 +24,9 @@ static void quantise_row(struct operand *operand, long width, signed char *bytes
     const __m512 factor = _mm512_set1_ps(most > SMALLEST ? LARGEST / most : 0.0f);
     for (long place = 0; place < width; place += LANES) {
         const __m512 value = load_some(operand->values + place, width - place);
-        const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(value, factor));
+        /* The larger of NaN and another is the other: what is no number becomes some byte. */
+        const __m512 scaled = _mm512_max_ps(_mm512_mul_ps(value, factor), _mm512_set1_ps(-LARGEST));
+        const __m512i rounded = _mm512_cvtps_epi32(scaled);
         sum = _mm512_add_epi32(sum, rounded);
         _mm_storeu_si128((__m128i *)(bytes + place), _mm512_cvtsepi32_epi8(rounded));
     }
