@@ -36,13 +36,12 @@ static void quantise_row(struct operand *operand, long width, signed char *bytes
 }
 #endif
 
-void quantise(const struct layer *layer, struct operand *operands, long count, long width, signed char *bytes,
-              long stride)
+void quantise(struct operand *operands, long count, long width, signed char *bytes, long stride)
 {
 #if MULTIPLIES_BYTES
-    for (long row = 0; takes_bytes(layer) && row < count; row++)
+    for (long row = 0; row < count; row++)
         quantise_row(&operands[row], width, bytes + row * stride);
 #else
-    (void)layer, (void)operands, (void)count, (void)width, (void)bytes, (void)stride;
+    (void)operands, (void)count, (void)width, (void)bytes, (void)stride;
 #endif
 }

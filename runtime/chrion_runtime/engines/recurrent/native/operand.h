@@ -18,8 +18,8 @@ INLINE int takes_bytes(const struct layer *layer) { return MULTIPLIES_BYTES && l
 /* Bytes from one row of so many values to the next, as `quantise` writes them: it writes whole vectors. */
 INLINE long bytes_of(long width) { return (width + LANES - 1) / LANES * LANES; }
 
-/* For a layer that takes bytes: those of `count` rows of `width` values, into rows of `bytes` that are `stride` apart. */
-void quantise(const struct layer *layer, struct operand *operands, long count, long width, signed char *bytes,
-              long stride);
+/* The bytes of `count` rows of `width` values, into rows of `bytes` that are `stride` apart; where the processor does not
+ * multiply bytes nothing. */
+void quantise(struct operand *operands, long count, long width, signed char *bytes, long stride);
 
 #endif

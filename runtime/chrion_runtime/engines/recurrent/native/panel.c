@@ -14,13 +14,11 @@ INLINE vector load_weights(const enum precision precision, const char *panel, lo
 }
 
 INLINE void multiply_floats(const enum precision precision, const int rows, const int vectors,
-                            const struct weights *weights, long start, long from, long to,
-                            const struct operand *inputs, vector sums[MOST_ROWS][MOST_VECTORS])
+                            const char *panel, const float *scales, long width, const struct operand *inputs,
+                            vector sums[MOST_ROWS][MOST_VECTORS])
 {
     const int chains = chains_of(rows);
-    const char *panel = weights->values + (size_t)(start * weights->width + from * vectors * LANES) * size_of(precision);
     const size_t chain_bytes = (size_t)(vectors * LANES) * size_of(precision);
-    const long width = to - from;
     const float *in[MOST_ROWS];
     vector held[4][MOST_ROWS][MOST_VECTORS];
     long place = 0;
@@ -63,7 +61,7 @@ INLINE void multiply_floats(const enum precision precision, const int rows, cons
             for (int chain = 1; chain < chains; chain++)
                 held[0][row][v] += held[chain][row][v];
             if (precision == INT8)
-                sums[row][v] += held[0][row][v] * load_aligned(weights->scales + start + v * LANES);
+                sums[row][v] += held[0][row][v] * load_aligned(scales + v * LANES);
             else
                 sums[row][v] = held[0][row][v];
         }
@@ -72,12 +70,11 @@ INLINE void multiply_floats(const enum precision precision, const int rows, cons
 #if MULTIPLIES_BYTES
 /* Weights are kept as 128 more than they are, since one side of such a product has no sign; the sum of the other side
  * says how much that is too much. */
-INLINE void multiply_bytes(const int rows, const int vectors, const struct weights *weights, long start, long from,
-                           long to, const struct operand *inputs, vector sums[MOST_ROWS][MOST_VECTORS])
+INLINE void multiply_bytes(const int rows, const int vectors, const char *panel, const float *scales, long width,
+                           const struct operand *inputs, vector sums[MOST_ROWS][MOST_VECTORS])
 {
     const int chains = chains_of(rows);
-    const char *panel = weights->values + start * weights->width + from * vectors * LANES;
-    const long fours = (to - from + 3) / 4;
+    const long fours = (width + 3) / 4;
     __m512i held[4][MOST_ROWS][MOST_VECTORS];
     long place = 0;
 #define PRODUCT(row, chain, v)                                                                                         \
@@ -126,7 +123,7 @@ INLINE void multiply_bytes(const int rows, const int vectors, const struct weigh
             for (int chain = 1; chain < chains; chain++)
                 held[0][row][v] = _mm512_add_epi32(held[0][row][v], held[chain][row][v]);
             sums[row][v] += (vector)_mm512_cvtepi32_ps(held[0][row][v]) *
-                            (load_aligned(weights->scales + start + v * LANES) * vector_of(inputs[row].scale));
+                            (load_aligned(scales + v * LANES) * vector_of(inputs[row].scale));
         }
 #undef LOAD
 #undef PRODUCT
@@ -135,24 +132,25 @@ INLINE void multiply_bytes(const int rows, const int vectors, const struct weigh
 #define multiply_bytes(...) multiply_floats(INT8, __VA_ARGS__)
 #endif
 
-#define MULTIPLY(name, rows, vectors, ...)                                                                             \
-    static void name##_##rows##_##vectors(const struct weights *weights, long start, long from, long to,               \
-                                          const struct operand *inputs, vector sums[MOST_ROWS][MOST_VECTORS])          \
+#define MULTIPLY(linkage, name, rows, vectors, ...)                                                                    \
+    linkage void name##_##rows##_##vectors(const char *panel, const float *scales, long width,                         \
+                                           const struct operand *inputs,                                               \
+                                           vector sums[MOST_ROWS][MOST_VECTORS])                                       \
     {                                                                                                                  \
-        __VA_ARGS__(rows, vectors, weights, start, from, to, inputs, sums);                                            \
+        __VA_ARGS__(rows, vectors, panel, scales, width, inputs, sums);                                                \
     }
 #define BY_FLOAT32(...) multiply_floats(FLOAT32, __VA_ARGS__)
 #define BY_FLOAT16(...) multiply_floats(FLOAT16, __VA_ARGS__)
 #define MULTIPLY_ROWS(rows)                                                                                            \
-    MULTIPLY(by_float32, rows, 1, BY_FLOAT32)                                                                          \
-    MULTIPLY(by_float32, rows, 2, BY_FLOAT32)                                                                          \
-    MULTIPLY(by_float32, rows, 3, BY_FLOAT32)                                                                          \
-    MULTIPLY(by_float16, rows, 1, BY_FLOAT16)                                                                          \
-    MULTIPLY(by_float16, rows, 2, BY_FLOAT16)                                                                          \
-    MULTIPLY(by_float16, rows, 3, BY_FLOAT16)                                                                          \
-    MULTIPLY(by_int8, rows, 1, multiply_bytes)                                                                         \
-    MULTIPLY(by_int8, rows, 2, multiply_bytes)                                                                         \
-    MULTIPLY(by_int8, rows, 3, multiply_bytes)
+    MULTIPLY(extern, float32, rows, 1, BY_FLOAT32)                                                                     \
+    MULTIPLY(extern, float32, rows, 2, BY_FLOAT32)                                                                     \
+    MULTIPLY(extern, float32, rows, 3, BY_FLOAT32)                                                                     \
+    MULTIPLY(static, float16, rows, 1, BY_FLOAT16)                                                                     \
+    MULTIPLY(static, float16, rows, 2, BY_FLOAT16)                                                                     \
+    MULTIPLY(static, float16, rows, 3, BY_FLOAT16)                                                                     \
+    MULTIPLY(static, int8, rows, 1, multiply_bytes)                                                                    \
+    MULTIPLY(static, int8, rows, 2, multiply_bytes)                                                                    \
+    MULTIPLY(static, int8, rows, 3, multiply_bytes)
 
 MULTIPLY_ROWS(1)
 MULTIPLY_ROWS(2)
@@ -168,5 +166,5 @@ MULTIPLY_ROWS(8)
 #define OF_PRECISION(name) {OF_ROWS(name, 1), OF_ROWS(name, 2), OF_ROWS(name, 4)}
 #endif
 
-multiply_panel *const multiply_panels[PRECISIONS][TILE_HEIGHTS][MOST_VECTORS] = {
-    [FLOAT32] = OF_PRECISION(by_float32), [FLOAT16] = OF_PRECISION(by_float16), [INT8] = OF_PRECISION(by_int8)};
+multiply_panel *const multiply_rounded[PRECISIONS][HEIGHTS][MOST_VECTORS] = {
+    [FLOAT16] = OF_PRECISION(float16), [INT8] = OF_PRECISION(int8)};

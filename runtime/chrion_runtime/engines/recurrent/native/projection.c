@@ -36,7 +36,8 @@ INLINE void panels(const struct layer *layer, const int vectors, const struct op
 void project(const struct layer *layer, struct operand *inputs, signed char *bytes, long count, float *projected,
              long from, long to)
 {
-    quantise(layer, inputs, count, layer->inputs, bytes, bytes_of(layer->inputs));
+    if (takes_bytes(layer))
+        quantise(inputs, count, layer->inputs, bytes, bytes_of(layer->inputs));
     if (panel_of(layer->kind) == 2)
         panels(layer, 2, inputs, count, projected, from, to);
     else

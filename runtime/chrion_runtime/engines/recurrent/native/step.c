@@ -25,7 +25,8 @@ static void prepare(const struct layer *layer, const struct step *step)
         const struct part *part = &step->parts[at];
         for (long row = 0; row < step->batch; row++)
             operands[row].values = part->hidden + row * layer->padded + part->from;
-        quantise(layer, operands, step->batch, part->to - part->from, step->bytes + part->from, layer->padded);
+        if (takes_bytes(layer))
+            quantise(operands, step->batch, part->to - part->from, step->bytes + part->from, layer->padded);
     }
 }
 
@@ -182,30 +183,30 @@ GROUPS(any_rnn, rnn, 0, WHOLE)
 GROUPS(begin_rnn, rnn, 1, BEGIN)
 GROUPS(end_rnn, rnn, 1, END)
 
-void step(const struct layer *layer, const struct step *given)
+void step(const struct layer *layer, struct step *step)
 {
     const int usual = layer->usual;
-    const struct part hidden = {0, layer->units, given->hidden}, reset = {0, layer->units, given->reset};
-    struct step whole = *given;
-    whole.parts = &hidden, whole.count = 1;
-    prepare(layer, &whole);
+    const struct part hidden = {0, layer->units, step->hidden}, reset = {0, layer->units, step->reset};
+    step->parts = &hidden, step->count = 1;
+    prepare(layer, step);
     switch (layer->kind) {
     case LSTM:
-        (usual ? usual_lstm : any_lstm)(layer, &whole);
+        (usual ? usual_lstm : any_lstm)(layer, step);
         break;
     case GRU_RESET_AFTER:
-        (usual ? usual_gru_reset_after : any_gru_reset_after)(layer, &whole);
+        (usual ? usual_gru_reset_after : any_gru_reset_after)(layer, step);
         break;
     case GRU_RESET_BEFORE:
-        (usual ? usual_gru_reset_before : any_gru_reset_before)(layer, &whole);
-        whole.parts = &reset;
-        prepare(layer, &whole);
-        (usual ? usual_gru_candidate : any_gru_candidate)(layer, &whole);
+        (usual ? usual_gru_reset_before : any_gru_reset_before)(layer, step);
+        step->parts = &reset;
+        prepare(layer, step);
+        (usual ? usual_gru_candidate : any_gru_candidate)(layer, step);
         break;
     case RNN:
-        (usual ? usual_rnn : any_rnn)(layer, &whole);
+        (usual ? usual_rnn : any_rnn)(layer, step);
         break;
     }
+    step->parts = NULL, step->count = 0;
 }
 
 /* A GRU that resets before the product would have to meet twice; other activations than the usual ones are rare. */

@@ -26,11 +26,11 @@ struct step {
     struct operand *operands; /* [part][batch]: scratch */
     signed char *bytes;      /* [batch][layer->padded]: scratch of a layer that takes bytes */
     const struct part *parts;
-    int count;               /* of a step in halves; a whole one has a single part */
+    int count;               /* of a step in halves */
 };
 
 /* A whole step, all of whose state before it lies in `hidden`. */
-void step(const struct layer *layer, const struct step *step);
+void step(const struct layer *layer, struct step *step);
 
 /* The same in two halves, for layers that can be shared: what comes of the parts of the state that are there already,
  * and then of the others. */
