@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from chrion.errors import UsageError
-from chrion_api import SLO, Duration, InputSpec, Mode, Objective, Quantity, StateLink, WeightFormat
+from chrion_api import EXACT, SLO, Duration, InputSpec, Mode, Objective, Quantity, StateLink, WeightFormat
 from chrion_graph.limits import Limits
 from chrion_runtime.choice.documents import read_objective
 
@@ -65,7 +65,7 @@ PrecisionOption = Annotated[
         help="What recurrent layers on the CPU may round weights to. Float32 keeps them, and answers, as they are.",
     ),
 ]
-MAX_ERROR = 0.01
+MAX_ERROR = EXACT.max_error
 MaxErrorOption = Annotated[
     float,
     typer.Option(

@@ -40,8 +40,8 @@ class Elimination:
     predicted to be; predictions are scaled down where the machine runs faster now than when it was profiled. Baselines
     but the first leave where they are clearly slower than that.
 
-    Plans with wrong answers eliminate nothing: `expected` are the right ones, or else what the first contender answers,
-    which then is the model itself.
+    Plans that round weights eliminate nothing, for in the end they may be dropped; nor do those with wrong answers:
+    `expected` are the right ones, or else what the first contender answers, which then is the model itself.
     """
 
     plans: Sequence[Plan]
@@ -63,6 +63,7 @@ class Elimination:
             if result is not own
             and any(result.rounds)
             and rival.gpu_bytes.total <= plan.gpu_bytes.total
+            and not rival.rounds_weights
             and not difference(result.outputs, answers)
         ]
         if any(own.rounds):

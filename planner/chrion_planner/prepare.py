@@ -1,12 +1,9 @@
 """Everything about a model that planning needs, before anything is profiled: graphs, shapes and values to run with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from chrion_api import InputSpec
 from chrion_graph.graph import Graph
@@ -18,10 +15,9 @@ from chrion_graph.rewrite import ways
 from chrion_graph.samples import Sample, by_bucket
 from chrion_graph.worker import ForkServer
 from chrion_planner.costs import GraphBucket
+from chrion_planner.measuring import Feeds
 from chrion_planner.plans import Rewritten
 from chrion_planner.refusals import Refusals, nobody
-
-Feeds = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)

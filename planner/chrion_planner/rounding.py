@@ -30,8 +30,10 @@ def check_errors(
             found = _answers(contender_of(trial), samples, settings)
         except ChrionError as failure:
             trial.problem = str(failure)
-            continue
-        trial.note_error(max(error(one, other) for one, other in zip(found, expected, strict=True)))
+        else:
+            trial.note_error(max(error(one, other) for one, other in zip(found, expected, strict=True)))
+        if trial.problem:
+            settings.warn(f"plan {trial.plan.name} is dropped: {trial.problem}")
 
 
 def _answers(contender: AnyContender, samples: Sequence[Feeds], settings: PlanningSettings) -> list[Arrays]:

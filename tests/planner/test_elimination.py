@@ -40,6 +40,13 @@ def test_a_plan_that_is_clearly_behind_in_every_round_leaves() -> None:
     assert eliminated(plans, results) == ["slow"]
 
 
+def test_a_plan_that_rounds_weights_rules_none_out() -> None:
+    """It may be dropped in the end, for inputs on which it is too far off; then the others must still be there."""
+    rounded = plan("rounded", 1.0)
+    rounded = rounded.model_copy(update={"stages": (rounded.stages[0].with_options(weights="Float16"),)})
+    assert eliminated([rounded, plan("exact", 1.0)], [result(1.0, 1.0), result(2.0, 2.0)]) == []
+
+
 def test_a_plan_that_takes_less_gpu_memory_stays_however_slow() -> None:
     plans = [plan("fast", 1.0, 100), plan("small", 1.0, 50), plan("large", 1.0, 100)]
     assert eliminated(plans, [result(1.0, 1.0), result(3.0, 3.0), result(2.0, 2.0)]) == ["large"]
