@@ -145,6 +145,11 @@ def test_auto_means_memory_when_a_latency_is_asked_for(mode: Mode, latency: str 
         ({"limits": {"runMemory": "-1Gi"}}, 'spec.limits.runMemory: "-1Gi" is not a quantity of bytes such as 256Mi'),
         ({"slo": {"gpuMemory": True}}, "spec.slo.gpuMemory: true is not a quantity of bytes such as 256Mi"),
         ({"slo": {"percentile": 100}}, "spec.slo.percentile: 100: input should be less than 100"),
+        ({"precision": {"maxError": 0.1}}, "spec.precision.weights: is required"),
+        (
+            {"precision": {"weights": "Int8", "maxError": 0}},
+            "spec.precision.maxError: 0: input should be greater than 0",
+        ),
         (
             {"slo": {"load": {"concurrency": 1, "requestsPerSecond": 2}}},
             "spec.slo.load: give concurrency or requestsPerSecond, not both",

@@ -114,3 +114,16 @@ def test_objective_that_no_plan_meets(quick, model, shape, one_lane_file, tmp_pa
 def test_quiet_prints_nothing(quick, model, shape, one_lane_file, tmp_path):
     done = quick("plan", model, "-i", shape, "--profile", one_lane_file, "-o", tmp_path / "p.json", "--quiet")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_precision_is_given_up_only_where_that_can_be_measured(quick, model, shape, profile_file, tmp_path):
+    rest = ("-i", shape, "-o", tmp_path / "plan.json")
+    done = quick("plan", model, *rest, "--precision", "int8", "--profile", profile_file)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--precision: how far answers are off must be measured: leave --profile out" in done.stderr
+    done = quick("plan", model, *rest, "--sample", tmp_path / "none.npz")
+    assert "--sample: answers are compared where weights are rounded: give a precision too" in done.stderr
+    done = quick("plan", model, *rest, "--precision", "Int8", "--sample", tmp_path / "none.npz")
+    assert f"{tmp_path / 'none.npz'}: cannot be read: No such file" in done.stderr
+    for wrong in (("--precision", "int4"), ("--precision", "int8", "--max-error", "0")):
+        assert quick("plan", model, *rest, *wrong).returncode == 2
