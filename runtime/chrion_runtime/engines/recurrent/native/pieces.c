@@ -203,7 +203,7 @@ static struct strand *take_over(struct pieces *pieces, long *piece)
 
 /* The caller's part: make pieces until all are there. It waits for helpers as long as they are not late, and not for
  * longer in all than it works itself: so it takes at most twice what it would alone. From then on it waits for none. */
-static enum outcome make_all(struct pieces *pieces, const struct sequence *asked, int *late)
+static enum outcome make_all(struct pieces *pieces, const struct sequence *asked)
 {
     int gathered = 0, alone = 0;
     int64_t longest = 0, idle = 0, waited = 0, worked = 0;
@@ -218,7 +218,6 @@ static enum outcome make_all(struct pieces *pieces, const struct sequence *asked
             const int64_t bound = longest ? longest + longest / 4 + STALL : UNKNOWN;
             idle = idle ? idle : now;
             alone |= now - idle > bound || waited + now - idle > worked + bound;
-            *late = alone;
             relax();
             continue;
         }
@@ -275,14 +274,14 @@ static void end(const struct pieces *pieces, const struct call *call)
     }
 }
 
-enum outcome run_by_pieces(struct pieces *pieces, struct team *team, const struct call *call, int *late)
+enum outcome run_by_pieces(struct pieces *pieces, struct team *team, const struct call *call)
 {
     const struct sequence asked = {.stop = call->stop};
     if (is_stopped(&asked))
         return STOPPED;
     begin(pieces, call);
     team_ask(team, help, pieces);
-    const enum outcome outcome = make_all(pieces, &asked, late);
+    const enum outcome outcome = make_all(pieces, &asked);
     atomic_store_explicit(&pieces->ended.value, 1, memory_order_release);
     if (outcome == DONE)
         end(pieces, call);

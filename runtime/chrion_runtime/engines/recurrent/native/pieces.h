@@ -8,7 +8,7 @@
 /* Take what is needed to share runs of a shape from an arena; NULL while it only counts. */
 struct pieces *pieces_place(const struct stack *stack, const struct shape *shape, struct arena *arena);
 
-/* Run a stack once with the helpers of a team that was taken: DONE or STOPPED, and whether some were `late`. */
-enum outcome run_by_pieces(struct pieces *pieces, struct team *team, const struct call *call, int *late);
+/* Run a stack once with the helpers of a team that was taken: DONE or STOPPED. */
+enum outcome run_by_pieces(struct pieces *pieces, struct team *team, const struct call *call);
 
 #endif

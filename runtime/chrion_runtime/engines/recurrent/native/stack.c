@@ -187,19 +187,18 @@ int32_t stack_run(struct workspace *workspace, const struct call *call)
 {
     struct team *team = workspace->shape.team;
     enum outcome outcome;
-    int late = 0;
     if (!lengths_fit(call))
         return BAD_LENGTHS;
     if ((!workspace->pieces && !workspace->units) || call->lengths || call->steps < 2 || !call->batch ||
         (team_sleeps(team) && is_short(workspace, call)) || !team_take(team))
         return (int32_t)run_levels(workspace, call, NULL);
     if (workspace->pieces) {
-        outcome = run_by_pieces(workspace->pieces, team, call, &late);
+        outcome = run_by_pieces(workspace->pieces, team, call);
     } else {
         units_begin(workspace->units, team);
         outcome = run_levels(workspace, call, workspace->units);
-        late = units_end(workspace->units);
+        units_end(workspace->units);
     }
-    team_release(team, late);
+    team_release(team);
     return (int32_t)outcome;
 }

@@ -13,9 +13,6 @@
 #include <unistd.h>
 
 #define LOOKS 64 /* at a signal, from one look at the clock to the next */
-#ifndef LONGEST_REST /* tests ask late helpers again at once */
-#define LONGEST_REST 255 /* jobs that late helpers are not asked for, at most */
-#endif
 
 /* How often this process was forked from another with a team, whose threads it does not have. */
 static atomic_long forks;
@@ -35,7 +32,6 @@ struct team {
     atomic_int wakeups;      /* what sleepers wait for: the request, as a word that the kernel can watch */
     atomic_int taken;
     atomic_int leaving;
-    long rest, resting;      /* jobs that they are left alone for since they were last late, and those still to come */
     team_work *work;
     void *job;
     long forks;              /* there were when the threads were made */
@@ -190,11 +186,11 @@ int team_take(struct team *team)
     int free_now = 0;
     if (!has_threads(team) || !atomic_compare_exchange_strong(&team->taken, &free_now, 1))
         return 0;
-    if (!team->resting && have_ended(team, atomic_load(&team->request.value)))
-        return 1;
-    team->resting -= team->resting > 0;
-    atomic_store(&team->taken, 0);
-    return 0;
+    if (!have_ended(team, atomic_load(&team->request.value))) {
+        atomic_store(&team->taken, 0);
+        return 0;
+    }
+    return 1;
 }
 
 void team_ask(struct team *team, team_work *work, void *job)
@@ -204,13 +200,7 @@ void team_ask(struct team *team, team_work *work, void *job)
     request(team);
 }
 
-void team_release(struct team *team, int late)
-{
-    const long longer = 2 * team->rest + 1;
-    team->rest = !late ? team->rest / 2 : longer < LONGEST_REST ? longer : LONGEST_REST;
-    team->resting = late ? team->rest : 0;
-    atomic_store(&team->taken, 0);
-}
+void team_release(struct team *team) { atomic_store(&team->taken, 0); }
 
 void team_wait(struct team *team)
 {

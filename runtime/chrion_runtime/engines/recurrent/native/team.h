@@ -28,17 +28,15 @@ int team_sleeps(struct team *team);
 /* Helpers of a team, beside who calls. */
 int team_helpers(const struct team *team);
 
-/* Take the helpers: 0 where some are still at work, another thread has them, they were late and are left alone for a
- * while, or this process was forked from theirs. Until they are asked nothing that they work on is read or written by
- * them. */
+/* Take the helpers: 0 where some are still at work, another thread has them, or this process was forked from theirs.
+ * Until they are asked nothing that they work on is read or written by them. */
 int team_take(struct team *team);
 
 /* Ask all helpers that were taken to `work` on a job. */
 void team_ask(struct team *team, team_work *work, void *job);
 
-/* Let others take the helpers, once the job needs no more of them. They may still be at it. Where some were `late` they
- * are left alone for a while, and for longer each time: whatever has their cores may keep those. */
-void team_release(struct team *team, int late);
+/* Let others take the helpers, once the job needs no more of them. They may still be at it. */
+void team_release(struct team *team);
 
 /* Wait until no helper is at what it was asked before, however long that takes: before what they work on is freed. */
 void team_wait(struct team *team);

@@ -234,11 +234,7 @@ void units_begin(struct units *units, struct team *team)
     team_ask(team, help, units);
 }
 
-int units_end(struct units *units)
-{
-    const int shared = atomic_load(&units->chunk.value) > 0;
-    return atomic_exchange(&units->ended.value, 1) || !shared;
-}
+void units_end(struct units *units) { atomic_store(&units->ended.value, 1); }
 
 /* The caller's side of a chunk. */
 struct sharing_of_chunk {

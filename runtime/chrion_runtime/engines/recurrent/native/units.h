@@ -8,9 +8,9 @@
 /* Take what is needed to share runs of a shape from an arena; NULL while it only counts. */
 struct units *units_place(const struct stack *stack, const struct shape *shape, struct arena *arena);
 
-/* Have the helpers of a team that was taken come, for one run of a stack, and go; whether they were late, or did not come. */
+/* Have the helpers of a team that was taken come, for one run of a stack, and go. */
 void units_begin(struct units *units, struct team *team);
-int units_end(struct units *units);
+void units_end(struct units *units);
 
 /* As `run_sequence`; shared where `units` is not NULL, the layer's steps have halves, and the helpers have come. */
 enum outcome run_shared_by_units(struct units *units, const struct layer *layer, const struct buffers *buffers,

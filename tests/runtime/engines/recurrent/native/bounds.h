@@ -6,7 +6,7 @@
 
 /* Steps of a chunk, and nanoseconds; see units.c and pieces.c. To be set while nothing runs. */
 struct bounds {
-    long short_chunk, long_chunk, stall, unknown, moment, rest;
+    long short_chunk, long_chunk, stall, unknown, moment;
 };
 extern struct bounds bounds;
 
@@ -15,7 +15,6 @@ extern struct bounds bounds;
 #define STALL bounds.stall
 #define UNKNOWN bounds.unknown
 #define MOMENT bounds.moment
-#define LONGEST_REST bounds.rest
 #define PATIENCE 50000000
 #define WORTH_WAKING 0L
 

@@ -10,7 +10,6 @@
 #include "attempt.h"
 #include "handover.h"
 #include "takeover.h"
-#include "team.h"
 
 #define THREADS 3
 #define MOST_HELPERS_OF_PROBLEMS 3
@@ -132,42 +131,6 @@ static void check_fork(void)
     problem_free(&problem);
 }
 
-/* Helpers that were late are left alone for a while, and then asked again. */
-static void check_rest(void)
-{
-    const struct size size = {LSTM, .levels = 1, .directions = 2, .steps = 40, .batch = 2, .inputs = 24, .units = 70};
-    struct problem problem = problem_sized(&size);
-    struct made made = made_of(&problem);
-    const struct bounds before = bounds;
-    for (int sharing = BY_PIECES; sharing <= BY_UNITS; sharing++) {
-        struct team *team = team_new(1, 1000000000);
-        struct attempt attempt = attempt_new(&problem, made.stack, sharing, team);
-        bounds.rest = 1, bounds.moment = 1000000000;
-        handovers(TOGETHER, 1);
-        stop_at(1, 2);
-        attempt_run(&attempt);
-        if (!let_go())
-            FAIL("sharing %d: the helper did not come", sharing);
-        team_wait(team);
-        stop_at(0, 0);
-        bounds.stall = bounds.unknown = 1000000000;
-        for (int times = 0; times < 3; times++) {
-            const long first = handovers_of_all();
-            attempt_run(&attempt);
-            attempt_check(-3, &attempt);
-            team_wait(team);
-            if ((handovers_of_all() > first) != (times > 0))
-                FAIL("sharing %d: %d runs after it was late the helper is asked: %d", sharing, times, times < 1);
-        }
-        handovers(FREELY, 0);
-        bounds = before;
-        attempt_free(&attempt);
-        team_free(team);
-    }
-    made_free(&made);
-    problem_free(&problem);
-}
-
 /* The last rows of a batch, fewer than go through the steps together, may have more steps in a chunk. */
 static void check_last_rows(void)
 {
@@ -224,7 +187,6 @@ int main(int count, char **arguments)
     const long stride = count > 2 ? strtol(arguments[2], NULL, 10) : 1;
     check_no_memory();
     check_last_rows();
-    check_rest();
     check_fork();
     handovers(BY_CHANCE, 0);
     for (long seed = 0; seed < problems; seed++)

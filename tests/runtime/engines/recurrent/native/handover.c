@@ -11,7 +11,7 @@
 #define TO_COME 50000000         /* nanoseconds that helpers are given to come */
 #define TO_BEGIN 3000000         /* and to have something to do */
 
-struct bounds bounds = {16, 32, 20000, 200000, 2000, 0};
+struct bounds bounds = {16, 32, 20000, 200000, 2000};
 
 static atomic_int how_now;
 static int helpers_now;
