@@ -1,4 +1,4 @@
-"""How much of a model's precision may be given up for time and memory: none, unless somebody asks."""
+"""How much precision a model may trade for time and memory; none by default."""
 
 from enum import StrEnum
 from typing import Self
@@ -9,11 +9,11 @@ from chrion_api.document import Document
 from chrion_api.engine_options import Options
 
 WEIGHTS = "weights"
-"""The option of engines that says as what they keep weights."""
+"""The engine option that names the format of its weights."""
 
 
 class WeightFormat(StrEnum):
-    """As what weights are kept."""
+    """The format in which weights are kept."""
 
     FLOAT32 = "Float32"
     """As they are."""
@@ -24,17 +24,17 @@ class WeightFormat(StrEnum):
 
     @classmethod
     def of(cls, options: Options) -> Self:
-        """As what these options have weights kept. Raises ValueError."""
+        """The format that these options ask for. Raises ValueError."""
         return cls(str(options.get(WEIGHTS, cls.FLOAT32)))
 
     @property
     def bytes(self) -> int:
-        """What a weight takes."""
+        """Bytes of one weight."""
         return {WeightFormat.FLOAT32: 4, WeightFormat.FLOAT16: 2, WeightFormat.INT8: 1}[self]
 
 
 class Precision(Document):
-    """What the recurrent kernels on the CPU may round weights to, where that makes them faster."""
+    """How far the recurrent kernels on the CPU may round weights, where that makes them faster."""
 
     weights: WeightFormat
     """Float32 keeps weights as they are; Float16 and Int8 round them, and Int8 inputs and states as well where the
@@ -45,9 +45,9 @@ class Precision(Document):
 
 
 EXACT = Precision(weights=WeightFormat.FLOAT32)
-"""What holds where nobody asks for anything else."""
+"""The default: nothing is rounded."""
 
 
 def rounds_weights(options: Options) -> bool:
-    """Whether what runs with these options keeps weights in less precision than they have."""
+    """Whether these options ask for rounded weights."""
     return options.get(WEIGHTS, WeightFormat.FLOAT32) != WeightFormat.FLOAT32

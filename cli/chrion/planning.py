@@ -11,7 +11,17 @@ from typing import Any
 
 from chrion import cache
 from chrion.errors import UsageError
-from chrion_api import EXACT, HOST, ChrionModelSpec, InputSpec, PlanFile, Precision, Profile, WeightFormat
+from chrion_api import (
+    EXACT,
+    HOST,
+    ChrionModelSpec,
+    InputSpec,
+    PlanFile,
+    Precision,
+    Profile,
+    WeightFormat,
+    rounds_weights,
+)
 from chrion_graph.errors import InvalidModel, LimitExceeded
 from chrion_graph.limits import Limits
 from chrion_graph.load import checked_digest
@@ -140,6 +150,7 @@ def plan(task: PlanningTask) -> PlanFile:
         prepared = forking.prepare()
         _say_without_kernels(forking, prepared)
         found = make_profile(prepared, settings.step(_PREPARED, _PROFILED))
+        _say_what_cannot_be_rounded(forking, found)
         return measured_plans(prepared, found, settings.step(_PROFILED, 1.0))
 
 
@@ -169,6 +180,15 @@ def _say_without_kernels(task: PlanningTask, prepared: Prepared) -> None:
     graph = prepared.buckets[0].variants[0].bucket.graph
     if any(map(is_recurrent, graph.nodes)) and (problem := engine_named("recurrent").problem(HOST)):
         task.warn(f"LSTM, GRU and RNN run by ONNX Runtime alone: {problem}")
+
+
+def _say_what_cannot_be_rounded(task: PlanningTask, found: Profile) -> None:
+    """Warn where rounding was allowed and no kernel can make use of it."""
+    wanted = task.precision.weights
+    measured = [run.options for device in found.devices for run in device.wholes]
+    measured += [run.options for device in found.devices for run in device.parts]
+    if wanted is not WeightFormat.FLOAT32 and not any(map(rounds_weights, measured)):
+        task.warn(f"no weights are rounded to {wanted}: no layer of this model runs by Chrion's recurrent kernels")
 
 
 def cached_plan(task: PlanningTask, replan: bool = False) -> tuple[PlanFile, bool]:

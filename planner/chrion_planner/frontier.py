@@ -6,8 +6,8 @@ from chrion_api import Plan
 from chrion_planner.captures import is_captured
 
 CLEARLY, _JUST, _ALIKE = 0.05, 0.02, 0.01
-"""Gains that count for plans with rewrites or several stages, and for the model as it is on other lanes; and what a
-plan on fewer lanes may lose."""
+"""Gains that count for plans with rewrites, several stages or rounded weights, and for the model as it is on other
+lanes; and what a plan on fewer lanes may lose."""
 
 
 def pareto(plans: Sequence[Plan], beats: Callable[[Plan, Plan], bool]) -> tuple[Plan, ...]:
@@ -15,7 +15,7 @@ def pareto(plans: Sequence[Plan], beats: Callable[[Plan, Plan], bool]) -> tuple[
 
     `beats` says whether one plan is to be taken instead of another: for certain faster, or as fast on fewer lanes. Of
     plans of which neither beats the other, and that take the same memory, the one that people would use without Chrion
-    is kept: fewer stages, then no CUDA graphs, then no rewrites, then all lanes.
+    is kept: no rounded weights, then fewer stages, then no CUDA graphs, then no rewrites, then all lanes.
     """
     kept: list[Plan] = []
     for plan in sorted(plans, key=lambda plan: (plan.gpu_bytes.total, _strangeness(plan), plan.seconds)):
@@ -38,7 +38,7 @@ def margin(one: Plan, other: Plan) -> float:
 
 def is_elaborate(plan: Plan) -> bool:
     """Whether it is more than the model as it is on one device."""
-    return bool(plan.rewrites) or len(plan.stages) > 1
+    return bool(plan.rewrites) or len(plan.stages) > 1 or plan.rounds_weights
 
 
 def is_simpler(one: Plan, other: Plan) -> bool:
@@ -59,8 +59,9 @@ def lanes_held(plan: Plan) -> int:
 def is_narrower(one: Plan, other: Plan) -> bool:
     """Whether one plan differs from another in holding fewer lanes alone, as far as simplicity goes."""
     alike = len(one.stages) == len(other.stages) and len(one.rewrites) == len(other.rewrites)
+    alike = alike and one.rounds_weights == other.rounds_weights
     return alike and one.gpu_bytes.total == other.gpu_bytes.total and lanes_held(one) < lanes_held(other)
 
 
-def _strangeness(plan: Plan) -> tuple[int, bool, int, int, str]:
-    return len(plan.stages), is_captured(plan), len(plan.rewrites), -lanes_held(plan), plan.name
+def _strangeness(plan: Plan) -> tuple[bool, int, bool, int, int, str]:
+    return plan.rounds_weights, len(plan.stages), is_captured(plan), len(plan.rewrites), -lanes_held(plan), plan.name

@@ -59,7 +59,7 @@ def make_profile(prepared: Prepared, settings: PlanningSettings) -> Profile:
 def predicted_plans(prepared: Prepared, profile: Profile, budget: Budget) -> PlanFile:
     """The frontier as the profile predicts it; nothing is measured, and the same input gives the same plans.
 
-    No plan rounds weights, since nobody would know its error. Raises ProfileMismatch.
+    Plans that round weights are left out: without a run their error is unknown. Raises ProfileMismatch.
     """
     found = find_candidates(prepared, profile, budget)
     frontiers = [

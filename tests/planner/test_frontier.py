@@ -7,7 +7,7 @@ import pytest
 
 from chrion_api import GpuBytes, Plan, Stage
 from chrion_graph.equality import difference
-from chrion_planner.frontier import is_narrower, pareto
+from chrion_planner.frontier import CLEARLY, is_narrower, is_simpler, margin, pareto
 from chrion_planner.measuring import faster, latency
 
 
@@ -44,6 +44,17 @@ def test_of_lanes_all_are_kept_unless_fewer_are_shown_to_do_as_well():
     assert not is_narrower(plan("cut", 1.0, stages=2), all_lanes)
     assert [item.name for item in pareto([one, all_lanes], certainly)] == ["all"]
     assert [item.name for item in pareto([one, all_lanes], lambda one, other: is_narrower(one, other))] == ["one"]
+
+
+def test_weights_are_rounded_only_for_a_clear_gain():
+    exact = plan("exact", 1.0, stages=2, lanes=2)
+    rounded = plan("rounded", 1.0).model_copy(
+        update={"stages": (Stage(nodes=(0,), lanes=("cpu/0",), options={"weights": "Int8"}),)}
+    )
+    assert is_simpler(exact, rounded), "however many stages it has"
+    assert not is_narrower(rounded, plan("other", 1.0, lanes=2)), "fewer lanes are no reason to round"
+    assert margin(rounded, exact) == CLEARLY
+    assert [item.name for item in pareto([rounded, exact], certainly)] == ["exact"]
 
 
 def test_memory_is_paid_only_for_a_certain_gain():

@@ -18,6 +18,7 @@ from chrion_graph.samples import Sample
 from chrion_models.families.stack import stack
 from chrion_planner.measuring import Result, Trial
 from tests.support.kernels import needs_kernels
+from tests.support.one_layer import OneLayer
 
 CASE = stack("GRU", "forward", 2, 256, 32, 1)
 NAME, SHAPE = next(iter(CASE.inputs.items()))
@@ -90,6 +91,18 @@ def test_given_samples_count_too(model: Path) -> None:
 def test_nobody_gets_one_who_did_not_ask(model: Path) -> None:
     found, _ = frontier(model, Precision(weights=WeightFormat.FLOAT32))
     assert all(candidate.error is None and "int8" not in candidate.name for candidate in found.candidates)
+
+
+@needs_kernels
+def test_a_model_with_nothing_to_round_is_planned_and_says_so(tmp_path: Path) -> None:
+    """A layer that the kernels leave to ONNX Runtime: rounding is allowed, and not asked for at any price."""
+    layer = OneLayer("GRU", attributes={"clip": 1.0})
+    path = tmp_path / "model.onnx"
+    path.write_bytes(layer.model().SerializeToString())
+    said: list[str] = []
+    task = PlanningTask(path, (), ("cpu",), 1, precision=INT8, warn=said.append, figures=None)
+    assert not any(plan.rounds_weights for plan in planning.plan(task).buckets[0].plans)
+    assert "no weights are rounded to Int8: no layer of this model runs by Chrion's recurrent kernels" in said
 
 
 STAGE = Stage(nodes=(0,), lanes=("cpu/0",), engine="recurrent", options={"weights": "Int8"})

@@ -4,8 +4,6 @@
 Each contender runs alone in a process of its own; they take turns.
 """
 
-import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -21,15 +19,14 @@ from chrion_bench import machine
 from chrion_bench.contenders import CONTROL, DEFAULT, INT8, Int8Contender
 from chrion_bench.precision.summary import PLANS, aims, page
 from chrion_bench.race import Effort, figures, race
+from chrion_bench.side_bench import RESULTS, parser, tell, write
 from chrion_bench.workplace import workplace
 from chrion_graph.equality import error
-from chrion_graph.files import write_aside
 from chrion_models.families.case import ModelCase
 from chrion_models.families.stack import stack
 from chrion_planner.measuring import Contender, PlanContender, SessionContender
 from chrion_runtime.choice.selection import select
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
 FORMAT = 1
 CASES = (
     stack("LSTM", "forward", 1, 512, 128, 1),
@@ -47,7 +44,7 @@ QUICK_EFFORT = Effort(rounds=2, turn_seconds=0.02, processes=1, loading=6, plan_
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a line a model, write the page."""
-    options = _parser().parse_args(arguments)
+    options = parser("precision", __doc__, EFFORT.rounds).parse_args(arguments)
     effort = QUICK_EFFORT if options.quick else replace(EFFORT, rounds=options.rounds)
     output: Path = options.output or RESULTS / f"precision-{machine.file_stem()}.json"
     report: dict[str, Any] = {"format": FORMAT, "date": time.strftime("%Y-%m-%d"), **machine.describe(), "results": []}
@@ -56,19 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report["results"].append(item)
         print(_told(item), flush=True)
         if not options.quick:
-            write_aside(output, json.dumps(report, indent=1) + "\n")
-            write_aside(output.with_suffix(".md"), page(report))
-    for aim in aims(report["results"]):
-        print(f"{aim.verdict}: {aim.text}: {aim.value}")
+            write(report, output, page)
+    tell(aims(report["results"]))
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m chrion_bench.precision", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=EFFORT.rounds, help="turns that each contender takes")
-    parser.add_argument("--output", type=Path, help="where to write the figures; default: bench/results")
-    parser.add_argument("--quick", action="store_true", help="one model, a moment, nothing written: does it run?")
-    return parser
 
 
 def _one(case: ModelCase, effort: Effort) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from chrion_api import WeightFormat
 from chrion_bench.aims import Aim
 from chrion_bench.contenders import DEFAULT, INT8
+from chrion_bench.side_bench import origin
 from chrion_bench.tables import NONE, error, factor, ms, table
 
 Data = Mapping[str, Any]
@@ -56,12 +57,10 @@ def _errors(results: Sequence[Data]) -> Aim:
 
 def page(report: Data) -> str:
     """The whole report as Markdown."""
-    machine, versions, results = report["machine"], report["versions"], report["results"]
+    machine, results = report["machine"], report["results"]
     parts = [
         f"# Rounded weights, {machine['cpu']}, {machine['cores']} cores",
-        f"Measured on {report['date']} at commit {report['commit'] or 'unknown'}: "
-        + ", ".join(f"{name} {found}" for name, found in versions.items() if found)
-        + f"; {machine['system']}. How to read it: [docs/benchmarks.md](../../docs/benchmarks.md#rounded-weights).",
+        f"{origin(report)} How to read it: [docs/benchmarks.md](../../docs/benchmarks.md#rounded-weights).",
         "## Aims\n\n" + table(("aim", "reached", ""), ([one.text, one.value, one.verdict] for one in aims(results))),
         *_models(results),
     ]

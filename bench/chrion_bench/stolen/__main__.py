@@ -3,8 +3,6 @@
 Each contender runs alone in a process of its own and pinned to no core; they take turns.
 """
 
-import argparse
-import json
 import os
 import sys
 import time
@@ -18,15 +16,14 @@ import onnx
 
 from chrion_bench import machine
 from chrion_bench.race import Effort, figures, race
+from chrion_bench.side_bench import RESULTS, parser, tell, write
 from chrion_bench.stolen.kernels import contenders
 from chrion_bench.stolen.summary import SHARES, aims, page
 from chrion_bench.stolen.thief import NotAllowed, stolen
 from chrion_bench.workplace import workplace
-from chrion_graph.files import write_aside
 from chrion_models.families import find
 from chrion_models.inputs import random_inputs
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
 FORMAT = 1
 MODELS = ("gru-forward-l1-h128-s128-b1", "lstm-forward-l1-h256-s128-b1", "lstm-forward-l2-h128-s128-b1")
 EFFORT = Effort(rounds=24, turn_seconds=0.4, race_seconds=60.0)
@@ -35,7 +32,7 @@ QUICK_EFFORT = Effort(rounds=1, turn_seconds=0.02, processes=1, loading=5)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a line a model and share, write the page."""
-    options = _parser().parse_args(arguments)
+    options = parser("stolen", __doc__, EFFORT.rounds).parse_args(arguments)
     cores = os.sched_getaffinity(0)
     if len(cores) < 2:
         sys.exit("error: one core is taken, and another must be left: there are fewer than two")
@@ -53,19 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             report["results"].append(item)
             print(_told(item), flush=True)
         if not options.quick:
-            write_aside(output, json.dumps(report, indent=1) + "\n")
-            write_aside(output.with_suffix(".md"), page(report))
-    for aim in aims(report["results"]):
-        print(f"{aim.verdict}: {aim.text}: {aim.value}")
+            write(report, output, page)
+    tell(aims(report["results"]))
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m chrion_bench.stolen", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=EFFORT.rounds, help="turns that each contender takes")
-    parser.add_argument("--output", type=Path, help="where to write the figures; default: bench/results")
-    parser.add_argument("--quick", action="store_true", help="one model, a moment, nothing written: does it run?")
-    return parser
 
 
 def _begun(core: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from chrion_bench.aims import Aim
 from chrion_bench.contenders import DEFAULT
+from chrion_bench.side_bench import origin
 from chrion_bench.stolen.kernels import BY_PIECES, BY_UNITS, ONE_LANE
 from chrion_bench.tables import NONE, factor, ms, table
 
@@ -50,12 +51,10 @@ def _ratios(results: Sequence[Data], share: float, figure: str, over: str) -> di
 
 def page(report: Data) -> str:
     """The whole report as Markdown."""
-    machine, versions, results = report["machine"], report["versions"], report["results"]
+    machine, results = report["machine"], report["results"]
     parts = [
         f"# A core taken away, {machine['cpu']}, {machine['cores']} cores",
-        f"Measured on {report['date']} at commit {report['commit'] or 'unknown'}: "
-        + ", ".join(f"{name} {found}" for name, found in versions.items() if found)
-        + f"; {machine['system']}. Core {report['core']} is the one that is taken. How to read it: "
+        f"{origin(report)} Core {report['core']} is the one that is taken. How to read it: "
         "[docs/benchmarks.md](../../docs/benchmarks.md#a-core-taken-away).",
         f"**No core was taken: {report['refused']}.**" if report["refused"] else "",
         "## Aims\n\n" + table(("aim", "reached", ""), ([one.text, one.value, one.verdict] for one in aims(results))),

@@ -20,6 +20,10 @@ LayerWeights = Sequence[NDArray[np.float32] | None]
 """W, R and B of one direction of a layer; no B for zeros."""
 
 
+_WIDEST = 1 << 15
+"""Products of bytes are summed up in 32 bits: of so many none overflows."""
+
+
 class PackedLayer:
     """One direction of a layer as the kernels read it."""
 
@@ -35,6 +39,8 @@ class PackedLayer:
         held = [None if one is None else np.ascontiguousarray(one, np.float32) for one in weights]
         if kept is not WeightFormat.FLOAT32 and not all(one is None or np.isfinite(one).all() for one in held):
             raise PlanRefused(f"weights of a recurrent layer are not finite, and cannot be kept as {kept}")
+        if kept is WeightFormat.INT8 and max(level.inputs, level.units) > _WIDEST:
+            raise PlanRefused(f"a recurrent layer of more than {_WIDEST:,} inputs or units cannot be kept as {kept}")
         places = [None if one is None else one.ctypes.data for one in held]
         numbers = [ACTIVATIONS.index(name) for name in direction.activations]
         description = LayerStruct(

@@ -204,3 +204,19 @@ def test_an_axis_that_was_declared_to_be_one_must_be(tmp_path: Path) -> None:
     kernel.run(ports, [np.zeros((1, STEPS, BATCH, INPUTS), np.float32)])
     with pytest.raises(UnfitValues, match="axis 0 of a value of the shape"):
         kernel.run(ports, [np.zeros((2, STEPS, BATCH, INPUTS), np.float32)])
+
+
+@pytest.mark.parametrize(
+    ("width", "value", "said"), [(5, np.inf, "are not finite"), (40_000, 0.5, "of more than 32,768 inputs or units")]
+)
+def test_weights_that_have_no_form_in_less_precision_are_refused(
+    width: int, value: float, said: str, tmp_path: Path
+) -> None:
+    changes = {
+        "X": np.zeros((STEPS, BATCH, width), np.float32),
+        "W": np.full((1, HIDDEN, width), value, np.float32),
+    }
+    layer = OneLayer("RNN", changes=changes)
+    compiled(layer, tmp_path)
+    with pytest.raises(PlanRefused, match=said):
+        compiled(layer, tmp_path, options={"weights": "Int8"})
