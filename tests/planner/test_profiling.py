@@ -1,6 +1,7 @@
 """Profiling real nodes on real devices; no figure is asserted, only that there is one for everything."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -34,6 +35,14 @@ def test_every_node_of_every_variant_has_a_cost_on_every_device(prepared_case, p
             for level in Optimization:
                 whole = device.whole(variant.bucket.graph.digest, variant.bucket.inputs, 1, level.options)
                 assert bool(whole) == (level is Optimization.ALL or not variant.rewrites)
+
+
+def test_several_may_profile_one_model_at_once(prepared_case):
+    """As two commands do that plan it: they share its folder in the cache."""
+    prepared, settings = prepared_case(GRU), PlanningSettings(cpu_lanes=1, limits=LIMITS)
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: make_profile(prepared, settings).device("cpu"), range(3)))
+    assert len({frozenset(device.nodes) for device in found}) == 1
 
 
 def test_only_the_device_with_a_memory_of_its_own_takes_bytes(profile):

@@ -3,6 +3,7 @@
 Runs inside a worker process.
 """
 
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +21,11 @@ from chrion_runtime.engines import Kernel, Ports, Site, engine_named
 
 def load(model: onnx.ModelProto, device: Device, folder: Path, lanes: int = 1) -> Kernel:
     """A kernel of a model whose weights lie in `folder`; nothing is optimised."""
-    path = folder / "probe.onnx"
-    onnx.save(model, path)
-    return engine_named(ONNXRUNTIME).compile(path, Site(device, lanes), {})
+    # Others may profile the same model from the same folder.
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="probe-", suffix=".onnx") as file:
+        file.write(model.SerializeToString())
+        file.flush()
+        return engine_named(ONNXRUNTIME).compile(Path(file.name), Site(device, lanes), {})
 
 
 def ports_of(model: onnx.ModelProto) -> Ports:
