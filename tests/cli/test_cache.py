@@ -139,7 +139,8 @@ def test_a_served_model_whose_cache_was_damaged(chrion, kept, serving, ask, load
     own = type(chrion)(tmp_path / "cache")
     overwrite(kept / "weights.bin")
     with serving(own, "serve", model, "--plan", plan_file) as server:
-        np.testing.assert_array_equal(ask(server, feeds)["output"], before)
+        # A server may have exchanged its plan by then, and another plan rounds otherwise; spoiled weights are far off.
+        np.testing.assert_allclose(ask(server, feeds)["output"], before, rtol=0, atol=1e-5)
         assert "the cache is damaged: weights.bin has another digest" in server.process.err
     assert server.process.popen.returncode in (0, -signal.SIGTERM)
 
