@@ -46,6 +46,11 @@ def is_simpler(one: Plan, other: Plan) -> bool:
     return _strangeness(one) < _strangeness(other)
 
 
+def is_plainer(one: Plan, other: Plan) -> bool:
+    """Whether one is simpler by more than its name."""
+    return _strangeness(one)[:-1] < _strangeness(other)[:-1]
+
+
 def predicted_to_beat(one: Plan, other: Plan) -> bool:
     """Whether one plan is predicted to be faster than another, or as fast on fewer lanes."""
     return (one.predicted_seconds, lanes_held(one)) < (other.predicted_seconds, lanes_held(other))

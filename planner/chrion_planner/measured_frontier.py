@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from itertools import permutations
 
 from chrion_api import HOST, ONNXRUNTIME, Baseline, Frontier, Optimization, Plan
 from chrion_graph.equality import difference
@@ -10,7 +11,7 @@ from chrion_graph.graph import Graph
 from chrion_planner.captures import is_captured, uncaptured_name
 from chrion_planner.elimination import Elimination, in_first
 from chrion_planner.errors import PlanningError
-from chrion_planner.frontier import CLEARLY, margin, pareto, predicted_to_beat
+from chrion_planner.frontier import CLEARLY, is_plainer, margin, pareto, predicted_to_beat
 from chrion_planner.measuring import (
     Arrays,
     Contender,
@@ -26,7 +27,7 @@ from chrion_planner.prepare import Prepared, PreparedBucket
 from chrion_planner.reference import ReferenceRuns
 from chrion_planner.rounding import check_errors
 from chrion_planner.settings import PlanningSettings
-from chrion_planner.tuning import Race, settle, tune
+from chrion_planner.tuning import Race, TwinElimination, settle, tune
 from chrion_runtime.devices import open_devices, traits_of
 from chrion_runtime.engines import Engine, engine_named, engines_on
 
@@ -80,7 +81,7 @@ def measured_frontier(
         raise PlanningError(f"no plan could be measured: {trials[0].problem or 'time ran out; raise the timeout'}")
 
     def race(plans: Sequence[Plan]) -> list[Result]:
-        return _contest(contenders(plans), _TUNING_ROUNDS, settings.step(0.6, 0.7, "tuning"))
+        return _contest(contenders(plans), _TUNING_ROUNDS, settings.step(0.6, 0.7, "tuning"), referee=TwinElimination())
 
     def final(plans: Sequence[Plan], number: int) -> list[Result]:
         step = settings.step(0.7, 1.0).step(number / _FINALS, (number + 1) / _FINALS, "finals")
@@ -148,7 +149,7 @@ def _finals(
     """Measure the fastest plans, and a plan and it tuned, again in new processes, while some are in doubt.
 
     A plan that the fastest does not beat for certain yet is among them, however much slower it looks: else a simpler
-    one would be kept for want of rounds.
+    one would be kept for want of rounds. Once is enough where none is plainer than another: either may then be kept.
     """
     fine = [trial for trial in trials if trial.in_the_running]
     fastest = min(fine, key=_seconds)
@@ -168,8 +169,9 @@ def _finals(
         return
     for number in range(_FINALS):
         finalists = [trial for trial in finalists if not trial.problem and (trial in pair or not trial.eliminated)]
-        in_doubt = sum(not trial.eliminated for trial in finalists)
-        if in_doubt < 2 or time.monotonic() > settings.deadline:
+        in_doubt = [trial.plan for trial in finalists if not trial.eliminated]
+        settled = number and not pair and not any(is_plainer(one, other) for one, other in permutations(in_doubt, 2))
+        if len(in_doubt) < 2 or settled or time.monotonic() > settings.deadline:
             return
         for trial, result in zip(finalists, race([trial.plan for trial in finalists], number), strict=True):
             _add(trial, result, expected, settings)

@@ -41,14 +41,31 @@ def tuned(plan: Plan, original: Result, twins: Sequence[tuple[Plan, Result]]) ->
     Stages that share a kernel are decided on together, for apart they would need two, each with the weights.
     """
     stages = list(plan.stages)
-    for kernel in set(original.sessions):
-        shared = [index for index, other in enumerate(original.sessions) if other == kernel]
-        ratios = [(_ratio(result, original, shared), twin) for twin, result in twins if not result.error]
-        best, twin = min(ratios, key=lambda pair: pair[0], default=(1.0, plan))
+    for shared in _kernels(original.sessions):
+        found = [(median(_ratios(result, original, shared)), twin) for twin, result in twins if not result.error]
+        best, twin = min(found, key=lambda pair: pair[0], default=(1.0, plan))
         if best <= 1 - _GAIN:
             for index in shared:
                 stages[index] = twin.stages[index]
     return None if tuple(stages) == plan.stages else _with(plan, f"{plan.name}-tuned", stages)
+
+
+class TwinElimination:
+    """Rules out the twins, all contenders but the first, of which no kernel could be taken after any round so far."""
+
+    def eliminates(self, index: int, results: Sequence[Result]) -> bool:
+        """Whether every kernel of the plan gained too little as the n-th contender runs it, in each round."""
+        original, twin = results[0], results[index]
+        if not index or original.error or twin.error:
+            return False
+        return all(
+            min(_ratios(twin, original, shared), default=1.0) > 1 - _GAIN for shared in _kernels(original.sessions)
+        )
+
+    def decided(self, results: Sequence[Result]) -> bool:
+        """Whether no twin is left, or nothing to compare them with."""
+        original, *twins = results
+        return bool(original.error) or all(twin.error or twin.eliminated for twin in twins)
 
 
 def _twins(plan: Plan, takers: Takers) -> Iterator[Plan]:
@@ -74,11 +91,12 @@ def _twins(plan: Plan, takers: Takers) -> Iterator[Plan]:
 
 
 def settle(trials: Sequence[Trial], original: Trial, tuned: Trial, by: float) -> list[Trial]:
-    """The trials, with the tuned plan in place of its original where it beats it by the part `by`, beyond noise.
+    """The trials, with the tuned plan in place of its original where it beats it by the part `by`, beyond noise, or
+    stayed where that was eliminated.
 
     Where it takes more GPU memory both are kept. The tuned plan was in no process but those that the original was in.
     """
-    if not (tuned.fine and tuned.beats(original, by)):
+    if not (tuned.in_the_running and (original.eliminated or tuned.beats(original, by))):
         return list(trials)
     # Some others were measured beside the original alone. Its figures there, no better than its own, stand for it.
     tuned.processes = [own or others for own, others in zip(tuned.processes, original.processes, strict=True)]
@@ -96,12 +114,17 @@ def _can_differ(stage: Stage) -> bool:
     return stage.options.get("optimization") == Optimization.ALL and (len(stage.nodes) > 1 or "Conv" in stage.operators)
 
 
-def _ratio(one: Result, other: Result, stages: Sequence[int]) -> float:
-    """How many times as long `one` takes for some stages: the median over rounds."""
-    return median(
+def _kernels(sessions: Sequence[int]) -> list[list[int]]:
+    """The stages of each kernel."""
+    return [[index for index, other in enumerate(sessions) if other == kernel] for kernel in dict.fromkeys(sessions)]
+
+
+def _ratios(one: Result, other: Result, stages: Sequence[int]) -> list[float]:
+    """How many times as long `one` takes for some stages, in each round that both had."""
+    return [
         sum(mine[stage] for stage in stages) / sum(theirs[stage] for stage in stages)
         for mine, theirs in zip(one.stages, other.stages, strict=False)
-    )
+    ]
 
 
 def _with(plan: Plan, name: str, stages: Iterable[Stage]) -> Plan:

@@ -11,7 +11,7 @@ from chrion_planner.measuring import PlanContender, Result, SessionContender, Tr
 from chrion_planner.partition import Budget
 from chrion_planner.planner import measured_plans
 from chrion_planner.settings import PlanningSettings
-from chrion_planner.tuning import settle, tune, tuned
+from chrion_planner.tuning import TwinElimination, settle, tune, tuned
 
 LIMITS = Limits(seconds=60)
 ALL, NONE = Optimization.ALL, Optimization.NONE
@@ -170,6 +170,37 @@ def test_a_tuned_plan_that_wins_nothing_or_fails_is_left_out():
     broken.problem = "other values"
     for tuned_one in (same, broken):
         assert settle([original], original, tuned_one, by=0.02) == [original]
+
+
+def test_a_tuned_plan_that_outlasts_its_original_takes_its_place():
+    original, better = trial(1.0, processes=2), tuned_trial(0.8)
+    better.processes = [[], [[0.8] * 3] * 2]
+    original.eliminated = True
+    assert not better.beats(original, 0.02), "two rounds are few"
+    assert settle([original], original, better, by=0.02) == [better]
+    better.eliminated = True
+    assert settle([original], original, better, by=0.02) == [original], "something else beat both"
+
+
+def test_a_tuned_plan_that_was_eliminated_takes_no_place():
+    original, better = trial(1.0), tuned_trial(0.9)
+    better.eliminated = True
+    assert better.beats(original, 0.02), "by too little to be chosen over what is simpler"
+    assert settle([original], original, better, by=0.02) == [original]
+
+
+def test_twins_of_which_no_stage_could_be_taken_leave_and_end_the_race():
+    referee = TwinElimination()
+    original = result(1.0, 2.0, 4.0, sessions=(0, 1, 0))
+    slower, once, shared = (result(*stages) for stages in ((1.2, 1.99, 4.1), (2.0, 2.0, 2.0), (0.5, 2.0, 4.5)))
+    once.stages[0] = [2.0, 1.8, 4.0]
+    found = [original, slower, once, shared]
+    assert [referee.eliminates(index, found) for index in range(4)] == [False, True, False, True]
+    slower.eliminated = shared.eliminated = True
+    assert not referee.decided(found)
+    once.error = "no kernel"
+    assert referee.decided(found)
+    assert referee.decided([Result("heft", error="no kernel"), slower])
 
 
 def test_an_original_that_takes_less_gpu_memory_stays():

@@ -18,7 +18,7 @@ from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
 from chrion_runtime.engines import Ports, Site, engine_named
 
-_ABOUT = 0.15
+_ABOUT = 0.1
 """Seconds of runs for a figure, at most."""
 
 
