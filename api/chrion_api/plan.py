@@ -285,6 +285,8 @@ class PlanFile(Document):
     """One frontier for each shape bucket."""
     truncated: bool = False
     """True when time ran out before every candidate was tried."""
+    fallback: str = Field(default="", max_length=2000)
+    """Why only the model as it is, in one session, was planned; empty where plans were searched for."""
 
     def engines_on(self, device: str) -> list[str]:
         """The engines by which its plans use a device."""

@@ -29,7 +29,7 @@ from chrion_graph.recurrent import is_recurrent
 from chrion_graph.samples import Sample, read_sample
 from chrion_graph.worker import ForkServer
 from chrion_planner.partition import Budget
-from chrion_planner.planner import make_profile, measured_plans, predicted_plans
+from chrion_planner.planner import make_profile, measured_plans, predicted_plans, unmeasured_plans
 from chrion_planner.prepare import Prepared, prepare
 from chrion_planner.profiling import Figures
 from chrion_planner.progress import Progress, silent
@@ -137,6 +137,7 @@ class PlanningTask:
                 self.server,
                 samples=self.samples,
                 random_samples=0 if self.precision.weights is WeightFormat.FLOAT32 else _RANDOM_SAMPLES,
+                warn=self.warn,
             )
         except (InvalidModel, LimitExceeded) as error:
             raise type(error)(f"{self.model}: {error}") from None
@@ -148,6 +149,10 @@ def plan(task: PlanningTask) -> PlanFile:
         forking = replace(task, server=server)
         settings = forking.settings()
         prepared = forking.prepare()
+        if prepared.fallback:
+            task.warn(f"only the model as it is, in one session, is planned: {prepared.fallback}")
+        if prepared.unrunnable:
+            return unmeasured_plans(prepared, settings)
         _say_without_kernels(forking, prepared)
         found = make_profile(prepared, settings.step(_PREPARED, _PROFILED))
         _say_what_cannot_be_rounded(forking, found)
@@ -161,7 +166,7 @@ def plan_from_profile(task: PlanningTask, profile: Profile) -> PlanFile:
     """
     if task.devices or task.cpu_lanes:
         raise UsageError("devices and lanes are those of the profile: leave --devices and --lanes out")
-    prepared = task.prepare(profile)
+    prepared = _runnable(task.prepare(profile))
     task.progress(f"searching: plans for {len(prepared.buckets)} buckets", _PREPARED)
     return predicted_plans(prepared, profile, Budget())
 
@@ -170,9 +175,16 @@ def profile(task: PlanningTask) -> Profile:
     """Measure what the model's nodes cost on the devices of this machine, whatever is known of them."""
     with closing(ForkServer(make_profile)) as server:
         forking = replace(task, server=server, timeout_seconds=inf, figures=cache.DeviceFigures(write_only=True))
-        prepared = forking.prepare()
+        prepared = _runnable(forking.prepare())
         _say_without_kernels(forking, prepared)
         return make_profile(prepared, forking.settings().step(_PREPARED, 1.0))
+
+
+def _runnable(prepared: Prepared) -> Prepared:
+    """What was prepared. Raises InvalidModel where nothing can be measured of it."""
+    if prepared.unrunnable:
+        raise InvalidModel(f"{prepared.model}: {prepared.fallback}")
+    return prepared
 
 
 def _say_without_kernels(task: PlanningTask, prepared: Prepared) -> None:

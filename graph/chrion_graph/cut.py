@@ -1,6 +1,7 @@
 """Cut a graph into sub-models whose names are canonical, so that isomorphic parts become the same file."""
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from chrion_graph.files import write_aside
 from chrion_graph.graph import Graph
 from chrion_graph.rename import renamed
 from chrion_graph.types import TensorType
+
+NODE = re.compile(r"chrion\.n(\d+)")
+"""What the n-th node of a sub-model is called, in what ONNX Runtime says of it."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,20 @@ def cut(graph: Graph, nodes: Collection[int]) -> SubModel:
     model.opset_import.extend(sorted(graph.model.opset_import, key=lambda entry: entry.domain))
     model.functions.extend(graph.model.functions)
     model.graph.name = "part"
-    model.graph.node.extend(renamed(graph.nodes[index], names) for index in order)
+    for position, index in enumerate(order):
+        node = renamed(graph.nodes[index], names)
+        node.name = f"chrion.n{position}"
+        model.graph.node.append(node)
     for name in constants:
         tensor = model.graph.initializer.add()
         tensor.CopyFrom(graph.constants[name])
         tensor.name = names[name]
     axes: dict[str, str] = {}
     model.graph.input.extend(_value_info(graph, name, names, axes) for name in inputs)
-    model.graph.output.extend(_value_info(graph, name, names, axes) for name in outputs)
+    # Shapes that a model declares of its outputs may be wrong; ONNX Runtime infers the right ones.
+    model.graph.output.extend(
+        _value_info(graph, name, names, axes, shaped=name not in graph.outputs) for name in outputs
+    )
     return SubModel(model, tuple(inputs), tuple(outputs))
 
 
@@ -84,11 +94,13 @@ def _canonical_names(
     return names
 
 
-def _value_info(graph: Graph, name: str, names: Mapping[str, str], axes: dict[str, str]) -> onnx.ValueInfoProto:
+def _value_info(
+    graph: Graph, name: str, names: Mapping[str, str], axes: dict[str, str], shaped: bool = True
+) -> onnx.ValueInfoProto:
     kind = graph.types.get(name)
     if kind is None:
         raise InvalidModel(f'value "{name}" is no tensor that can cross from one stage to another')
-    shape = kind.shape
+    shape = kind.shape if shaped else None
     if shape is not None:
         shape = tuple(axes.setdefault(axis, f"axis{len(axes)}") if isinstance(axis, str) else axis for axis in shape)
     return onnx.helper.make_value_info(names[name], TensorType(kind.element, shape).to_proto())

@@ -4,13 +4,16 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import onnx
+from numpy.typing import NDArray
 
 from chrion_graph.bodies import all_bodies, node_reads
 from chrion_graph.errors import InvalidModel
-from chrion_graph.normalise import MODEL_FILE
+from chrion_graph.normalise import MODEL_FILE, UNCHANGED
+from chrion_graph.optional_inputs import defaults
 from chrion_graph.types import TensorType, tensor_bytes
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -53,6 +56,16 @@ class Graph:
         """The version of ONNX's own operators."""
         versions = (entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
         return next(versions, 0)
+
+    @property
+    def unchanged(self) -> str:
+        """Why the model was left as it is; empty where it was normalised."""
+        return next((entry.value for entry in self.model.metadata_props if entry.key == UNCHANGED), "")
+
+    @cached_property
+    def defaults(self) -> dict[str, NDArray[Any]]:
+        """The values of those inputs that may be left out."""
+        return defaults(self.constants)
 
     @cached_property
     def types(self) -> dict[str, TensorType]:
@@ -105,6 +118,25 @@ class Graph:
                 before = dag.get_edge_data(source, index, {"bytes": 0})["bytes"]
                 dag.add_edge(source, index, bytes=before + self.value_bytes(name, shapes))
         return dag
+
+    def unit(self, index: int) -> tuple[int, ...]:
+        """A node and those that cannot be parted from it, with whatever lies on a way between them, in order."""
+        return self._units.get(index, (index,))
+
+    @cached_property
+    def _units(self) -> dict[int, tuple[int, ...]]:
+        """Every unit of several nodes, by each of them."""
+        bound: nx.DiGraph[int] = nx.DiGraph((target, source) for source, target in self.joined())
+        if not bound:
+            return {}
+        bound.add_edges_from(
+            (self.producer[name], index)
+            for index, names in enumerate(self.reads)
+            for name in names
+            if name in self.producer
+        )
+        units = (tuple(sorted(nodes)) for nodes in nx.strongly_connected_components(bound) if len(nodes) > 1)
+        return {node: unit for unit in units for node in unit}
 
     def joined(self) -> Iterator[tuple[int, int]]:
         """Pairs of nodes that share a value which is no tensor (a sequence, an optional) and so cannot be parted."""

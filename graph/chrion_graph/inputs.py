@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from chrion_graph.types import STRING, TensorType
 
 Values = Mapping[str, bool | int | float]
 """What to fill an input with, where random numbers or zeros will not do."""
+
+NO_DEFAULTS: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 MAX_BYTES = 1 << 30
 """What one input may take while a model is planned or warmed."""
@@ -34,6 +37,8 @@ def buckets(graph: Graph, specs: Sequence[InputSpec]) -> tuple[dict[str, Shape],
         shapes = {}
         for name in graph.inputs:
             listed = given[name].buckets if name in given else ()
+            if not listed and name in graph.defaults:
+                listed = (graph.defaults[name].shape,)
             shapes[name] = _shape(graph, name, listed[min(index, len(listed) - 1)] if listed else None)
         found.append(shapes)
     return tuple(found)
@@ -60,9 +65,15 @@ def _shape(graph: Graph, name: str, given: Shape | None) -> Shape:
 
 
 def sample(
-    inputs: Mapping[str, TensorType | None], shapes: Mapping[str, Shape], values: Values, seed: int = 0
+    inputs: Mapping[str, TensorType | None],
+    shapes: Mapping[str, Shape],
+    values: Values,
+    seed: int = 0,
+    defaults: Mapping[str, NDArray[Any]] = NO_DEFAULTS,
+    other: int = 0,
 ) -> dict[str, NDArray[Any]]:
-    """Values to run the model with: normal random floats, zeros for others, or the fill that `values` names.
+    """Values to run the model with: the fill that `values` names, the default where the input has one of this shape,
+    else normal random floats, and `other` for what is no float.
 
     Raises InputMismatch for a shape that takes too much memory, and a fill that the input's type cannot hold.
     """
@@ -78,10 +89,12 @@ def sample(
                 found[name] = np.full(shape, values[name], kind.dtype)
             except (OverflowError, ValueError):
                 raise InputMismatch(f"inputs.{name}: {values[name]} does not fit into {kind.dtype}") from None
+        elif name in defaults and defaults[name].shape == shape:
+            found[name] = defaults[name]
         elif kind.element == STRING:
             found[name] = np.full(shape, "", object)
         elif np.issubdtype(kind.dtype, np.floating):
             found[name] = np.asarray(random.standard_normal(shape), kind.dtype)
         else:
-            found[name] = np.zeros(shape, kind.dtype)
+            found[name] = np.full(shape, other, kind.dtype)
     return found

@@ -121,7 +121,8 @@ def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
         yield from function.node
 
 
-def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+def stored_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every constant of a model, in whichever graph, function or attribute it is."""
     sparse = []
     for graph in graphs(model):
         yield from graph.initializer
@@ -172,7 +173,7 @@ def _check_extent(tensor: onnx.TensorProto, path: Path, data: Path, size: int) -
 def _external_tensors(model: onnx.ModelProto, path: Path, limits: Limits) -> dict[Path, list[onnx.TensorProto]]:
     """The tensors that keep their data in other files, by where these are to be, there or not."""
     by_location: dict[str, list[onnx.TensorProto]] = {}
-    for tensor in _tensors(model):
+    for tensor in stored_tensors(model):
         if _is_external(tensor):
             by_location.setdefault(_entries(tensor).get("location", ""), []).append(tensor)
             if len(by_location) > limits.external_files:

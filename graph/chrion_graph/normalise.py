@@ -1,30 +1,48 @@
 """Normalise a model once: optimised at ONNX Runtime's BASIC level, every value's type written down.
 
 BASIC results are bit-equal to the original's; integer divisions that could end the process are guarded (`division.py`).
+Where any of that fails on a model that ONNX Runtime's default session loads, the model stays as it is, in one piece.
+
 The result is a folder: `model.onnx`, `weights.bin` that it and every sub-model cut from it share, and their digests, by
 which damage is noticed later.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import onnx
 import onnxruntime as ort
+from onnx.external_data_helper import convert_model_to_external_data
 
 from chrion_graph.division import guard_divisions
 from chrion_graph.errors import InvalidModel
 from chrion_graph.limits import Limits
-from chrion_graph.load import digest, read_model
+from chrion_graph.load import digest, read_model, stored_tensors
 from chrion_graph.model_worker import ModelWorker
+from chrion_graph.optional_inputs import keep_defaults, load_inline, optional_inputs
 from chrion_graph.ort import brief, session_options
 from chrion_graph.seal import seal
 from chrion_graph.tidy import tidy
-from chrion_graph.types import TensorType
+from chrion_graph.types import TensorType, tensor_bytes
 
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.bin"
 FILES = (WEIGHTS_FILE, MODEL_FILE)
 _INLINE_BYTES = 256
 """Initializers below this stay in the model's file, where shape computations can see them."""
+_INLINE_INTEGER_BYTES = 1 << 20
+"""Integers up to this do too: the sizes of a Split with many outputs, say. Weights are other types."""
+_INTEGERS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+_CAST = "cast it inside the model to a type that numpy has"
+_STACK = "have the model stack it into one tensor (ConcatFromSequence), or name the tensors that you need as outputs"
+_WAYS_OUT = {
+    "sequence_type": f"{_STACK}; of a scikit-learn classifier, export with zipmap=False",
+    "map_type": "of a scikit-learn classifier, export with zipmap=False",
+    "optional_type": "have the model unpack it (OptionalGetElement)",
+}
+"""What to do about a value that is no tensor."""
+UNCHANGED = "chrion.unchanged"
+"""The metadata of a model that stays as it is; its value says why."""
 
 
 def normalise(path: Path, folder: Path, limits: Limits | None = None) -> str:
@@ -46,18 +64,65 @@ def _checked_nodes(path: Path, limits: Limits) -> int:
 
 
 def _normalise(path: Path, folder: Path, limits: Limits) -> str:
-    read_model(path, limits)
+    optional = optional_inputs(read_model(path, limits))
+    try:
+        model = _optimised(path, folder, optional)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001, whatever it is that cannot cope with this model
+        model = _unchanged(path, folder, optional, brief(error))
+    _only_tensors(path, model.graph)
+    onnx.save(model, folder / MODEL_FILE)
+    seal(folder, FILES)
+    return digest(path, limits)
+
+
+def _optimised(path: Path, folder: Path, optional: Collection[str]) -> onnx.ModelProto:
+    """The model at ONNX Runtime's BASIC level, its weights in `folder`, with the types of all values."""
     target = folder / MODEL_FILE
     _optimise(path, target)
     model = onnx.load(target, load_external_data=False)
+    _inline_integers(model, folder)
+    keep_defaults(model, folder, optional)
     tidy(model.graph)
-    _only_tensors(path, model.graph)
     _annotate(path, model, folder)
     if guard_divisions(model):
         _annotate(path, model, folder)
-    onnx.save(model, target)
-    seal(folder, FILES)
-    return digest(path, limits)
+    return model
+
+
+def _unchanged(path: Path, folder: Path, optional: Collection[str], why: str) -> onnx.ModelProto:
+    """The model as it is, its weights in `folder`. Raises InvalidModel where the default session does not load it.
+
+    Nothing says the types of its inner values, so that its nodes cannot be parted (`Graph.unit`).
+    """
+    session = _load(path, path, session_options(ort.GraphOptimizationLevel.ORT_ENABLE_ALL))
+    model = onnx.load(path)
+    for value, known in zip(model.graph.output, session.get_outputs(), strict=True):
+        kind = TensorType.from_ort(known.type, known.shape)
+        if kind is not None and not value.HasField("type"):
+            value.type.CopyFrom(kind.to_proto())
+    convert_model_to_external_data(model, location=WEIGHTS_FILE, size_threshold=_INLINE_BYTES)
+    (folder / WEIGHTS_FILE).unlink(missing_ok=True)
+    onnx.save(model, folder / MODEL_FILE)
+    (folder / WEIGHTS_FILE).touch()
+    model = onnx.load(folder / MODEL_FILE, load_external_data=False)
+    _inline_integers(model, folder)
+    keep_defaults(model, folder, optional)
+    tidy(model.graph)
+    del model.graph.value_info[:]
+    model.metadata_props.add(key=UNCHANGED, value=why.removeprefix(f"{path}: "))
+    return model
+
+
+def _inline_integers(model: onnx.ModelProto, folder: Path) -> None:
+    """Bring integers back into the model's file, where shape inference can read them, as it must."""
+    for tensor in stored_tensors(model):
+        if (
+            tensor.data_type in _INTEGERS
+            and tensor_bytes(tensor.data_type, tuple(tensor.dims)) <= _INLINE_INTEGER_BYTES
+        ):
+            load_inline(tensor, folder)
 
 
 def _optimise(path: Path, target: Path) -> None:
@@ -117,6 +182,16 @@ def _only_tensors(path: Path, graph: onnx.GraphProto) -> None:
         for value in values:
             if TensorType.from_proto(value.type) is None:
                 raise InvalidModel(
-                    f'{path}: {side} "{value.name}" is no tensor of a type that numpy has; sequences, optionals, maps, '
-                    "bfloat16 and smaller floats are not supported there"
+                    f'{path}: {side} "{value.name}" must be a tensor of a type that numpy has, not '
+                    f"{_written(value.type)}; {_WAYS_OUT.get(str(value.type.WhichOneof('value')), _CAST)}"
                 )
+
+
+def _written(kind: onnx.TypeProto) -> str:
+    """A type in short, such as `sequence of map`."""
+    what = str(kind.WhichOneof("value") or "anything")
+    if what == "tensor_type":
+        return f"a tensor of {onnx.TensorProto.DataType.Name(kind.tensor_type.elem_type).lower()}"
+    inner = kind.sequence_type.elem_type if what == "sequence_type" else None
+    name = f"a {what.removesuffix('_type')}"
+    return f"{name} of {_written(inner).removeprefix('a ')}s" if inner is not None else name

@@ -22,8 +22,18 @@ def signature(graph: Graph, index: int, shapes: Shapes) -> str:
 
 
 def signatures(graph: Graph, shapes: Shapes) -> tuple[str, ...]:
-    """The signature of every node."""
-    return tuple(signature(graph, index, shapes) for index in range(len(graph.nodes)))
+    """The signature of every node; nodes that cannot be parted share that of their unit, and its costs."""
+    found = []
+    of_units: dict[tuple[int, ...], str] = {}
+    for index in range(len(graph.nodes)):
+        unit = graph.unit(index)
+        if len(unit) == 1:
+            found.append(signature(graph, index, shapes))
+        else:
+            if unit not in of_units:
+                of_units[unit] = part_signature(graph, unit, shapes)
+            found.append(of_units[unit])
+    return tuple(found)
 
 
 def part_signature(graph: Graph, nodes: Collection[int], shapes: Shapes) -> str:

@@ -54,7 +54,7 @@ def compare(
     found = []
     for frontier, selection in zip(plan_file.buckets, choose(plan_file, Objective.of(slo, mode)), strict=True):
         plan = selection.plan
-        feeds = sample(graph.inputs, frontier.inputs, values)
+        feeds = sample(graph.inputs, frontier.inputs, values, defaults=graph.defaults)
         contenders: list[Contender] = [
             SessionContender("onnxruntime-default", model, feeds),
             SessionContender("onnxruntime-1-thread", model, feeds, threads=1),

@@ -74,6 +74,26 @@ def predicted_plans(prepared: Prepared, profile: Profile, budget: Budget) -> Pla
         devices={device.name: device.key for device in profile.devices},
         buckets=tuple(frontiers),
         truncated=any(options.truncated for options in found),
+        fallback=prepared.fallback,
+    )
+
+
+def unmeasured_plans(prepared: Prepared, settings: PlanningSettings) -> PlanFile:
+    """The model as it is, in one session on all lanes of the CPU, for each bucket: of a model that nothing is known to
+    run on. Raises DeviceUnavailable."""
+    devices = open_devices((HOST,), settings.cpu_lanes)
+    frontiers = [
+        Frontier(
+            inputs=dict(bucket.variants[0].bucket.inputs),
+            plans=tuple(unprofiled_plans(bucket.variants[0], len(devices[HOST].lanes)))[-1:],
+        )
+        for bucket in prepared.buckets
+    ]
+    return PlanFile(
+        model=prepared.digest,
+        devices={HOST: key_of(devices[HOST])},
+        buckets=tuple(frontiers),
+        fallback=prepared.fallback,
     )
 
 
@@ -112,6 +132,7 @@ def measured_plans(
         devices={name: key_of(devices[name]) for name in settings.devices},
         buckets=tuple(frontiers),
         truncated=truncated,
+        fallback=prepared.fallback,
     )
 
 

@@ -29,6 +29,7 @@ from chrion_planner.partition import Simulation, StagePlan, first_stages, most_o
 from chrion_planner.predicted_times import predicted
 from chrion_runtime.devices import traits_of
 from chrion_runtime.engines import engine_named
+from chrion_runtime.run.whole_plan import whole_plan
 
 OPTIMIZED = Optimization.ALL.options
 """How the stages of a plan run before it is tuned."""
@@ -48,22 +49,15 @@ def is_profiled(variant: Rewritten, profile: Profile, devices: Sequence[str]) ->
     known = {device.name: device for device in profile.devices}
     if not all(name in known and wanted <= known[name].nodes.keys() for name in devices):
         return False
+    if not all(known[HOST].nodes[name] for name in wanted):
+        return False  # some node does not run by itself
     return bool(known[HOST].wholes_of(variant.bucket.graph.digest, variant.bucket.inputs))
 
 
 def unprofiled_plans(variant: Rewritten, lanes: int) -> Iterator[Plan]:
     """Everything in one stage on all lanes of the host, and on one, where no figures say what that takes."""
-    graph = variant.bucket.graph
-    nodes = tuple(range(len(graph.nodes)))
     for count in sorted({1, lanes}):
-        stage = Stage(
-            nodes=nodes,
-            lanes=tuple(f"{HOST}/{lane}" for lane in range(count)),
-            options=dict(OPTIMIZED),
-            operators=_operators(graph, nodes),
-        )
-        name = f"{HOST}-{count}-lane{'s' if count > 1 else ''}"
-        yield Plan(name=name, graph=graph.digest, stages=(stage,), predicted_seconds=0)
+        yield whole_plan(variant.bucket.graph, [f"{HOST}/{lane}" for lane in range(count)])
 
 
 def single_devices(variant: Rewritten, profile: Profile) -> Iterator[Plan]:

@@ -64,7 +64,8 @@ class PlannedModel:
         """
         self.name = name
         graph = Graph.load(model.folder)
-        self.inputs = tuple(_spec(name, kind) for name, kind in graph.inputs.items())
+        self._defaults = graph.defaults
+        self.inputs = tuple(_spec(name, kind, name in graph.defaults) for name, kind in graph.inputs.items())
         self.outputs = tuple(_spec(name, kind) for name, kind in graph.outputs.items())
         # ONNX Runtime ends the whole process at a recurrent node with nothing to run over.
         self._recurrent = any(node.op_type in RECURRENT for body in graphs(graph.model) for node in body.node)
@@ -75,10 +76,12 @@ class PlannedModel:
         self.off_profile = 0
         self.state = state_links(state, graph.inputs, graph.outputs)
         """The input that each output feeds within a sequence."""
-        loader = Loader(model, graph.inputs, inputs, any_device, machine)
+        loader = Loader(model, graph.inputs, inputs, any_device, machine, graph.defaults)
         self._in_use = PlansInUse(name, loader, graph, plan_file, Objective.of(slo or SLO(), mode), compiling)
         kinds = {name: kind for name, kind in graph.inputs.items() if kind is not None}
-        self._sequences = Sequences(self.state, kinds, loader.devices[HOST].memory, sequences, loader.values)
+        self._sequences = Sequences(
+            self.state, kinds, loader.devices[HOST].memory, sequences, loader.values, graph.defaults
+        )
         self._pilot = Pilot(name, self._in_use, live, lambda: self.off_profile) if live is not None else None
 
     @property
@@ -137,12 +140,15 @@ class PlannedModel:
     ) -> dict[str, Array]:
         """Answer one request; `outputs` picks some of the outputs. The arrays belong to the caller.
 
-        Within a `sequence` the inputs that take state are left out, and outputs that hold it are answered where
-        `outputs` names them. `observer` is called after each stage of this run; `stop` ends it early. Raises RunError
-        for inputs that are missing, unknown or of another element type, and where the model fails; UnfitValues where
-        that is the inputs' fault; RunStopped; SequenceLost for a sequence that has no state here.
+        Inputs that have a default may be left out. Within a `sequence` the inputs that take state are left out, and
+        outputs that hold it are answered where `outputs` names them. `observer` is called after each stage of this run;
+        `stop` ends it early. Raises RunError for inputs that are missing, unknown or of another element type, and where
+        the model fails; UnfitValues where that is the inputs' fault; RunStopped; SequenceLost for a sequence that
+        has no state here.
         """
         names = self._dtypes.keys() - (self._sequences.inputs if sequence else ())
+        if inputs.keys() != names:
+            inputs = {**{name: self._defaults[name] for name in names & self._defaults.keys()}, **inputs}
         if inputs.keys() != names:
             missing, unknown = names - inputs.keys(), inputs.keys() - names
             raise RunError(
@@ -172,18 +178,22 @@ class PlannedModel:
         observer: StageObserver | None = None,
         stop: Stop | None = None,
     ) -> dict[str, Array]:
-        bucket = self._nearest(shapes_of(feeds, transfer))
+        shapes = shapes_of(feeds, transfer)
+        bucket = self._nearest(shapes)
+        executor = bucket.executor
+        if bucket.assumption is not None and not bucket.assumption.holds(shapes, feeds):
+            executor = self._in_use.unassuming(bucket)
         if transfer is not None:
             self._sequences.begin(transfer, feeds, bucket.frontier.inputs)
         try:
-            return bucket.executor.run(feeds, transfer, observer, stop)
+            return executor.run(feeds, transfer, observer, stop)
         except OutOfMemory as error:
             if not error.on_host:
                 raise
         # What earlier runs left in the arena is in its way no more.
         RUN_MEMORY.trim()
         try:
-            return bucket.executor.run(feeds, transfer, observer, stop)
+            return executor.run(feeds, transfer, observer, stop)
         except OutOfMemory as error:
             failed = copy(error)  # without the frames, which hold the values of the run
         raise RUN_MEMORY.after_trimming(failed)
@@ -241,10 +251,10 @@ class PlannedModel:
         self._in_use.close()
 
 
-def _spec(name: str, kind: TensorType | None) -> TensorSpec:
+def _spec(name: str, kind: TensorType | None, optional: bool = False) -> TensorSpec:
     if kind is None:
         raise PlanRefused(
             f'"{name}" is no tensor; models with sequence or optional values at their border are not supported'
         )
     shape = None if kind.shape is None else tuple(axis if isinstance(axis, int) else None for axis in kind.shape)
-    return TensorSpec(name, kind.dtype, shape)
+    return TensorSpec(name, kind.dtype, shape, optional)

@@ -39,6 +39,8 @@ class TensorSpec:
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...] | None
     """None where the model does not even say the rank."""
+    optional: bool = False
+    """Whether it is an input that requests may leave out."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,16 @@ from typing import Any, Protocol, runtime_checkable
 from chrion_api import Rewrite
 from chrion_graph.errors import RewriteError
 from chrion_graph.graph import Graph
-from chrion_graph.rewrite import hoist, join_steps, reroll, reset_after, split_directions, unroll, wavefront
+from chrion_graph.rewrite import (
+    hoist,
+    inline_ifs,
+    join_steps,
+    reroll,
+    reset_after,
+    split_directions,
+    unroll,
+    wavefront,
+)
 
 MOST_WAYS = 8
 """Ways to rewrite one graph that are looked at: each is profiled, planned and perhaps measured."""
@@ -55,6 +64,7 @@ Way = tuple[tuple[Rewrite, ...], Graph]
 
 _MODULES: tuple[Rewriter | Substitute, ...] = (
     hoist,
+    inline_ifs,
     join_steps,
     reroll,
     reset_after,

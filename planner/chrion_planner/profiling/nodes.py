@@ -3,7 +3,7 @@
 Runs inside a worker process. The slope leaves out the fixed cost of a run, which is far above that of a small node.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,14 @@ from chrion_api import HOST, ONNXRUNTIME, NodeCost
 from chrion_graph.cut import SubModel, cut
 from chrion_graph.graph import Graph
 from chrion_graph.observe import evaluate
+from chrion_graph.ort import brief
 from chrion_planner.profiling.measured_kernel import MeasuredKernel, crowded_seconds, load
 from chrion_planner.profiling.memory import Taken, of_node
+from chrion_planner.progress import silent
 from chrion_planner.stopwatch import median_seconds
 from chrion_runtime.devices import Device
 from chrion_runtime.engines import engine_named
+from chrion_runtime.engines.onnxruntime.failure import is_out_of_memory
 
 _COPIES = 9
 _LARGE_SECONDS = 150e-6
@@ -29,23 +32,31 @@ Values = Mapping[str, NDArray[Any]]
 
 
 def values_of(graph: Graph, nodes: Collection[int], feeds: Values) -> Values:
-    """All that some nodes read, when the graph runs on `feeds`."""
-    names = {name for index in nodes for name in graph.reads[index] if name not in graph.constants}
+    """All tensors that some nodes read, or those that they cannot be parted from, when the graph runs on `feeds`."""
+    together = {node for index in nodes for node in graph.unit(index)}
+    names = {name for node in together for name in graph.reads[node] if name in graph.types}
     return {**feeds, **evaluate(graph, feeds, names - feeds.keys())} if nodes else feeds
 
 
-def node_cost(graph: Graph, index: int, values: Values, device: Device, session: Taken) -> NodeCost | None:
-    """What a node costs that reads these values; None where the device cannot run it.
+def node_cost(
+    graph: Graph, index: int, values: Values, device: Device, session: Taken, told: Callable[[str], None] = silent
+) -> NodeCost | None:
+    """What a node costs that reads these values; None where it does not run there by itself: `told` is told why.
 
-    `session` is the device memory that any session takes, which is not the node's.
+    One that cannot be parted from others costs as much as each of them: they run together. `session` is the device
+    memory that any session takes, which is not the node's.
     """
-    sub_model = cut(graph, [index])
+    unit = graph.unit(index)
+    sub_model = cut(graph, unit)
     arrays = [values[name] for name in sub_model.inputs]
     try:
-        return _cost(graph, index, sub_model, arrays, device, session)
-    except Exception:
+        return _shared(_cost(graph, unit, sub_model, arrays, device, session), len(unit))
+    except Exception as error:
         if device.name == HOST:
-            raise
+            if isinstance(error, MemoryError) or is_out_of_memory(str(error)):
+                raise
+            node = graph.nodes[index]
+            told(f"{node.op_type} {node.name}".strip() + f" does not run by itself: {brief(error)}")
         return None
 
 
@@ -57,9 +68,16 @@ def scaled(cost: NodeCost | None, factor: float) -> NodeCost | None:
     return cost.model_copy(update={name: value and value * factor for name, value in seconds.items()})
 
 
+def _shared(cost: NodeCost, nodes: int) -> NodeCost:
+    """The part of a cost that each of so many nodes has."""
+    part = scaled(cost, 1 / nodes)
+    assert part is not None
+    return part.model_copy(update={"bytes": cost.bytes // nodes, "scratch_bytes": cost.scratch_bytes // nodes})
+
+
 def _cost(
     graph: Graph,
-    index: int,
+    unit: Sequence[int],
     sub_model: SubModel,
     arrays: Sequence[NDArray[Any]],
     device: Device,
@@ -71,7 +89,7 @@ def _cost(
         wide, crowded = _on_many_lanes(sub_model.model, arrays, device, graph.folder, seconds)
     taken = Taken()
     if device.name != HOST:
-        predicted = Taken(engine_named(ONNXRUNTIME).bytes(graph, [index], device.name, {}).device)
+        predicted = Taken(engine_named(ONNXRUNTIME).bytes(graph, unit, device.name, {}).device)
         taken = of_node(sub_model.model, arrays, device, graph.folder, session, predicted)
     return NodeCost(
         seconds=max(seconds, _LEAST_SECONDS),
@@ -127,6 +145,7 @@ def copies(model: onnx.ModelProto, count: int) -> onnx.ModelProto:
         for node in model.graph.node:
             again = found.graph.node.add()
             again.CopyFrom(node)
+            again.name = ""  # two nodes of the same name are no model
             again.output[:] = [name and f"{name}.{copy}" for name in node.output]
         for value in model.graph.output:
             output = found.graph.output.add()

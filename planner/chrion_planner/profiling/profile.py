@@ -87,7 +87,7 @@ def profile_devices(
         left = deadline - time.monotonic()
         # CUDA reserves far more address space than it uses.
         with ModelWorker(None if traits_of(name).reserves_address_space else limits.memory, server=server) as worker:
-            found, copies = worker.call(
+            found, copies, problems = worker.call(
                 _profile_device,
                 name,
                 cpu_lanes,
@@ -101,6 +101,8 @@ def profile_devices(
             )
         if found is None:
             break
+        for problem in problems:
+            warn(f"profile of {name}: {problem}")
         if found.device.tainted:
             warn(f"profile of {name}: {found.device.tainted}")
         elif figures is not None:
@@ -139,8 +141,11 @@ def _profile_device(
     seconds_left: float,
     weights: WeightFormat,
     report: Callable[[tuple[str, float]], None],
-) -> tuple[Known | None, tuple[Transfer, ...]]:
-    """The device's figures, as far as the time goes; None where it is over before there are any."""
+) -> tuple[Known | None, tuple[Transfer, ...], tuple[str, ...]]:
+    """The device's figures, as far as the time goes; None where it is over before there are any.
+
+    Then what it takes to copy to and from it, and what does not run there, for people.
+    """
     deadline = time.monotonic() + seconds_left
     devices = open_devices([name], cpu_lanes)
     device = devices[name]
@@ -150,7 +155,7 @@ def _profile_device(
     calibration = partial(calibrate.calibrated, device, devices, packed[0].folder)
     bare = known.device if known else next(spells.measured([calibration], calibrate.scaled), None)
     if bare is None:
-        return None, ()
+        return None, (), ()
     session = of_session(device, packed[0].folder) if device.name != HOST else Taken()
     measuring = _Measuring(packed, device, devices, session, spells, known, weights)
     measuring.run(report)
@@ -165,7 +170,8 @@ def _profile_device(
         }
     )
     found = Known(reference_seconds=spells.reference_seconds, device=entry)
-    return found, calibrate.transfers(device) if device.name != HOST else ()
+    copies = calibrate.transfers(device) if device.name != HOST else ()
+    return found, copies, tuple(measuring.problems)
 
 
 class _Measuring:
@@ -191,6 +197,8 @@ class _Measuring:
         self.wholes: list[Whole] = []
         self.parts: dict[str, PartCost] = {}
         """By the run, without its times."""
+        self.problems: list[str] = []
+        """What does not run, for people."""
 
     def run(self, report: Callable[[tuple[str, float]], None]) -> None:
         """Measure what is not known, while there is time; each report says what, and the part that is behind."""
@@ -211,7 +219,7 @@ class _Measuring:
     def _measure_nodes(self, graph: Graph, pack: _Packed, tell: Callable[[str, float], None]) -> None:
         wanted: dict[str, int] = {}
         for index, signature in enumerate(signatures(graph, pack.shapes)):
-            if signature in self._known_nodes:
+            if self._known_nodes.get(signature) or (signature in self._known_nodes and self._device.name != HOST):
                 self.nodes[signature] = self._known_nodes[signature]
             elif signature not in self.nodes:
                 wanted.setdefault(signature, index)
@@ -221,7 +229,7 @@ class _Measuring:
 
         def job(number: int, index: int) -> NodeCost | None:
             tell(graph.nodes[index].op_type, 0.6 * number / len(wanted))
-            return nodes.node_cost(graph, index, values, self._device, self._session)
+            return nodes.node_cost(graph, index, values, self._device, self._session, self.problems.append)
 
         jobs = [partial(job, number, index) for number, index in enumerate(wanted.values())]
         self.nodes.update(zip(wanted, self._spells.measured(jobs, nodes.scaled), strict=False))

@@ -154,9 +154,9 @@ def _figure(data: Data) -> Figure:
 
 
 def _spec_data(spec: TensorSpec) -> list[Any]:
-    return [spec.name, spec.dtype.str, spec.shape]
+    return [spec.name, spec.dtype.str, spec.shape, spec.optional]
 
 
 def _spec(data: Sequence[Any]) -> TensorSpec:
-    name, dtype, shape = data
-    return TensorSpec(str(name), np.dtype(dtype), None if shape is None else tuple(shape))
+    name, dtype, shape, optional = data
+    return TensorSpec(str(name), np.dtype(dtype), None if shape is None else tuple(shape), bool(optional))

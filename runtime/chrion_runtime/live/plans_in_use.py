@@ -1,18 +1,23 @@
 """What a model serves by: its objective and the plans in use. Requests read it, and a move to other plans writes it."""
 
+import logging
 import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chrion_api import Frontier, Objective, Plan, PlanFile
+from chrion_api import HOST, Frontier, Objective, Plan, PlanFile
 from chrion_graph.graph import Graph
 from chrion_runtime.choice.ladder import Rung, gpu_bytes, ladder, rung_for, selections
+from chrion_runtime.errors import UnfitValues
 from chrion_runtime.run.compiled_plan import CompiledPlan, compile_plan
 from chrion_runtime.run.executor import Executor
 from chrion_runtime.run.loading import Loader, ServedBucket, alone
+from chrion_runtime.run.whole_plan import whole_plan
 from chrion_runtime.servable import Figure, StageObserver
+
+log = logging.getLogger(__name__)
 
 PlanCompiler = Callable[[Path, Sequence[Plan]], Sequence[CompiledPlan]]
 """Compiles plans of the normalised model in a folder, such as in another process."""
@@ -41,6 +46,8 @@ class PlansInUse:
         self.buckets: tuple[ServedBucket, ...] = ()
         self._observers: list[StageObserver] = []
         self._leaving: list[tuple[weakref.ref[Executor], Plan]] = []
+        self._guard = threading.Lock()
+        self._unassuming: Executor | None = None
         loader.machine.move_in(name, self._takes, self.rung.plans, loader.devices, loader.store.limit)
         try:
             plans = self.rung.plans
@@ -66,11 +73,44 @@ class PlansInUse:
         single = alone(compiled_plans)
         self.loader.share_budget(compiled_plans)
         self.buckets = tuple(
-            ServedBucket(frontier, selection, self.loader.load(compiled, frontier.inputs, single)[0])
+            ServedBucket(frontier, selection, self._executor(compiled, frontier, single))
             for frontier, selection, compiled in zip(
                 self.frontiers, selections(self.frontiers, self.rung, self.objective), compiled_plans, strict=True
             )
         )
+
+    def _executor(self, compiled: CompiledPlan, frontier: Frontier, single: bool) -> Executor:
+        """An executor that has run, unless the model fails on values that were made up for that."""
+        try:
+            return self.loader.load(compiled, frontier.inputs, single)[0]
+        except UnfitValues as error:
+            log.warning(
+                "%s: %s: not warmed up, so the first requests take longer: %s; give inputs[].value (--value) to warm "
+                "it with",
+                self.name,
+                frontier.label,
+                error,
+            )
+            return self.loader.executor(compiled, frontier.inputs, single)
+
+    def unassuming(self, bucket: ServedBucket) -> Executor:
+        """An executor for requests of which the assumption of a bucket's plan does not hold: of the model as it is.
+
+        It is loaded for the first such request, on the CPU. Raises PlanRefused.
+        """
+        with self._guard:
+            if self._unassuming is None:
+                log.warning(
+                    "%s: a request is not as plan %s takes for granted (%s); such requests run on the model as it is: "
+                    "plan for their shapes and values too",
+                    self.name,
+                    bucket.selection.plan.name,
+                    bucket.assumption,
+                )
+                graph = Graph.load(self.loader.model.folder)
+                plan = whole_plan(graph, self.loader.devices[HOST].lanes)
+                self._unassuming = self.loader.executor(compile_plan(graph, plan), bucket.frontier.inputs, alone=False)
+            return self._unassuming
 
     def _takes(self) -> list[Plan]:
         """The plans whose memory counts: those that are loaded, or about to be."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import networkx as nx
+from onnx import NodeProto
 
 from chrion_api import Plan
 from chrion_graph.cut import cut
@@ -33,6 +34,8 @@ class StageFile:
     """Stages that must end before this one can start."""
     then: tuple[int, ...]
     """Stages that wait for this one."""
+    nodes: tuple[str, ...] = ()
+    """What the model calls the sub-model's nodes; what makes its first output, where it calls one nothing."""
     host_bytes: int = 0
     """What its kernel takes of the host's memory outside of arenas, by its engine's word."""
 
@@ -129,5 +132,10 @@ def _stage_file(graph: Graph, plan: Plan, index: int, order: "nx.DiGraph[int]") 
         ),
         waits_for=order.in_degree(index),
         then=tuple(sorted(order.successors(index), key=lambda other: plan.stages[other].start_seconds)),
+        nodes=tuple(_called(graph.nodes[node]) for node in sorted(stage.nodes)),
         host_bytes=engine_named(stage.engine).bytes(graph, stage.nodes, stage.device, stage.options).host,
     )
+
+
+def _called(node: NodeProto) -> str:
+    return node.name or next(filter(None, node.output), "")

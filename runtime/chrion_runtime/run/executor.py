@@ -122,7 +122,7 @@ class Executor:
                 results = stage.kernel.run(stage.ports, reads, stop)
                 seconds = time.perf_counter() - began
         except Exception as error:  # noqa: BLE001, engines raise what they will
-            raise _failure(error, stop) from None
+            raise _failure(error, stage, stop) from None
         for observer in observers:
             observer(stage.label, began, seconds)
         if transfer is not None:
@@ -153,18 +153,21 @@ class Executor:
         try:
             run_stage(stage, values, self._lanes, observers, stop)
         except Exception as error:  # noqa: BLE001, engines raise what they will
-            raise _failure(error, stop) from None
+            raise _failure(error, stage, stop) from None
 
 
-def _failure(error: BaseException, stop: Stop | None) -> RuntimeFailure:
-    """What to raise for a run that failed: that it was stopped, where it was."""
+def _failure(error: BaseException, stage: LoadedStage, stop: Stop | None) -> RuntimeFailure:
+    """What to raise for a run that failed in a stage: that it was stopped, where it was."""
     if stop is not None and stop.is_set:
         return RunStopped()
+    if isinstance(error, RunError):
+        error.args = (stage.in_words_of_the_model(str(error)), *error.args[1:])
     if isinstance(error, RuntimeFailure):
         return error
     if isinstance(error, MemoryError):
         return RUN_MEMORY.no_room()
-    return RunError(f"the model fails on these values: {type(error).__name__}: {one_line(str(error), 300)}")
+    said = one_line(stage.in_words_of_the_model(str(error)), 300)
+    return RunError(f"the model fails on these values: {type(error).__name__}: {said}")
 
 
 def run_stage(
@@ -205,8 +208,8 @@ class _Flight:
         self._guard = threading.Lock()
         self._waits = [stage.waits_for for stage in loaded.stages]
         self._outstanding = 0
-        self._failure: BaseException | None = None
-        """What the first stage that failed raised."""
+        self._failure: tuple[BaseException, LoadedStage] | None = None
+        """What the first stage that failed raised, and which that was."""
 
     def run(self) -> None:
         """Run all stages; raises RunError with the first failure, or RunStopped, once no stage runs any more."""
@@ -220,9 +223,9 @@ class _Flight:
 
     def _take_failure(self) -> RuntimeFailure:
         """The failure, which the flight then forgets: its frames hold the flight, and with it the values, in a ring."""
-        error, self._failure = self._failure, None
-        assert error is not None
-        return _failure(error, self._stop)
+        failure, self._failure = self._failure, None
+        assert failure is not None
+        return _failure(*failure, self._stop)
 
     def _start(self, stages: Sequence[LoadedStage]) -> None:
         for stage in stages:
@@ -238,7 +241,7 @@ class _Flight:
             run_stage(stage, self._values, self._lanes, self._observers, self._stop)
         except BaseException as error:  # noqa: BLE001, a lane's worker outlives any failure of a stage
             # Its frames hold this flight, and with it the values, in a ring.
-            self._failure = self._failure or error.with_traceback(None)
+            self._failure = self._failure or (error.with_traceback(None), stage)
         ready: list[LoadedStage] = []
         with self._guard:
             for index in stage.then:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chrion_graph.cut import NODE
 from chrion_runtime.devices import HOST, Device, Memory
 from chrion_runtime.engines import Kernel, Ports, engine_named
 from chrion_runtime.errors import PlanRefused
@@ -27,6 +28,12 @@ class LoadedStage:
     """Stages that must end before this one can start."""
     then: tuple[int, ...]
     """Stages that wait for this one."""
+    nodes: tuple[str, ...]
+    """What the model calls its nodes."""
+
+    def in_words_of_the_model(self, text: str) -> str:
+        """What its kernel says, with its nodes named as the model names them."""
+        return NODE.sub(lambda found: self.nodes[int(found[1])] if int(found[1]) < len(self.nodes) else found[0], text)
 
     @property
     def memory(self) -> str:
@@ -135,4 +142,5 @@ def _stage(
         outputs=file.outputs,
         waits_for=file.waits_for,
         then=file.then,
+        nodes=file.nodes,
     )

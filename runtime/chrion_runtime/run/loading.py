@@ -1,19 +1,21 @@
 """Load compiled plans: check that they fit the model and this machine, make their sessions, warm them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf, log
 from pathlib import Path
 
 from chrion_api import DeviceKey, Frontier, InputSpec, PlanFile, Shape, bucket_label
-from chrion_graph.inputs import sample
+from chrion_graph.inputs import NO_DEFAULTS, sample
+from chrion_graph.rewrite.inline_ifs import Assumption, assumption
 from chrion_graph.types import TensorType
 from chrion_runtime.choice.selection import Selection
 from chrion_runtime.devices import HOST, Device, open_devices
 from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.engines import engine_named, key_of
 from chrion_runtime.engines.identity import identity
-from chrion_runtime.errors import PlanRefused
+from chrion_runtime.errors import PlanRefused, UnfitValues
 from chrion_runtime.run.arena_budget import arena_budgets
 from chrion_runtime.run.compiled_plan import CompiledPlan
 from chrion_runtime.run.executor import Executor
@@ -39,6 +41,11 @@ class ServedBucket:
     frontier: Frontier
     selection: Selection
     executor: Executor
+
+    @cached_property
+    def assumption(self) -> Assumption | None:
+        """What the plan takes for granted of a request; None where nothing."""
+        return assumption(self.selection.plan.rewrites)
 
     def distance(self, shapes: Mapping[str, Shape]) -> float:
         """How far a request's shapes are from this bucket's: the sum over axes of the logarithm of their ratio."""
@@ -72,14 +79,17 @@ class Loader:
         specs: Sequence[InputSpec],
         any_device: bool,
         machine: Machine | None = None,
+        defaults: Mapping[str, Array] = NO_DEFAULTS,
     ) -> None:
-        """`specs` says what to warm with where random numbers or zeros will not do; `machine` is what other models of
+        """`specs` says what to warm with where random numbers or zeros will not do, and `defaults` what inputs hold
+        that are not sent; `machine` is what other models of
         the process share, where there are some."""
         self.model = model
         self.machine = machine or Machine()
         self.lanes = Lanes(self.machine.locks)
         self.store = KernelStore(spin=machine is None)
         self._inputs = dict(inputs)
+        self._defaults = defaults
         self.values = {spec.name: spec.value for spec in specs if spec.value is not None}
         self._any_device = any_device
         self.devices: dict[str, Device] = {}
@@ -116,16 +126,31 @@ class Loader:
     ) -> tuple[Executor, dict[str, Array]]:
         """An executor that has run once, and what it answered; `alone` says that no other plan serves beside it.
 
-        Raises PlanRefused, RunError where the model fails on its first run.
+        Where the model fails on zeros it is run on ones. Raises PlanRefused, UnfitValues where it fails on both, and
+        other RunErrors where it fails on its first run.
         """
-        executor = Executor(LoadedPlan(compiled, self.devices, self.store, alone, bucket_label(shapes)), self.lanes)
-        answer = executor.warm(self.sample(shapes))
+        executor = self.executor(compiled, shapes, alone)
+        _, answer = self.answered(executor.warm, shapes)
         RUN_MEMORY.settle()
         return executor, answer
 
-    def sample(self, shapes: Mapping[str, Shape]) -> dict[str, Array]:
-        """Values of these shapes to run the model with. Raises InputMismatch."""
-        return sample(self._inputs, shapes, self.values)
+    def executor(self, compiled: CompiledPlan, shapes: Mapping[str, Shape], alone: bool) -> Executor:
+        """An executor that has not run yet. Raises PlanRefused."""
+        return Executor(LoadedPlan(compiled, self.devices, self.store, alone, bucket_label(shapes)), self.lanes)
+
+    def answered(
+        self, run: Callable[[Mapping[str, Array]], dict[str, Array]], shapes: Mapping[str, Shape]
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Values of these shapes that the model can be run on, and what `run` makes of them.
+
+        Raises InputMismatch, and what `run` does: UnfitValues where it fails on zeros and on ones.
+        """
+        try:
+            feeds = sample(self._inputs, shapes, self.values, defaults=self._defaults)
+            return feeds, run(feeds)
+        except UnfitValues:
+            feeds = sample(self._inputs, shapes, self.values, defaults=self._defaults, other=1)
+            return feeds, run(feeds)
 
 
 def _check(name: str, device: Device, key: DeviceKey, engines: Collection[str]) -> None:

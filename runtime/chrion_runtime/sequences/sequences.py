@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from chrion_api import Shape
+from chrion_graph.inputs import NO_DEFAULTS
 from chrion_graph.types import TensorType
 from chrion_runtime.devices import Memory
 from chrion_runtime.errors import SequenceMismatch
@@ -26,14 +27,17 @@ class Sequences:
         host: Memory,
         store: SequenceStore | None = None,
         fills: Fills | None = None,
+        defaults: Mapping[str, Array] = NO_DEFAULTS,
     ) -> None:
-        """`links` come from `state_links`; `kinds` are the types of all inputs; `fills` says what to start with."""
+        """`links` come from `state_links`; `kinds` are the types of all inputs; `fills` says what to start with, and
+        `defaults` what inputs hold that are not sent."""
         self.links = dict(links)
         self.inputs = frozenset(links.values())
         self.store = store or SequenceStore()
         self._kinds = kinds
         self._host = host
         self._fills = fills or {}
+        self._defaults = defaults
 
     def run(
         self,
@@ -71,7 +75,7 @@ class Sequences:
             sizes = state_bytes(self._kinds, shapes)
             largest = max(sizes, key=lambda name: sizes[name])
             transfer.room(sum(sizes.values()), f'input "{largest}": the state that the sequence starts with')
-            zeros = start_state(self._kinds, shapes, self._fills)
+            zeros = start_state(self._kinds, shapes, self._fills, self._defaults)
             transfer.taken = {name: HeldValue(self._host, array) for name, array in zeros.items()}
 
     def park(self) -> None:

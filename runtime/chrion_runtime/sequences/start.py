@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 
 from chrion_api import Shape
+from chrion_graph.inputs import NO_DEFAULTS
 from chrion_graph.types import STRING, TensorType
 from chrion_runtime.errors import SequenceMismatch
 from chrion_runtime.servable import Array
@@ -43,12 +44,17 @@ def state_bytes(kinds: Kinds, shapes: Mapping[str, Shape]) -> dict[str, int]:
     }
 
 
-def start_state(kinds: Kinds, shapes: Mapping[str, Shape], fills: Fills) -> dict[str, Array]:
-    """Zeros, or what `fills` names, in these shapes."""
-    return {
-        name: np.full(shape, "" if kinds[name].element == STRING else fills.get(name, 0), kinds[name].dtype)
-        for name, shape in shapes.items()
-    }
+def start_state(
+    kinds: Kinds, shapes: Mapping[str, Shape], fills: Fills, defaults: Mapping[str, Array] = NO_DEFAULTS
+) -> dict[str, Array]:
+    """In these shapes what `fills` names, else the default of an input that has one of this shape, else zeros."""
+
+    def start(name: str, shape: Shape) -> Array:
+        if name not in fills and name in defaults and defaults[name].shape == shape:
+            return defaults[name]
+        return np.full(shape, "" if kinds[name].element == STRING else fills.get(name, 0), kinds[name].dtype)
+
+    return {name: start(name, shape) for name, shape in shapes.items()}
 
 
 def check_fits(kinds: Kinds, feeds: Mapping[str, Array], state: Mapping[str, Shape]) -> None:

@@ -59,7 +59,7 @@ class _StackReading:
 
     def add(self, node: NodeProto) -> None:
         """Take in the next node. Raises NoStack, NoView."""
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx") or not node.input:
             raise NoStack
         if is_recurrent(node):
             self._add_level(node)

@@ -35,6 +35,8 @@ def show(plan_file: PlanFile, console: Console, *, slo: SLO | None = None, mode:
     console.print(_header(plan_file, colours))
     if plan_file.truncated:
         console.print(Text(f"Truncated: {TRUNCATED}", style="bold yellow"))
+    if plan_file.fallback:
+        console.print(Text(f"Only the model as it is was planned: {plan_file.fallback}", style="bold yellow"))
     for frontier, (plan, why) in zip(plan_file.buckets, _chosen(plan_file, slo, mode), strict=True):
         _bucket(frontier, plan, why, console, colours)
 

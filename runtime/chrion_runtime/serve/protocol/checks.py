@@ -38,8 +38,12 @@ def check_new_input(where: str, name: str, given: Container[str], carried: Conta
 
 
 def check_complete(given: Container[str], signature: Signature, carried: Container[str]) -> None:
-    """Raise BadRequest where an input is missing."""
-    missing = [name for name in signature.inputs if name not in given and name not in carried]
+    """Raise BadRequest where an input is missing that has no default."""
+    missing = [
+        name
+        for name, port in signature.inputs.items()
+        if name not in given and name not in carried and not port.spec.optional
+    ]
     if missing:
         raise BadRequest(f'input "{missing[0]}": is missing')
 

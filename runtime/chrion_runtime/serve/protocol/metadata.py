@@ -38,4 +38,12 @@ def check_version(model: str, asked: str | None) -> None:
 
 
 def _tensors(ports: Iterable[Port]) -> list[dict[str, Any]]:
-    return [{"name": port.spec.name, "datatype": port.datatype, "shape": port.shape} for port in ports]
+    return [
+        {
+            "name": port.spec.name,
+            "datatype": port.datatype,
+            "shape": port.shape,
+            **({"optional": True} if port.spec.optional else {}),
+        }
+        for port in ports
+    ]

@@ -50,8 +50,11 @@ class _Waiting:
 
     def goes_with(self, other: "_Waiting") -> bool:
         """Whether both may share a run: they differ in the first axis at most."""
-        return self.outputs == other.outputs and all(
-            array.shape[1:] == other.request.inputs[name].shape[1:] for name, array in self.request.inputs.items()
+        mine, theirs = self.request.inputs, other.request.inputs
+        return (
+            self.outputs == other.outputs
+            and mine.keys() == theirs.keys()
+            and all(array.shape[1:] == theirs[name].shape[1:] for name, array in mine.items())
         )
 
 
@@ -95,7 +98,7 @@ class Batcher:
         self._waiting: deque[_Waiting] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._checked = False
-        self.off = "" if _open_first_axes((*servable.inputs, *servable.outputs)) else "its first axes are not all open"
+        self.off = _off(servable)
         """Why nothing is batched; empty while it is."""
         if self.off:
             log.warning('model "%s" is not batched: %s', servable.name, self.off)
@@ -246,6 +249,13 @@ def _all(observers: Sequence[StageObserver]) -> StageObserver | None:
             observer(stage, began, seconds)
 
     return tell
+
+
+def _off(servable: Servable) -> str:
+    """Why requests for a model never share a run; empty where they may."""
+    if any(spec.optional for spec in servable.inputs):
+        return "inputs may be left out"
+    return "" if _open_first_axes((*servable.inputs, *servable.outputs)) else "its first axes are not all open"
 
 
 def _open_first_axes(specs: Sequence[TensorSpec]) -> bool:

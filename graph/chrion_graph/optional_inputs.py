@@ -1,0 +1,48 @@
+"""Optional inputs: those with an initializer, which holds unless a request sends another value (ONNX IR 4 and later).
+
+Exporters that list every initializer among the inputs, as IR 3 wanted, mean weights by them and no input.
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnx.external_data_helper import load_external_data_for_tensor
+
+_FIRST_IR = 4
+_PREFIX = "chrion.default/"
+
+
+def optional_inputs(model: onnx.ModelProto) -> frozenset[str]:
+    """The inputs of a model that have a default."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    named = stored & {value.name for value in model.graph.input}
+    return frozenset(named if model.ir_version >= _FIRST_IR and named != stored else ())
+
+
+def keep_defaults(model: onnx.ModelProto, folder: Path, optional: Collection[str]) -> None:
+    """Make inputs like all others of some, and keep their defaults as constants that no node reads.
+
+    `folder` holds the model's external data.
+    """
+    for tensor in model.graph.initializer:
+        if tensor.name in optional:
+            load_inline(tensor, folder)
+            tensor.name = _PREFIX + tensor.name
+
+
+def defaults(constants: Mapping[str, onnx.TensorProto]) -> dict[str, NDArray[Any]]:
+    """The values that inputs have where none are sent, of the constants of a graph."""
+    kept = {name.removeprefix(_PREFIX): tensor for name, tensor in constants.items() if name.startswith(_PREFIX)}
+    return {name: numpy_helper.to_array(tensor) for name, tensor in kept.items()}
+
+
+def load_inline(tensor: onnx.TensorProto, folder: Path) -> None:
+    """Bring the data of a tensor into it, where it lies outside."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        load_external_data_for_tensor(tensor, str(folder))
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
