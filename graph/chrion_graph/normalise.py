@@ -19,7 +19,7 @@ from chrion_graph.errors import InvalidModel
 from chrion_graph.limits import Limits
 from chrion_graph.load import digest, read_model, stored_tensors
 from chrion_graph.model_worker import ModelWorker
-from chrion_graph.optional_inputs import keep_defaults, load_inline, optional_inputs
+from chrion_graph.optional_inputs import keep_inputs, load_inline, optional_inputs, required_inputs
 from chrion_graph.ort import brief, session_options
 from chrion_graph.seal import seal
 from chrion_graph.tidy import tidy
@@ -34,13 +34,17 @@ _INLINE_INTEGER_BYTES = 1 << 20
 """Integers up to this do too: the sizes of a Split with many outputs, say. Weights are other types."""
 _INTEGERS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
 _CAST = "cast it inside the model to a type that numpy has"
-_STACK = "have the model stack it into one tensor (ConcatFromSequence), or name the tensors that you need as outputs"
+_ZIPMAP = "of a scikit-learn classifier, export with zipmap=False"
 _WAYS_OUT = {
-    "sequence_type": f"{_STACK}; of a scikit-learn classifier, export with zipmap=False",
-    "map_type": "of a scikit-learn classifier, export with zipmap=False",
-    "optional_type": "have the model unpack it (OptionalGetElement)",
+    ("input", "sequence_type"): "take one tensor, and split it inside the model (SplitToSequence)",
+    ("output", "sequence_type"): f"put it together inside the model (ConcatFromSequence); {_ZIPMAP}",
+    ("output", "map_type"): _ZIPMAP,
+    ("input", "optional_type"): "take the tensor itself",
+    ("output", "optional_type"): "unpack it inside the model (OptionalGetElement)",
 }
-"""What to do about a value that is no tensor."""
+"""What to do about an input or an output that is no tensor."""
+_Inputs = tuple[Collection[str], Collection[str]]
+"""The inputs of a model that are required, and those that are optional."""
 UNCHANGED = "chrion.unchanged"
 """The metadata of a model that stays as it is; its value says why."""
 
@@ -64,26 +68,28 @@ def _checked_nodes(path: Path, limits: Limits) -> int:
 
 
 def _normalise(path: Path, folder: Path, limits: Limits) -> str:
-    optional = optional_inputs(read_model(path, limits))
+    original = read_model(path, limits)
+    inputs = required_inputs(original), optional_inputs(original)
+    del original
     try:
-        model = _optimised(path, folder, optional)
+        model = _optimised(path, folder, inputs)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001, whatever it is that cannot cope with this model
-        model = _unchanged(path, folder, optional, brief(error))
+        model = _unchanged(path, folder, inputs, brief(error))
     _only_tensors(path, model.graph)
     onnx.save(model, folder / MODEL_FILE)
     seal(folder, FILES)
     return digest(path, limits)
 
 
-def _optimised(path: Path, folder: Path, optional: Collection[str]) -> onnx.ModelProto:
+def _optimised(path: Path, folder: Path, inputs: _Inputs) -> onnx.ModelProto:
     """The model at ONNX Runtime's BASIC level, its weights in `folder`, with the types of all values."""
     target = folder / MODEL_FILE
     _optimise(path, target)
     model = onnx.load(target, load_external_data=False)
     _inline_integers(model, folder)
-    keep_defaults(model, folder, optional)
+    keep_inputs(model, folder, *inputs)
     tidy(model.graph)
     _annotate(path, model, folder)
     if guard_divisions(model):
@@ -91,7 +97,7 @@ def _optimised(path: Path, folder: Path, optional: Collection[str]) -> onnx.Mode
     return model
 
 
-def _unchanged(path: Path, folder: Path, optional: Collection[str], why: str) -> onnx.ModelProto:
+def _unchanged(path: Path, folder: Path, inputs: _Inputs, why: str) -> onnx.ModelProto:
     """The model as it is, its weights in `folder`. Raises InvalidModel where the default session does not load it.
 
     Nothing says the types of its inner values, so that its nodes cannot be parted (`Graph.unit`).
@@ -108,7 +114,7 @@ def _unchanged(path: Path, folder: Path, optional: Collection[str], why: str) ->
     (folder / WEIGHTS_FILE).touch()
     model = onnx.load(folder / MODEL_FILE, load_external_data=False)
     _inline_integers(model, folder)
-    keep_defaults(model, folder, optional)
+    keep_inputs(model, folder, *inputs)
     tidy(model.graph)
     del model.graph.value_info[:]
     model.metadata_props.add(key=UNCHANGED, value=why.removeprefix(f"{path}: "))
@@ -181,17 +187,16 @@ def _only_tensors(path: Path, graph: onnx.GraphProto) -> None:
     for side, values in (("input", graph.input), ("output", graph.output)):
         for value in values:
             if TensorType.from_proto(value.type) is None:
+                way_out = _WAYS_OUT.get((side, str(value.type.WhichOneof("value"))), _CAST)
                 raise InvalidModel(
                     f'{path}: {side} "{value.name}" must be a tensor of a type that numpy has, not '
-                    f"{_written(value.type)}; {_WAYS_OUT.get(str(value.type.WhichOneof('value')), _CAST)}"
+                    f"{_written(value.type)}: {way_out}"
                 )
 
 
 def _written(kind: onnx.TypeProto) -> str:
     """A type in short, such as `sequence of map`."""
-    what = str(kind.WhichOneof("value") or "anything")
-    if what == "tensor_type":
-        return f"a tensor of {onnx.TensorProto.DataType.Name(kind.tensor_type.elem_type).lower()}"
-    inner = kind.sequence_type.elem_type if what == "sequence_type" else None
-    name = f"a {what.removesuffix('_type')}"
-    return f"{name} of {_written(inner).removeprefix('a ')}s" if inner is not None else name
+    what = str(kind.WhichOneof("value") or "value of no type").removesuffix("_type")
+    if what == "tensor":
+        return f"tensor of {onnx.TensorProto.DataType.Name(kind.tensor_type.elem_type).lower()}"
+    return f"sequence of {_written(kind.sequence_type.elem_type)}" if what == "sequence" else what

@@ -23,15 +23,26 @@ def optional_inputs(model: onnx.ModelProto) -> frozenset[str]:
     return frozenset(named if model.ir_version >= _FIRST_IR and named != stored else ())
 
 
-def keep_defaults(model: onnx.ModelProto, folder: Path, optional: Collection[str]) -> None:
-    """Make inputs like all others of some, and keep their defaults as constants that no node reads.
+def required_inputs(model: onnx.ModelProto) -> frozenset[str]:
+    """The inputs of a model that every request must send."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    return frozenset({value.name for value in model.graph.input} - stored)
 
-    `folder` holds the model's external data.
+
+def keep_inputs(model: onnx.ModelProto, folder: Path, required: Collection[str], optional: Collection[str]) -> None:
+    """Leave a model only these inputs; the defaults of optional ones become constants that no node reads.
+
+    `folder` holds the model's external data. Neither constants that were folded into others are inputs any more, nor
+    optional ones that nothing reads.
     """
+    kept = set(required)
     for tensor in model.graph.initializer:
         if tensor.name in optional:
+            kept.add(tensor.name)
             load_inline(tensor, folder)
             tensor.name = _PREFIX + tensor.name
+    for value in [value for value in model.graph.input if value.name not in kept]:
+        model.graph.input.remove(value)
 
 
 def defaults(constants: Mapping[str, onnx.TensorProto]) -> dict[str, NDArray[Any]]:

@@ -199,7 +199,7 @@ def test_constants_deep_in_bodies_are_written_once(tmp_path: Path) -> None:
 def test_refuses_what_is_no_tensor_at_the_border(side: str, text: str, tmp_path: Path) -> None:
     path = saved(TextModel(text, ()).build(), tmp_path)
     name = "x" if side == "input" else "y"
-    with pytest.raises(InvalidModel, match=f'original.onnx: {side} "{name}" is no tensor'):
+    with pytest.raises(InvalidModel, match=f'original.onnx: {side} "{name}" must be a tensor'):
         normalise(path, tmp_path / "made")
 
 
@@ -259,3 +259,13 @@ def test_a_full_disk_is_said_so(tmp_path: Path) -> None:
 def test_time_grows_with_the_nodes_of_large_graphs():
     limits = Limits(seconds=10)
     assert [limits.seconds_for(nodes) for nodes in (1, 10_000, 100_000)] == [10, 10, 100]
+
+
+def test_constants_that_are_listed_as_inputs_are_none_even_where_they_were_folded(tmp_path: Path) -> None:
+    """As in files of ONNX's IR version 3, which had to list every initializer."""
+    model = TextModel("g (float[t, 4] x) => (float[t, 4] y) { w = ConstantOfShape(size)\n y = Add(x, w) }", ()).build()
+    model.graph.initializer.append(numpy_helper.from_array(np.array([4]), "size"))
+    model.graph.input.append(helper.make_tensor_value_info("size", TensorProto.INT64, [1]))
+    model.ir_version = 3
+    graph = check_model(model, {"x": np.ones((2, 4), np.float32)}, tmp_path)
+    assert list(graph.inputs) == ["x"]

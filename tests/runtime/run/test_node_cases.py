@@ -69,7 +69,7 @@ def test_case(name: str, tmp_path: Path) -> None:
     model = supported(case.model, feeds)
     values = (*model.graph.input, *model.graph.output)
     if any(value.type.WhichOneof("value") != "tensor_type" for value in values):
-        with pytest.raises(InvalidModel, match="is no tensor of a type that numpy has") as caught:
+        with pytest.raises(InvalidModel, match="must be a tensor of a type that numpy has") as caught:
             normalised(model, tmp_path)
         assert str(caught.value).isprintable()
         return
