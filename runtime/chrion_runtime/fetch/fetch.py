@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from chrion_api.redact import shown
@@ -18,14 +17,16 @@ from chrion_graph.limits import GIB, Limits
 from chrion_graph.load import digest, look_into
 from chrion_graph.model_worker import isolated
 from chrion_runtime.fetch.addresses import Allowed
+from chrion_runtime.fetch.client import WebClient, web_session
 from chrion_runtime.fetch.credentials import authorization, secrets
-from chrion_runtime.fetch.download import Patience, download
+from chrion_runtime.fetch.download import download
 from chrion_runtime.fetch.errors import DigestMismatch, FetchRefused, Unreachable
 from chrion_runtime.fetch.guard import Guard, url_of
 from chrion_runtime.fetch.local import LocalSource
+from chrion_runtime.fetch.patience import Patience
 from chrion_runtime.fetch.source import Source
 from chrion_runtime.fetch.store import open_store
-from chrion_runtime.fetch.web import TIMEOUT, WebSource
+from chrion_runtime.fetch.web import WebSource
 
 T = TypeVar("T")
 
@@ -154,10 +155,8 @@ async def _source(
         async with open_store(uri, guard, environment) as object_source:
             yield object_source
     elif scheme in ("https", "http"):
-        # No proxy from the environment: it would resolve names itself. No cookies, no decompression.
-        async with aiohttp.ClientSession(
-            connector=guard.connector(), timeout=TIMEOUT, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-        ) as session:
-            yield WebSource(session, guard, url_of(uri), authorization(environment))
+        url = url_of(uri)
+        async with web_session(guard) as session:
+            yield WebSource(WebClient(session, guard, url, authorization(environment)), url)
     else:
         raise FetchRefused(f"{shown(uri)}: {scheme}:// is not supported; use https://, s3://, gs:// or file://")
