@@ -2,9 +2,13 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from chrion_runtime.fetch.errors import Unreachable
+
+T = TypeVar("T")
 
 _HEADWAY = 1 << 20
 """So many bytes more than at the last failure are worth as many tries as at first."""
@@ -40,3 +44,13 @@ class Tries:
         if self._failures > self._patience.retries:
             raise error
         await asyncio.sleep(max(self._patience.pause(self._failures), min(error.after, self._patience.longest)))
+
+
+async def patiently(work: Callable[[], Awaitable[T]], patience: Patience) -> T:
+    """What work yields that is done from its beginning at each try. Raises what it raises."""
+    tries = Tries(patience)
+    while True:
+        try:
+            return await work()
+        except Unreachable as error:
+            await tries.wait(error)

@@ -1,6 +1,6 @@
 """Files over https, and http where it is allowed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from yarl import URL
@@ -21,6 +21,11 @@ class WebSource:
     def sibling(self, name: str) -> "WebSource":
         """The file of this name in the same folder, with the same query, which may hold a signature for all of it."""
         return WebSource(self._client, self._url.parent.joinpath(*name.split("/")).with_query(self._url.query))
+
+    async def announced(self, names: Sequence[str]) -> int:
+        """As `Source.announced`: a web server lists nothing."""
+        del names
+        return 0
 
     @asynccontextmanager
     async def open(self, start: int, tag: str) -> AsyncIterator[Stream]:
