@@ -36,8 +36,9 @@ class ModelRef(Document):
     """Where the model's file is."""
 
     uri: ModelUri
-    """Where the ONNX file is: https://HOST/PATH, s3://BUCKET/KEY, gs://BUCKET/KEY, pvc://CLAIM/PATH,
-    configmap://NAME/KEY, oci://IMAGE#PATH (Kubernetes 1.31) or file:///PATH, inside the image in a cluster."""
+    """Where the ONNX file is: https://HOST/PATH, hf://OWNER/REPO/PATH[@REVISION] on Hugging Face's hub, s3://BUCKET/KEY,
+    gs://BUCKET/KEY, pvc://CLAIM/PATH, configmap://NAME/KEY, oci://IMAGE#PATH (Kubernetes 1.31) or file:///PATH, inside
+    the image in a cluster."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     """The SHA-256 that the file must have; a mismatch is a failure."""
     secret_ref: NamedRef | None = None

@@ -35,6 +35,8 @@ FETCH_CREDENTIALS = (
     "HTTP_TOKEN",
     "HTTP_USERNAME",
     "HTTP_PASSWORD",
+    "HF_TOKEN",
+    "HF_ENDPOINT",
 )
 """The environment variables that `chrion fetch` reads, and so the keys that a Secret of `spec.model.secretRef` may
 have. A Secret is best given key by key: with all its keys as they are it could set PYTHONPATH or LD_PRELOAD."""

@@ -11,10 +11,13 @@ from chrion_api.crd import in_crd
 from chrion_api.names import KEY, LONGEST_SUBDOMAIN, SUBDOMAIN
 from chrion_api.units import shown
 
-URI_SCHEMES = ("https", "s3", "gs", "pvc", "oci", "configmap", "file")
+URI_SCHEMES = ("https", "hf", "s3", "gs", "pvc", "oci", "configmap", "file")
 
 _TEXT = r"[^\x00-\x1f\x7f]"
+_HUB_NAME = r"[A-Za-z0-9_]([-._A-Za-z0-9]{0,94}[A-Za-z0-9_])?"
+_HUB_PATH = r"[^/@?#\x00-\x1f\x7f]+(/[^/@?#\x00-\x1f\x7f]+)*"
 _FORMS = {
+    "hf": (rf"{_HUB_NAME}/{_HUB_NAME}/{_HUB_PATH}(@{_HUB_PATH})?", "hf://OWNER/REPO/PATH[@REVISION]"),
     "pvc": (rf"{SUBDOMAIN}/{_TEXT}+", "pvc://CLAIM/PATH"),
     "configmap": (rf"{SUBDOMAIN}/{KEY}", "configmap://NAME/KEY"),
     "oci": (r"[^#\x00-\x20\x7f]+#" + rf"{_TEXT}+", "oci://IMAGE#PATH"),
@@ -40,8 +43,8 @@ def checked_uri(uri: str) -> str:
         name, _, path = rest.partition("#" if scheme == "oci" else "/")
         if not re.fullmatch(pattern, rest) or (scheme != "oci" and len(name) > LONGEST_SUBDOMAIN):
             raise ValueError(f"{public} is not of the form {form}")
-        if {".", ".."} & {unquote(part) for part in path.split("/")}:
-            raise ValueError(f"{public} leads out of what is mounted")
+        if {".", ".."} & set(re.split("[/@]" if scheme == "hf" else "/", unquote(path))):
+            raise ValueError(f"{public} leads out of {'the repository' if scheme == 'hf' else 'what is mounted'}")
     return uri
 
 
@@ -57,6 +60,7 @@ ModelUri = Annotated[
         json_schema_extra={
             "pattern": f"^({URI_PATTERN})$",
             **in_crd(
+                _rule("hf", "[^/]+/[^/]+/."),
                 _rule("pvc", "[^/]+/."),
                 _rule("configmap", "[^/]+/."),
                 _rule("oci", "[^#]+#."),

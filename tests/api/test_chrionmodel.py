@@ -160,8 +160,12 @@ def test_auto_means_memory_when_a_latency_is_asked_for(mode: Mode, latency: str 
         ({"model": {}}, "spec.model.uri: is required"),
         (
             {"model": {"uri": "ftp://a"}},
-            'spec.model.uri: "ftp://a" is not a model URI; it starts with one of https://, s3://, gs://, pvc://, '
-            "oci://, configmap://, file://",
+            'spec.model.uri: "ftp://a" is not a model URI; it starts with one of https://, hf://, s3://, gs://, '
+            "pvc://, oci://, configmap://, file://",
+        ),
+        (
+            {"model": {"uri": "hf://owner/net"}},
+            'spec.model.uri: "hf://owner/net" is not of the form hf://OWNER/REPO/PATH[@REVISION]',
         ),
         ({"inputs": {"name": "x"}}, 'spec.inputs: {"name": "x"}: expected a list'),
         (

@@ -11,6 +11,7 @@ from chrion.pod.termination import terminating
 from chrion_api import Reason
 from chrion_api.handover import TERMINATION_BYTES, Termination
 from tests.support.file_server import FileServer, silent, status
+from tests.support.hub_server import HubServer
 
 
 @pytest.fixture
@@ -75,6 +76,18 @@ def test_what_fails_says_why_and_whether_to_try_again(fetch, server, log, path, 
     assert done.returncode == (42 if permanent else 1)
     assert done.stderr == f"chrion: {last['message']}\n"
     assert "Traceback" not in done.stderr
+
+
+def test_a_model_of_a_hub(fetch, model, tmp_path, log):
+    with HubServer(readers=("hf_reader",)) as hub:
+        hub.push({"onnx/model.onnx": model.read_bytes()}, "v1")
+        arguments = ("hf://owner/net/onnx/model.onnx@v1", "--allow", "127.0.0.0/8")
+        assert fetch(*arguments, HF_ENDPOINT=hub.url("")).returncode == 42
+        last = json.loads(log.read_text())
+        assert (last["reason"], "give HF_TOKEN" in last["message"]) == ("AccessDenied", True)
+        done = fetch(*arguments, HF_ENDPOINT=hub.url(""), HF_TOKEN="hf_reader")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "model.onnx").read_bytes() == model.read_bytes()
 
 
 @pytest.mark.parametrize("code", [401, 404, 500])

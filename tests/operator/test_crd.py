@@ -140,6 +140,7 @@ def broken(uri: str) -> dict[str, Any]:
 
 
 AGAINST_RULES: dict[str, dict[str, Any]] = {
+    "hf:// is written hf://OWNER/REPO/PATH[@REVISION]": broken("hf://owner/model.onnx"),
     "pvc:// is written pvc://CLAIM/PATH": broken("pvc://claim"),
     "configmap:// is written configmap://NAME/KEY": broken("configmap://name"),
     "oci:// is written oci://IMAGE#PATH": broken("oci://image"),

@@ -104,6 +104,7 @@ def test_the_runtime_loads_the_model_of_its_plan_alone() -> None:
     ("uri", "fetched", "volume"),
     [
         ("https://a.b/c.onnx", "https://a.b/c.onnx", None),
+        ("hf://a/b/onnx/c.onnx@v1", "hf://a/b/onnx/c.onnx@v1", None),
         ("file:///models/a.onnx", "file:///models/a.onnx", None),
         (
             "pvc://claim/a/b.onnx",

@@ -20,7 +20,9 @@ from chrion_runtime.fetch import Allowed, Patience, Wanted, fetch
 def command(
     uri: Annotated[
         str,
-        typer.Argument(metavar="URI", help="https://, s3://, gs:// or file:// and the ONNX file.", show_default=False),
+        typer.Argument(
+            metavar="URI", help="https://, hf://, s3://, gs:// or file:// and the ONNX file.", show_default=False
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.onnx", help="Where to write the model.")],
     sha256: Annotated[

@@ -1,7 +1,6 @@
 """Fetch models over the network, from volumes and from the image, trusting neither where they are nor what they are."""
 
 from chrion_runtime.fetch.addresses import Allowed
-from chrion_runtime.fetch.download import Patience
 from chrion_runtime.fetch.errors import (
     AccessDenied,
     DigestMismatch,
@@ -12,6 +11,7 @@ from chrion_runtime.fetch.errors import (
     Unreachable,
 )
 from chrion_runtime.fetch.fetch import Fetched, Wanted, fetch
+from chrion_runtime.fetch.patience import Patience
 
 __all__ = [
     "AccessDenied",

@@ -8,7 +8,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from chrion_runtime.fetch.errors import AccessDenied
 
-_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HTTP_TOKEN", "HTTP_PASSWORD")
+_SECRETS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "HTTP_TOKEN",
+    "HTTP_PASSWORD",
+    "HF_TOKEN",
+)
 _KEY_SECRETS = ("private_key", "private_key_id", "client_secret", "refresh_token")
 _GOOGLE_TOKENS = "https://oauth2.googleapis.com/token"
 
@@ -21,6 +28,12 @@ def authorization(environment: Mapping[str, str]) -> str:
         pair = f"{user}:{environment.get('HTTP_PASSWORD', '')}"
         return f"Basic {base64.b64encode(pair.encode()).decode()}"
     return ""
+
+
+def hub_authorization(environment: Mapping[str, str]) -> str:
+    """The Authorization that `HF_TOKEN` stands for; empty without it."""
+    token = environment.get("HF_TOKEN", "").strip()
+    return f"Bearer {token}" if token else ""
 
 
 def google_key(environment: Mapping[str, str]) -> dict[str, Any] | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from chrion_api.redact import shown
@@ -18,14 +17,17 @@ from chrion_graph.limits import GIB, Limits
 from chrion_graph.load import digest, look_into
 from chrion_graph.model_worker import isolated
 from chrion_runtime.fetch.addresses import Allowed
+from chrion_runtime.fetch.client import WebClient, web_session
 from chrion_runtime.fetch.credentials import authorization, secrets
-from chrion_runtime.fetch.download import Patience, download
+from chrion_runtime.fetch.download import check_size, download
 from chrion_runtime.fetch.errors import DigestMismatch, FetchRefused, Unreachable
 from chrion_runtime.fetch.guard import Guard, url_of
+from chrion_runtime.fetch.hub import open_hub
 from chrion_runtime.fetch.local import LocalSource
+from chrion_runtime.fetch.patience import Patience, patiently
 from chrion_runtime.fetch.source import Source
 from chrion_runtime.fetch.store import open_store
-from chrion_runtime.fetch.web import TIMEOUT, WebSource
+from chrion_runtime.fetch.web import WebSource
 
 T = TypeVar("T")
 
@@ -97,6 +99,9 @@ async def _fetch(source: Source, wanted: Wanted, target: Path, limits: Limits) -
     contents = await _inspect(look_into, target, limits, source)
     if target.name in contents.external:
         raise UnsafeModel(f'{source}: keeps data in "{target.name}", the name that it is to have here itself')
+    if contents.external:
+        announced = await patiently(lambda: source.announced(contents.external), wanted.patience)
+        check_size(size + announced, wanted.most_bytes, source)
     for name in contents.external:
         data = target.parent / name
         data.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +146,10 @@ async def _source(
     uri = wanted.uri
     scheme, separator, path = uri.partition("://")
     if not separator or not path:
-        raise FetchRefused(f'"{shown(uri)}" is no URI such as https://HOST/MODEL.onnx, s3://BUCKET/KEY or file:///PATH')
+        raise FetchRefused(
+            f'"{shown(uri)}" is no URI such as https://HOST/MODEL.onnx, hf://OWNER/REPO/MODEL.onnx, s3://BUCKET/KEY or '
+            "file:///PATH"
+        )
     if scheme in _MOUNTED:
         raise FetchRefused(
             f"{shown(uri)}: is mounted by the operator and not fetched; name the file in the volume by file://"
@@ -153,11 +161,12 @@ async def _source(
     if scheme in ("s3", "gs"):
         async with open_store(uri, guard, environment) as object_source:
             yield object_source
+    elif scheme == "hf":
+        async with web_session(guard) as session:
+            yield open_hub(uri, session, guard, environment)
     elif scheme in ("https", "http"):
-        # No proxy from the environment: it would resolve names itself. No cookies, no decompression.
-        async with aiohttp.ClientSession(
-            connector=guard.connector(), timeout=TIMEOUT, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-        ) as session:
-            yield WebSource(session, guard, url_of(uri), authorization(environment))
+        url = url_of(uri)
+        async with web_session(guard) as session:
+            yield WebSource(WebClient(session, guard, url, authorization(environment)), url)
     else:
-        raise FetchRefused(f"{shown(uri)}: {scheme}:// is not supported; use https://, s3://, gs:// or file://")
+        raise FetchRefused(f"{shown(uri)}: {scheme}:// is not supported; use https://, hf://, s3://, gs:// or file://")

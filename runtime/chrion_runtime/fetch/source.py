@@ -1,6 +1,6 @@
 """What a place that models are fetched from must do: one file of it, read from any byte on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +24,12 @@ class Source(Protocol):
 
     def sibling(self, name: str) -> "Source":
         """The file of this name, relative to this file's folder."""
+
+    async def announced(self, names: Sequence[str]) -> int:
+        """Bytes of the files of these names together, as far as the store tells before they are read.
+
+        Raises ModelNotFound where it tells that one is missing, and other FetchErrors.
+        """
 
     def open(self, start: int, tag: str) -> AbstractAsyncContextManager[Stream]:
         """Read from byte `start` on if the file still has `tag`, else from its beginning. Raises FetchError."""

@@ -1,7 +1,7 @@
 """Objects of S3 and Google Cloud Storage, through fsspec: read block by block over connections that are guarded."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -34,6 +34,11 @@ class StoreSource:
     def sibling(self, name: str) -> "StoreSource":
         """The object of this name with the same prefix."""
         return StoreSource(self._files, self._guard, f"{self._uri.rpartition('/')[0]}/{name}")
+
+    async def announced(self, names: Sequence[str]) -> int:
+        """As `Source.announced`: who may read objects may not be allowed to list them."""
+        del names
+        return 0
 
     @asynccontextmanager
     async def open(self, start: int, tag: str) -> AsyncIterator[Stream]:

@@ -28,6 +28,15 @@ def content() -> bytes:
 
 
 @pytest.fixture
+def tiny() -> bytes:
+    """An ONNX file of some hundred bytes."""
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [value], [output])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]).SerializeToString()
+
+
+@pytest.fixture
 def server(content: bytes) -> Iterator[FileServer]:
     with FileServer({"/models/model.onnx": content}) as running:
         yield running
@@ -148,5 +157,5 @@ def certified(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
 @pytest.fixture(autouse=True)
 def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith(("AWS_", "GOOGLE_", "HTTP_")):
+        if name.startswith(("AWS_", "GOOGLE_", "HF_", "HTTP_")):
             monkeypatch.delenv(name)

@@ -115,6 +115,8 @@ URIS = [
     f"https://models.example/a{QUERY}",
     f"https://169.254.169.254/a{QUERY}",
     f"https://models.example/{quote(QUERY)}",
+    f"hf://owner/net/a{QUERY}",
+    f"hf://me:hidden@hub/net/a{QUERY}",
     f"s3://bucket{QUERY}",
     f"gs://bucket/{QUERY}/",
     f"file:///nowhere/a{QUERY}",
@@ -129,6 +131,7 @@ def test_uris(run, uri):
 @pytest.mark.parametrize("endpoint", ["https://me:hidden@s3.example", "https://me:hidden@s3.example:port", "http://[x"])
 def test_endpoints(run, endpoint):
     words(run, "s3://bucket/key", environment={"AWS_ENDPOINT_URL": endpoint})
+    words(run, "hf://owner/net/model.onnx", environment={"HF_ENDPOINT": endpoint})
 
 
 def test_s3(run, monkeypatch):
@@ -145,6 +148,13 @@ def test_s3(run, monkeypatch):
             monkeypatch.setenv(name, value)
         assert "s3://bucket/key?…" in words(run, "s3://bucket/key?hidden", environment=given)
         assert server.requests
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_hub(server, run, fault):
+    server.faults["/owner/net/resolve/main/model.onnx"] = [fault] * 3
+    given = {"HF_TOKEN": TOKEN, "HF_ENDPOINT": server.url("")}
+    assert "hf://owner/net/model.onnx" in words(run, "hf://owner/net/model.onnx", environment=given, resolver={})
 
 
 def test_google(run):
