@@ -137,6 +137,7 @@ class PlanningTask:
                 self.server,
                 samples=self.samples,
                 random_samples=0 if self.precision.weights is WeightFormat.FLOAT32 else _RANDOM_SAMPLES,
+                warn=self.warn,
             )
         except (InvalidModel, LimitExceeded) as error:
             raise type(error)(f"{self.model}: {error}") from None

@@ -1,12 +1,13 @@
 """Everything about a model that planning needs, before anything is profiled: graphs, shapes and values to run with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from chrion_api import InputSpec
 from chrion_graph.graph import Graph
+from chrion_graph.guesses import completed, guesses
 from chrion_graph.inputs import buckets, sample
 from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
@@ -17,6 +18,7 @@ from chrion_graph.worker import ForkServer
 from chrion_planner.costs import GraphBucket
 from chrion_planner.measuring import Feeds
 from chrion_planner.plans import Rewritten
+from chrion_planner.progress import silent
 from chrion_planner.refusals import Refusals, nobody
 
 
@@ -50,14 +52,19 @@ def prepare(
     server: ForkServer | None = None,
     samples: Sequence[Sample] = (),
     random_samples: int = 0,
+    warn: Callable[[str], None] = silent,
 ) -> Prepared:
     """Run a model that is normalised in `folder` once for each bucket and rewrite.
 
     `refusals` says which nodes a device refuses: only then are they rewritten into others. Answers are to be compared
-    on `samples`, each in the bucket of its shapes, and on so many of random values. Raises ModelError.
+    on `samples`, each in the bucket of its shapes, and on so many of random values. `warn` is told of shapes that are
+    guessed. Raises ModelError.
     """
     graph = Graph.load(folder)
-    shapes_of = buckets(graph, inputs)
+    guessed = guesses(graph.inputs, inputs)
+    shapes_of = buckets(graph, completed(inputs, guessed))
+    for guess in guessed:
+        warn(str(guess))
     values = {spec.name: spec.value for spec in inputs if spec.value is not None}
     feeds_of = [sample(graph.inputs, shapes, values) for shapes in shapes_of]
     samples_of = by_bucket(graph.inputs, shapes_of, samples)
