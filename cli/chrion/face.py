@@ -1,6 +1,7 @@
 """The Python face: plan a model and run it, in a few lines."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,14 @@ def plan(
     timeout_seconds: float = 600.0,
     precision: Precision | Mapping[str, Any] | None = None,
     samples: Sequence[str | Path] = (),
+    warn: Callable[[str], None] = warnings.warn,
 ) -> PlanFile:
     """Plan a model on this machine's devices, or, without measuring, for those of a profile.
 
     The result holds plans for every objective; with `slo` and `mode` it is checked that one of them can be selected.
     With a `precision` recurrent layers on the CPU may round their weights; answers are then compared on `samples`,
-    paths of .npz files, too. Raises ChrionError.
+    paths of .npz files, too. `warn` is told what a user should know of, such as sizes that are guessed for inputs whose
+    shapes are not given. Raises ChrionError.
     """
     wanted, pursued, rounding = objective(slo), as_mode(mode), as_precision(precision)
     if profile is not None and rounding.weights is not WeightFormat.FLOAT32:
@@ -65,6 +68,7 @@ def plan(
         tuple(devices),
         cpu_lanes,
         timeout_seconds,
+        warn=warn,
         precision=rounding,
         samples=tuple(read_sample(Path(path)) for path in samples),
     )

@@ -23,11 +23,13 @@ from chrion_api import (
     rounds_weights,
 )
 from chrion_graph.errors import InvalidModel, LimitExceeded
+from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
-from chrion_graph.load import checked_digest
+from chrion_graph.load import checked_digest, read_model
 from chrion_graph.recurrent import is_recurrent
 from chrion_graph.samples import Sample, read_sample
 from chrion_graph.worker import ForkServer
+from chrion_planner.check import ModelCheck, blocking, check, check_blocked
 from chrion_planner.partition import Budget
 from chrion_planner.planner import make_profile, measured_plans, predicted_plans, unmeasured_plans
 from chrion_planner.prepare import Prepared, prepare
@@ -141,6 +143,16 @@ class PlanningTask:
             )
         except (InvalidModel, LimitExceeded) as error:
             raise type(error)(f"{self.model}: {error}") from None
+
+
+def checked(model: Path) -> ModelCheck:
+    """What can be said of a model before it is planned. Raises ModelError."""
+    limits = Limits()
+    content = read_model(model, limits)
+    if blocking(content):
+        return check_blocked(model, content)
+    graph = Graph.load(cache.normalised(model, limits).folder)
+    return check(model, content, graph, engine_named("recurrent").problem(HOST))
 
 
 def plan(task: PlanningTask) -> PlanFile:

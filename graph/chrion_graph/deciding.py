@@ -69,9 +69,19 @@ OPERANDS: Mapping[str, tuple[int, ...]] = {
 
 def deciding_inputs(graph: onnx.GraphProto) -> Inputs:
     """The inputs of a model's graph whose values, not only their shapes, decide how much work a run is."""
+    return _follow(graph, _given(graph))
+
+
+def inputs_behind(graph: onnx.GraphProto, names: Iterable[str]) -> dict[str, Inputs]:
+    """For values of a model's graph the inputs on whose values, not only whose shapes, they depend."""
+    known = _given(graph)
+    _follow(graph, known)
+    return {name: known.get(name, _Taint()).values for name in names}
+
+
+def _given(graph: onnx.GraphProto) -> dict[str, _Taint]:
     stored = {tensor.name for tensor in graph.initializer}
-    known = {value.name: _Taint(values=frozenset({value.name})) for value in graph.input if value.name not in stored}
-    return _follow(graph, known)
+    return {value.name: _Taint(values=frozenset({value.name})) for value in graph.input if value.name not in stored}
 
 
 def _follow(graph: onnx.GraphProto, known: dict[str, _Taint]) -> Inputs:

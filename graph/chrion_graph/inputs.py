@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from chrion_api import InputSpec, Shape
 from chrion_graph.errors import InputMismatch
 from chrion_graph.graph import Graph
+from chrion_graph.guesses import STEPS, Axis, in_words, option, size_of, written
 from chrion_graph.types import STRING, TensorType
 
 Values = Mapping[str, bool | int | float]
@@ -51,17 +52,27 @@ def _shape(graph: Graph, name: str, given: Shape | None) -> Shape:
     axes = kind.shape
     if given is None:
         if axes is None or any(not isinstance(axis, int) for axis in axes):
-            written = "x".join("?" if axis is None else str(axis) for axis in axes or ("?",))
-            raise InputMismatch(f"inputs.{name}: has open axes ({written}); give its shape")
+            raise InputMismatch(f"inputs.{name}: {_open(name, axes)}")
         return tuple(axis for axis in axes if isinstance(axis, int))
     if axes is not None:
-        written = "x".join("?" if axis is None else str(axis) for axis in axes) or "a scalar"
+        wanted = written(axes, "a scalar")
         if len(axes) != len(given):
-            raise InputMismatch(f"inputs.{name}: shape {list(given)} has rank {len(given)}, the model wants {written}")
+            raise InputMismatch(f"inputs.{name}: shape {list(given)} has rank {len(given)}, the model wants {wanted}")
         for position, (axis, size) in enumerate(zip(axes, given, strict=True)):
             if isinstance(axis, int) and axis != size:
-                raise InputMismatch(f"inputs.{name}: axis {position} is {size}, the model wants {axis} ({written})")
+                raise InputMismatch(f"inputs.{name}: axis {position} is {size}, the model wants {axis} ({wanted})")
     return given
+
+
+def _open(name: str, axes: Sequence[Axis] | None) -> str:
+    """What is open of a shape that is given nowhere, and what to give: sizes that no name suggests stand there as 1."""
+    if axes is None:
+        return f"has open axes (?); give its shape, for example --input {option(name, (1, STEPS))}"
+    sizes = [size_of(axis) for axis in axes]
+    unsure = in_words([f"axis {axes[place] or place}" for place, size in enumerate(sizes) if size is None])
+    example = option(name, [1 if size is None else size for size in sizes])
+    example += f" with 1 for {unsure}" if unsure else ""
+    return f"has open axes ({written(axes, '')}); give its shape, for example --input {example}"
 
 
 def sample(

@@ -20,7 +20,7 @@ def read_model(path: Path, limits: Limits | None = None) -> onnx.ModelProto:
     """
     limits = limits or Limits()
     model = _parse(path, limits)
-    nodes = sum(1 for _ in _nodes(model))
+    nodes = sum(1 for _ in all_nodes(model))
     if nodes > limits.nodes:
         raise LimitExceeded(f"{path}: {nodes:,} nodes are more than the limit of {limits.nodes:,}; raise --max-nodes")
     total = path.stat().st_size
@@ -114,20 +114,21 @@ def _parse(path: Path, limits: Limits) -> onnx.ModelProto:
     return model
 
 
-def _nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+def all_nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Every node, those inside control-flow bodies and functions too."""
     for graph in graphs(model):
         yield from graph.node
     for function in model.functions:
         yield from function.node
 
 
-def stored_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every constant of a model, in whichever graph, function or attribute it is."""
+def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor that the file holds or refers to: initializers, and attributes of nodes."""
     sparse = []
     for graph in graphs(model):
         yield from graph.initializer
         sparse.extend(graph.sparse_initializer)
-    for node in _nodes(model):
+    for node in all_nodes(model):
         for attribute in node.attribute:
             if attribute.HasField("t"):
                 yield attribute.t
@@ -173,7 +174,7 @@ def _check_extent(tensor: onnx.TensorProto, path: Path, data: Path, size: int) -
 def _external_tensors(model: onnx.ModelProto, path: Path, limits: Limits) -> dict[Path, list[onnx.TensorProto]]:
     """The tensors that keep their data in other files, by where these are to be, there or not."""
     by_location: dict[str, list[onnx.TensorProto]] = {}
-    for tensor in stored_tensors(model):
+    for tensor in all_tensors(model):
         if _is_external(tensor):
             by_location.setdefault(_entries(tensor).get("location", ""), []).append(tensor)
             if len(by_location) > limits.external_files:

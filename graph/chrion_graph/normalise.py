@@ -17,7 +17,7 @@ from onnx.external_data_helper import convert_model_to_external_data
 from chrion_graph.division import guard_divisions
 from chrion_graph.errors import InvalidModel
 from chrion_graph.limits import Limits
-from chrion_graph.load import digest, read_model, stored_tensors
+from chrion_graph.load import all_tensors, digest, read_model
 from chrion_graph.model_worker import ModelWorker
 from chrion_graph.optional_inputs import keep_inputs, load_inline, optional_inputs, required_inputs
 from chrion_graph.ort import brief, session_options
@@ -123,7 +123,7 @@ def _unchanged(path: Path, folder: Path, inputs: _Inputs, why: str) -> onnx.Mode
 
 def _inline_integers(model: onnx.ModelProto, folder: Path) -> None:
     """Bring integers back into the model's file, where shape inference can read them, as it must."""
-    for tensor in stored_tensors(model):
+    for tensor in all_tensors(model):
         if (
             tensor.data_type in _INTEGERS
             and tensor_bytes(tensor.data_type, tuple(tensor.dims)) <= _INLINE_INTEGER_BYTES

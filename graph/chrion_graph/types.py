@@ -9,6 +9,8 @@ import onnx
 from onnx import TensorProto
 
 STRING = int(TensorProto.STRING)
+UNDEFINED = "undefined"
+"""The name of element types that ONNX has not."""
 
 _ORT_NAMES = {
     "float": TensorProto.FLOAT,
@@ -67,6 +69,14 @@ def _axis(dim: onnx.TensorShapeProto.Dimension) -> int | str | None:
     if kind == "dim_value":
         return dim.dim_value if dim.dim_value >= 0 else None
     return dim.dim_param or None if kind == "dim_param" else None
+
+
+def element_name(element: int) -> str:
+    """An element type as numpy calls it, such as `float32`; `string`, and UNDEFINED for what ONNX has not."""
+    if element == TensorProto.STRING:
+        return "string"
+    known = element in onnx.helper.get_all_tensor_dtypes()
+    return str(onnx.helper.tensor_dtype_to_np_dtype(element)) if known else UNDEFINED
 
 
 def tensor_bytes(element: int, shape: tuple[int, ...]) -> int:

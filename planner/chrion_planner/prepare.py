@@ -9,6 +9,7 @@ from chrion_api import ChrionError, InputSpec, Rewrite, Shape
 from chrion_api.one_line import one_line
 from chrion_graph.errors import InvalidModel
 from chrion_graph.graph import Graph, Shapes
+from chrion_graph.guesses import completed, guesses
 from chrion_graph.inputs import buckets, sample
 from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
@@ -62,11 +63,14 @@ def prepare(
     """Run a model that is normalised in `folder` once for each bucket and rewrite.
 
     `refusals` says which nodes a device refuses: only then are they rewritten into others. Answers are to be compared
-    on `samples`, each in the bucket of its shapes, and on so many of random values. `warn` is told of what is left out
-    and filled otherwise. Raises ModelError.
+    on `samples`, each in the bucket of its shapes, and on so many of random values. `warn` is told of what is
+    guessed, left out and filled otherwise. Raises ModelError.
     """
     graph = Graph.load(folder)
-    shapes_of = buckets(graph, inputs)
+    guessed = guesses({name: kind for name, kind in graph.inputs.items() if name not in graph.defaults}, inputs)
+    shapes_of = buckets(graph, completed(inputs, guessed))
+    for guess in guessed:
+        warn(str(guess))
     values = {spec.name: spec.value for spec in inputs if spec.value is not None}
     invented = [
         name

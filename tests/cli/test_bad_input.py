@@ -59,7 +59,6 @@ def test_bad_models_leave_nothing_in_the_cache(refused, chrion, bad_models):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ([], "inputs.input: has open axes"),
         (["-i", "sound=1x2"], 'the model has no input "sound"; it has input'),
         (["-i", "input=64x128"], "inputs.input: shape [64, 128] has rank 2"),
         (["-i", "input=64x1x5"], "inputs.input: axis 2 is 5, the model wants 128"),

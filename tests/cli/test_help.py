@@ -11,7 +11,7 @@ from chrion.version import __version__
 
 
 def test_commands():
-    assert list(COMMANDS) == ["run", "plan", "serve", "bench", "explain", "profile", "fetch", "plan-job"]
+    assert list(COMMANDS) == ["run", "check", "plan", "serve", "bench", "explain", "profile", "fetch", "plan-job"]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

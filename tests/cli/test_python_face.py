@@ -22,7 +22,7 @@ SCRIPT = """
 
     model, folder = sys.argv[1:]
     print("the script runs")
-    in_haste = {"slo": {"latency": "10s"}, "devices": ["cpu"], "cpu_lanes": 1, "timeout_seconds": 1}
+    in_haste = {"slo": {"latency": "10s"}, "devices": ["cpu"], "cpu_lanes": 1, "timeout_seconds": 1, "warn": str}
     plan = chrion.plan(model, inputs={"input": (64, 1, 128)}, **in_haste)
     with open(f"{folder}/plan.json", "w") as file:
         file.write(plan.to_json())
@@ -132,7 +132,6 @@ def test_output_that_is_not_there(session):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"inputs": {}}, "inputs.input: has open axes"),
         ({"inputs": {"x": (1, 2)}}, 'the model has no input "x"'),
         ({"inputs": {"input": (1, 2)}}, "rank 2"),
         ({"inputs": {"input": 5}}, "inputs.input"),
@@ -151,6 +150,17 @@ def test_output_that_is_not_there(session):
 def test_wrong_options_of_plan(model, case, options, message):
     with pytest.raises(face.ChrionError, match=message):
         face.plan(model, **{"inputs": case.inputs, **options})
+
+
+def test_sizes_that_are_guessed_are_said(model, one_lane_file):
+    said = []
+    with pytest.raises(face.ChrionError, match="other shapes"):
+        face.plan(model, profile=one_lane_file, warn=said.append)
+    assert said == [
+        "inputs.input: axis seq is taken to be 100 and batch 1; give --input input=100x1x128 to plan for other sizes"
+    ]
+    with pytest.warns(UserWarning, match="axis seq is taken to be 100"), pytest.raises(face.ChrionError):
+        face.plan(model, profile=one_lane_file)
 
 
 def test_wrong_files(model, other_model, plan_file, tmp_path):

@@ -43,8 +43,14 @@ def test_one_bucket_for_each_shape(graph: Graph) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"x": [(1, 8)]}, r"inputs\.words: has open axes \(S\); give its shape"),
-        ({"words": [(1,)]}, r"inputs\.x: has open axes \(Bx8\); give its shape"),
+        (
+            {"x": [(1, 8)]},
+            r"inputs\.words: has open axes \(S\); give its shape, for example --input words=1 with 1 for axis S$",
+        ),
+        (
+            {"words": [(1,)]},
+            r"inputs\.x: has open axes \(Bx8\); give its shape, for example --input x=1x8 with 1 for axis B$",
+        ),
         ({"x": [(1, 9)], "words": [(1,)]}, r"inputs\.x: axis 1 is 9, the model wants 8 \(Bx8\)"),
         ({"x": [(8,)], "words": [(1,)]}, r"inputs\.x: shape \[8\] has rank 1, the model wants Bx8"),
         ({"x": [(1, 8)], "words": [(1,)], "n": [(1,)]}, r"inputs\.n: shape \[1\] has rank 1, the model wants a scalar"),

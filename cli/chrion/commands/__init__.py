@@ -2,6 +2,7 @@
 
 COMMANDS = {
     "run": "Plan models on this machine and serve them: the whole of Chrion without a cluster.",
+    "check": "Say what is in a model, what would run where, and whether planning it is likely to gain.",
     "plan": "Profile a model, partition it, measure the best plans, and write the frontier of them.",
     "serve": "Serve models over the Open Inference Protocol, each by the plan that the objective selects.",
     "bench": "Measure the selected plan against the default session and each single device.",

@@ -28,6 +28,15 @@ def is_stack(graph: Graph, nodes: frozenset[int]) -> bool:
     return _is_stack(graph, set(nodes), Reading(graph))
 
 
+def lacking(reading: Reading, node: int) -> str:
+    """What a recurrent node of a graph has that the kernels have not; empty where they take it."""
+    try:
+        read_stack(reading.graph, {node}, reading)
+    except NoStack as error:
+        return str(error) or "a form that the kernels do not read"
+    return ""
+
+
 def _is_stack(graph: Graph, nodes: set[int], reading: Reading) -> bool:
     try:
         read_stack(graph, nodes, reading)

@@ -9,6 +9,7 @@ from chrion_graph.attributes import integer
 from chrion_graph.graph import Graph
 from chrion_graph.recurrent import INITIAL_C, INITIAL_H, SEQUENCE_LENS, B, P, R, W, X, is_recurrent, optional_input
 from chrion_graph.rewrite.support.reading import Reading
+from chrion_graph.types import element_name
 from chrion_runtime.engines.recurrent.stack import (
     ACTIVATIONS,
     BATCH,
@@ -28,7 +29,7 @@ _OLDEST_OPSET = 7
 
 
 class NoStack(Exception):
-    """The nodes are no stack, or none that the kernels run."""
+    """The nodes are no stack, or none that the kernels run; says what of a layer they do not have, where it is that."""
 
 
 def read_stack(graph: Graph, nodes: Collection[int], reading: Reading | None = None) -> Stack:
@@ -114,8 +115,8 @@ class _StackReading:
             if rank is None:
                 raise NoView
             shape = (None,) * rank
-        if self._reading.element(name) != TensorProto.FLOAT:
-            raise NoStack
+        if (element := self._reading.element(name)) != TensorProto.FLOAT:
+            raise NoStack(f"{element_name(element)} values")
         sizes = {str(place): size for place, size in enumerate(shape) if isinstance(size, int)}
         return ValueView(name, tuple((str(place),) for place in range(len(shape))), sizes)
 
@@ -192,12 +193,16 @@ class _StackReading:
         kind = node.op_type
         if kind == "GRU" and not attributes.get("linear_before_reset", 0):
             kind = "GRU before"
-        if optional_input(node, P) or any(attributes.get(name) for name in _UNKNOWN_ATTRIBUTES):
-            raise NoStack
+        if optional_input(node, P):
+            raise NoStack("peepholes")
+        if unknown := [name for name in sorted(_UNKNOWN_ATTRIBUTES) if attributes.get(name)]:
+            raise NoStack(", ".join(unknown))
         names = tuple(optional_input(node, place) for place in (W, R, B))
         constants = self._reading.constants
-        if self._graph.opset < _OLDEST_OPSET or not all(self._reading.is_float(name) for name in names if name):
-            raise NoStack
+        for name in filter(None, names):
+            self._check_weight(name)
+        if self._graph.opset < _OLDEST_OPSET:
+            raise NoStack(f"opset {self._graph.opset}")
         sides, rows, inputs = constants[names[0]].dims
         units = rows // GATES[kind]
         shapes = [(sides, rows, inputs), (sides, rows, units), (sides, 2 * rows)]
@@ -211,6 +216,12 @@ class _StackReading:
         ]
         directions = _directions(node.op_type, attributes, sides)
         return Level(kind, inputs, units, directions, (names[0], names[1], names[2]), first[0], first[1])
+
+    def _check_weight(self, name: str) -> None:
+        if name not in self._reading.constants:
+            raise NoStack("weights that are no constants")
+        if not self._reading.is_float(name):
+            raise NoStack(f"{element_name(self._reading.element(name))} weights")
 
     def _first(self, name: str, directions: int, units: int) -> ValueView | None:
         if name in self._reading.constants and not self._reading.array(name).any():
@@ -264,7 +275,9 @@ def _directions(op_type: str, attributes: dict[str, object], sides: int) -> tupl
     names = [(name.decode() if isinstance(name, bytes) else str(name)).lower() for name in named]
     if op_type == "RNN":
         names = names[:sides]  # ONNX's default names two, whatever the direction
-    if len(names) != len(usual) * sides or not set(names) <= set(ACTIVATIONS):
+    if unknown := set(names) - set(ACTIVATIONS):
+        raise NoStack(f"activation {', '.join(sorted(unknown))}")
+    if len(names) != len(usual) * sides:
         raise NoStack
     backwards = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}.get(text)
     if backwards is None:
