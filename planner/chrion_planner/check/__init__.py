@@ -27,7 +27,8 @@ def check(path: Path, model: onnx.ModelProto, graph: Graph, missing: str = "") -
     stacks = [] if missing else engine_named("recurrent").claims(forms.graph, HOST)
     taken = {index for stack in stacks for index in stack}
     left = Counter(node.op_type for index, node in enumerate(forms.graph.nodes) if index not in taken)
-    verdict, reasons = outlook(forms, stacks, sum(bool(layer.inside) for layer in found))
+    in_ifs = sum(layer.inside.startswith("If ") for layer in found)
+    verdict, reasons = outlook(forms, stacks, in_ifs, sum(bool(layer.inside) for layer in found) - in_ifs)
     asked = inputs_to_tell(graph)
     flows = control_flow(graph.model.graph)
     return ModelCheck(

@@ -48,6 +48,9 @@ def hindering(layers: Sequence[LayerCheck], flows: Sequence[ControlFlow], missin
         yield Obstacle(problem=missing, way_out="install Chrion where there is a C compiler")
     for flow in flows:
         inside = f"{flow.operator} {flow.name}"
+        # Planning inlines the Ifs that shapes decide.
+        if flow.operator == "If" and not flow.decided_by:
+            continue
         if count := sum(layer.inside == inside for layer in layers):
             problem = f"{counted(count)} inside {inside}{_decided(flow)}"
             yield Obstacle(problem=problem, way_out=_outside(flow))
@@ -67,6 +70,5 @@ def _outside(flow: ControlFlow) -> str:
     """How layers get out of control flow."""
     if flow.operator != "If":
         return f"export whole layers in place of the {flow.operator}: kernels of layers are outside of control flow"
-    if flow.decided_by:
-        return f"export each branch as a model of its own, with {' and '.join(flow.decided_by)} fixed"
-    return "fix the shapes of the inputs (python -m onnxruntime.tools.make_dynamic_shape_fixed): the If folds away then"
+    values = " ".join(f"--value {name}=…" for name in flow.decided_by)
+    return f"plan with what you serve with ({values}): the branch that runs then takes the place of the If"

@@ -18,17 +18,21 @@ models, such as the three products of an attention."""
 NOTHING = "ONNX Runtime would run all of it, one node after another: what is left to choose is how many cores it takes"
 
 
-def outlook(rolled: Rolled, stacks: Sequence[Collection[int]], inside: int) -> tuple[Outlook, tuple[str, ...]]:
+def outlook(
+    rolled: Rolled, stacks: Sequence[Collection[int]], in_ifs: int, in_loops: int
+) -> tuple[Outlook, tuple[str, ...]]:
     """The verdict and its reasons, the weightiest first.
 
-    `stacks` are the nodes that Chrion's kernels take; `inside` is how many recurrent layers are inside control flow.
+    `stacks` are the nodes that Chrion's kernels take; so many recurrent layers are in Ifs, and in Loops and Scans.
     """
     graph = rolled.graph
     taken = {index for stack in stacks for index in stack if is_recurrent(graph.nodes[index])}
     reasons = [*_taken(rolled, taken, len(stacks)), *_side_by_side(graph, taken)]
+    if in_ifs:
+        reasons.append(f"{counted(in_ifs)} inside Ifs, in whose place planning puts the branch that runs, where it can")
     if not reasons:
-        out_of_reach = f"{counted(inside)} inside control flow: nothing but ONNX Runtime gets there, as the model is"
-        return Outlook.LITTLE, (NOTHING, *([out_of_reach] if inside else []))
+        out_of_reach = f"{counted(in_loops)} inside loops: nothing but ONNX Runtime gets there, as the model is"
+        return Outlook.LITTLE, (NOTHING, *([out_of_reach] if in_loops else []))
     likely = bool(taken) and _share(graph, taken) >= LARGE
     return Outlook.LIKELY if likely else Outlook.POSSIBLE, tuple(reasons)
 
