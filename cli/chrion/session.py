@@ -73,7 +73,6 @@ class Session:
         """
         path = Path(model)
         self.name = name or path.stem
-        self._model = path
         self._objective = Objective.of(objective(slo), as_mode(mode))
         self._state = state_links(state)
         self._hosting = hosting
@@ -87,23 +86,23 @@ class Session:
         self._serving: PlannedModel | UnplannedModel
         specs = input_specs(inputs)
         if plan is None:
-            self._serving = self._unplanned(specs)
+            sequences = hosting.sequences if hosting is not None else None
+            model_as_it_is = UnplannedModel(path, inputs=specs, state=self._state, sequences=sequences)
+            self._serving = model_as_it_is
+            self._plan(model_as_it_is, specs)
             return
         if planning is not None:
             raise UsageError("planning: there is a plan already: leave one of the two out")
         self._serving = self._plans = self._planned(path, plan_file(plan), specs, hosting)
         self.planning.spare()
 
-    def _unplanned(self, specs: Sequence[InputSpec]) -> UnplannedModel:
-        """The model as it is, and its planning begun."""
-        sequences = self._hosting.sequences if self._hosting is not None else None
-        model = UnplannedModel(self._model, inputs=specs, state=self._state, sequences=sequences)
+    def _plan(self, model: UnplannedModel, specs: Sequence[InputSpec]) -> None:
+        """Begin to plan, at once or after the first calls."""
         calls = FirstCalls(model.kinds, specs, model.state.values())
         at_once = tell_nothing_more(model.kinds, specs)
         if not at_once:
             self._calls, model.heard = calls, calls.hear
         self.planning.start(calls, at_once, partial(self._take_over, model))
-        return model
 
     def _take_over(self, model: UnplannedModel, found: Found, specs: Sequence[InputSpec], compiling: Compiling) -> None:
         """Serve by what planning has found, once it is seen to answer as the model does. Raises ChrionError."""

@@ -1,9 +1,13 @@
 """A session without a plan: it answers at once, plans in the background, and takes the plan over while calls run."""
 
+import gc
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -96,19 +100,22 @@ def test_takes_a_plan_over_while_calls_run(model, reference, assert_equal, leave
         feeds, after = asked(seed=seed), 0
         wanted = reference(model, feeds)
         while after < 20:
-            after += done.is_set()
+            after += done.wait(0.02)  # calls without a pause would leave planning next to nothing of a busy machine
             assert_equal(session.run(feeds), wanted)
         return True
 
     with face.Session(model, planning=in_haste()) as session, ThreadPoolExecutor(2) as pool:
+        before = weakref.ref(session._serving)
         asking = [pool.submit(ask, seed) for seed in range(2)]
         try:
-            wait_until(lambda: session.planning.ended or any(one.done() for one in asking), "planning has ended")
+            wait_until(lambda: session.planning.ended or any(one.done() for one in asking), "planning", SOON)
         finally:
             done.set()
         assert all(one.result() for one in asking)
         assert session.planning.error is None
         assert session.wait()
+        gc.collect()
+        assert before() is None, "the default session is freed"
         assert [bucket["inputs"] for bucket in session.describe_plan()["buckets"]] == [{"input": [1, 20, FEATURES]}]
     leaves_nothing()
 
@@ -145,6 +152,35 @@ def test_closed_while_it_plans(model, leaves_nothing, begun):
     assert session.planning.error is None
     session.close()
     leaves_nothing()
+
+
+@pytest.mark.parametrize("ending", ["", "os.kill(os.getpid(), 9)"])
+def test_programs_that_end_without_closing(chrion, model, ending):
+    script = f"""
+import os, sys, time
+import chrion, numpy as np
+session = chrion.Session(sys.argv[1], inputs={{"input": (1, 20, {FEATURES})}})
+session.run({{"input": np.zeros((1, 20, {FEATURES}), np.float32)}})
+while session.planning.doing == "waiting for a first call":
+    time.sleep(0.01)
+print("answered", flush=True)
+{ending}
+"""
+    command = [sys.executable, "-c", script, model]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, env=chrion.environ({}), **pipes) as program:
+        assert program.communicate() == ("answered\n", "")
+    assert program.returncode == (-signal.SIGKILL if ending else 0)
+    wait_until(lambda: not alive(program.pid), "all its processes have ended")
+
+
+def alive(group):
+    """Whether there is a process of this group."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_closed_before_a_first_call(model, leaves_nothing):
