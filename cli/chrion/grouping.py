@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from threading import Lock
 
-from chrion.face import Session
 from chrion.opening import Opening
 from chrion.options import Isolate
 from chrion_runtime.isolation import Group, IsolatedModel
+from chrion_runtime.planned_model import PlannedModel
 from chrion_runtime.run.machine import Machine
 
-Served = Session | IsolatedModel
+Served = PlannedModel | IsolatedModel
 
 
 class Grouping:
@@ -44,7 +44,7 @@ class Grouping:
             stack.pop_all()
         return [found[id(opening)] for opening in openings]
 
-    def _here(self, openings: Sequence[Opening]) -> list[Session]:
+    def _here(self, openings: Sequence[Opening]) -> list[PlannedModel]:
         with ExitStack() as stack:
             models = []
             for opening in openings:

@@ -4,11 +4,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from chrion.face import Session
+from chrion import cache
+from chrion.forms import plan_file
 from chrion.models_to_serve import about
 from chrion_api import SLO, InputSpec, Mode, PlanFile, StateLink
+from chrion_graph.limits import Limits
 from chrion_runtime.live import Live
 from chrion_runtime.live.workshop import Workshop
+from chrion_runtime.planned_model import Hosting, PlannedModel
 from chrion_runtime.run.machine import Machine
 from chrion_runtime.sequences import SequenceStore
 
@@ -42,20 +45,23 @@ class Opening:
     beside: bool = False
     """Whether others serve meanwhile: what would hold them up is then done in another process."""
 
-    def __call__(self, machine: Machine | None) -> Session:
+    def __call__(self, machine: Machine | None) -> PlannedModel:
         """The model, opened; `machine` is what models of the same process share. Raises ChrionError."""
         with about(self.file), ExitStack() as stack:
-            return Session(
-                self.model,
-                self.plan,
-                slo=self.slo,
-                mode=self.mode,
-                inputs=self.inputs,
-                state=self.state,
-                name=self.name,
+            hosting = Hosting(
                 sequences=SequenceStore(self.keeping.sequences, self.keeping.idle_seconds),
                 any_device=self.any_device,
                 live=self.live,
                 machine=machine,
                 compiling=stack.enter_context(Workshop()).compile if self.beside else None,
+            )
+            return PlannedModel(
+                cache.normalised(self.model, Limits()),
+                plan_file(self.plan),
+                name=self.name,
+                slo=self.slo,
+                mode=self.mode,
+                inputs=self.inputs,
+                state=self.state,
+                hosting=hosting,
             )

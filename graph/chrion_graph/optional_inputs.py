@@ -51,6 +51,16 @@ def defaults(constants: Mapping[str, onnx.TensorProto]) -> dict[str, NDArray[Any
     return {name: numpy_helper.to_array(tensor) for name, tensor in kept.items()}
 
 
+def stored_defaults(model: onnx.ModelProto, folder: Path) -> dict[str, NDArray[Any]]:
+    """The same of a model that was not normalised, whose external data is in `folder`."""
+    optional = optional_inputs(model)
+    return {
+        tensor.name: numpy_helper.to_array(tensor, str(folder))
+        for tensor in model.graph.initializer
+        if tensor.name in optional
+    }
+
+
 def load_inline(tensor: onnx.TensorProto, folder: Path) -> None:
     """Bring the data of a tensor into it, where it lies outside."""
     if tensor.data_location == onnx.TensorProto.EXTERNAL:

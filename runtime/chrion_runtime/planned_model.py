@@ -3,20 +3,17 @@
 import threading
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
-
-import numpy as np
 
 from chrion_api import HOST, SLO, Frontier, InputSpec, Mode, Objective, PlanFile, Shape, StateLink
 from chrion_graph.deciding import deciding_inputs
 from chrion_graph.graph import Graph
-from chrion_graph.load import graphs
-from chrion_graph.recurrent import RECURRENT
-from chrion_graph.types import TensorType
+from chrion_runtime.border import Border, holds_recurrent, picked
 from chrion_runtime.choice.selection import Selection
 from chrion_runtime.devices.run_memory import RUN_MEMORY
-from chrion_runtime.errors import OutOfMemory, PlanRefused, RunError, UnfitValues
+from chrion_runtime.errors import OutOfMemory
 from chrion_runtime.live import Live, Pilot
 from chrion_runtime.live.plans_in_use import PlanCompiler, PlansInUse
 from chrion_runtime.run.executor import SLOTS
@@ -24,10 +21,29 @@ from chrion_runtime.run.loading import Loader, NormalisedModel, ServedBucket, ne
 from chrion_runtime.run.machine import Machine
 from chrion_runtime.run.state_transfer import StateTransfer, shapes_of
 from chrion_runtime.sequences import Sequences, SequenceStore, state_links
-from chrion_runtime.servable import Array, Figure, SequenceStep, StageObserver, TensorSpec
+from chrion_runtime.servable import Array, Figure, SequenceStep, StageObserver
 from chrion_runtime.stop import Stop
 
-__all__ = ["NormalisedModel", "PlannedModel"]
+__all__ = ["Hosting", "NormalisedModel", "PlannedModel"]
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """What surrounds a model while it runs, beside its plans and objective; the defaults are for one that is alone."""
+
+    sequences: SequenceStore | None = None
+    """How many sequences are kept, and for how long; None for the usual."""
+    any_device: bool = False
+    """Whether plans that were measured on other devices may serve here."""
+    live: Live | None = None
+    """What is watched while the model serves, so that its plans follow; None for nothing."""
+    machine: Machine | None = None
+    """What several models of one process share."""
+    compiling: PlanCompiler | None = None
+    """Compiles the plans where that should not hold up this process, which does so itself otherwise."""
+
+
+ALONE = Hosting()
 
 
 class PlannedModel:
@@ -46,42 +62,33 @@ class PlannedModel:
         mode: Mode = Mode.AUTO,
         inputs: Sequence[InputSpec] = (),
         state: Sequence[StateLink] = (),
-        sequences: SequenceStore | None = None,
-        any_device: bool = False,
-        live: Live | None = None,
-        machine: Machine | None = None,
-        compiling: PlanCompiler | None = None,
+        hosting: Hosting = ALONE,
     ) -> None:
         """`inputs` says what to warm with where random numbers or zeros will not do, and what state starts with.
 
-        `state` says which outputs feed which inputs within a sequence, `sequences` how many are kept and for how long.
-        `live` has files watched and the objective kept while the model serves. `machine` is what other models of the
-        process share, where there are some. `compiling` compiles the plans where that should not hold up this process.
+        `state` says which outputs feed which inputs within a sequence.
 
         Raises StateRefused where the model has no such state; PlanRefused where the plan does not fit the model, beside
-        other models or, unless `any_device`, these devices; DeviceUnavailable; RunError where the model fails on its
-        first run.
+        other models or, unless `hosting.any_device`, these devices; DeviceUnavailable; RunError where the model fails
+        on its first run.
         """
         self.name = name
         graph = Graph.load(model.folder)
-        self._defaults = graph.defaults
-        self.inputs = tuple(_spec(name, kind, name in graph.defaults) for name, kind in graph.inputs.items())
-        self.outputs = tuple(_spec(name, kind) for name, kind in graph.outputs.items())
-        # ONNX Runtime ends the whole process at a recurrent node with nothing to run over.
-        self._recurrent = any(node.op_type in RECURRENT for body in graphs(graph.model) for node in body.node)
-        self._dtypes = {spec.name: spec.dtype for spec in self.inputs}
+        self._border = Border(graph.inputs, graph.outputs, holds_recurrent(graph.model), graph.defaults)
+        self.inputs, self.outputs = self._border.inputs, self._border.outputs
         self.deciding = deciding_inputs(graph.model.graph)
         """Inputs whose values decide how much a run does."""
         self._guard = threading.Lock()
         self.off_profile = 0
         self.state = state_links(state, graph.inputs, graph.outputs)
         """The input that each output feeds within a sequence."""
-        loader = Loader(model, graph.inputs, inputs, any_device, machine, graph.defaults)
-        self._in_use = PlansInUse(name, loader, graph, plan_file, Objective.of(slo or SLO(), mode), compiling)
+        loader = Loader(model, graph.inputs, inputs, hosting.any_device, hosting.machine, graph.defaults)
+        self._in_use = PlansInUse(name, loader, graph, plan_file, Objective.of(slo or SLO(), mode), hosting.compiling)
         kinds = {name: kind for name, kind in graph.inputs.items() if kind is not None}
         self._sequences = Sequences(
-            self.state, kinds, loader.devices[HOST].memory, sequences, loader.values, graph.defaults
+            self.state, kinds, loader.devices[HOST].memory, hosting.sequences, loader.values, graph.defaults
         )
+        live = hosting.live
         self._pilot = Pilot(name, self._in_use, live, lambda: self.off_profile) if live is not None else None
 
     @property
@@ -146,30 +153,13 @@ class PlannedModel:
         the model fails; UnfitValues where that is the inputs' fault; RunStopped; SequenceLost for a sequence that
         has no state here.
         """
-        names = self._dtypes.keys() - (self._sequences.inputs if sequence else ())
-        if inputs.keys() != names:
-            inputs = {**{name: self._defaults[name] for name in names & self._defaults.keys()}, **inputs}
-        if inputs.keys() != names:
-            missing, unknown = names - inputs.keys(), inputs.keys() - names
-            raise RunError(
-                f"inputs: missing {sorted(missing)}, unknown {sorted(unknown)}; the model takes {list(self._dtypes)}"
-            )
-        feeds = {name: np.asarray(array, order="C") for name, array in inputs.items()}
-        for name, array in feeds.items():
-            if array.dtype != self._dtypes[name]:
-                raise RunError(f"inputs.{name}: is {array.dtype}, the model takes {self._dtypes[name]}")
-            if self._recurrent and not array.size:
-                raise UnfitValues(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
+        feeds = self._border.feeds(inputs, self._sequences.inputs if sequence else ())
         if sequence is None:
             answer = self._answer(feeds, observer=observer, stop=stop)
         else:
             once = partial(self._answer, observer=observer, stop=stop)
             answer = self._sequences.run(sequence, feeds, outputs, once, stop)
-        if outputs is None:
-            return answer
-        if absent := [name for name in outputs if name not in answer]:
-            raise RunError(f"outputs: the model has no {absent}; it has {list(answer)}")
-        return {name: answer[name] for name in outputs}
+        return picked(answer, outputs)
 
     def _answer(
         self,
@@ -249,12 +239,3 @@ class PlannedModel:
         if self._pilot is not None:
             self._pilot.close()
         self._in_use.close()
-
-
-def _spec(name: str, kind: TensorType | None, optional: bool = False) -> TensorSpec:
-    if kind is None:
-        raise PlanRefused(
-            f'"{name}" is no tensor; models with sequence or optional values at their border are not supported'
-        )
-    shape = None if kind.shape is None else tuple(axis if isinstance(axis, int) else None for axis in kind.shape)
-    return TensorSpec(name, kind.dtype, shape, optional)

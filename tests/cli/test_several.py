@@ -183,7 +183,7 @@ def test_models_that_do_not_fit_the_gpu_together(three, tmp_path, monkeypatch):
     from chrion_api import SLO
     from chrion_runtime.devices.emulated import EmulatedMemory
     from chrion_runtime.errors import PlanRefused
-    from chrion_runtime.planned_model import PlannedModel
+    from chrion_runtime.planned_model import Hosting, PlannedModel
     from chrion_runtime.run.machine import Machine
 
     monkeypatch.setattr(EmulatedMemory, "total_bytes", 1000)
@@ -206,7 +206,7 @@ def test_models_that_do_not_fit_the_gpu_together(three, tmp_path, monkeypatch):
     def opened(name):
         one = models[name]
         slo = SLO.parse({"gpuMemory": "700"}, "slo")
-        return PlannedModel(one.normalised, one.plan_file, name=name, slo=slo, machine=machine)
+        return PlannedModel(one.normalised, one.plan_file, name=name, slo=slo, hosting=Hosting(machine=machine))
 
     a = opened("a")
     b = opened("b")  # 500 + 400, and the context of 100 once

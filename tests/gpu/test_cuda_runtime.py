@@ -23,7 +23,7 @@ from chrion_planner.measuring.contender import PlanContender, prepare
 from chrion_runtime.devices import Device, open_devices
 from chrion_runtime.engines.onnxruntime.cuda.nvml import taken
 from chrion_runtime.errors import DeviceUnavailable, OutOfMemory, PlanRefused
-from chrion_runtime.planned_model import PlannedModel
+from chrion_runtime.planned_model import Hosting, PlannedModel
 from chrion_runtime.run.executor import Executor
 from chrion_runtime.run.machine import Machine
 from tests.support.control_flow import TextModel
@@ -223,7 +223,7 @@ def planned(folder: Path, graph: Graph, total: int) -> Planned:
 
 def served(one: Planned, budget: str, name: str = "model", machine: Machine | None = None) -> PlannedModel:
     slo = SLO.parse({"gpuMemory": budget}, "slo")
-    return PlannedModel(one.normalised, one.plan_file, name=name, slo=slo, machine=machine)
+    return PlannedModel(one.normalised, one.plan_file, name=name, slo=slo, hosting=Hosting(machine=machine))
 
 
 def test_a_budget_that_is_not_free_is_refused(graph: Graph, cuda: Device, tmp_path: Path) -> None:

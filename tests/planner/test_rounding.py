@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from chrion import planning
-from chrion.face import Session
 from chrion.planning import PlanningTask
+from chrion.session import Session
 from chrion_api import Frontier, Plan, PlanFile, Precision, Stage, WeightFormat
 from chrion_graph.equality import error
 from chrion_graph.samples import Sample

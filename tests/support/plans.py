@@ -13,7 +13,7 @@ from chrion_graph.load import digest
 from chrion_runtime.devices import open_devices
 from chrion_runtime.engines import key_of
 from chrion_runtime.isolation import Opening
-from chrion_runtime.planned_model import NormalisedModel, PlannedModel
+from chrion_runtime.planned_model import Hosting, NormalisedModel, PlannedModel
 from chrion_runtime.run.machine import Machine
 from tests.support.partition import Cut, normalised, plan_of
 
@@ -71,4 +71,4 @@ class Planned:
 def _opened(
     machine: Machine, normalised: NormalisedModel, plan_file: PlanFile, options: Mapping[str, Any]
 ) -> PlannedModel:
-    return PlannedModel(normalised, plan_file, machine=machine, **options)
+    return PlannedModel(normalised, plan_file, hosting=Hosting(machine=machine), **options)

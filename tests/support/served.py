@@ -7,7 +7,7 @@ import onnx
 from chrion_api import Frontier, PlanFile, Shape
 from chrion_runtime.devices import open_devices
 from chrion_runtime.engines import key_of
-from chrion_runtime.planned_model import NormalisedModel, PlannedModel
+from chrion_runtime.planned_model import Hosting, NormalisedModel, PlannedModel
 from tests.support.control_flow import TextModel
 from tests.support.partition import each_node, normalised, plan_of
 
@@ -26,4 +26,4 @@ def planned_model(name: str, model: str | onnx.ModelProto, shapes: dict[str, Sha
         devices={"cpu": key_of(lanes)},
         buckets=(Frontier(inputs=shapes, plans=(plan_of(graph, each_node(graph)),)),),
     )
-    return PlannedModel(NormalisedModel(graph.folder, digest), plan_file, name=name, any_device=True)
+    return PlannedModel(NormalisedModel(graph.folder, digest), plan_file, name=name, hosting=Hosting(any_device=True))

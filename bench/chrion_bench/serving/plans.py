@@ -9,7 +9,7 @@ from chrion_graph.graph import Graph
 from chrion_graph.limits import Limits
 from chrion_runtime.devices import open_devices
 from chrion_runtime.engines import key_of
-from chrion_runtime.planned_model import PlannedModel
+from chrion_runtime.planned_model import Hosting, PlannedModel
 from chrion_runtime.run.machine import Machine
 
 
@@ -24,7 +24,9 @@ def session(model: ServedModel, path: Path, slo: SLO | None = None, machine: Mac
     buckets = tuple(Frontier(inputs={model.input: shape}, plans=(plan,)) for shape in model.buckets or (model.shape,))
     devices = {name: key_of(device) for name, device in open_devices(("cpu",), 0).items()}
     file = PlanFile(model=normalised.digest, devices=devices, buckets=buckets)
-    return PlannedModel(normalised, file, name=model.name, slo=slo or SLO(), mode=Mode.LATENCY, machine=machine)
+    return PlannedModel(
+        normalised, file, name=model.name, slo=slo or SLO(), mode=Mode.LATENCY, hosting=Hosting(machine=machine)
+    )
 
 
 def opened(name: str, folder: Path, slo: SLO | None, machine: Machine | None) -> PlannedModel:

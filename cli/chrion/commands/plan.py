@@ -9,61 +9,44 @@ from rich.console import Console
 from chrion import planning
 from chrion.errors import UsageError
 from chrion.face import read
+from chrion.option_groups import LimitOptions, ObjectiveOptions, RoundingOptions, grouped
 from chrion.options import (
-    MAX_ERROR,
     DevicesOption,
-    GpuMemoryOption,
     InputOption,
     LanesOption,
-    LatencyOption,
-    MaxErrorOption,
-    MaxMemoryOption,
-    MaxModelBytesOption,
-    MaxNodesOption,
-    MaxSecondsOption,
     ModelArgument,
-    ModeOption,
-    PrecisionOption,
-    SampleOption,
     TimeoutOption,
     ValueOption,
     check_output,
     parse_devices,
     parse_inputs,
-    parse_limits,
-    parse_objective,
     parse_seconds,
 )
 from chrion.planning import PlanningTask, read_samples
 from chrion.progress import Display
-from chrion_api import Mode, Objective, Precision, Profile, WeightFormat
+from chrion_api import Objective, Profile, WeightFormat
 from chrion_graph.files import write_aside
 from chrion_runtime.choice.ladder import choose
 from chrion_runtime.report.text.terminal import show
 
 
+@grouped
 def command(
+    *,
     model: ModelArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PLAN.json", help="Where to write the plans.")],
     inputs: InputOption = None,
     value: ValueOption = None,
-    latency: LatencyOption = None,
-    gpu_memory: GpuMemoryOption = None,
-    mode: ModeOption = Mode.AUTO,
+    objective: ObjectiveOptions,
     profile: Annotated[
         Path | None,
         typer.Option("--profile", metavar="PROFILE.json", help="Plan for this profile's devices, measuring nothing."),
     ] = None,
     devices: DevicesOption = "",
     lanes: LanesOption = 0,
-    precision: PrecisionOption = WeightFormat.FLOAT32,
-    max_error: MaxErrorOption = MAX_ERROR,
-    sample: SampleOption = None,
+    rounding: RoundingOptions,
     timeout: TimeoutOption = "10m",
-    max_nodes: MaxNodesOption = 100_000,
-    max_model_bytes: MaxModelBytesOption = "8Gi",
-    max_memory: MaxMemoryOption = None,
-    max_seconds: MaxSecondsOption = 120.0,
+    limits: LimitOptions,
     timings: Annotated[bool, typer.Option("--timings", help="Say how long each step took.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -73,9 +56,8 @@ def command(
     none meets the objective.
     """
     check_output(output)
-    slo = parse_objective(latency, gpu_memory)
-    wanted = Precision(weights=precision, max_error=max_error)
-    if profile is not None and precision is not WeightFormat.FLOAT32:
+    slo, mode, wanted = objective.slo, objective.mode, rounding.wanted
+    if profile is not None and wanted.weights is not WeightFormat.FLOAT32:
         raise UsageError("--precision: how far answers are off must be measured: leave --profile out")
     with Display(quiet) as display:
         task = PlanningTask(
@@ -84,9 +66,9 @@ def command(
             devices=parse_devices(devices),
             cpu_lanes=lanes,
             timeout_seconds=parse_seconds("--timeout", timeout),
-            limits=parse_limits(max_nodes, max_model_bytes, max_memory, max_seconds),
+            limits=limits.limits,
             precision=wanted,
-            samples=read_samples(sample, wanted),
+            samples=read_samples(rounding.sample, wanted),
             progress=display.progress,
             warn=display.warn,
         )

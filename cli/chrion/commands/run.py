@@ -9,8 +9,8 @@ import typer
 
 from chrion import planning
 from chrion.commands.serving import (
-    LogFormatOption,
-    LogLevelOption,
+    ListenOptions,
+    RequestOptions,
     Setup,
     TelemetryOptions,
     run_memory_of,
@@ -21,27 +21,9 @@ from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Grouping
 from chrion.models_to_serve import about
-from chrion.opening import Opening, SequenceLimits
-from chrion.options import (
-    MAX_RUN,
-    BatchOption,
-    GrpcPortOption,
-    HostOption,
-    Isolate,
-    IsolateOption,
-    MaxRunOption,
-    MaxSequencesOption,
-    MetricsPortOption,
-    OtlpOption,
-    PortOption,
-    RunMemoryOption,
-    SampleOption,
-    SequenceIdleOption,
-    SloOption,
-    check_output,
-    parse_devices,
-    parse_seconds,
-)
+from chrion.opening import Opening
+from chrion.option_groups import grouped
+from chrion.options import Isolate, IsolateOption, SampleOption, SloOption, check_output, parse_devices
 from chrion.planning import PlanningTask, read_samples
 from chrion.progress import Display
 from chrion_api import EXACT, ChrionModel, ChrionModelSpec, Objective, PlanFile
@@ -51,11 +33,11 @@ from chrion_graph.load import digest
 from chrion_runtime.choice.documents import read_objective
 from chrion_runtime.live import Live
 from chrion_runtime.run.machine import Machine
-from chrion_runtime.sequences.store import MAX_SEQUENCES
-from chrion_runtime.serve.telemetry.logs import LogFormat, LogLevel
 
 
+@grouped
 def command(
+    *,
     files: Annotated[
         list[Path],
         typer.Option("--file", "-f", metavar="CHRIONMODEL.yaml", help="The ChrionModels to run."),
@@ -64,35 +46,25 @@ def command(
         Path | None,
         typer.Option("--model", metavar="PATH", help="The ONNX file, if spec.model.uri cannot be reached from here."),
     ] = None,
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8000,
-    metrics_port: MetricsPortOption = 8002,
-    grpc_port: GrpcPortOption = None,
+    listen: ListenOptions,
     devices: Annotated[
         str,
         typer.Option("--devices", metavar="cpu,cuda:0", help="Devices to use. Default: as spec.devices says."),
     ] = "",
     slo: SloOption = None,
     isolate: IsolateOption = Isolate.OWNER,
-    batch: BatchOption = 0,
-    max_sequences: MaxSequencesOption = MAX_SEQUENCES,
-    sequence_idle: SequenceIdleOption = "5m",
-    max_run: MaxRunOption = MAX_RUN,
-    run_memory: RunMemoryOption = None,
+    requests: RequestOptions,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
     ] = None,
     sample: SampleOption = None,
     replan: Annotated[bool, typer.Option("--replan", help="Plan again, even if the cache holds a plan.")] = False,
-    log_format: LogFormatOption = LogFormat.TEXT,
-    log_level: LogLevelOption = LogLevel.INFO,
-    otlp_endpoint: OtlpOption = None,
+    telemetry: TelemetryOptions,
 ) -> None:
     """Plan models on this machine and serve them: the whole of Chrion without a cluster.
 
     The objective, in the ChrionModel or behind --slo, is watched: a change there is taken over while the model serves.
     """
-    telemetry = TelemetryOptions(log_format, log_level, otlp_endpoint)
     if output is not None:
         check_output(output)
     only = sample[0] if sample else None
@@ -102,10 +74,10 @@ def command(
     lives = [Live.of(objective=slo or file) for file in files]  # before they are read
     chosen = [_choose(file, model, slo) for file in files]
     _check_names(chosen)
-    setup = Setup(telemetry, run_memory_of(run_memory, [one.spec for one in chosen]))
+    setup = Setup(telemetry, run_memory_of(requests.run_memory, [one.spec for one in chosen]))
     machine = Machine() if len(chosen) > 1 else None
-    idle = parse_seconds("--sequence-idle", sequence_idle)
-    options = server_options(host, port, metrics_port, grpc_port, batch=batch, max_run=max_run, telemetry=telemetry)
+    keeping = requests.keeping
+    options = server_options(listen, requests, telemetry)
     with Display() as display:
         plans = [_plan(one, devices, sample, replan, display) for one in chosen]
         if output is not None:
@@ -121,7 +93,7 @@ def command(
                     plan=plan_file,
                     name=one.name,
                     live=live,
-                    keeping=SequenceLimits(max_sequences, idle),
+                    keeping=keeping,
                     owner=one.owner,
                     slo=one.objective.slo,
                     mode=one.objective.mode,

@@ -11,13 +11,28 @@ from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Served
 from chrion.opening import Opening, SequenceLimits
-from chrion.options import parse_bytes, parse_seconds
+from chrion.options import (
+    MAX_RUN,
+    BatchOption,
+    GrpcPortOption,
+    HostOption,
+    MaxRunOption,
+    MaxSequencesOption,
+    MetricsPortOption,
+    OtlpOption,
+    PortOption,
+    RunMemoryOption,
+    SequenceIdleOption,
+    parse_bytes,
+    parse_seconds,
+)
 from chrion_api import ChrionModel, ChrionModelSpec
 from chrion_api.redact import shown
 from chrion_graph.load import digest
 from chrion_runtime.devices.run_memory import RUN_MEMORY
 from chrion_runtime.errors import PlanRefused
 from chrion_runtime.live import Live
+from chrion_runtime.sequences.store import MAX_SEQUENCES
 from chrion_runtime.serve.lifecycle import Listening, serve
 from chrion_runtime.serve.models.folder import Entry, RepositoryFolder
 from chrion_runtime.serve.models.repository import Repository
@@ -34,12 +49,38 @@ LogLevelOption = Annotated[
 
 
 @dataclass(frozen=True)
+class ListenOptions:
+    """Where a server listens."""
+
+    host: HostOption = "127.0.0.1"
+    port: PortOption = 8000
+    metrics_port: MetricsPortOption = 8002
+    grpc_port: GrpcPortOption = None
+
+
+@dataclass(frozen=True)
+class RequestOptions:
+    """What requests may take, and how they run."""
+
+    batch: BatchOption = 0
+    max_sequences: MaxSequencesOption = MAX_SEQUENCES
+    sequence_idle: SequenceIdleOption = "5m"
+    max_run: MaxRunOption = MAX_RUN
+    run_memory: RunMemoryOption = None
+
+    @property
+    def keeping(self) -> SequenceLimits:
+        """How many sequences are kept, and for how long. Raises UsageError."""
+        return SequenceLimits(self.max_sequences, parse_seconds("--sequence-idle", self.sequence_idle))
+
+
+@dataclass(frozen=True)
 class TelemetryOptions:
     """What a server tells of itself, and where to. Raises UsageError."""
 
-    log_format: LogFormat = LogFormat.TEXT
-    log_level: LogLevel = LogLevel.INFO
-    otlp_endpoint: str | None = None
+    log_format: LogFormatOption = LogFormat.TEXT
+    log_level: LogLevelOption = LogLevel.INFO
+    otlp_endpoint: OtlpOption = None
 
     def configure(self) -> None:
         """Log so, in this process."""
@@ -74,25 +115,17 @@ def run_memory_of(option: str | None, specs: Iterable[ChrionModelSpec] = ()) -> 
 
 
 def server_options(
-    host: str,
-    port: int,
-    metrics_port: int,
-    grpc_port: int | None,
-    *,
-    batch: int,
-    max_run: str,
-    telemetry: TelemetryOptions,
-    leave: str | None = None,
+    listen: ListenOptions, requests: RequestOptions, telemetry: TelemetryOptions, leave: str | None = None
 ) -> ServerOptions:
     """What the options of a command come to for the server. Raises UsageError."""
     return ServerOptions(
-        host=host,
-        port=port,
-        metrics_port=None if metrics_port < 0 else metrics_port,
-        grpc_port=grpc_port,
-        batch=batch,
+        host=listen.host,
+        port=listen.port,
+        metrics_port=None if listen.metrics_port < 0 else listen.metrics_port,
+        grpc_port=listen.grpc_port,
+        batch=requests.batch,
         otlp_endpoint=telemetry.otlp_endpoint,
-        run_seconds=parse_seconds("--max-run", max_run),
+        run_seconds=parse_seconds("--max-run", requests.max_run),
         leave_seconds=0.0 if leave is None else parse_seconds("--leave", leave),
     )
 

@@ -15,7 +15,7 @@ from chrion_graph.seal import seal
 from chrion_runtime.live import Live, Watch
 from chrion_runtime.live.controller import Tuning
 from chrion_runtime.live.drift import DriftTuning
-from chrion_runtime.planned_model import PlannedModel
+from chrion_runtime.planned_model import Hosting, PlannedModel
 from tests.support.partition import normalised
 
 QUICK = Tuning(patience=0.5, rest=0.1, bar=3600)
@@ -31,7 +31,11 @@ def live(world, tmp_path):
         path.write_text(plan_file.to_json())
         options = {"tuning": QUICK, "poll": 0.05, "settle": 0.0, **options}
         planned = PlannedModel(
-            model or world.normalised, plan_file, slo=slo, mode=mode, live=Live(plan=Watch(path), **options)
+            model or world.normalised,
+            plan_file,
+            slo=slo,
+            mode=mode,
+            hosting=Hosting(live=Live(plan=Watch(path), **options)),
         )
         models.append(planned)
         return planned, path

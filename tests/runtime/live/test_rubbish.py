@@ -11,7 +11,7 @@ import pytest
 
 from chrion_api import SLO
 from chrion_runtime.live import Live, Watch
-from chrion_runtime.planned_model import PlannedModel
+from chrion_runtime.planned_model import Hosting, PlannedModel
 
 GOOD_OBJECTIVE = "latency: 20s\n"
 
@@ -24,7 +24,9 @@ def served(world, tmp_path):
     objective.write_text(GOOD_OBJECTIVE)
     live = Live(plan=Watch(plan), objective=Watch(objective), poll=0.02, settle=0.0)
     slo = SLO.parse({"latency": "20s"})
-    with closing(PlannedModel(world.normalised, world.file(world.small), slo=slo, live=live)) as planned:
+    with closing(
+        PlannedModel(world.normalised, world.file(world.small), slo=slo, hosting=Hosting(live=live))
+    ) as planned:
         yield planned, plan, objective
 
 

@@ -10,7 +10,6 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from chrion_runtime.planned_model import PlannedModel
-from chrion_runtime.sequences import SequenceStore
 from tests.support.plans import Planned
 from tests.support.rounds import BUCKET, FOR_EVER, STATE, rounds
 from tests.support.waiting import wait_until
@@ -27,7 +26,7 @@ def planned(tmp_path_factory):
 @pytest.fixture(params=["whole", "stages"])
 def session(request, planned):
     one = planned[request.param]
-    return PlannedModel(one.normalised, one.plan_file, name="m", state=STATE, sequences=SequenceStore())
+    return PlannedModel(one.normalised, one.plan_file, name="m", state=STATE)
 
 
 def asked(steps, **parameters):

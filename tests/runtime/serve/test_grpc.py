@@ -20,7 +20,7 @@ from tritonclient.utils import InferenceServerException
 
 from chrion_api import StateLink
 from chrion_runtime.errors import RunError, UnfitValues
-from chrion_runtime.planned_model import PlannedModel
+from chrion_runtime.planned_model import Hosting, PlannedModel
 from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.serve.addresses import CannotListen
 from chrion_runtime.serve.grpc.message import MOST_FIELDS, take_apart
@@ -255,7 +255,7 @@ def test_sequences(serving, tmp_path):
     links = (StateLink(output="h_out", input="h"), StateLink(output="c_out", input="c"))
     planned = Planned(lstm(), tmp_path, BUCKET)
     session = PlannedModel(
-        planned.normalised, planned.plan_file, name="m", state=links, sequences=SequenceStore(limit=2)
+        planned.normalised, planned.plan_file, name="m", state=links, hosting=Hosting(SequenceStore(limit=2))
     )
     x = speech(1, STEPS * 2)
     with serving(session, grpc_port=0) as running, connected(running) as client:

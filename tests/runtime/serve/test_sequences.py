@@ -10,7 +10,7 @@ import pytest
 import tritonclient.http as triton
 
 from chrion_api import StateLink
-from chrion_runtime.planned_model import PlannedModel
+from chrion_runtime.planned_model import Hosting, PlannedModel
 from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.servable import TensorSpec
 from tests.runtime.sequences.conftest import BUCKET, STEPS, lstm, speech, zeros
@@ -33,7 +33,9 @@ def session(planned):
 
     def make(name="whole", **store):
         one = planned[name]
-        return PlannedModel(one.normalised, one.plan_file, name="m", state=LINKS, sequences=SequenceStore(**store))
+        return PlannedModel(
+            one.normalised, one.plan_file, name="m", state=LINKS, hosting=Hosting(SequenceStore(**store))
+        )
 
     return make
 

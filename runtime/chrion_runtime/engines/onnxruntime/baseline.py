@@ -12,7 +12,7 @@ def plain_session(model: Path, threads: int, device: Device, parallel: bool) -> 
     """A session of the original model; `threads` 0 is ONNX Runtime's default, and so is all else but `parallel`, which
     runs independent nodes side by side (ORT_PARALLEL). Raises DeviceUnavailable."""
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong reaches the caller as an exception
     options.intra_op_num_threads = threads
     if parallel:
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL

@@ -1,0 +1,85 @@
+"""What a model takes and answers, and whether a request fits: alike for every way in which the model may run."""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+import onnx
+
+from chrion_api.one_line import one_line
+from chrion_graph.inputs import NO_DEFAULTS
+from chrion_graph.load import graphs
+from chrion_graph.recurrent import RECURRENT
+from chrion_graph.types import TensorType
+from chrion_runtime.errors import PlanRefused, RunError, UnfitValues
+from chrion_runtime.servable import Array, TensorSpec
+
+Kinds = Mapping[str, TensorType | None]
+"""The types of a model's inputs or outputs, by name; None for what is no tensor."""
+
+
+class Border:
+    """A model's inputs and outputs."""
+
+    def __init__(
+        self, inputs: Kinds, outputs: Kinds, recurrent: bool, defaults: Mapping[str, Array] = NO_DEFAULTS
+    ) -> None:
+        """`recurrent` says that it holds recurrent nodes; `defaults` are those of inputs that may be left out.
+
+        Raises PlanRefused for what is no tensor.
+        """
+        self.inputs = tuple(_spec(name, kind, name in defaults) for name, kind in inputs.items())
+        self._defaults = defaults
+        self.outputs = tuple(_spec(name, kind) for name, kind in outputs.items())
+        # ONNX Runtime ends the whole process at a recurrent node with nothing to run over.
+        self._recurrent = recurrent
+        self._dtypes = {spec.name: spec.dtype for spec in self.inputs}
+
+    def feeds(self, inputs: Mapping[str, Array], carried: Collection[str] = ()) -> dict[str, Array]:
+        """A request's arrays as the model takes them; inputs that are `carried` as state must be left out.
+
+        Raises RunError for inputs that are missing, unknown or of another element type, and UnfitValues.
+        """
+        names = self._dtypes.keys() - carried
+        if inputs.keys() != names:
+            inputs = {**{name: self._defaults[name] for name in names & self._defaults.keys()}, **inputs}
+        if inputs.keys() != names:
+            missing, unknown = names - inputs.keys(), inputs.keys() - names
+            raise RunError(
+                one_line(f"inputs: missing {sorted(missing)}, unknown {sorted(unknown)}", 500)
+                + one_line(f"; the model takes {list(self._dtypes)}", 500)
+            )
+        feeds = {name: np.asarray(array, order="C") for name, array in inputs.items()}
+        for name, array in feeds.items():
+            if array.dtype != self._dtypes[name]:
+                raise RunError(f"inputs.{name}: is {array.dtype}, the model takes {self._dtypes[name]}")
+            if self._recurrent and not array.size:
+                raise UnfitValues(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
+        return feeds
+
+
+def picked(answer: dict[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
+    """The outputs of an answer that were asked for; all where None were named. Raises RunError."""
+    if outputs is None:
+        return answer
+    if absent := [name for name in outputs if name not in answer]:
+        raise RunError(f"outputs: the model has no {absent}; it has {list(answer)}")
+    return {name: answer[name] for name in outputs}
+
+
+def holds_recurrent(model: onnx.ModelProto) -> bool:
+    """Whether any node of a model is recurrent, in bodies and functions too."""
+    nodes = chain(
+        (node for body in graphs(model) for node in body.node),
+        (node for function in model.functions for node in function.node),
+    )
+    return any(node.op_type in RECURRENT for node in nodes)
+
+
+def _spec(name: str, kind: TensorType | None, optional: bool = False) -> TensorSpec:
+    if kind is None:
+        raise PlanRefused(
+            f'"{name}" is no tensor; models with sequence or optional values at their border are not supported'
+        )
+    shape = None if kind.shape is None else tuple(axis if isinstance(axis, int) else None for axis in kind.shape)
+    return TensorSpec(name, kind.dtype, shape, optional)
