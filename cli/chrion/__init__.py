@@ -139,9 +139,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """What is imported later, after a look at what is installed."""
     if name in _LATER:
-        from chrion.onnxruntime_package import check_onnxruntime
+        from chrion.installation import check_installation
 
-        check_onnxruntime()
+        check_installation()
         return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module 'chrion' has no attribute {name!r}")
 

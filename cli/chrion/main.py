@@ -5,7 +5,7 @@ import os
 import sys
 from io import TextIOWrapper
 
-from chrion.onnxruntime_package import check_onnxruntime
+from chrion.installation import check_installation
 from chrion_api import ChrionError
 from chrion_api.one_line import one_line
 
@@ -21,7 +21,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # names of models and nodes may hold anything
     try:
-        check_onnxruntime()
+        check_installation()
         # Only now: the commands import ONNX Runtime.
         from chrion.app import app
 

@@ -1,5 +1,9 @@
-"""Check that exactly one of the packages that provide ONNX Runtime is installed: pip lets both or none happen."""
+"""Check that Chrion can run here: on Linux, with exactly one of the packages that provide ONNX Runtime.
 
+pip lets both or none happen, and installs on systems that Chrion does not run on.
+"""
+
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from chrion.errors import UsageError
@@ -7,8 +11,12 @@ from chrion.errors import UsageError
 _PACKAGES = {"onnxruntime": "cpu", "onnxruntime-gpu": "gpu"}
 
 
-def check_onnxruntime() -> None:
-    """Raise UsageError unless exactly one of ONNX Runtime's packages is installed."""
+def check_installation() -> None:
+    """Raise UsageError unless this is Linux, and exactly one of ONNX Runtime's packages is installed."""
+    # Not the constant: type checkers take what follows to be unreachable on other systems.
+    if (system := str(sys.platform)) != "linux":
+        name = {"darwin": "macOS", "win32": "Windows"}.get(system, system)
+        raise UsageError(f"Chrion runs on Linux only, not on {name}: run it in a container, WSL or a virtual machine")
     found = [package for package in _PACKAGES if _installed(package)]
     if len(found) == 1:
         return
