@@ -26,7 +26,7 @@ class Exported:
     section: str
     file: str
     modules: tuple[str, ...]
-    """What must be installed to export it."""
+    """What must be installed for the code of the section."""
     shapes: Mapping[str, tuple[int, ...]]
     """What it is planned for."""
     others: Mapping[str, tuple[int, ...]]
@@ -44,11 +44,12 @@ KERAS = (
     {"frames": (1, 12, 8), "state": (1, 16), "cell": (1, 16)},
     {"frames": (3, 5, 8), "state": (3, 16), "cell": (3, 16)},
 )
+TORCH = ("torch", "onnxscript")
 LINK = {"next_state": "state"}
 EXPORTED = (
-    Exported("PyTorch", "denoiser.onnx", ("torch",), *STREAM, LINK),
-    Exported("PyTorch", "denoiser-dynamo.onnx", ("torch", "onnxscript"), *STREAM, LINK),
-    Exported("Keras", "keras-denoiser.onnx", ("keras", "tf2onnx"), *KERAS, {**LINK, "next_cell": "cell"}),
+    Exported("PyTorch", "denoiser.onnx", TORCH, *STREAM, LINK),
+    Exported("PyTorch", "denoiser-dynamo.onnx", TORCH, *STREAM, LINK),
+    Exported("Keras", "keras-denoiser.onnx", ("keras", "tensorflow", "tf2onnx"), *KERAS, {**LINK, "next_cell": "cell"}),
     Exported("scikit-learn", "quality.onnx", ("skl2onnx",), {"values": (1, 4)}, {"values": (5, 4)}),
 )
 """Those with state have one recurrent layer."""
