@@ -7,7 +7,7 @@ STAMP := .venv/.kernels
 RECURRENT := runtime/chrion_runtime/engines/recurrent
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow test-cluster test-e2e lint bench bench-serving bench-gpu pack-gpu bench-operator soak pictures transcript schema lock clean
+.PHONY: help setup demo test slow test-cluster test-e2e lint bench bench-serving bench-gpu pack-gpu bench-operator soak pictures transcript schema docs lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -74,6 +74,12 @@ schema: $(STAMP) ## rewrite docs/schema/, the CRD and its reference, and the cha
 	@$(BIN)/python -m chrion_api.schema docs/schema
 	@$(BIN)/python -m chrion_operator.crd crds charts/chrion/files/crds docs/crd.md
 	@$(BIN)/python charts/readme.py
+
+docs: $(STAMP) ## build the site of README and docs/ in build/site; warnings are errors
+	@$(BIN)/python -c 'import mkdocstrings_handlers.python, zensical' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cpu,docs]'
+	@$(BIN)/python docs/gather.py build/pages
+	@$(BIN)/python -m zensical build --clean --strict
 
 # No index and no host goes into the lock, so that it holds for any mirror.
 lock: $(STAMP) ## bring requirements.lock to the newest versions within pyproject.toml's bounds

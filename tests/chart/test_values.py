@@ -1,25 +1,16 @@
 """Values that cannot be used are refused, and the chart's files say the same of all others."""
 
-import importlib.util
 import json
 from collections.abc import Iterator
-from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
 
 from tests.support.chart import CHART, Chart, ChartRefused, render
+from tests.support.scripts import script
 
-
-def script(name: str) -> ModuleType:
-    """A script of charts/, as a module."""
-    spec = importlib.util.spec_from_file_location(name, CHART.parent / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+README = script(CHART.parent / "readme.py")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +53,7 @@ def leaves(tree: Any, path: str = "") -> Iterator[str]:
 
 def test_schema_knows_every_value_and_no_other() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-    documented = {value.path for value in script("readme").values((CHART / "values.yaml").read_text(encoding="utf-8"))}
+    documented = {value.path for value in README.values((CHART / "values.yaml").read_text(encoding="utf-8"))}
     groups = {path.rsplit(".", 1)[0] for path in documented if "." in path}
     # What is inside of a documented value, such as resources.limits, is Kubernetes' own.
     known = {path for path in leaves(schema) if not any(path.startswith(f"{value}.") for value in documented)}
@@ -70,12 +61,12 @@ def test_schema_knows_every_value_and_no_other() -> None:
 
 
 def test_readme_is_in_sync() -> None:
-    assert (CHART / "README.md").read_text(encoding="utf-8") == script("readme").generated(), "run `make schema`"
+    assert (CHART / "README.md").read_text(encoding="utf-8") == README.generated(), "run `make schema`"
 
 
 def test_value_without_a_comment_is_found() -> None:
     with pytest.raises(ValueError, match=r"a\.b has no comment"):
-        list(script("readme").values("a:\n  b: 1\n"))
+        list(README.values("a:\n  b: 1\n"))
 
 
 def test_chart_is_of_the_version_of_the_code() -> None:
