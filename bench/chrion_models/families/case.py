@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import onnx
 
 from chrion_api import InputSpec
-from chrion_models.inputs import Fill
+from chrion_models.inputs import Fill, fills, input_specs
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +25,9 @@ class ModelCase:
     @property
     def fills(self) -> dict[str, bool | int | float]:
         """`values` with one number an input, for what takes no range: the largest of it."""
-        return {name: max(value) if isinstance(value, range) else value for name, value in self.values.items()}
+        return fills(self.values)
 
     @property
     def specs(self) -> tuple[InputSpec, ...]:
         """The inputs that it is planned for."""
-        held = self.fills
-        return tuple(InputSpec(name=name, shape=shape, value=held.get(name)) for name, shape in self.inputs.items())
+        return input_specs(self.inputs, self.values)

