@@ -210,7 +210,7 @@ def test_errors_reach_the_client(client):
         ({"name": "nothing"}, "the model has no such input"),
         ({"int_contents": [1, 2, 3]}, "int_contents has 3 values, but shape [1, 2] needs 2"),
         ({"int_contents": [1, 128]}, "value 1 is 128, out of range for int8"),
-        ({"int64_contents": [1, 2]}, "has int64_contents, but INT8 goes into int_contents"),
+        ({"int64_contents": [1, 2]}, "int64_contents is set, but INT8 belongs in int_contents"),
         ({"int_contents": [1, 2], "raw": [b"12"]}, "give contents or raw_input_contents, not both"),
         ({"raw": [b"12", b"34"]}, "raw_input_contents holds 2 tensors, but inputs lists 1"),
         ({"raw": [b"1"]}, "its binary data is 1 bytes, but shape [1, 2] of int8 needs 2"),
