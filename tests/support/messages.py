@@ -54,13 +54,14 @@ Messages = dict[str, set[str]]
 
 def page() -> str:
     """The page as Markdown."""
-    errors = _error_classes()
+    trees = {package: [ast.parse(file.read_text(encoding="utf-8")) for file in _files(package)] for package in PACKAGES}
+    errors, constants = _error_classes(trees), _constants(trees)
     sections = [INTRODUCTION]
     for package, title in PACKAGES.items():
         found: Messages = defaultdict(set)
-        for file in _files(package):
-            for kind, text in _messages(ast.parse(file.read_text(encoding="utf-8")), errors):
-                found[kind].add(text)
+        for tree in trees[package]:
+            for kind, text in _messages(tree, errors):
+                found[kind].add(re.sub(r"\{([A-Za-z_]+)\}", lambda name: constants.get(name[1], name[0].lower()), text))
         sections.append(f"## {title}\n\n{_listed(found)}")
     rules: Messages = {"The API server rejects a ChrionModel by these rules": set(_rules(definition()))}
     return "\n".join([*sections, f"## The CustomResourceDefinition\n\n{_listed(rules)}"])
@@ -83,18 +84,31 @@ def _quoted(text: str) -> str:
     return f"{mark} {text} {mark}" if "`" in text else f"{mark}{text}{mark}"
 
 
-def _error_classes() -> set[str]:
+def _error_classes(trees: Mapping[str, list[ast.Module]]) -> set[str]:
     """The names of all classes that derive from an exception, Python's own included."""
     bases: dict[str, set[str]] = {}
-    for package in PACKAGES:
-        for file in _files(package):
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ClassDef):
-                    bases[node.name] = {base.id for base in node.bases if isinstance(base, ast.Name)}
+    for tree in (tree for parsed in trees.values() for tree in parsed):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                bases[node.name] = {base.id for base in node.bases if isinstance(base, ast.Name)}
     found = {"Exception", "ValueError", "OSError", "ImportError", "TypeError", "RuntimeError"}
     while more := {name for name, above in bases.items() if above & found} - found:
         found |= more
     return found
+
+
+def _constants(trees: Mapping[str, list[ast.Module]]) -> dict[str, str]:
+    """The texts of constants, by names that only one module gives."""
+    found: dict[str, list[ast.expr]] = defaultdict(list)
+    for tree in (tree for parsed in trees.values() for tree in parsed):
+        for name, value in _assigned(tree.body).items():
+            found[name.strip("_")].append(value)
+    only = {name: values[0] for name, values in found.items() if name.isupper() and len(values) == 1}
+    return {
+        name: value.value
+        for name, value in only.items()
+        if isinstance(value, ast.Constant) and isinstance(value.value, str)
+    }
 
 
 def _messages(tree: ast.Module, errors: set[str]) -> Iterator[tuple[str, str]]:
@@ -178,7 +192,7 @@ def _name(node: ast.expr) -> str:
     """What to call a value: the last name of an attribute, what a function is called with, and the like."""
     match node:
         case ast.Name(name) | ast.Attribute(_, name):
-            return name.strip("_").lower()
+            return name.strip("_")
         case ast.Call(ast.Attribute(ast.Constant(), "join"), [argument]):
             return _name(argument)
         case ast.Call(_, [argument, *_]):
