@@ -81,7 +81,7 @@ def test_plans_are_handed_in_and_found_again(plan_job, api, log, tiny):
     assert Termination.from_json(log.read_text()).sha256 == plan.model
 
     before = len(api.patches)
-    assert "planned before" in plan_job().stdout
+    assert "already planned" in plan_job().stdout
     assert len(api.patches) == before
 
     # Plans of an earlier revision or damaged ones do not count; the cache still spares the work.

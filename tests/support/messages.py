@@ -33,6 +33,7 @@ KINDS = {
     "_leave": "last words",
     "warn": "log: warning",
     "print": "output",
+    "say": "output",
 }
 """What functions make of their texts, by name."""
 LEVELS = ("debug", "info", "warning", "error", "exception")
@@ -144,7 +145,7 @@ def _kind(call: ast.Call, errors: set[str], own: str) -> str:
     match call.func:
         case ast.Name(name) if name in errors and not own:
             return name
-        case ast.Name(name) | ast.Attribute(_, "warn" as name) if name in KINDS:
+        case ast.Name(name) | ast.Attribute(_, "warn" | "say" as name) if name in KINDS:
             return KINDS[name]
         case ast.Attribute(ast.Name("log" | "_log"), level) if level in LEVELS:
             return f"log: {level.replace('exception', 'error')}"

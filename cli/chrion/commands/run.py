@@ -174,7 +174,7 @@ def _plan(one: _Chosen, devices: str, samples: list[Path] | None, replan: bool, 
         found = read_samples(samples, one.spec.precision or EXACT)
         task = PlanningTask.of(one.spec, one.path, parse_devices(devices), display.progress, display.warn, found)
         plan_file, cached = planning.cached_plan(task, replan=replan)
-    display.say(f"{one.name}: {'planned before' if cached else 'planned'}: {one.path}")
+    display.say(f"{one.name}: {'already planned' if cached else 'planned'}: {one.path}")
     return plan_file
 
 

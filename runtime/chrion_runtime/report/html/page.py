@@ -46,7 +46,7 @@ def _header(plan_file: PlanFile, title: str, hues: Mapping[str, int]) -> Element
         el("h1", title),
         el("p", f"{buckets} · model sha256 ", el("code", plan_file.model), class_="soft"),
         warning if plan_file.truncated else None,
-        table("Devices that the plans hold for", headings, rows, (0, 1)),
+        table("Devices that the plans are for", headings, rows, (0, 1)),
     )
 
 
