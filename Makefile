@@ -70,10 +70,11 @@ pictures: $(STAMP) ## take the pictures of the page in docs/ again; needs Chromi
 transcript: $(STAMP) ## write docs/end-to-end.md from a real run; needs root
 	@tests/cluster/kubernetes/run.sh --node $(BIN)/python -m chrion_bench.operator.transcript
 
-schema: $(STAMP) ## rewrite docs/schema/, the CRD and its reference, and the chart's table of values
+schema: $(STAMP) ## rewrite docs/schema/, the CRD and its reference, the chart's table of values and docs/messages.md
 	@$(BIN)/python -m chrion_api.schema docs/schema
 	@$(BIN)/python -m chrion_operator.crd crds charts/chrion/files/crds docs/crd.md
 	@$(BIN)/python charts/readme.py
+	@$(BIN)/python -m tests.support.messages docs/messages.md
 
 docs: $(STAMP) ## build the site of README and docs/ in build/site; warnings are errors
 	@$(BIN)/python -c 'import mkdocstrings_handlers.python, zensical' 2>/dev/null || \

@@ -1,4 +1,4 @@
-"""The demo: NSNet2 from its ChrionModel file through profile, plan and serve, and a real spectrogram over HTTP.
+"""The demo: profiles, plans and serves NSNet2 by its ChrionModel file, and sends it a real spectrogram over HTTP.
 
 `make demo` runs it. It ends with exit code 0 only if the answers over HTTP equal ONNX Runtime's.
 """

@@ -75,7 +75,7 @@ def _separators(text: bytes) -> int:
 def _fault(part: Any, max_members: int) -> str:
     match part:
         case str() if _SURROGATE.search(part):
-            return f"{part[:60]!a} holds half of a surrogate pair, which is not text"
+            return f"{part[:60]!a} contains an unpaired surrogate, which is not text"
         case float() if not math.isfinite(part):
             return "is not a finite number"
         case dict() if len(part) > max_members:

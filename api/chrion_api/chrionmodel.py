@@ -40,9 +40,9 @@ class ModelRef(Document):
     gs://BUCKET/KEY, pvc://CLAIM/PATH, configmap://NAME/KEY, oci://IMAGE#PATH (Kubernetes 1.31) or file:///PATH, inside
     the image in a cluster."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """The SHA-256 that the file must have; a mismatch is a failure."""
+    """The SHA-256 of the file; a mismatch is an error."""
     secret_ref: NamedRef | None = None
-    """The Secret of this namespace with the credentials for `uri`, such as AWS_ACCESS_KEY_ID; the fetcher alone gets
+    """The Secret in this namespace with the credentials for `uri`, such as AWS_ACCESS_KEY_ID; only the fetcher gets
     them."""
 
 
@@ -65,15 +65,15 @@ class InputSpec(Document):
     shapes: tuple[Shape, ...] = Field(default=(), json_schema_extra=in_crd(maxItems=256))
     """The shapes to plan for; the n-th shapes of all inputs form the n-th bucket."""
     shape: Shape | None = None
-    """One shape, where there is only one."""
+    """The shape, if there is only one."""
     value: bool | int | float | None = None
-    """What fills the input while profiling; by default random numbers for floats and zeros for others."""
+    """The value that fills the input while profiling; by default random floats, and zeros for other types."""
 
     @field_validator("value", mode="before")
     @classmethod
     def _number(cls, value: Any) -> Any:
         if not isinstance(value, bool | int | float | None):
-            raise ValueError("is neither a number nor true or false")
+            raise ValueError("must be a number, true or false")
         return value
 
     @model_validator(mode="after")
@@ -101,25 +101,25 @@ class Devices(Document):
     """The devices that a replica may use."""
 
     gpu_resource: ResourceName = "nvidia.com/gpu"
-    """The extended resource a pod asks for: nvidia.com/gpu, .shared, a MIG resource, or "" for CPU only. Where no node
-    has the default, CPUs serve; any other is waited for."""
+    """The extended resource a pod asks for: nvidia.com/gpu, .shared, a MIG resource, or "" for CPU only. If no node
+    has the default, CPUs serve; for any other resource the planner waits."""
     cpu_lanes: int = Field(default=0, ge=0)
-    """CPU lanes; 0 for as many as the container may use. In a cluster also the cores of a container whose resources
-    name none."""
+    """CPU lanes; 0 for as many as the container may use. In a cluster also the CPU request of a container whose
+    resources name none."""
 
 
 class PodOptions(Document):
     """What the planner's and the runtime's pods have in common."""
 
     resources: AnyResources = {}
-    """Container resources, as in a Pod. The CPU limit is how many lanes there are: it is the request where only that
-    is given, else cpuLanes, else 1. One GPU is asked for where the node class has any."""
+    """Container resources, as in a Pod. The CPU limit sets the number of lanes; it defaults to the CPU request, then
+    to cpuLanes, then to 1. One GPU is requested if the node class has any."""
     node_selector: dict[str, str] = {}
-    """Labels that a node needs."""
+    """Labels that a node must have."""
     tolerations: tuple[AnyToleration, ...] = ()
-    """Tolerations, as in a Pod; pods on GPUs tolerate the taint of their resource's name anyway."""
+    """Tolerations, as in a Pod; pods on GPUs always tolerate the taint named after their resource."""
     pod_template: AnyPodTemplate = {}
-    """A pod template merged over the generated one: containers, volumes and variables by their names, other lists as
+    """A pod template merged over the generated one: containers, volumes and variables by name, other lists as
     a whole; null removes a field."""
 
 
@@ -127,7 +127,7 @@ class PlannerSpec(PodOptions):
     """How planning runs. Resources, node selector and tolerations are the runtime's, with what is given here on top."""
 
     timeout: Duration = Duration("10m")
-    """What planning may take in all; the best plan so far is kept."""
+    """The time limit for planning; the best plan found by then is kept."""
     queue_name: QueueName = ""
     """The Kueue queue of the planner's Job."""
 
@@ -136,28 +136,28 @@ class RuntimeSpec(PodOptions):
     """How serving runs."""
 
     replicas: int = Field(default=1, ge=0)
-    """Replicas in all, over every node class."""
+    """Total replicas, over all node classes."""
     max_unavailable: int | None = Field(default=None, ge=1)
-    """How many replicas a drained node may take at once; where it is given, a PodDisruptionBudget holds to it."""
+    """How many replicas may be down at once while nodes are drained; if set, a PodDisruptionBudget enforces it."""
 
 
 class RunLimits(Document):
-    """What requests may cost the process that serves the model."""
+    """Limits on what requests may use in the serving process."""
 
     run_memory: Quantity | None = None
-    """What all runs of the process may take of the host's memory together, with the weights on the CPU and the states
-    of sequences; by default three quarters of what the process finds free."""
+    """Host memory that all runs of the process may use together, including the weights on the CPU and the states of
+    sequences; by default three quarters of what is free when the process starts."""
 
     @field_validator("run_memory")
     @classmethod
     def _some(cls, memory: Quantity | None) -> Quantity | None:
         if memory is not None and memory.bytes < 1:
-            raise ValueError("must be more than zero")
+            raise ValueError("must be greater than zero")
         return memory
 
 
 _FEW = "!has({0}.shapes) || size({0}.shapes) < 2"
-_AS_MANY = "every input has as many shapes as there are buckets, or one"
+_AS_MANY = "give each input one shape, or as many as there are buckets"
 _AS_MANY_RULE = (
     f"self.all(a, {_FEW.format('a')} || self.all(b, {_FEW.format('b')} || size(a.shapes) == size(b.shapes)))",
     _AS_MANY,
@@ -180,15 +180,15 @@ class ChrionModelSpec(Document):
     mode: Mode = Mode.AUTO
     """Auto, Latency or Memory."""
     precision: Annotated[Precision | None, PLAN_INPUT] = None
-    """What recurrent layers on the CPU may round their weights to; left out, answers stay ONNX Runtime's."""
+    """What recurrent layers on the CPU may round their weights to; by default nothing is rounded."""
     paused: bool = False
-    """Leave everything as it is until this is false again."""
+    """While true, the operator changes nothing."""
     plan_ref: NamedRef | None = None
     """A committed plan to serve without planning, checked against model and device."""
     devices: Annotated[Devices, PLAN_INPUT] = Devices()
     """The devices that a replica may use."""
     limits: RunLimits = RunLimits()
-    """What requests may cost the process that serves the model."""
+    """Limits on what requests may use in the serving process."""
     planner: PlannerSpec = PlannerSpec()
     """How planning runs."""
     runtime: RuntimeSpec = RuntimeSpec()
@@ -233,6 +233,6 @@ class ChrionModel(Document):
     metadata: Metadata
     """Name and namespace."""
     spec: ChrionModelSpec
-    """What is wanted."""
+    """The desired state."""
     status: Status | None = None
-    """What is."""
+    """The observed state."""

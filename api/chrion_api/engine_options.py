@@ -43,13 +43,13 @@ def options_of_version_1(value: Any) -> Any:
     if not isinstance(value, dict) or not _FIELDS & value.keys():
         return value
     if "options" in value:
-        raise ValueError("options: stand in place of optimization and cudaGraph, not beside them")
+        raise ValueError("options: give options, or optimization and cudaGraph, not both")
     optimization = value.get("optimization", Optimization.NONE)
     captured = value.get("cudaGraph", value.get("cuda_graph", False))
     if optimization not in tuple(Optimization):
-        raise ValueError(f'optimization: "{str(optimization)[:60]}" is neither All nor None')
+        raise ValueError(f'optimization: "{str(optimization)[:60]}" must be All or None')
     if not isinstance(captured, bool):
-        raise ValueError(f'cudaGraph: "{str(captured)[:60]}" is neither true nor false')
+        raise ValueError(f'cudaGraph: "{str(captured)[:60]}" must be true or false')
     options: dict[str, Any] = {}
     if optimization != Optimization.NONE:
         options["optimization"] = str(optimization)

@@ -26,19 +26,19 @@ def is_subdomain(text: str) -> bool:
 
 def _name(text: str) -> str:
     if not is_subdomain(text):
-        raise ValueError(f'{shown(text)} is not the name of an object: lowercase letters, digits, "-" and "."')
+        raise ValueError(f'{shown(text)} is not the name of an object: use lowercase letters, digits, "-" and "."')
     return text
 
 
 def _namespace(text: str) -> str:
     if len(text) > LONGEST_LABEL or not re.fullmatch(LABEL, text):
-        raise ValueError(f'{shown(text)} is not the name of a namespace: lowercase letters, digits and "-"')
+        raise ValueError(f'{shown(text)} is not the name of a namespace: use lowercase letters, digits and "-"')
     return text
 
 
 def _queue(text: str) -> str:
     if text and (len(text) > LONGEST_LABEL or not is_subdomain(text)):
-        raise ValueError(f'{shown(text)} is not the name of a queue: up to 63 lowercase letters, digits, "-" and "."')
+        raise ValueError(f'{shown(text)} is not a queue name: use up to 63 lowercase letters, digits, "-" and "."')
     return text
 
 

@@ -39,7 +39,7 @@ def _read_ranges(value: Any, info: ValidationInfo) -> Any:
             raise ValueError(f'"{value[:60]}" is not a list of node ranges such as 0-15,17')
         first, last, at = int(match[1]), int(match[2] or match[1]), match.end()
         if not (nodes[-1] if nodes else -1) < first <= last < MAX_NODES:
-            raise ValueError(f'"{value[:60]}": node ranges ascend, do not meet twice and end below {MAX_NODES:,}')
+            raise ValueError(f'"{value[:60]}": node ranges must ascend, not overlap and end below {MAX_NODES:,}')
         counted["nodes"] = counted.get("nodes", 0) + last + 1 - first
         if counted["nodes"] > MAX_FILE_NODES:
             raise ValueError(f'"{value[:60]}": the stages of all plans hold more than {MAX_FILE_NODES:,} nodes')
@@ -73,7 +73,7 @@ class Rewrite(Document):
     name: str
     """The rewrite's name in the registry."""
     parameters: dict[str, Any] = {}
-    """What it was called with."""
+    """Its parameters."""
 
 
 class Stage(Document):
@@ -86,7 +86,7 @@ class Stage(Document):
     engine: str = Field(default=ONNXRUNTIME, min_length=1, max_length=40)
     """What runs it."""
     options: BoundedOptions = {}
-    """How the engine is to run it, in the engine's own words; docs/plan.md lists them."""
+    """Options for the engine; docs/plan.md lists them."""
     operators: dict[str, int] = {}
     """Its nodes counted by operator, for people."""
     start_seconds: float = Field(default=0, ge=0)
@@ -94,7 +94,7 @@ class Stage(Document):
     finish_seconds: float = Field(default=0, ge=0)
     """When it ends in the predicted schedule."""
     arena_bytes: int = Field(default=0, ge=0)
-    """What its kernel is predicted to ask its arena for at most, on a GPU; 0 where that is not known."""
+    """The most its kernel is predicted to ask its arena for, on a GPU; 0 if unknown."""
 
     _read_version_1 = model_validator(mode="before")(options_of_version_1)
 
@@ -120,7 +120,7 @@ class Latency(Document):
     p99: float = Field(gt=0)
     """99th percentile."""
     repetitions: int = Field(ge=1)
-    """Runs that were measured."""
+    """The number of measured runs."""
 
     def at(self, percentile: float) -> float:
         """The latency at a percentile, interpolated between the measured ones."""
@@ -137,7 +137,7 @@ class GpuBytes(Document):
     """GPU memory by what takes it, in bytes."""
 
     weights: int = Field(default=0, ge=0)
-    """Weights, and the second copy that a GPU keeps of recurrent ones."""
+    """Weights, including the second copy that a GPU keeps of recurrent ones."""
     activations: int = Field(default=0, ge=0)
     """Values alive at once."""
     workspace: int = Field(default=0, ge=0)
@@ -157,9 +157,9 @@ class GpuBytesFrom(StrEnum):
     PREDICTED = "Predicted"
     """From the model and the profile; nothing was measured."""
     PROCESS = "Process"
-    """Measured, as what the driver says that the process takes."""
+    """Measured, by what the driver reports for the process."""
     DEVICE = "Device"
-    """Measured, as the difference of what is taken of the whole GPU: containers hide which process takes what."""
+    """Measured, as the difference in use of the whole GPU: containers hide which process takes what."""
 
 
 class Plan(Document):
@@ -170,26 +170,26 @@ class Plan(Document):
     rewrites: tuple[Rewrite, ...] = Field(default=(), fail_fast=True)
     """Transformations to replay, in this order."""
     graph: str
-    """SHA-256 of the rewritten graph; the runtime refuses another."""
+    """SHA-256 of the rewritten graph; the runtime rejects any other."""
     stages: tuple[Stage, ...] = Field(min_length=1, fail_fast=True)
     """The stages in the order of their predicted start."""
     predicted_seconds: float = Field(ge=0)
     """Predicted makespan."""
     bound_seconds: float | None = Field(default=None, ge=0)
-    """What no plan for the same rewritten graph can beat, by the profile; null where it was not computed."""
+    """A bound, by the profile, that no plan for the same rewritten graph can beat; null if not computed."""
     measured: Latency | None = None
     """Measured latency; null for a plan that was never run."""
     gpu_bytes: GpuBytes = GpuBytes()
     """GPU memory it takes."""
     gpu_bytes_from: GpuBytesFrom = GpuBytesFrom.PREDICTED
-    """How that is known."""
+    """Where that figure comes from."""
     host_bytes: int = Field(default=0, ge=0)
-    """Bytes of weights that its stages on the host keep, once for each engine; 0 where that was not computed."""
+    """Bytes of weights that its stages keep on the host, once for each engine; 0 if not computed."""
     outside_bytes: int = Field(default=0, ge=0)
-    """GPU memory that is predicted to lie outside of the stages' arenas, besides the context."""
+    """GPU memory predicted outside the stages' arenas, besides the context."""
     error: float | None = Field(default=None, ge=0)
-    """How far the answers of a plan that rounds weights were off, as `Precision.max_error` counts it; null where it
-    rounds none, or was never run."""
+    """How far off the answers of a plan that rounds weights were, as `Precision.max_error` counts it; null if it
+    rounds none or was never run."""
 
     @property
     def seconds(self) -> float:
@@ -215,7 +215,7 @@ class Plan(Document):
 
 
 class Baseline(Document):
-    """A way people would run the model without Chrion, measured beside the plans."""
+    """A way to run the model without Chrion, measured for comparison."""
 
     name: str
     """What it is, such as ONNX Runtime's default session."""
@@ -226,20 +226,20 @@ class Baseline(Document):
 
 
 class Candidate(Document):
-    """A plan that was measured, whether or not it came to be on the frontier."""
+    """A plan that was measured, whether or not it is on the frontier."""
 
     name: str
     """Its name."""
     stages: int = Field(ge=1)
     """How many stages it has."""
     predicted_seconds: float = Field(ge=0)
-    """The makespan that was predicted before anything of it was measured."""
+    """The makespan predicted before it was measured."""
     measured: Latency | None = None
-    """Measured latency; null where it could not be measured."""
+    """Measured latency; null if it could not be measured."""
     error: float | None = Field(default=None, ge=0)
     """As `Plan.error`."""
     problem: str = ""
-    """Why it was dropped: what it failed with, or how its answers differ; empty where it was not."""
+    """Why it was dropped: its error, or how its answers differ; empty if it was kept."""
 
     @property
     def off(self) -> float | None:
@@ -260,9 +260,9 @@ class Frontier(Document):
     plans: tuple[Plan, ...] = Field(min_length=1, fail_fast=True)
     """From the fastest to the one with the least GPU memory."""
     baselines: tuple[Baseline, ...] = Field(default=(), fail_fast=True)
-    """What was measured beside them."""
+    """What was measured for comparison."""
     candidates: tuple[Candidate, ...] = Field(default=(), fail_fast=True)
-    """Every plan that was measured, in the order of what was predicted of them."""
+    """Every plan that was measured, ordered by predicted latency."""
 
     @property
     def label(self) -> str:
@@ -271,7 +271,7 @@ class Frontier(Document):
 
 
 class PlanFile(Document):
-    """Everything the runtime needs to serve a model by any objective."""
+    """Everything the runtime needs to serve a model under any objective."""
 
     omit_none: ClassVar[bool] = False
 

@@ -145,13 +145,13 @@ def plain(value: Any) -> Any:
         if isinstance(one, dict | list | tuple):
             seen += len(one)
             if depth == DEEPEST:
-                raise ValueError(f"nested more than {DEEPEST} deep, at {path[:200].lstrip('.')}")
+                raise ValueError(f"nested more than {DEEPEST} levels deep, at {path[:200].lstrip('.')}")
             if seen > MOST:
                 raise ValueError(f"holds more than {MOST:,} values")
             inner = one.items() if isinstance(one, dict) else enumerate(one)
             pending += [(f"{path}.{name}", depth + 1, part) for name, part in inner]
         elif isinstance(one, int) and abs(one) > LARGEST:
-            raise ValueError(f"{path.lstrip('.')}: more than 64 bits")
+            raise ValueError(f"{path.lstrip('.')}: does not fit in 64 bits")
     if fault := strange(value):
         raise ValueError(": ".join(filter(None, fault)))
     return value

@@ -40,8 +40,8 @@ class Precision(Document):
     """Float32 keeps weights as they are; Float16 and Int8 round them, and Int8 inputs and states as well where the
     processor multiplies bytes."""
     max_error: float = Field(default=0.01, gt=0, le=1)
-    """Plans whose answers are further off than this are dropped: the largest difference from ONNX Runtime's, as a part
-    of the largest value of the same output, on random inputs and on those that were given."""
+    """Plans whose answers are further off than this are dropped: the largest difference from ONNX Runtime's, relative
+    to the largest value of the same output, on random inputs and on the given samples."""
 
 
 EXACT = Precision(weights=WeightFormat.FLOAT32)

@@ -20,11 +20,11 @@ class DeviceKey(Document):
     product: str
     """The processor's or GPU's product name."""
     cores: int = Field(ge=1)
-    """Cores that the process may use (quota and cpuset), or a GPU's multiprocessors."""
+    """Cores that the process may use (quota and cpuset), or multiprocessors of a GPU."""
     engines: dict[str, str]
-    """The versions of the engines that run there, by name."""
+    """Versions of the engines that run there, by name."""
     instructions: str = ""
-    """The widest vector instructions of a processor, such as avx512; empty for GPUs, and where it was not told."""
+    """The widest vector instructions of a processor, such as avx512; empty for GPUs and if unknown."""
     driver: str = ""
     """The GPU driver's version."""
 
@@ -35,7 +35,7 @@ class DeviceKey(Document):
         if not isinstance(value, dict) or "onnxruntime" not in value:
             return value
         if "engines" in value:
-            raise ValueError("onnxruntime: its version is among the engines, or there are none")
+            raise ValueError("onnxruntime: give its version under engines, or leave out engines")
         rest = {name: part for name, part in value.items() if name != "onnxruntime"}
         return {**rest, "engines": {ONNXRUNTIME: value["onnxruntime"]}}
 

@@ -56,11 +56,11 @@ class SLO(Document):
     latency: Duration | None = None
     """The latency to stay within at `percentile`, from request read to response written."""
     percentile: float = Field(default=99, gt=0, lt=100)
-    """The percentile of requests at which `latency` shall hold."""
+    """The percentile of requests at which `latency` must hold."""
     load: Load = Load()
-    """The load at which it shall hold."""
+    """The load at which it must hold."""
     gpu_memory: Quantity | None = None
-    """Everything the process may take on the GPU, CUDA context included."""
+    """GPU memory that the process may use, including the CUDA context."""
 
 
 class Objective(SLO):

@@ -34,49 +34,49 @@ class Reason(StrEnum):
     """Why a condition has its value; every reason that Chrion ever sets."""
 
     PENDING = "Pending"
-    """Nothing was tried yet."""
+    """Nothing has been tried yet."""
     SUCCEEDED = "Succeeded"
-    """It is done."""
+    """Done."""
     INVALID_SPEC = "InvalidSpec"
-    """A field of the spec cannot be used; the message names it."""
+    """A field of the spec is invalid; the message names it."""
     MODEL_NOT_FOUND = "ModelNotFound"
-    """The model's URI leads nowhere."""
+    """There is no model at its URI."""
     ACCESS_DENIED = "AccessDenied"
-    """The model's store refuses these credentials, or asks for some."""
+    """The model's store rejects the credentials, or requires some."""
     FETCH_REFUSED = "FetchRefused"
-    """The model's URI, or a redirect, leads where models are not fetched from: a private address, or plain http."""
+    """The model's URI, or a redirect, leads where models may not be fetched from: a private address, or plain http."""
     MODEL_UNREACHABLE = "ModelUnreachable"
-    """The model's store does not answer, or not as it should, for now."""
+    """The model's store does not answer, or answers with an error that may pass."""
     MODEL_TOO_LARGE = "ModelTooLarge"
     """The model takes more bytes, nodes, memory or time than its limits allow."""
     FETCH_FAILED = "FetchFailed"
-    """The model could not be fetched, through no fault of its own, such as a full disk."""
+    """The model could not be fetched for a local reason, such as a full disk."""
     DIGEST_MISMATCH = "DigestMismatch"
-    """The model's file has another digest than the spec or the plan says."""
+    """The digest of the model's file differs from the one in the spec or the plan."""
     INVALID_MODEL = "InvalidModel"
     """The model cannot be loaded or run."""
     PLANNING = "Planning"
-    """A planner is at work."""
+    """A planner is running."""
     WAITING_FOR_GPU = "WaitingForGPU"
     """No GPU is free for the planner; the message says who holds it."""
     UNSCHEDULABLE = "Unschedulable"
     """No node has room for a pod; the message is the scheduler's."""
     POD_BLOCKED = "PodBlocked"
-    """A container cannot start: its image, a Secret or a volume is not there; the message says which."""
+    """A container cannot start: its image, a Secret or a volume is missing; the message says which."""
     POD_CRASHES = "PodCrashes"
-    """A replica ends again and again; the message holds its last words."""
+    """A replica keeps crashing; the message holds its last output."""
     PLANNER_FAILED = "PlannerFailed"
-    """The planner ended with an error; the message holds its sentence."""
+    """The planner failed; the message is its error."""
     PLAN_REFUSED = "PlanRefused"
-    """The plan that was handed in, or that `planRef` names, cannot be served; the message says why."""
+    """The plan that the planner wrote, or that `planRef` names, cannot be served; the message says why."""
     PLAN_NOT_FOUND = "PlanNotFound"
-    """There is no ConfigMap of the name that spec.planRef gives, or none with a plan in it."""
+    """The ConfigMap that spec.planRef names does not exist, or holds no plan."""
     DEVICE_UNAVAILABLE = "DeviceUnavailable"
     """The planner's container lacks a device or the lanes that the spec asks for."""
     SUPERSEDED = "Superseded"
-    """The planner's revision is wanted no more."""
+    """The planner's revision is no longer wanted."""
     INTERRUPTED = "Interrupted"
-    """The container was told to end before it was done."""
+    """The container was told to stop before it was done."""
     PLAN_STALE = "PlanStale"
     """Stages run more than 25 % off their profile, or the plan was made for another device."""
     INFEASIBLE_SLO = "InfeasibleSLO"
@@ -88,12 +88,11 @@ class Reason(StrEnum):
     SCALED_TO_ZERO = "ScaledToZero"
     """spec.runtime.replicas is 0."""
     NOT_OURS = "NotOurs"
-    """Somebody else's object has the name of one that is to be made; the message names it. It is left as it is."""
+    """An object of someone else has the name that the operator needs; the message names it. It is left untouched."""
     LEFT_OVER = "LeftOver"
-    """An object that is still being deleted, perhaps of an earlier ChrionModel, has the name of one that is to be made.
-    """
+    """An object that is still being deleted, perhaps of an earlier ChrionModel, has the name the operator needs."""
     REFUSED_BY_SERVER = "RefusedByServer"
-    """The API server refused an object, such as for want of quota; the message is its sentence."""
+    """The API server rejected an object, for example because a quota is used up; the message is its error."""
     PAUSED = "Paused"
     """spec.paused is true."""
 
@@ -113,7 +112,7 @@ class Condition(Document):
     last_transition_time: str = Field(json_schema_extra=in_crd(format="date-time"))
     """When `status` last changed, RFC 3339."""
     observed_generation: int | None = None
-    """The generation of the spec this was said of."""
+    """The generation of the spec that this describes."""
 
 
 class ReplicaStatus(Document):
@@ -135,11 +134,11 @@ class ClassStatus(Document):
     node_class: str
     """The node class."""
     predicted_latency_seconds: float | None = None
-    """The latency the planner predicted for the plan in use."""
+    """The latency that the planner predicted for the plan in use."""
     measured_latency_seconds: float | None = None
-    """The latency the planner measured for it."""
+    """The latency that the planner measured for it."""
     gpu_bytes: int | None = None
-    """The GPU memory it takes, context included."""
+    """The GPU memory it takes, including the context."""
     replicas: tuple[ReplicaStatus, ...] = Field(default=(), json_schema_extra=in_crd(key="pod"))
     """The plan in use by each replica."""
 
@@ -148,7 +147,7 @@ class ResolvedModel(Document):
     """The model as it was fetched."""
 
     sha256: str
-    """The digest of its file; the only one the runtime loads."""
+    """The digest of its file; the runtime loads no other."""
 
 
 class Status(Document):
@@ -165,8 +164,8 @@ class Status(Document):
     url: str | None = None
     """Where the model answers inside the cluster."""
     latency: str | None = None
-    """The latency at the objective's percentile, of the slowest replica, such as 12ms; that of its plan before there
-    were requests. For people."""
+    """The latency of the slowest replica at the objective's percentile, such as 12ms; before there are requests, that
+    of its plan. For people."""
     gpu_memory: str | None = None
     """The GPU memory of the replica that takes most, such as 180Mi: for people."""
     runs_on: str | None = None

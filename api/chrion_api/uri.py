@@ -35,16 +35,16 @@ def checked_uri(uri: str) -> str:
     public = shown(redact.shown(uri))
     if scheme not in URI_SCHEMES or not rest:
         known = ", ".join(f"{scheme}://" for scheme in URI_SCHEMES)
-        raise ValueError(f"{public} is not a model URI; it starts with one of {known}")
+        raise ValueError(f"{public} is not a model URI; it must start with one of {known}")
     if not re.fullmatch(f"{_TEXT}+", rest):
-        raise ValueError(f"{public} holds a control character")
+        raise ValueError(f"{public} contains a control character")
     if scheme in _FORMS:
         pattern, form = _FORMS[scheme]
         name, _, path = rest.partition("#" if scheme == "oci" else "/")
         if not re.fullmatch(pattern, rest) or (scheme != "oci" and len(name) > LONGEST_SUBDOMAIN):
             raise ValueError(f"{public} is not of the form {form}")
         if {".", ".."} & set(re.split("[/@]" if scheme == "hf" else "/", unquote(path))):
-            raise ValueError(f"{public} leads out of {'the repository' if scheme == 'hf' else 'what is mounted'}")
+            raise ValueError(f"{public} leads out of {'the repository' if scheme == 'hf' else 'the mounted volume'}")
     return uri
 
 

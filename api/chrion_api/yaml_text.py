@@ -22,9 +22,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def yaml_to_json(text: str | bytes, source: str) -> str:
     """The JSON of a YAML document; `source` names the file in errors. Raises InvalidDocument."""
     if len(text) > MAX_BYTES:
-        raise InvalidDocument(
-            f"{source}: is larger than {MAX_BYTES >> 20} MiB, which is more than such a file may hold"
-        )
+        raise InvalidDocument(f"{source}: is larger than {MAX_BYTES >> 20} MiB, the limit for such a file")
     try:
         if problem := _excess(text):
             raise InvalidDocument(f"{source}: {problem}")
@@ -32,7 +30,7 @@ def yaml_to_json(text: str | bytes, source: str) -> str:
         found = json.dumps(value, ensure_ascii=False, default=str)  # a date is its text, as for Kubernetes
         found.encode()  # which halves of surrogate pairs refuse
     except UnicodeEncodeError:
-        raise InvalidDocument(f"{source}: not valid YAML: holds half of a surrogate pair, which is not text") from None
+        raise InvalidDocument(f"{source}: not valid YAML: contains an unpaired surrogate, which is not text") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # ValueError: a date that is none
         raise InvalidDocument(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
     return found
@@ -63,7 +61,7 @@ def _excess(text: str | bytes) -> str:
                 whole.pop(event.anchor, None)
                 open_.append(_Size(event.anchor))
             case yaml.ScalarEvent() if event.implicit[0] and _SEXAGESIMAL.match(event.value):
-                return "holds a number to the base of 60 of more than 50 places"
+                return "contains a base-60 number of more than 50 digits"
             case yaml.ScalarEvent():
                 open_[-1].add(_Size())
                 whole[event.anchor] = _Size()
@@ -73,7 +71,7 @@ def _excess(text: str | bytes) -> str:
                 whole[ended.anchor] = ended
             case yaml.AliasEvent():
                 if event.anchor not in whole:
-                    return f'the alias "*{str(event.anchor)[:60]}" stands for what it is inside of, or for nothing'
+                    return f'the alias "*{str(event.anchor)[:60]}" refers to itself or to nothing'
                 open_[-1].add(whole[event.anchor])
         if sum(size.values for size in open_) > MAX_VALUES:
             return f"holds more than {MAX_VALUES:,} values"

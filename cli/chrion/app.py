@@ -35,7 +35,7 @@ def _entry() -> None:
 app = typer.Typer(
     name="chrion",
     cls=Commands,
-    help="Serve ONNX models on CPU and GPU together, within a latency and GPU memory objective.",
+    help="Serve ONNX models on CPUs and GPUs together, within a latency and GPU memory objective.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings=CONTEXT,
@@ -56,5 +56,5 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Serve ONNX models on CPU and GPU together, within a latency and GPU memory objective."""
+    """Serve ONNX models on CPUs and GPUs together, within a latency and GPU memory objective."""
     del version

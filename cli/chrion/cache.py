@@ -97,7 +97,7 @@ def _kept(path: Path, kind: type[AnyDocument]) -> AnyDocument | None:
         data = unsealed(path.read_bytes())
         if data is not None:
             return kind.from_json(data, path.name)
-        problem = "it has another digest than when it was written"
+        problem = "its digest has changed since it was written"
     except (OSError, InvalidDocument) as error:
         problem = str(error)
     _warn(path, problem)

@@ -23,14 +23,18 @@ def pair(models: Sequence[Path], plans: Sequence[Path], names: Sequence[str]) ->
     if len(plans) != len(models):
         first = next(iter(models[len(plans) :]), None)
         lacking = f"{first} has none" if first else f"{plans[len(models)]} is for none"
-        raise UsageError(f"--plan: {len(models)} models and {len(plans)} plans, to be given in one order: {lacking}")
+        raise UsageError(
+            f"--plan: there are {len(models)} models and {len(plans)} plans; give one for each, in order: {lacking}"
+        )
     if names and len(names) != len(models):
-        raise UsageError(f"--name: {len(models)} models and {len(names)} names; give one for each, in the same order")
+        raise UsageError(f"--name: there are {len(models)} models and {len(names)} names; give one for each, in order")
     called = list(names) or [model.stem for model in models]
     found: dict[str, Path] = {}
     for name, model in zip(called, models, strict=True):
         if name in found:
-            raise UsageError(f'{model}: would be named "{name}", as {found[name]} is; give each a name with --name')
+            raise UsageError(
+                f'{model}: would have the same name as {found[name]}, "{name}"; give each a name with --name'
+            )
         found[name] = model
     return [ModelToServe(*one) for one in zip(models, plans, called, strict=True)]
 
@@ -46,7 +50,7 @@ def by_model(option: str, texts: Sequence[str] | None, names: Sequence[str]) -> 
             found[names[0]].append(text)
         else:
             known = " or ".join(names) or "a model"
-            raise UsageError(f'{option}: "{text}" does not say of which model; write MODEL:{text}, MODEL being {known}')
+            raise UsageError(f'{option}: "{text}" does not say which model; write MODEL:{text}, where MODEL is {known}')
     return found
 
 

@@ -29,7 +29,7 @@ ValueOption = Annotated[
     typer.Option(
         "--value",
         metavar="NAME=NUMBER",
-        help="What fills an input while profiling, such as sr=16000. Default: random floats, zeros for others.",
+        help="The value of an input while profiling, such as sr=16000. Default: random floats, zeros for others.",
     ),
 ]
 LatencyOption = Annotated[
@@ -49,20 +49,22 @@ DevicesOption = Annotated[
 ]
 LanesOption = Annotated[int, typer.Option("--lanes", min=0, help="CPU lanes; 0 for as many as there are cores.")]
 TimeoutOption = Annotated[
-    str, typer.Option("--timeout", metavar="10m", help="How long planning may take; the best so far is kept.")
+    str, typer.Option("--timeout", metavar="10m", help="Time limit for planning; the best plan found by then is kept.")
 ]
-MaxNodesOption = Annotated[int, typer.Option("--max-nodes", min=1, help="Refuse models with more nodes.")]
-MaxModelBytesOption = Annotated[str, typer.Option("--max-model-bytes", metavar="8Gi", help="Refuse larger models.")]
+MaxNodesOption = Annotated[int, typer.Option("--max-nodes", min=1, help="Reject models with more nodes.")]
+MaxModelBytesOption = Annotated[str, typer.Option("--max-model-bytes", metavar="8Gi", help="Reject larger models.")]
 MaxMemoryOption = Annotated[
-    str | None, typer.Option("--max-memory", metavar="4Gi", help="Memory for loading and running the model once.")
+    str | None, typer.Option("--max-memory", metavar="4Gi", help="Memory limit for loading and running the model once.")
 ]
-MaxSecondsOption = Annotated[float, typer.Option("--max-seconds", min=1, help="Seconds for loading, and for one run.")]
+MaxSecondsOption = Annotated[
+    float, typer.Option("--max-seconds", min=1, help="Time limit in seconds for loading, and again for one run.")
+]
 PrecisionOption = Annotated[
     WeightFormat,
     typer.Option(
         "--precision",
         case_sensitive=False,
-        help="What recurrent layers on the CPU may round weights to. Float32 keeps them, and answers, as they are.",
+        help="What recurrent layers on the CPU may round weights to. Float32 rounds nothing.",
     ),
 ]
 MAX_ERROR = EXACT.max_error
@@ -73,7 +75,7 @@ MaxErrorOption = Annotated[
         min=1e-9,
         max=1,
         metavar="0.01",
-        help="Drop plans whose answers rounding puts further off than this part of their largest value.",
+        help="Drop plans whose rounded answers are off by more than this fraction of their largest value.",
     ),
 ]
 SampleOption = Annotated[
@@ -81,7 +83,7 @@ SampleOption = Annotated[
     typer.Option(
         "--sample",
         metavar="INPUTS.npz",
-        help="Inputs to compare answers on too, where weights are rounded: a file of numpy.savez. May be repeated.",
+        help="More inputs to compare answers on if weights are rounded: a file of numpy.savez. May be repeated.",
     ),
 ]
 SloOption = Annotated[
@@ -93,7 +95,7 @@ StateOption = Annotated[
     typer.Option(
         "--state",
         metavar="OUTPUT=INPUT",
-        help="State: an output that is the same sequence's next input. For one of several models: MODEL:OUTPUT=INPUT.",
+        help="State: an output that feeds the sequence's next input. With several models: MODEL:OUTPUT=INPUT.",
     ),
 ]
 BatchOption = Annotated[
@@ -102,26 +104,26 @@ BatchOption = Annotated[
         "--batch",
         min=0,
         metavar="ROWS",
-        help="Run requests that wait together, up to so many rows of the first axis. Default: each alone.",
+        help="Run waiting requests together, up to this many rows of the first axis. Default: each alone.",
     ),
 ]
 MaxSequencesOption = Annotated[
-    int, typer.Option("--max-sequences", min=1, help="Sequences whose state is kept, for each model.")
+    int, typer.Option("--max-sequences", min=1, help="How many sequences each model keeps state for.")
 ]
 SequenceIdleOption = Annotated[
-    str, typer.Option("--sequence-idle", metavar="5m", help="How long a sequence may be idle and keep its state.")
+    str, typer.Option("--sequence-idle", metavar="5m", help="How long an idle sequence keeps its state.")
 ]
 MAX_RUN = "5m"
 MaxRunOption = Annotated[
     str,
-    typer.Option("--max-run", metavar="5m", help="The longest that a request may take, whatever its client allows."),
+    typer.Option("--max-run", metavar="5m", help="Time limit for a request, whatever its client allows."),
 ]
 RunMemoryOption = Annotated[
     str | None,
     typer.Option(
         "--run-memory",
         metavar="2Gi",
-        help="What all runs may take of the host's memory together, weights included. Default: 3/4 of what is free.",
+        help="Host memory that all runs may use together, weights included. Default: 3/4 of what is free.",
     ),
 ]
 LeaveOption = Annotated[
@@ -129,7 +131,7 @@ LeaveOption = Annotated[
     typer.Option(
         "--leave",
         metavar="5s",
-        help="How long connections are still accepted after SIGTERM, each closed once answered.",
+        help="How long to accept connections after SIGTERM, closing each once answered.",
     ),
 ]
 
@@ -150,7 +152,7 @@ IsolateOption = Annotated[
     typer.Option(
         "--isolate",
         case_sensitive=False,
-        help="Which models get a process of their own: none, those of each owner where there are several, or each.",
+        help="Which models get a process of their own: none, one process per owner if there are several, or each.",
     ),
 ]
 RepositoryOption = Annotated[
@@ -165,20 +167,31 @@ AnyDeviceOption = Annotated[
     bool, typer.Option("--any-device", help="Serve a plan that was measured on another device.")
 ]
 HostOption = Annotated[str, typer.Option("--host", help="The address to listen on; 0.0.0.0 for all.")]
-PortOption = Annotated[int, typer.Option("--port", help="The port to listen on; 0 for any that is free.")]
+MOST_PORT = 65535
+PortOption = Annotated[
+    int, typer.Option("--port", min=0, max=MOST_PORT, help="The port to listen on; 0 for any that is free.")
+]
 MetricsPortOption = Annotated[
-    int, typer.Option("--metrics-port", help="The port of the page to look at and of /metrics; -1 for none.")
+    int,
+    typer.Option(
+        "--metrics-port", min=-1, max=MOST_PORT, help="The port of the status page and of /metrics; -1 for none."
+    ),
 ]
 GrpcPortOption = Annotated[
     int | None,
-    typer.Option("--grpc-port", help="Serve over gRPC too, on this port; 0 for any that is free. Needs chrion[grpc]."),
+    typer.Option(
+        "--grpc-port",
+        min=0,
+        max=MOST_PORT,
+        help="Serve over gRPC too, on this port; 0 for any that is free. Needs chrion[grpc].",
+    ),
 ]
 OtlpOption = Annotated[
     str | None,
     typer.Option(
         "--otlp-endpoint",
         metavar="URL",
-        help="Send traces there, such as http://localhost:4318. Default: where the OTEL_* variables say, or nowhere.",
+        help="Send traces there, such as http://localhost:4318. Default: as the OTEL_* variables say, or nowhere.",
     ),
 ]
 
@@ -198,7 +211,7 @@ def parse_bytes(option: str, text: str) -> int:
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
     if not found:
-        raise UsageError(f"{option}: must be more than zero")
+        raise UsageError(f"{option}: must be greater than zero")
     return found
 
 
@@ -257,7 +270,7 @@ def read_slo(file: Path | None, latency: str | None, gpu_memory: str | None, mod
     if file is None:
         return Objective.of(parse_objective(latency, gpu_memory), mode)
     if latency is not None or gpu_memory is not None or mode is not Mode.AUTO:
-        raise UsageError(f"--slo: {file} holds the whole objective: leave --latency, --gpu-memory and --mode out")
+        raise UsageError(f"--slo: {file} holds the whole objective: leave out --latency, --gpu-memory and --mode")
     return read_objective(file)
 
 
@@ -277,6 +290,8 @@ def check_output(path: Path) -> None:
 
 def parse_limits(nodes: int, model_bytes: str, memory: str | None, seconds: float) -> Limits:
     """The limits on a model. Raises UsageError."""
+    if not math.isfinite(seconds):
+        raise UsageError("--max-seconds: must be a finite number")
     try:
         return Limits(
             model_bytes=Quantity(model_bytes).bytes,

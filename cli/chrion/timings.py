@@ -36,7 +36,7 @@ class Timings:
         table.columns[1].justify = "right"
         for name, took in seconds.items():
             table.add_row(name, f"{took:.1f}")
-        table.add_row("in all", f"{now - self._started:.1f}")
+        table.add_row("total", f"{now - self._started:.1f}")
         table.add_row("on processors", f"{_processor_seconds():.1f}")
         return table
 

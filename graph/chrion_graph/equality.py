@@ -21,7 +21,7 @@ def difference(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]
             return f'output "{name}" is {value.dtype}{list(value.shape)}, not {expected.dtype}{list(expected.shape)}'
         if not np.issubdtype(value.dtype, np.floating):
             if not np.array_equal(value, expected):
-                return f'output "{name}" has other values'
+                return f'output "{name}" has different values'
         elif not np.allclose(value, expected, rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True):
             worst = float(np.nanmax(np.abs(value - expected)))
             return f'output "{name}" differs by up to {worst:.3g}'

@@ -22,13 +22,13 @@ def read_model(path: Path, limits: Limits | None = None) -> onnx.ModelProto:
     model = _parse(path, limits)
     nodes = sum(1 for _ in all_nodes(model))
     if nodes > limits.nodes:
-        raise LimitExceeded(f"{path}: {nodes:,} nodes are more than the limit of {limits.nodes:,}; raise --max-nodes")
+        raise LimitExceeded(f"{path}: has {nodes:,} nodes; the limit is {limits.nodes:,}; raise --max-nodes")
     total = path.stat().st_size
     for data in _external_files(model, path, limits):
         total += data.stat().st_size
     if total > limits.model_bytes:
         raise LimitExceeded(
-            f"{path}: {total:,} bytes with its external data are more than the limit of {limits.model_bytes:,}; "
+            f"{path}: has {total:,} bytes with its external data; the limit is {limits.model_bytes:,}; "
             "raise --max-model-bytes"
         )
     return model
@@ -98,7 +98,7 @@ def _parse(path: Path, limits: Limits) -> onnx.ModelProto:
             raise InvalidModel(f"{path}: is not a file")
         if size > limits.model_bytes:
             raise LimitExceeded(
-                f"{path}: {size:,} bytes are more than the limit of {limits.model_bytes:,}; raise --max-model-bytes"
+                f"{path}: has {size:,} bytes; the limit is {limits.model_bytes:,}; raise --max-model-bytes"
             )
         model = onnx.load(path, load_external_data=False)
     except OSError as error:
@@ -110,7 +110,7 @@ def _parse(path: Path, limits: Limits) -> onnx.ModelProto:
     if not model.ir_version or not model.graph.node or not model.opset_import:
         raise InvalidModel(f"{path}: is not an ONNX file: it has no ir_version, no opset_import or no nodes")
     if not model.graph.output:
-        raise InvalidModel(f"{path}: the model has no outputs, so there is nothing to answer; name them in the graph")
+        raise InvalidModel(f"{path}: the model has no outputs; name them in the graph")
     return model
 
 
@@ -163,7 +163,7 @@ def _check_extent(tensor: onnx.TensorProto, path: Path, data: Path, size: int) -
     try:
         offset, length = int(entries.get("offset", "0")), int(entries.get("length", "0"))
     except ValueError:
-        raise InvalidModel(f'{path}: tensor "{tensor.name}" has an offset or length that is no number') from None
+        raise InvalidModel(f'{path}: tensor "{tensor.name}" has an offset or length that is not a number') from None
     if offset < 0 or length < 0:
         raise InvalidModel(f'{path}: tensor "{tensor.name}" has a negative offset or length')
     end = offset + length

@@ -34,10 +34,10 @@ class ModelWorker(Worker):
                 f"{error.what} needs more memory than the limit allows; raise --max-memory ({error.detail})"
             ) from None
         except WorkerKilled as error:
-            raise LimitExceeded(f"{error}, most likely for taking more memory than there is") from None
+            raise LimitExceeded(f"{error}, most likely because memory ran out") from None
         except WorkerDied as error:
             raise InvalidModel(
-                f"{error}; the model is damaged, needs more memory than the limit allows or hits a defect of ONNX "
+                f"{error}; the model is damaged, needs more memory than the limit allows or triggers a bug in ONNX "
                 "Runtime"
             ) from None
 

@@ -36,7 +36,7 @@ def read_sample(path: Path) -> Sample:
     except OSError as error:
         raise InputMismatch(f"{path}: cannot be read: {error.strerror or error}") from None
     except (ValueError, EOFError, zipfile.BadZipFile):
-        raise InputMismatch(f"{path}: is no .npz file of numbers; numpy.savez writes one") from None
+        raise InputMismatch(f"{path}: is not an .npz file of numbers; numpy.savez writes one") from None
 
 
 def by_bucket(
@@ -55,11 +55,11 @@ def by_bucket(
         for name, kind in inputs.items():
             value = sample.values[name]
             if kind is not None and value.dtype != kind.dtype:
-                raise InputMismatch(f"{sample.path}: {name} is {value.dtype}, the model wants {kind.dtype}")
+                raise InputMismatch(f"{sample.path}: {name} is {value.dtype}, but the model takes {kind.dtype}")
         shapes = {name: tuple(value.shape) for name, value in sample.values.items()}
         fitting = [number for number, wanted in enumerate(shapes_of) if dict(wanted) == shapes]
         if not fitting:
             given = ", ".join(f"{name}={'x'.join(map(str, shape)) or 'scalar'}" for name, shape in shapes.items())
-            raise InputMismatch(f"{sample.path}: is of no shape that is planned for; plan for {given} too")
+            raise InputMismatch(f"{sample.path}: its shapes are not planned for; plan for {given} too")
         found[fitting[0]].append(sample.values)
     return found

@@ -32,7 +32,7 @@ def damage(folder: Path, names: Collection[str]) -> str | None:
         try:
             # A pipe would never end.
             if not stat.S_ISREG((folder / name).stat().st_mode) or file_digest(folder / name) != sums.get(name):
-                return f"{name} has another digest than when it was written"
+                return f"the digest of {name} has changed since it was written"
         except OSError as error:
             return f"{name} cannot be read: {error.strerror}"
     return None

@@ -14,8 +14,8 @@ from chrion_operator.operator import Operator
 from chrion_operator.process import run
 from chrion_operator.settings import VERSION, Settings
 
-DESCRIPTION = """Runs Chrion's operator until SIGTERM: it plans and serves the ChrionModels of a cluster, that of the
-pod that it runs in or else of the kubeconfig. It is told how by its environment:"""
+DESCRIPTION = """Runs Chrion's operator until SIGTERM: plans and serves the ChrionModels of the cluster it runs in, or
+else of the kubeconfig's. It is configured by environment variables:"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return asyncio.run(run(Operator(settings), settings.health_port))
     except OSError as error:
-        print(f"CHRION_HEALTH_PORT: {settings.health_port} cannot be listened on: {error.strerror}", file=sys.stderr)
+        print(f"CHRION_HEALTH_PORT: cannot listen on port {settings.health_port}: {error.strerror}", file=sys.stderr)
         return 1
 
 

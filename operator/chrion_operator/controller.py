@@ -140,11 +140,11 @@ class Controller:
         try:
             return "ok" if self.reconcile(key) else "refused"
         except ApiConflict as error:
-            log.info("%s/%s: %s; looking again", *key, error)
+            log.info("%s/%s: %s; trying again", *key, error)
             self._refresh(key)
             return "conflict"
         except (ApiNotFound, ApiUnavailable) as error:
-            log.info("%s/%s: %s; looking again", *key, error)
+            log.info("%s/%s: %s; trying again", *key, error)
             return "unavailable"
 
     def reconcile(self, key: Key) -> bool:
@@ -175,7 +175,7 @@ class Controller:
             if decision.again_after is not None:
                 self.queue.add(key, decision.again_after)
             return not refusals
-        log.warning("%s/%s: still not as it should be after %d rounds", *key, ROUNDS)
+        log.warning("%s/%s: not settled after %d rounds; trying again later", *key, ROUNDS)
         return False
 
     def _observe(self, key: Key, model: Object, refusals: tuple[WriteRefusal, ...]) -> Observed:
@@ -273,7 +273,7 @@ class Controller:
         except (ApiNotFound, ApiConflict, ApiUnavailable):
             raise
         except (ApiError, NotOurs, LeftOver) as error:
-            log.warning("%s is refused: %s", subject, error)
+            log.warning("%s was rejected: %s", subject, error)
             refused.append(WriteRefusal(subject, _reason(error), str(error)))
 
     def _copied(self, key: Key, model: Object, copy: Copy) -> Object | None:

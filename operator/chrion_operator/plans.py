@@ -50,7 +50,7 @@ def read_plan(configmap: Mapping[str, Any], sha256: str | None = None) -> Checke
         except InvalidDocument as error:
             raise UnservablePlan(Reason.PLAN_REFUSED, str(error)) from None
     if sha256 is not None and file.model != sha256:
-        problem = f"{source}: is for the model {file.model}, and spec.model.sha256 is {sha256}"
+        problem = f"{source}: is for model {file.model}, but spec.model.sha256 is {sha256}"
         raise UnservablePlan(Reason.DIGEST_MISMATCH, problem)
     return CheckedPlan(file, hashlib.sha256(text).hexdigest(), payload)
 
@@ -65,7 +65,7 @@ def _content(configmap: Mapping[str, Any], source: str) -> tuple[bytes, Mapping[
         return plain.encode(), {"data": {PLAN_KEY: plain}}
     binary = (configmap.get("binaryData") or {}).get(PLAN_KEY)
     if binary is None:
-        raise UnservablePlan(Reason.PLAN_REFUSED, f"{source}: is not there")
+        raise UnservablePlan(Reason.PLAN_REFUSED, f"{source}: is missing")
     try:
         text = _unpacked(base64.b64decode(binary, validate=True))
     except (ValueError, OSError, EOFError, zlib.error) as error:

@@ -57,7 +57,7 @@ async def _ask(operator: Operator, started: asyncio.Event) -> None:
             await operator.pods.ask_forever()
         except Exception:
             FAULTS.labels(where="pods").inc()
-            log.exception("asking pods broke off; going on")
+            log.exception("polling the pods failed; continuing")
         await asyncio.sleep(PAUSE_SECONDS)
 
 

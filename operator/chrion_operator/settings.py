@@ -97,7 +97,7 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(filter(None, (part.strip() for part in text.split(","))))
     for name in names:
         if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
-            raise ValueError(f'"{name}" is not the name of a namespace')
+            raise ValueError(f'"{name}" is not a valid namespace')
     return names
 
 
@@ -108,13 +108,13 @@ def _hosts(text: str) -> tuple[str, ...]:
             ipaddress.ip_network(host)
         except ValueError:
             if not re.fullmatch(r"[A-Za-z0-9]([-.A-Za-z0-9]*[A-Za-z0-9])?", host):
-                raise ValueError(f'"{host}" is neither a host name nor a network such as 10.0.0.0/8') from None
+                raise ValueError(f'"{host}" is not a host name or a network such as 10.0.0.0/8') from None
     return hosts
 
 
 def _flag(text: str) -> bool:
     if text.lower() not in (*TRUE, *FALSE):
-        raise ValueError(f'"{text}" is neither true nor false')
+        raise ValueError(f'"{text}" must be true or false')
     return text.lower() in TRUE
 
 
@@ -124,13 +124,13 @@ def _bytes(text: str) -> int:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f'"{text}" is not a whole number from 1 on')
+        raise ValueError(f'"{text}" must be a whole number of 1 or more')
     return int(text)
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise ValueError(f'"{text}" is not a port number')
+        raise ValueError(f'"{text}" must be a port from 0 to 65535')
     return int(text)
 
 
@@ -140,7 +140,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise ValueError(f'"{text}" is not a number of seconds above 0')
+        raise ValueError(f'"{text}" must be a number of seconds above 0')
     return seconds
 
 
@@ -175,7 +175,7 @@ def _one_of(choices: Any) -> Any:
         for choice in get_args(choices):
             if text.lower() == choice.lower():
                 return str(choice)
-        raise ValueError(f'"{text}" is none of {", ".join(get_args(choices))}')
+        raise ValueError(f'"{text}" must be one of {", ".join(get_args(choices))}')
 
     return read
 

@@ -225,7 +225,7 @@ def _check(device: DeviceProfile, names: Sequence[str], graph: Graph) -> None:
         if name not in device.nodes or (device.name == HOST and device.nodes[name] is None):
             raise ProfileMismatch(
                 f"the profile has no {graph.nodes[index].op_type} of these shapes for {device.name} "
-                f"(node {index}, signature {name}); it was made for another model or other shapes: profile again"
+                f"(node {index}, signature {name}); it was made for another model or for other shapes: profile again"
             )
 
 

@@ -21,7 +21,7 @@ class ScheduleError(PlanningError):
     """A schedule or a set of stages that breaks a rule of its problem; `rule` is the rule's name."""
 
     def __init__(self, rule: str, problem: str) -> None:
-        super().__init__(f"the schedule breaks the rule of {rule}: {problem}; this is an error in the partitioner")
+        super().__init__(f"the schedule breaks the rule of {rule}: {problem}; this is a bug in the partitioner")
         self.rule = rule
         self.problem = problem
 

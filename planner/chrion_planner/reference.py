@@ -78,7 +78,7 @@ class ReferenceRuns:
             return f"other work took {max(before.lost, after.lost):.0%} of the lanes' time"
         drift = before.seconds / after.seconds
         if not 1 / _MOST_DRIFT < drift < _MOST_DRIFT:
-            return f"the processor became {drift:.2f} times as fast within a moment"
+            return f"the processor's speed changed by a factor of {drift:.2f}"
         return ""
 
 

@@ -90,7 +90,7 @@ class Restarting(RuntimeFailure):
     """The model's process has ended, and another one is being started."""
 
     def __init__(self, model: str) -> None:
-        super().__init__(f'the process of model "{model}" is being started again: try again')
+        super().__init__(f'the process of model "{model}" is restarting: try again')
 
 
 class StateRefused(RuntimeFailure):

@@ -88,7 +88,7 @@ def test_the_nodes_of_all_stages_are_counted_together(monkeypatch: pytest.Monkey
     ],
 )
 def test_half_a_surrogate_pair_is_named(path: str, wrong: str) -> None:
-    with pytest.raises(InvalidField, match="holds half of a surrogate pair") as caught:
+    with pytest.raises(InvalidField, match="contains an unpaired surrogate") as caught:
         PlanFile.from_json(wrong, "p.json")
     assert caught.value.path == f"p.json: {path}"
     str(caught.value).encode()

@@ -141,7 +141,7 @@ def test_auto_means_memory_when_a_latency_is_asked_for(mode: Mode, latency: str 
         ({"slo": {"latency": "20 bananas"}}, 'spec.slo.latency: "20 bananas" is not a duration such as 20ms'),
         ({"slo": {"latency": 20}}, "spec.slo.latency: 20 is not a duration such as 20ms"),
         ({"slo": {"gpuMemory": "1500m"}}, 'spec.slo.gpuMemory: "1500m" is not a quantity of bytes such as 256Mi'),
-        ({"limits": {"runMemory": 0}}, "spec.limits.runMemory: must be more than zero"),
+        ({"limits": {"runMemory": 0}}, "spec.limits.runMemory: must be greater than zero"),
         ({"limits": {"runMemory": "-1Gi"}}, 'spec.limits.runMemory: "-1Gi" is not a quantity of bytes such as 256Mi'),
         ({"slo": {"gpuMemory": True}}, "spec.slo.gpuMemory: true is not a quantity of bytes such as 256Mi"),
         ({"slo": {"percentile": 100}}, "spec.slo.percentile: 100: input should be less than 100"),
@@ -160,7 +160,7 @@ def test_auto_means_memory_when_a_latency_is_asked_for(mode: Mode, latency: str 
         ({"model": {}}, "spec.model.uri: is required"),
         (
             {"model": {"uri": "ftp://a"}},
-            'spec.model.uri: "ftp://a" is not a model URI; it starts with one of https://, hf://, s3://, gs://, '
+            'spec.model.uri: "ftp://a" is not a model URI; it must start with one of https://, hf://, s3://, gs://, '
             "pvc://, oci://, configmap://, file://",
         ),
         (
@@ -175,9 +175,9 @@ def test_auto_means_memory_when_a_latency_is_asked_for(mode: Mode, latency: str 
         ({"inputs": [{"name": "x"}, {"name": "x"}]}, 'spec.inputs: "x" is given 2 times'),
         (
             {"inputs": [{"name": "x", "shapes": [[1], [2]]}, {"name": "y", "shapes": [[1], [2], [3]]}]},
-            "spec.inputs: every input has as many shapes as there are buckets, or one; got [2, 3]",
+            "spec.inputs: give each input one shape, or as many as there are buckets; got [2, 3]",
         ),
-        ({"inputs": [{"name": "x", "value": "many"}]}, "spec.inputs[0].value: is neither a number nor true or false"),
+        ({"inputs": [{"name": "x", "value": "many"}]}, "spec.inputs[0].value: must be a number, true or false"),
         ({"planner": {"timeout": None}}, "spec.planner.timeout: null is not a duration such as 20ms"),
     ],
 )

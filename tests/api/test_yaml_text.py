@@ -37,7 +37,7 @@ TOO_MUCH = {
     "bytes": ("#" * (1 << 20) + "#", "larger than 1 MiB"),
     "half of a pair": ('"\\ud800"', "YAML"),
     "digits": ("9" * 5000, "YAML"),
-    "a base of 60": ("1" + ":59" * 51, "base of 60"),
+    "a base-60 number": ("1" + ":59" * 51, "base-60 number"),
     "no date": ("2026-02-31", "YAML"),
     "no key": ("{[1]: 2}", "YAML"),
     "code": ("!!python/name:os.system", "YAML"),

@@ -9,9 +9,9 @@ import onnxruntime
 import pytest
 
 from chrion_api import ChrionModel
-from tests.chart.test_values import script
 from tests.chart.value_sets import VALUE_SETS
 from tests.support.chart import CHART, Chart, render
+from tests.support.scripts import script
 
 FILES = CHART / "files" / "test"
 
@@ -50,6 +50,6 @@ def test_answer_is_what_onnx_runtime_answers() -> None:
 
 
 def test_model_is_what_its_script_makes(tmp_path: Path) -> None:
-    script("tiny_model").write(tmp_path)
+    script(CHART.parent / "tiny_model.py").write(tmp_path)
     for name in ("model.onnx", "request.json"):
         assert (tmp_path / name).read_bytes() == (FILES / name).read_bytes(), "run `python charts/tiny_model.py`"

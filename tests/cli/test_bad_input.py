@@ -95,6 +95,48 @@ def test_bad_options(quick, model, tmp_path, refusal, options, message):
     assert not plan.exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("serve", "--port", "99999"),
+        ("serve", "--port", "-1"),
+        ("serve", "--metrics-port", "65536"),
+        ("serve", "--metrics-port", "-2"),
+        ("serve", "--grpc-port", "99999"),
+        ("serve", "--grpc-port", "-1"),
+        ("serve", "--batch", "-1"),
+        ("serve", "--max-sequences", "0"),
+        ("serve", "--otlp-endpoint", "http://localhost:99999"),
+        ("serve", "--otlp-endpoint", "http://:4318"),
+        ("run", "--port", "99999"),
+        ("run", "--metrics-port", "99999"),
+        ("run", "--grpc-port", "99999"),
+        ("plan", "--lanes", "-1"),
+        ("plan", "--max-nodes", "0"),
+        ("plan", "--max-seconds", "0"),
+        ("plan", "--max-seconds", "nan"),
+        ("plan", "--max-seconds", "inf"),
+        ("plan", "--max-error", "0"),
+        ("plan", "--max-error", "nan"),
+        ("bench", "--rounds", "4"),
+        ("fetch", "--retries", "-1"),
+    ],
+)
+def test_a_number_out_of_range_is_bad_input(quick, model, tmp_path, command, option, value):
+    needed = {
+        "serve": [model, "--plan", tmp_path / "plan.json"],
+        "run": ["-f", tmp_path / "model.yaml"],
+        "plan": [model, "-o", tmp_path / "plan.json"],
+        "bench": [model, "--plan", tmp_path / "plan.json"],
+        "fetch": [f"file://{model}", "-o", tmp_path / "model.onnx"],
+    }
+    done = quick(command, *needed[command], option, value)
+    assert done.returncode == 2, done.stderr
+    assert option in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 UNREADABLE = {
     "missing": lambda path: None,
     "directory": lambda path: path.mkdir(),

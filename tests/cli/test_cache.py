@@ -122,7 +122,7 @@ def test_what_is_damaged_while_it_serves_is_not_drawn(kept, plan_file):
     plans = read_plan_file(plan_file).buckets[0].plans
     assert compile_plans(kept, plans[:1])
     overwrite(kept / "weights.bin")
-    with pytest.raises(PlanRefused, match=r"weights\.bin has another digest"):
+    with pytest.raises(PlanRefused, match=r"the digest of weights\.bin has changed"):
         compile_plans(kept, plans[:1])
 
 
@@ -141,7 +141,7 @@ def test_a_served_model_whose_cache_was_damaged(chrion, kept, serving, ask, load
     with serving(own, "serve", model, "--plan", plan_file) as server:
         # A server may have exchanged its plan by then, and another plan rounds otherwise; spoiled weights are far off.
         np.testing.assert_allclose(ask(server, feeds)["output"], before, rtol=0, atol=1e-5)
-        assert "the cache is damaged: weights.bin has another digest" in server.process.err
+        assert "the cache is damaged: the digest of weights.bin has changed" in server.process.err
     assert server.process.popen.returncode in (0, -signal.SIGTERM)
 
 

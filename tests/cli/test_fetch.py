@@ -45,7 +45,7 @@ def test_a_model_is_fetched(fetch, server, model, tmp_path, log):
     assert (tmp_path / "model.onnx").read_bytes() == model.read_bytes()
     last = Termination.from_json(log.read_text())
     assert (last.reason, last.sha256) == ("Succeeded", sha256)
-    assert fetch(server.url("/model.onnx"), "--sha256", sha256).stdout.startswith("was there already")
+    assert fetch(server.url("/model.onnx"), "--sha256", sha256).stdout.startswith("already there")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_defect_shows_no_signature_either(log, monkeypatch, capsys):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit), terminating(Reason.FETCH_FAILED):
         raise ValueError("https://me:the-token@host/a?sig=the-signature")
-    assert json.loads(log.read_text())["message"] == "a defect of Chrion: ValueError: https://…@host/a?…"
+    assert json.loads(log.read_text())["message"] == "a bug in Chrion: ValueError: https://…@host/a?…"
     assert "the-" not in capsys.readouterr().err
 
 

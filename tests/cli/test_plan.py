@@ -120,7 +120,7 @@ def test_precision_is_given_up_only_where_that_can_be_measured(quick, model, sha
     rest = ("-i", shape, "-o", tmp_path / "plan.json")
     done = quick("plan", model, *rest, "--precision", "int8", "--profile", profile_file)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--precision: how far answers are off must be measured: leave --profile out" in done.stderr
+    assert "--precision: the error of rounding must be measured: leave out --profile" in done.stderr
     done = quick("plan", model, *rest, "--sample", tmp_path / "none.npz")
     assert "--sample: answers are compared where weights are rounded: give a precision too" in done.stderr
     done = quick("plan", model, *rest, "--precision", "Int8", "--sample", tmp_path / "none.npz")

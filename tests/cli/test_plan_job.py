@@ -4,7 +4,9 @@ import base64
 import copy
 import gzip
 import json
+import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -79,7 +81,7 @@ def test_plans_are_handed_in_and_found_again(plan_job, api, log, tiny):
     assert Termination.from_json(log.read_text()).sha256 == plan.model
 
     before = len(api.patches)
-    assert "planned before" in plan_job().stdout
+    assert "already planned" in plan_job().stdout
     assert len(api.patches) == before
 
     # Plans of an earlier revision or damaged ones do not count; the cache still spares the work.
@@ -181,6 +183,16 @@ def test_what_the_api_server_refuses_for_good(environment, monkeypatch, api):
         hand.patch({"metadata": {"resourceVersion": "0"}})
     with pytest.raises(ConfigMapGone):
         ConfigMap("team/other").read()
+
+
+def test_a_cluster_at_a_port_that_does_not_exist_is_bad_input(plan_job, environment, log):
+    kubeconfig = Path(environment["KUBECONFIG"])
+    kubeconfig.write_text(re.sub(r"(127\.0\.0\.1|localhost):\d+", r"\1:99999", kubeconfig.read_text()))
+    done = plan_job()
+    last = json.loads(log.read_text())
+    assert (done.returncode, last["reason"], last["permanent"]) == (42, "InvalidSpec", True)
+    assert "the API server's address cannot be used" in done.stderr
+    assert "99999" in done.stderr
 
 
 def test_a_revision_that_changes_at_the_last_moment(plan_job, api, log):

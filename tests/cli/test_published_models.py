@@ -22,25 +22,9 @@ IN_HASTE = 1.0
 SEEDS = (1, 5)
 MIXED = (("cpu/0",), ("emulated:0/0",), ("cpu/1",))
 
-FAILS = {model.file: model.fails for model in CATALOGUE}
-CUT = {
-    **FAILS,
-    "ddddocr_common.onnx": "an output of another rank than declared",
-    "ddddocr_common_int8.onnx": "an output of another rank than declared",
-    "shufflenet.onnx": "",
-}
-"""Why a model cannot be cut into stages yet: shufflenet can, where only serving it asks for inputs with defaults."""
-
-
-def every(fails: dict[str, str]):
-    """A parameter for each model; those that fail must do so."""
-
-    def marks(model: PublishedModel):
-        reason = fails.get(model.file)
-        return pytest.mark.xfail(reason=reason, raises=face.ChrionError, strict=True) if reason else ()
-
-    cases = [pytest.param(model, id=model.file.removesuffix(".onnx"), marks=marks(model)) for model in CATALOGUE]
-    return pytest.mark.parametrize("model", cases)
+SERVED = pytest.mark.parametrize(
+    "model", [pytest.param(model, id=model.file.removesuffix(".onnx")) for model in CATALOGUE if not model.refused]
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -68,7 +52,7 @@ def path_of(model: PublishedModel) -> Path:
     return paths[model.file]
 
 
-@every(FAILS)
+@SERVED
 def test_is_planned_served_and_equal(model: PublishedModel):
     path = path_of(model)
     feeds = random_inputs(path, model.inputs, model.values, seed=1)
@@ -81,7 +65,7 @@ def test_is_planned_served_and_equal(model: PublishedModel):
     assert not difference(answer, reference(path, feeds))
 
 
-@every(CUT)
+@SERVED
 def test_is_equal_in_random_stages(model: PublishedModel, tmp_path: Path):
     path = path_of(model)
     feeds = random_inputs(path, model.inputs, model.values, seed=1)
@@ -92,3 +76,9 @@ def test_is_equal_in_random_stages(model: PublishedModel, tmp_path: Path):
         with running(graph, plan_of(graph, at_random(graph, seed, MIXED), Optimization.ALL), devices) as executor:
             for answer in (executor.warm(feeds), executor.run(feeds)):
                 assert not difference(answer, expected)
+
+
+@pytest.mark.parametrize("model", [model for model in CATALOGUE if model.refused], ids=lambda model: model.file)
+def test_what_has_no_tensors_at_its_edge_is_refused_with_the_way_out(model: PublishedModel):
+    with pytest.raises(face.InvalidModel, match=model.refused):
+        face.plan(path_of(model), model.specs)

@@ -169,14 +169,14 @@ def test_second_start_takes_the_plan_from_the_cache_and_a_taken_port_is_said(chr
     port = small_server.address.rpartition(":")[2]
     done = chrion("run", "-f", small(), "--port", port, "--metrics-port", "-1")
     assert f"cannot listen on 127.0.0.1:{port}: the port is in use" in refusal(done)
-    assert "small: planned before" in done.stderr
+    assert "small: already planned" in done.stderr
     assert "profiling" not in done.stderr
 
 
 def test_model_option_stands_in_for_a_uri_out_of_reach(chrion, serving, small_server, small, other_model, tmp_path):
     plan = tmp_path / "plan.json"
     with serving(chrion, "run", "-f", small(uri="s3://b/m.onnx"), "--model", other_model, "-o", plan) as server:
-        assert "planned before" in server.process.err, "the same model by another way"
+        assert "already planned" in server.process.err, "the same model by another way"
         assert plan.exists()
 
 
@@ -196,7 +196,7 @@ def test_another_digest(quick, small, refusal):
 def test_pinned_digest_that_is_right(chrion, serving, small_server, small, other_model):
     digest = hashlib.sha256(other_model.read_bytes()).hexdigest()
     with serving(chrion, "run", "-f", small(sha256=digest)) as server:
-        assert "planned before" in server.process.err
+        assert "already planned" in server.process.err
 
 
 def test_killed_server_leaves_nothing_behind(chrion, small_server, small):

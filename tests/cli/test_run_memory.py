@@ -126,7 +126,7 @@ def test_the_states_of_many_sequences_have_a_bound_together(client):
     assert client.kept() == LIMIT // 2
     lost = client.state(1, 32 * MIB_OF_STATE)
     assert lost.status == 409
-    assert "the longest idle when the memory of states was full" in lost.error
+    assert "idle for the longest time when the memory for states was full" in lost.error
     assert client.state(9, 32 * MIB_OF_STATE).status == 200
     for key in range(7, 11):
         assert client.state(key, 32 * MIB_OF_STATE, sequence_end=True).status == 200
@@ -152,7 +152,7 @@ def test_what_does_not_fit_beside_others_may_later(client):
         assert client.state(key, 30 * MIB_OF_STATE, sequence_start=True).status == 200
     answer = client.grow(45 << 20)
     assert (answer.status, answer.retry_after) == (503, "1")
-    for words in ("the CPU's memory", f"{LIMIT} bytes together", "--run-memory", "try again later"):
+    for words in ("no CPU memory left", f"{LIMIT} bytes together", "--run-memory", "try again later"):
         assert words in answer.error
     for key in (1, 2, 3):
         assert client.state(key, 30 * MIB_OF_STATE, sequence_end=True).status == 200
@@ -169,7 +169,7 @@ def test_an_answer_is_refused_before_its_json_takes_all_memory(client):
     rows = 4_000_000
     answer = client.infer("zeros", "n", "INT64", [1], [rows])
     assert answer.status == 413
-    for words in (f"may take {LIMIT // 4}", "--run-memory", "ask for fewer outputs or for binary data"):
+    for words in (f"may take {LIMIT // 4}", "--run-memory", "request fewer outputs or binary data"):
         assert words in answer.error
     binary = client.infer("zeros", "n", "INT64", [1], [rows], parameters={"binary_data_output": True})
     assert binary.status == 200
@@ -187,7 +187,9 @@ def test_the_largest_limit_of_several_models_holds_unless_the_option_says_otherw
     assert limit(None, None) is None
 
 
-@pytest.mark.parametrize(("text", "why"), [("0", "must be more than zero"), ("-1", "quantity"), ("much", "quantity")])
+@pytest.mark.parametrize(
+    ("text", "why"), [("0", "must be greater than zero"), ("-1", "quantity"), ("much", "quantity")]
+)
 def test_a_limit_that_is_none(quick, refusal, tmp_path, text, why):
     model, plan = tmp_path / "m.onnx", tmp_path / "p.json"
     line = refusal(quick("serve", model, "--plan", plan, f"--run-memory={text}"))

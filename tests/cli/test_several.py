@@ -70,28 +70,28 @@ def test_command_lines_that_do_not_pair(quick, three, refusal, tmp_path):
     copy = tmp_path / "lstm.onnx"
     shutil.copy(lstm.path, copy)
     cases = {
-        f"--plan: 2 models and 1 plans, to be given in one order: {gru.path} has none": (
+        f"--plan: there are 2 models and 1 plans; give one for each, in order: {gru.path} has none": (
             lstm.path, gru.path, "--plan", lstm.file,
         ),
-        f"1 models and 2 plans, to be given in one order: {gru.file} is for none": (
+        f"1 models and 2 plans; give one for each, in order: {gru.file} is for none": (
             lstm.path, "--plan", lstm.file, "--plan", gru.file,
         ),
-        "--name: 2 models and 1 names": (
+        "--name: there are 2 models and 1 names": (
             lstm.path, gru.path, "--plan", lstm.file, "--plan", gru.file, "--name", "x",
         ),
-        f'{copy}: would be named "lstm", as {lstm.path} is': (
+        f'{copy}: would have the same name as {lstm.path}, "lstm"': (
             lstm.path, copy, "--plan", lstm.file, "--plan", lstm.file,
         ),
         f"{gru.path}: the plan was made for model": (lstm.path, gru.path, "--plan", gru.file, "--plan", lstm.file),
         "name a model with its --plan, or a --repository": (),
-        '--state: "a=b" does not say of which model; write MODEL:a=b, MODEL being lstm or gru': (
+        '--state: "a=b" does not say which model; write MODEL:a=b, where MODEL is lstm or gru': (
             lstm.path, gru.path, "--plan", lstm.file, "--plan", gru.file, "--state", "a=b",
         ),
         f"{gru.path}: state a=b: the model has no output": (
             lstm.path, gru.path, "--plan", lstm.file, "--plan", gru.file, "--state", "gru:a=b",
         ),
         '--state: "nothing" is not OUTPUT=INPUT': (lstm.path, "--plan", lstm.file, "--state", "nothing"),
-        f"{tmp_path / 'none'}: is no folder": ("--repository", tmp_path / "none"),
+        f"{tmp_path / 'none'}: is not a folder": ("--repository", tmp_path / "none"),
     }  # fmt: skip
     for words, arguments in cases.items():
         if words.startswith(str(gru.path)) and "the plan" in words:
@@ -117,10 +117,10 @@ def test_run_files(chrion, serving, quick, three, ask, reference, assert_equal, 
         files[-1].write_text(yaml.safe_dump(chrion_model(name, three[name].path)))
     same = tmp_path / "same.yaml"
     same.write_text(files[0].read_text())
-    assert f'{same}: metadata.name: "lstm" is the name of {files[0]} too' in refusal(
+    assert f'{same}: metadata.name: {files[0]} has the name "lstm" too' in refusal(
         quick("run", "-f", files[0], "-f", same)
     )
-    assert "is for one ChrionModel, and 2 are given with -f" in refusal(
+    assert "is for one ChrionModel, but -f gives 2" in refusal(
         quick("run", "-f", files[0], "-f", files[1], "-o", tmp_path / "plan.json")
     )
     broken = tmp_path / "broken.yaml"
@@ -168,7 +168,7 @@ def test_repository(chrion, serving, three, repository, ask, reference, assert_e
 def test_a_repository_alone(chrion, repository):
     process = chrion.start("serve", "--port", "0", "--metrics-port", "-1", "--repository", repository)
     try:
-        address = process.wait_for("models are loaded through http://").rpartition("http://")[2].split("/")[0]
+        address = process.wait_for("load models through http://").rpartition("http://")[2].split("/")[0]
         client = triton.InferenceServerClient(address)
         assert client.is_server_ready()
         client.load_model("lstm")

@@ -49,7 +49,7 @@ REFUSED: dict[str, tuple[type[ModelError], str]] = {
     "external-offset-negative": (InvalidModel, '"w" has a negative offset or length'),
     "terabyte-initializer": (InvalidModel, "Initializer 'w' declares a size of 1099511627776 bytes"),
     "deep-ifs": (InvalidModel, "nested deeper than an ONNX file may be"),
-    "many-nodes": (LimitExceeded, "60,000 nodes are more than the limit of 50,000; raise --max-nodes"),
+    "many-nodes": (LimitExceeded, "has 60,000 nodes; the limit is 50,000; raise --max-nodes"),
 }
 
 # Models that load: the limits, the shape of each input, and what the error of running them must say.

@@ -34,8 +34,8 @@ def test_a_sample_goes_to_the_bucket_of_its_shapes(tmp_path: Path) -> None:
     [
         ({"y": np.zeros(1)}, r'the model has no input "y"; it has x, n'),
         ({"n": None}, r'has no values for input "n"'),
-        ({"x": np.ones((1, 4))}, "x is float64, the model wants float32"),
-        ({"x": np.ones((2, 4), np.float32)}, "of no shape that is planned for; plan for x=2x4, n=scalar too"),
+        ({"x": np.ones((1, 4))}, "x is float64, but the model takes float32"),
+        ({"x": np.ones((2, 4), np.float32)}, "its shapes are not planned for; plan for x=2x4, n=scalar too"),
     ],
 )
 def test_what_does_not_fit_the_model_is_named(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -53,7 +53,9 @@ def test_what_is_no_file_of_numbers_is_refused(tmp_path: Path) -> None:
     cut.write_bytes(saved(tmp_path, **right(1)).read_bytes()[:100])
     objects = saved(tmp_path, x=np.array([{}], object))
     for path in (text, array, cut, objects):
-        with pytest.raises(InputMismatch, match=rf"{path.name}: is no \.npz file of numbers; numpy\.savez writes one"):
+        with pytest.raises(
+            InputMismatch, match=rf"{path.name}: is not an \.npz file of numbers; numpy\.savez writes one"
+        ):
             read_sample(path)
     with pytest.raises(InputMismatch, match=r"missing\.npz: cannot be read: No such file"):
         read_sample(tmp_path / "missing.npz")

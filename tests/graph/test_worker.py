@@ -161,7 +161,7 @@ def test_a_crash_names_its_signal(functions: Any) -> None:
         isolated(functions.abort, memory_bytes=None, seconds=60, what="loading")
     with pytest.raises(InvalidModel, match=r"^loading ended the process \(exit code 3\)"):
         isolated(functions.leave, 3, memory_bytes=None, seconds=60, what="loading")
-    with pytest.raises(LimitExceeded, match=r"^loading was killed, most likely for taking more memory"):
+    with pytest.raises(LimitExceeded, match=r"^loading was killed, most likely because memory ran out"):
         isolated(functions.be_killed, memory_bytes=None, seconds=60, what="loading")
 
 

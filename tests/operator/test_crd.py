@@ -145,7 +145,7 @@ AGAINST_RULES: dict[str, dict[str, Any]] = {
     "configmap:// is written configmap://NAME/KEY": broken("configmap://name"),
     "oci:// is written oci://IMAGE#PATH": broken("oci://image"),
     "file:// is written file:///PATH, a path inside the image": broken("file://model.onnx"),
-    "every input has as many shapes as there are buckets, or one": {
+    "give each input one shape, or as many as there are buckets": {
         "inputs": [{"name": "x", "shapes": [[1], [2]]}, {"name": "y", "shapes": [[1], [2], [3]]}]
     },
     "give shape or shapes, not both": {"inputs": [{"name": "x", "shape": [1], "shapes": [[1]]}]},

@@ -62,7 +62,7 @@ def test_an_object_that_nobody_expected_is_left_out_and_told_of_once(
     for _ in range(3):
         controller.listed(CONFIG_MAP, "", api.list(CONFIG_MAP))
     assert ("ConfigMap", "good-plan-cpu") in controller.store.owned(Key("good", "good"))
-    told = [record.getMessage() for record in caplog.records if "is left out" in record.getMessage()]
+    told = [record.getMessage() for record in caplog.records if "is ignored" in record.getMessage()]
     assert 0 < len(told) <= len(poison())
     assert len(told) == len(set(told))
     for thing in poison().values():

@@ -13,9 +13,9 @@ def record(message: str, *values: object) -> logging.LogRecord:
 
 
 def test_nobody_forges_a_line() -> None:
-    text = OneLineFormatter().format(record("%s is refused", "a\n2026 INFO all is well\x1b[31m\ud800 é"))
+    text = OneLineFormatter().format(record("%s was rejected", "a\n2026 INFO all is well\x1b[31m\ud800 é"))
     assert text.splitlines()[0].endswith(
-        r"WARNING chrion_operator.x: a\n2026 INFO all is well\x1b[31m\ud800 é is refused"
+        r"WARNING chrion_operator.x: a\n2026 INFO all is well\x1b[31m\ud800 é was rejected"
     )
 
 
@@ -23,9 +23,9 @@ def test_json_has_the_error_and_its_stack() -> None:
     try:
         raise KeyError("metadata")
     except KeyError:
-        line = JsonFormatter().format(record("cannot %s\n", "take in"))
+        line = JsonFormatter().format(record("cannot %s\n", "process"))
     assert "\n" not in line
     said = json.loads(line)
-    assert (said["level"], said["logger"], said["message"]) == ("warning", "chrion_operator.x", "cannot take in\n")
+    assert (said["level"], said["logger"], said["message"]) == ("warning", "chrion_operator.x", "cannot process\n")
     assert said["error"]["type"] == "KeyError"
     assert "Traceback" in said["error"]["stack"]

@@ -51,7 +51,7 @@ def test_what_it_does_not_know_is_refused(wrong: str, capsys: pytest.CaptureFixt
 
 def test_a_setting_that_cannot_be_used_ends_in_one_line() -> None:
     done = ask(CHRION_WORKERS="none")
-    assert (done.returncode, done.stderr) == (2, 'CHRION_WORKERS: "none" is not a whole number from 1 on\n')
+    assert (done.returncode, done.stderr) == (2, 'CHRION_WORKERS: "none" must be a whole number of 1 or more\n')
 
 
 def test_without_a_cluster_it_says_so_in_a_line_and_tries_again(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_without_a_cluster_it_says_so_in_a_line_and_tries_again(tmp_path: Path) 
         assert process.terminate() == 0
         lines = process.words().splitlines()
     assert len(lines) == 2
-    assert all("there is no pod's service account and no usable kubeconfig" in line for line in lines)
+    assert all("found no pod service account and no usable kubeconfig" in line for line in lines)
 
 
 def test_an_api_server_that_comes_late_is_waited_for(tmp_path: Path) -> None:
@@ -101,5 +101,5 @@ def test_a_port_that_is_taken_ends_in_one_line(tmp_path: Path) -> None:
     with ApiServer().running() as server:
         done = ask(KUBECONFIG=str(server.kubeconfig(tmp_path / "kubeconfig")), CHRION_HEALTH_PORT=str(server.port))
     assert done.returncode == 1
-    assert f"CHRION_HEALTH_PORT: {server.port} cannot be listened on" in done.stderr
+    assert f"CHRION_HEALTH_PORT: cannot listen on port {server.port}" in done.stderr
     assert "Traceback" not in done.stderr

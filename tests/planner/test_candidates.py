@@ -74,7 +74,7 @@ def test_a_profile_of_another_model_is_refused(prepared_case, made_up_profile):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"options": {"optimization": "Some"}}, "has the optimization 'Some', which is neither All nor None"),
+        ({"options": {"optimization": "Some"}}, "has the optimization 'Some', which must be All or None"),
         ({"lanes": 10**9}, "holds 1000000000 of 1 lanes"),
     ],
 )

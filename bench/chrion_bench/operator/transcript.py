@@ -81,7 +81,7 @@ def main() -> None:
         )
         script.file("nsnet2.yaml", yaml.safe_dump(model, sort_keys=False, default_flow_style=None))
         script.run("kubectl apply -f nsnet2.yaml")
-        script.say("The operator starts a planner, which fetches the model, measures it and hands in its plans.")
+        script.say("The operator starts a planner, which fetches the model, measures it and writes its plans.")
         here.model.wait_for("Profiled", "False", "Planning", "%")
         script.run("kubectl get chm nsnet2")
         script.run("kubectl get chm nsnet2 -o jsonpath='{.status.conditions[?(@.type==\"Profiled\")].message}'")
@@ -89,11 +89,11 @@ def main() -> None:
         here.model.wait_for("Serving")
         script.run("kubectl get chm nsnet2")
         script.run("kubectl get job,deployment,service,pod -l chrion.dev/model=nsnet2")
-        script.say("It answers at the address of its Service, to any client of the Open Inference Protocol.")
+        script.say("The Service answers any client of the Open Inference Protocol.")
         script.file("client.py", CLIENT)
         script.run("kubectl get service nsnet2 -o jsonpath='{.spec.clusterIP}'")
         script.run("python client.py $(kubectl get service nsnet2 -o jsonpath='{.spec.clusterIP}')")
-        script.say("Another objective reaches the pod while it serves. Nothing is planned again, and nothing restarts.")
+        script.say("A changed objective reaches the pod while it serves. Nothing is planned again or restarted.")
         script.run(
             'kubectl patch chm nsnet2 --type merge -p \'{"spec": {"slo": {"latency": "30ms", "percentile": 95}}}\''
         )
@@ -105,7 +105,7 @@ def main() -> None:
         script.run("kubectl get pod -l chrion.dev/model=nsnet2,app.kubernetes.io/component=runtime")
         events = "kubectl get events --field-selector involvedObject.name=nsnet2"
         script.run(f"{events} -o custom-columns=REASON:.reason,MESSAGE:.message")
-        script.say("With the ChrionModel goes all that was made for it.")
+        script.say("Deleting the ChrionModel deletes everything that was created for it.")
         script.run("kubectl delete chm nsnet2")
         wait_until(lambda: not here.model.owned(), "the going of all that it had")
         script.run("kubectl get job,deployment,service,pod,configmap -l chrion.dev/model=nsnet2")

@@ -20,8 +20,8 @@ class PublishedModel(RealModel):
     """The shape of every input with open axes, or with a value."""
     values: Mapping[str, Fill] = field(default_factory=dict)
     """What inputs may hold where neither random floats nor zeros will do."""
-    fails: str = ""
-    """Why it cannot be planned or served yet; empty where it can."""
+    refused: str = ""
+    """What it is refused with, since it has no tensors at its edge; empty where it is served."""
 
     @property
     def specs(self) -> tuple[InputSpec, ...]:

@@ -67,7 +67,6 @@ MODELS = (
         "onnx/backend/test/data/light/light_shufflenet.onnx",
         "c6f406d62be36d6b4572542c0950a2abd59f56237068793290680bba89fbafe5",
         kind="image classification",
-        traits="Caffe2; IR version 3, inputs with defaults, weights by ConstantOfShape",
-        fails="inputs with defaults must be given",
+        traits="Caffe2; IR version 3, constants listed as inputs, weights by ConstantOfShape",
     ),
 )

@@ -33,7 +33,7 @@ MODELS = (
         "8224784c98d73412d9fd99abcd57a38568bd590980d0fbe5916464531c52e8fc",
         kind="classification",
         traits="scikit-learn, OnnxMLTools; a sequence of maps as output",
-        fails="an output that is no tensor",
+        refused="of a scikit-learn classifier, export with zipmap=False",
     ),
     PublishedModel(
         "detector_function.onnx",

@@ -2,13 +2,13 @@
 
 COMMANDS = {
     "run": "Plan models on this machine and serve them: the whole of Chrion without a cluster.",
-    "check": "Say what is in a model, what would run where, and whether planning it is likely to gain.",
-    "plan": "Profile a model, partition it, measure the best plans, and write the frontier of them.",
-    "serve": "Serve models over the Open Inference Protocol, each by the plan that the objective selects.",
-    "bench": "Measure the selected plan against the default session and each single device.",
+    "check": "Report what is in a model, what would run where, and whether planning is likely to gain.",
+    "plan": "Profile a model, partition it, measure the best plans, and write their frontier.",
+    "serve": "Serve models over the Open Inference Protocol, each with the plan that the objective selects.",
+    "bench": "Measure the selected plan against ONNX Runtime's default session and each single device.",
     "explain": "Show the stages, the schedule and the frontier of a plan file.",
-    "profile": "Measure what a model's nodes cost on each device, for `chrion plan --profile` there or elsewhere.",
-    "fetch": "Fetch a model with its external data, from where models may be fetched from, and check its digest.",
-    "plan-job": "Plan a model by its ChrionModel's spec, and write progress and plans to one ConfigMap.",
+    "profile": "Measure what a model's nodes cost on each device, for `chrion plan --profile` on any machine.",
+    "fetch": "Fetch a model with its external data from an allowed source, and check its digest.",
+    "plan-job": "Plan a model by the spec of its ChrionModel, and write progress and plans to a ConfigMap.",
 }
 """What each does, in the words that its own help begins with, to be listed without importing it."""

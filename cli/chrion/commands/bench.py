@@ -38,20 +38,20 @@ def command(
     latency: LatencyOption = None,
     gpu_memory: GpuMemoryOption = None,
     mode: ModeOption = Mode.AUTO,
-    rounds: Annotated[int, typer.Option("--rounds", min=5, help="Turns that each contender takes.")] = 15,
-    turn: Annotated[str, typer.Option("--turn", metavar="100ms", help="How long a turn is.")] = "100ms",
+    rounds: Annotated[int, typer.Option("--rounds", min=5, help="Turns of each contender.")] = 15,
+    turn: Annotated[str, typer.Option("--turn", metavar="100ms", help="Length of a turn.")] = "100ms",
 ) -> None:
-    """Measure the selected plan against the default session and each single device.
+    """Measure the selected plan against ONNX Runtime's default session and each single device.
 
-    Each contender runs alone in a process of its own, and they take turns, so that a machine that drifts drifts for
-    all. `gain` is the default session's time over the contender's, as the median over rounds. The exit code is 1
-    where the plan could not be run.
+    Each contender runs alone in its own process, and they take turns, so that a change of the machine's speed affects
+    all of them. `gain` is the default session's time divided by the contender's, as the median over rounds. The exit
+    code is 1 if the plan could not be run.
     """
     plan_file = read_plan_file(plan)
     normalised = cache.normalised(model, Limits())
     if plan_file.model != normalised.digest:
         raise UsageError(
-            f"{plan}: was made for model {plan_file.model[:12]}, {model} is {normalised.digest[:12]}: plan again"
+            f"{plan}: was made for model {plan_file.model[:12]}, but {model} is {normalised.digest[:12]}: plan again"
         )
     with Display(quiet=as_json) as display:
         found = compare(

@@ -21,29 +21,31 @@ def command(
     uri: Annotated[
         str,
         typer.Argument(
-            metavar="URI", help="https://, hf://, s3://, gs:// or file:// and the ONNX file.", show_default=False
+            metavar="URI", help="The ONNX file, as https://, hf://, s3://, gs:// or file://.", show_default=False
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.onnx", help="Where to write the model.")],
     sha256: Annotated[
-        str | None, typer.Option("--sha256", metavar="HEX", help="The digest that the model must have.")
+        str | None, typer.Option("--sha256", metavar="HEX", help="The model's digest; a mismatch is an error.")
     ] = None,
     max_bytes: Annotated[
-        str, typer.Option("--max-bytes", metavar="8Gi", help="Refuse more, external data included.")
+        str, typer.Option("--max-bytes", metavar="8Gi", help="Reject larger models, external data included.")
     ] = "8Gi",
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            "--allow", metavar="HOST|CIDR", help="Fetch from there, though it is private or speaks plain http."
+            "--allow",
+            metavar="HOST|CIDR",
+            help="Fetch from this host or network although it is private or uses plain http.",
         ),
     ] = None,
-    retries: Annotated[int, typer.Option("--retries", min=0, help="How often temporary faults are retried.")] = 6,
-    timeout: Annotated[str, typer.Option("--timeout", metavar="1h", help="How long all of it may take.")] = "1h",
+    retries: Annotated[int, typer.Option("--retries", min=0, help="How often to retry after temporary faults.")] = 6,
+    timeout: Annotated[str, typer.Option("--timeout", metavar="1h", help="Time limit for the whole fetch.")] = "1h",
 ) -> None:
-    """Fetch a model with its external data, from where models may be fetched from, and check its digest.
+    """Fetch a model with its external data from an allowed source, and check its digest.
 
-    Addresses that are not public are refused unless allowed, link-local ones always. Credentials are read from the
-    environment. The exit code is 42 where another try would end alike, and 1 where it might not.
+    Addresses that are not public are rejected unless allowed, link-local ones always. Credentials are read from the
+    environment. The exit code is 42 if trying again is pointless, and 1 if it may help.
     """
     _configure_logs()
     with terminating(Reason.FETCH_FAILED):
@@ -59,7 +61,7 @@ def command(
         fetched = asyncio.run(cancelled_by_sigterm(fetch(wanted, os.environ)))
         files = f" and {len(fetched.files)} files of external data" if fetched.files else ""
         text = f"{output}{files}: {fetched.size:,} bytes, sha256 {fetched.sha256}"
-        typer.echo(f"{'was there already' if fetched.kept else 'fetched'}: {text}")
+        typer.echo(f"{'already there' if fetched.kept else 'fetched'}: {text}")
         last_words(Termination(reason=Reason.SUCCEEDED, message=text, sha256=fetched.sha256))
 
 
@@ -78,7 +80,7 @@ def _configure_logs() -> None:
 
 def _digest(text: str | None) -> str | None:
     if text is not None and (len(text) != 64 or set(text) - set("0123456789abcdef")):
-        raise UsageError(f'--sha256: "{text}" is not 64 hexadecimal digits in lower case')
+        raise UsageError(f'--sha256: "{text}" must be 64 lowercase hexadecimal digits')
     return text
 
 

@@ -40,25 +40,27 @@ def command(
     objective: ObjectiveOptions,
     profile: Annotated[
         Path | None,
-        typer.Option("--profile", metavar="PROFILE.json", help="Plan for this profile's devices, measuring nothing."),
+        typer.Option(
+            "--profile", metavar="PROFILE.json", help="Plan for the devices of this profile; measure nothing."
+        ),
     ] = None,
     devices: DevicesOption = "",
     lanes: LanesOption = 0,
     rounding: RoundingOptions,
     timeout: TimeoutOption = "10m",
     limits: LimitOptions,
-    timings: Annotated[bool, typer.Option("--timings", help="Say how long each step took.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    timings: Annotated[bool, typer.Option("--timings", help="Report how long each step took.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
-    """Profile a model, partition it, measure the best plans, and write the frontier of them.
+    """Profile a model, partition it, measure the best plans, and write their frontier.
 
-    The plans hold for every objective; --latency, --gpu-memory and --mode say which of them to show, and warn where
+    The plans hold for every objective; --latency, --gpu-memory and --mode select which of them to show, and warn if
     none meets the objective.
     """
     check_output(output)
     slo, mode, wanted = objective.slo, objective.mode, rounding.wanted
     if profile is not None and wanted.weights is not WeightFormat.FLOAT32:
-        raise UsageError("--precision: how far answers are off must be measured: leave --profile out")
+        raise UsageError("--precision: the error of rounding must be measured: leave out --profile")
     with Display(quiet) as display:
         task = PlanningTask(
             model=model,

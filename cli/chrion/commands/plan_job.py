@@ -28,26 +28,29 @@ _LONGEST_SECONDS = 30.0
 def command(
     model: Annotated[Path, typer.Option("--model", metavar="MODEL.onnx", help="The ONNX file, as fetched.")],
     spec_env: Annotated[
-        str, typer.Option("--spec-env", metavar="VARIABLE", help="The variable with ChrionModel.spec as JSON.")
+        str,
+        typer.Option(
+            "--spec-env", metavar="VARIABLE", help="The environment variable that holds ChrionModel.spec as JSON."
+        ),
     ],
     config_map: Annotated[
-        str, typer.Option("--config-map", metavar="NAMESPACE/NAME", help="The ConfigMap that takes the plans.")
+        str, typer.Option("--config-map", metavar="NAMESPACE/NAME", help="The ConfigMap to write the plans to.")
     ],
-    revision: Annotated[str, typer.Option("--revision", metavar="REV", help="What the plans are for.")],
+    revision: Annotated[str, typer.Option("--revision", metavar="REV", help="The revision that the plans are for.")],
     figures: Annotated[
         str | None,
         typer.Option(
             "--figures",
             metavar="NAMESPACE/NAME",
             envvar="CHRION_FIGURES",
-            help="The ConfigMap that keeps what is measured of devices for other runs.",
+            help="The ConfigMap that keeps measurements of devices for other runs.",
         ),
     ] = None,
 ) -> None:
-    """Plan a model by its ChrionModel's spec, and write progress and plans to one ConfigMap.
+    """Plan a model by the spec of its ChrionModel, and write progress and plans to a ConfigMap.
 
-    The cluster is the one that this pod runs in, or the one of KUBECONFIG. Where the ConfigMap holds the plans of this
-    revision already, nothing is done. The exit code is 42 where another try would end alike, and 1 where it might not.
+    The cluster is the one that this pod runs in, or that of KUBECONFIG. If the ConfigMap already holds the plans of
+    this revision, nothing is done. The exit code is 42 if trying again is pointless, and 1 if it may help.
     """
     with terminating(Reason.PLANNER_FAILED):
         spec = _spec(spec_env)
@@ -60,7 +63,7 @@ def command(
             _hand_in(hand, plan, revision)
             text = f"planned: {len(plan.buckets)} buckets"
         else:
-            text = "planned before"
+            text = "already planned"
         typer.echo(text)
         last_words(Termination(reason=Reason.SUCCEEDED, message=text, sha256=plan.model))
 
@@ -68,7 +71,7 @@ def command(
 def _spec(variable: str) -> ChrionModelSpec:
     text = os.environ.get(variable)
     if text is None:
-        raise UsageError(f"--spec-env: {variable} is not set; it holds the JSON of ChrionModel.spec")
+        raise UsageError(f"--spec-env: {variable} is not set; set it to the JSON of ChrionModel.spec")
     return ChrionModelSpec.from_json(text, "spec")
 
 
@@ -95,7 +98,7 @@ def _hand_in(hand: ConfigMap, plan: PlanFile, revision: str) -> None:
 def _check_wanted(config_map: dict[str, object], revision: str) -> None:
     wanted = wanted_revision(config_map)
     if wanted not in (None, revision):
-        raise Superseded(f"revision {wanted} is wanted by now, and this plans {revision}")
+        raise Superseded(f"revision {wanted} is wanted now, but this job plans {revision}")
 
 
 class _Teller:

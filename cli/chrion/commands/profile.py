@@ -29,7 +29,7 @@ def command(
     devices: DevicesOption = "",
     lanes: LanesOption = 0,
 ) -> None:
-    """Measure what a model's nodes cost on each device, for `chrion plan --profile` there or elsewhere."""
+    """Measure what a model's nodes cost on each device, for `chrion plan --profile` on any machine."""
     check_output(output)
     with Display() as display:
         task = PlanningTask(

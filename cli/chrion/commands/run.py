@@ -44,18 +44,18 @@ def command(
     ],
     model: Annotated[
         Path | None,
-        typer.Option("--model", metavar="PATH", help="The ONNX file, if spec.model.uri cannot be reached from here."),
+        typer.Option("--model", metavar="PATH", help="The ONNX file, if spec.model.uri is out of reach from here."),
     ] = None,
     listen: ListenOptions,
     devices: Annotated[
         str,
-        typer.Option("--devices", metavar="cpu,cuda:0", help="Devices to use. Default: as spec.devices says."),
+        typer.Option("--devices", metavar="cpu,cuda:0", help="Devices to use. Default: those of spec.devices."),
     ] = "",
     slo: SloOption = None,
     isolate: IsolateOption = Isolate.OWNER,
     requests: RequestOptions,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans there.")
+        Path | None, typer.Option("--output", "-o", metavar="PLAN.json", help="Also write the plans to this file.")
     ] = None,
     sample: SampleOption = None,
     replan: Annotated[bool, typer.Option("--replan", help="Plan again, even if the cache holds a plan.")] = False,
@@ -63,14 +63,14 @@ def command(
 ) -> None:
     """Plan models on this machine and serve them: the whole of Chrion without a cluster.
 
-    The objective, in the ChrionModel or behind --slo, is watched: a change there is taken over while the model serves.
+    The objective, in the ChrionModel or the file of --slo, is watched: changes take effect while the model serves.
     """
     if output is not None:
         check_output(output)
     only = sample[0] if sample else None
     for option, given in (("--model", model), ("--output", output), ("--slo", slo), ("--sample", only)):
         if given is not None and len(files) > 1:
-            raise UsageError(f"{option}: {given} is for one ChrionModel, and {len(files)} are given with -f")
+            raise UsageError(f"{option}: {given} is for one ChrionModel, but -f gives {len(files)}")
     lives = [Live.of(objective=slo or file) for file in files]  # before they are read
     chosen = [_choose(file, model, slo) for file in files]
     _check_names(chosen)
@@ -137,7 +137,7 @@ def _check_names(chosen: Sequence[_Chosen]) -> None:
     known: dict[str, Path] = {}
     for one in chosen:
         if one.name in known:
-            raise UsageError(f'{one.file}: metadata.name: "{one.name}" is the name of {known[one.name]} too')
+            raise UsageError(f'{one.file}: metadata.name: {known[one.name]} has the name "{one.name}" too')
         known[one.name] = one.file
 
 
@@ -146,7 +146,7 @@ def _plan(one: _Chosen, devices: str, samples: list[Path] | None, replan: bool, 
         found = read_samples(samples, one.spec.precision or EXACT)
         task = PlanningTask.of(one.spec, one.path, parse_devices(devices), display.progress, display.warn, found)
         plan_file, cached = planning.cached_plan(task, replan=replan)
-    display.say(f"{one.name}: {'planned before' if cached else 'planned'}: {one.path}")
+    display.say(f"{one.name}: {'already planned' if cached else 'planned'}: {one.path}")
     return plan_file
 
 

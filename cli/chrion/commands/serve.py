@@ -45,11 +45,13 @@ def command(
     ] = None,
     plan: Annotated[
         list[Path] | None,
-        typer.Option("--plan", metavar="PLAN.json", help="The plans, from `chrion plan`: one a model, in their order."),
+        typer.Option(
+            "--plan", metavar="PLAN.json", help="The plans, from `chrion plan`: one for each model, in the same order."
+        ),
     ] = None,
     listen: ListenOptions,
     name: Annotated[
-        list[str] | None, typer.Option("--name", help="The models' names, in their order; by default the files'.")
+        list[str] | None, typer.Option("--name", help="The models' names, in the same order. Default: the file names.")
     ] = None,
     value: ValueOption = None,
     state: StateOption = None,
@@ -62,10 +64,10 @@ def command(
     leave: LeaveOption = None,
     telemetry: TelemetryOptions,
 ) -> None:
-    """Serve models over the Open Inference Protocol, each by the plan that the objective selects.
+    """Serve models over the Open Inference Protocol, each with the plan that the objective selects.
 
-    Several models share the lanes; the objective is each one's own. The plans and the file behind --slo are watched:
-    what changes there is taken over while the models serve.
+    Several models share the lanes, and each must meet the objective by itself. The plans and the file of --slo are
+    watched: changes take effect while the models serve.
     """
     if not models and repository is None:
         raise UsageError("name a model with its --plan, or a --repository to load models from")

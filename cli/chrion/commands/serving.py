@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -40,11 +41,12 @@ from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.telemetry import logs
 from chrion_runtime.serve.telemetry.logs import LogFormat, LogLevel
 
-LogFormatOption = Annotated[
-    LogFormat, typer.Option("--log-format", case_sensitive=False, help="Lines for people, or JSON for machines.")
-]
+LogFormatOption = Annotated[LogFormat, typer.Option("--log-format", case_sensitive=False, help="Plain lines, or JSON.")]
 LogLevelOption = Annotated[
-    LogLevel, typer.Option("--log-level", case_sensitive=False, help="What is logged; debug logs every request.")
+    LogLevel,
+    typer.Option(
+        "--log-level", case_sensitive=False, help="The least severe entries to log; debug logs every request."
+    ),
 ]
 
 
@@ -88,8 +90,17 @@ class TelemetryOptions:
 
     def __post_init__(self) -> None:
         endpoint = self.otlp_endpoint
-        if endpoint is not None and not endpoint.startswith(("http://", "https://")):
+        if endpoint is not None and not _is_url(endpoint):
             raise UsageError(f'--otlp-endpoint: "{shown(endpoint)}" is not a URL such as http://localhost:4318')
+
+
+def _is_url(text: str) -> bool:
+    """Whether it is one over HTTP with a host, and with a port that exists."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -149,7 +160,7 @@ def serve_models(
         for model in models:
             typer.echo(f"{model.name}: serving on {where.url}/v2/models/{model.name}")
         if folder is not None:
-            typer.echo(f"{folder.root}: models are loaded through {where.url}/v2/repository")
+            typer.echo(f"{folder.root}: load models through {where.url}/v2/repository")
         if where.grpc_address:
             typer.echo(f"gRPC on {where.grpc_address}")
         if where.metrics_url:
@@ -187,5 +198,5 @@ def _chrion_model(entry: Entry, file: Path) -> ChrionModel:
         raise PlanRefused(f'{file.name}: metadata.name: "{chrion_model.metadata.name}" is not the folder\'s name')
     wanted = chrion_model.spec.model.sha256
     if wanted is not None and (found := digest(entry.model)) != wanted:
-        raise PlanRefused(f"{file.name}: spec.model.sha256: the model has {found}, not {wanted}")
+        raise PlanRefused(f"{file.name}: spec.model.sha256: the model has digest {found}, not {wanted}")
     return chrion_model

@@ -46,7 +46,7 @@ class ConfigMap:
         """`reference` is NAMESPACE/NAME. Raises UsageError."""
         self.namespace, _, self.name = reference.partition("/")
         if not self.namespace or not self.name or "/" in self.name:
-            raise UsageError(f'a ConfigMap is given as NAMESPACE/NAME, and "{reference}" is not')
+            raise UsageError(f'"{reference}" is not a ConfigMap; write NAMESPACE/NAME')
         self._persistence = persistence or Persistence()
         self._key = self.name, self.namespace
         self._api = _api()
@@ -78,7 +78,7 @@ class ConfigMap:
     def _persist(self, call: Callable[[], T]) -> T:
         """Call until it works or nothing can be hoped for any more."""
         from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import HTTPError, LocationValueError
 
         what = f"ConfigMap {self.namespace}/{self.name}"
         deadline, pause = time.monotonic() + self._persistence.seconds, self._persistence.first
@@ -88,16 +88,18 @@ class ConfigMap:
             except ApiException as error:
                 said = _message(error)
                 if error.status == 404:
-                    raise ConfigMapGone(f"{what} is not there: was its ChrionModel deleted?") from None
+                    raise ConfigMapGone(f"{what} does not exist: was its ChrionModel deleted?") from None
                 if error.status == 409:
                     raise ConfigMapConflict(f"{what} has changed: {said}") from None
                 if error.status in (400, 413, 422):
                     raise ClusterError(f"{what} cannot be patched: {said}") from None
+            except LocationValueError as error:
+                raise UsageError(f"the API server's address cannot be used: {error}; correct host and port") from None
             except (HTTPError, OSError) as error:
                 said = " ".join(str(error).split())[:300]
             # 403 too: a Role may be newer than what the API server knows of it.
             if time.monotonic() + pause > deadline:
-                raise ClusterError(f"{what}: the API server does not let it be read or patched: {said}")
+                raise ClusterError(f"{what}: the API server does not allow it to be read or patched: {said}")
             time.sleep(pause)
             pause = min(2 * pause, self._persistence.longest)
 
@@ -123,7 +125,7 @@ def _api() -> Any:
         else:
             loaders.load_incluster_config(client_configuration=configuration)
     except config.ConfigException as error:
-        raise UsageError(f"no cluster to hand the plan in to: {error}; set KUBECONFIG, or run in a pod") from None
+        raise UsageError(f"no cluster to write the plan to: {error}; set KUBECONFIG, or run in a pod") from None
     configuration.retries = False  # we do that
     api_client: Any = client.ApiClient(configuration)
     api_client.set_default_header("Content-Type", _MERGE)  # each version of the client has its own way to name it

@@ -39,7 +39,7 @@ class SharedFigures:
         try:
             return figures_of(self._config_map.read(), key, lanes)
         except ClusterError as error:
-            log.warning("cannot read known figures, so everything will be measured: %s", error)
+            log.warning("cannot read earlier measurements, measuring everything again: %s", error)
             return None
 
     def keep(self, found: Known) -> None:
@@ -50,7 +50,7 @@ class SharedFigures:
                 return
             except ClusterError as error:
                 if not left or not isinstance(error, ConfigMapConflict):
-                    log.warning("what was measured is not kept: %s", error)
+                    log.warning("cannot keep the measurements: %s", error)
                     return
 
 
@@ -63,10 +63,10 @@ def figures_of(config_map: Mapping[str, Any], key: DeviceKey, lanes: int) -> Kno
     try:
         known = Known.from_json(inflated(_decoded(text), name), name)
     except ChrionError as error:
-        log.warning("ignoring damaged figures: %s", error)
+        log.warning("ignoring damaged measurements: %s", error)
         return None
     if (known.device.key, known.device.lanes) != (key, lanes):
-        log.warning("ignoring figures of another device: %s", name)
+        log.warning("ignoring measurements of another device: %s", name)
         return None
     return known
 

@@ -33,7 +33,7 @@ def plan_patch(plan: PlanFile, revision: str, version: str) -> dict[str, Any]:
         packed = gzip.compress(text.encode(), mtime=0)
         if len(packed) > MOST_BYTES:
             raise PlanTooLarge(
-                f"the plan has {len(packed):,} bytes when compressed and a ConfigMap holds {MOST_BYTES:,}: "
+                f"the compressed plan has {len(packed):,} bytes, but a ConfigMap holds {MOST_BYTES:,}: "
                 "plan for fewer shapes"
             )
         data, binary = {PLAN_KEY: None}, {PLAN_KEY: base64.b64encode(packed).decode()}

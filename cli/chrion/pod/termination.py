@@ -27,7 +27,7 @@ from chrion_runtime.errors import DeviceUnavailable
 T = TypeVar("T")
 
 _DEFAULT_LOG = Path("/dev/termination-log")
-_INTERRUPTED = Termination(reason=Reason.INTERRUPTED, message="was told to end before it was done")
+_INTERRUPTED = Termination(reason=Reason.INTERRUPTED, message="was told to stop before it was done")
 
 
 class Superseded(ChrionError):
@@ -73,7 +73,7 @@ def terminating(otherwise: Reason) -> Iterator[None]:
         _leave(_INTERRUPTED)
     except Exception as error:  # noqa: BLE001, the operator must hear of anything
         print(redacted("".join(traceback.format_exception(error))), file=sys.stderr)
-        text = redacted(f"a defect of Chrion: {type(error).__name__}: {error}")
+        text = redacted(f"a bug in Chrion: {type(error).__name__}: {error}")
         _leave(Termination(reason=otherwise, message=text))
 
 

@@ -52,7 +52,7 @@ def connect() -> ApiClient:
         except Exception as error:
             # It lets through whatever reading the file raises.
             problem = " ".join(str(error).split())[:200]
-            raise ApiUnavailable(f"there is no pod's service account and no usable kubeconfig: {problem}") from error
+            raise ApiUnavailable(f"found no pod service account and no usable kubeconfig: {problem}") from error
     configuration.keep_alive = True
     configuration.connection_pool_maxsize = 64
     return ApiClient(configuration)
@@ -102,7 +102,7 @@ class Api:
                     raise _error(int(thing.get("code", 500)), thing)
                 yield event, thing
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ApiUnavailable(f"the watch of {kind.plural} broke off: {error}") from error
+            raise ApiUnavailable(f"the watch of {kind.plural} was interrupted: {error}") from error
         finally:
             response.close()
 
@@ -223,7 +223,7 @@ def _whole(response: urllib3.BaseHTTPResponse) -> bytes:
                 response.close()
                 raise ApiUnavailable(f"the API server took more than {ANSWER_SECONDS} s to answer")
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise ApiUnavailable(f"the API server broke off its answer: {error}") from error
+        raise ApiUnavailable(f"the API server's answer was interrupted: {error}") from error
     return b"".join(parts)
 
 

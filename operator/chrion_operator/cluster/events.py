@@ -48,7 +48,9 @@ class Recorder:
         try:
             self._write(name, model, event)
         except ApiError as error:
-            log.warning("cannot tell %s of %s/%s: %s", event.reason, metadata["namespace"], metadata["name"], error)
+            log.warning(
+                "cannot write event %s for %s/%s: %s", event.reason, metadata["namespace"], metadata["name"], error
+            )
 
     def _write(self, name: str, model: Object, event: ModelEvent) -> None:
         metadata = model["metadata"]

@@ -62,6 +62,6 @@ class Informer(threading.Thread):
                 pause = min(pause * 2, LONGEST_PAUSE)
             except Exception:
                 FAULTS.labels(where="watch").inc()
-                log.exception("cannot take in %s", self._kind.plural)
+                log.exception("cannot process %s", self._kind.plural)
                 threading.Event().wait(LONGEST_PAUSE)
                 version = ""

@@ -31,7 +31,7 @@ class Kind:
 
 def _segment(name: str) -> str:
     if name in (".", ".."):
-        raise ValueError(f'"{name}" is the name of no object')
+        raise ValueError(f'"{name}" is not the name of an object')
     return quote(name, safe="")
 
 

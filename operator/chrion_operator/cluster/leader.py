@@ -57,7 +57,7 @@ class Leader:
                 self._lock.name, self._lock.namespace, lease, _request_timeout=2
             )
         except Exception as error:  # noqa: BLE001, the client's, urllib3's or the system's: the lease runs out by itself
-            log.info("the lease was not given back: %s", error)
+            log.info("the lease was not released: %s", error)
 
     def _stand(self) -> None:
         while not self._stopped.is_set():
@@ -80,6 +80,6 @@ class Leader:
 
     def _stop_leading(self) -> None:
         if self._leading.is_set():
-            log.info("leading no more")
+            log.info("no longer leading")
         self._leading.clear()
         LEADING.set(0)

@@ -32,4 +32,4 @@ class LeftOut:
             self._told[place] = None
             if len(self._told) > REMEMBERED:
                 self._told.popitem(last=False)
-        log.warning("%s %s/%s is left out: %s: %.200s", *place, type(error).__name__, error)
+        log.warning("%s %s/%s is ignored: %s: %.200s", *place, type(error).__name__, error)

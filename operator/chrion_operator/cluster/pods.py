@@ -75,7 +75,7 @@ class Pods:
                         if self._leads():
                             self._begin(session, turn, rounds)
                     except Exception:
-                        log.exception("the pods cannot be asked; trying again")
+                        log.exception("cannot poll the pods; trying again")
                         FAULTS.labels(where="pods").inc()
                     await asyncio.sleep(self._seconds)
             finally:
@@ -112,7 +112,7 @@ class Pods:
             self._take(target, answer_of(await _said(session, target)))
             POD_ANSWERS.labels(result="ok").inc()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            log.debug("pod %s/%s gave no answer: %s", target.key.namespace, target.pod, error)
+            log.debug("pod %s/%s did not answer: %s", target.key.namespace, target.pod, error)
             POD_ANSWERS.labels(result="none").inc()
         except Exception as error:  # noqa: BLE001, what a tenant's pod can bring about is not to be foreseen
             log.debug("pod %s/%s: %s: %s", target.key.namespace, target.pod, type(error).__name__, error)
@@ -149,7 +149,7 @@ async def _said(session: aiohttp.ClientSession, target: Target) -> bytes:
         if response.status != 200:
             raise NoAnswer(f"status {response.status}")
         if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise NoAnswer("it is compressed")
+            raise NoAnswer("the answer is compressed")
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk

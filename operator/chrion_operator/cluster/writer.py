@@ -48,9 +48,9 @@ def share(api: Api, manifest: Object) -> None:
         api.create(manifest)
         return
     if not is_shared(there):
-        raise NotOurs("there is one that ChrionModels do not share; delete it")
+        raise NotOurs("an object of this name exists that ChrionModels cannot share; delete it")
     if "deletionTimestamp" in there["metadata"]:
-        raise LeftOver("the one before is still being deleted")
+        raise LeftOver("the previous object is still being deleted")
     owners, (mine,) = there["metadata"]["ownerReferences"], metadata["ownerReferences"]
     if all(owner["uid"] != mine["uid"] for owner in owners):
         version = there["metadata"]["resourceVersion"]
@@ -79,11 +79,11 @@ def _get(api: Api, kind: Kind, manifest: Object) -> Object | None:
 
 def _check(there: Object, model: Object) -> None:
     if is_left_over(there, model):
-        raise LeftOver("the one of an earlier ChrionModel of this name is still being deleted")
+        raise LeftOver("the object of an earlier ChrionModel of this name is still being deleted")
     if not is_owned(there, model["metadata"]["uid"]):
-        raise NotOurs("there is one that is not of this ChrionModel; delete it, or give the ChrionModel another name")
+        raise NotOurs("it belongs to someone else; delete it, or give the ChrionModel another name")
     if "deletionTimestamp" in there["metadata"]:
-        raise LeftOver("the one before is still being deleted")
+        raise LeftOver("the previous object is still being deleted")
 
 
 def _take_over_fields(api: Api, kind: Kind, there: Object) -> None:

@@ -25,10 +25,10 @@ WIDE = {"priority": 1}
 """Of columns that `kubectl get -o wide` alone shows."""
 
 COLUMNS: tuple[tuple[str, str, str, Object], ...] = (
-    ("Mode", ".spec.mode", "What is minimised", {}),
+    ("Mode", ".spec.mode", "What Chrion minimises", {}),
     ("Runs On", ".status.runsOn", "The devices that the plans in use hold", {}),
     ("Latency", ".status.latency", "Latency of the slowest replica, as planned before there were requests", {}),
-    ("GPU Memory", ".status.gpuMemory", "GPU memory of the replica that takes most", {}),
+    ("GPU Memory", ".status.gpuMemory", "GPU memory of the replica that uses most", {}),
     ("Ready", _condition("Ready", "status"), "Whether a replica answers requests", {}),
     ("Reason", _condition("Ready", "reason"), "Why", {}),
     ("URL", ".status.url", "Where the model answers inside the cluster", {}),

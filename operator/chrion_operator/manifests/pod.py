@@ -151,7 +151,7 @@ def _finish(pod: Object, at: str) -> None:
         for entry in pod.get(kind, ()):
             if "image" not in entry:
                 known = ", ".join(other["name"] for other in pod[kind] if "image" in other)
-                raise InvalidField(f"{at}.spec.{kind}", f'"{entry["name"]}" needs an image, for it is none of: {known}')
+                raise InvalidField(f"{at}.spec.{kind}", f'"{entry["name"]}" needs an image: it is not one of {known}')
             entry["resources"] = as_text(entry.get("resources", {}))
 
 

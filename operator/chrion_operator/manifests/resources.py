@@ -47,7 +47,7 @@ def check_run_memory(spec: ChrionModelSpec, resources: Object) -> None:
     with suppress(ValueError):  # another way to write an amount, which the API server understands
         if runs.bytes > Quantity(limit).bytes:
             raise InvalidField(
-                "spec.limits.runMemory", f"{runs} is more than the container's memory, which is {limit}: leave it room"
+                "spec.limits.runMemory", f"{runs} is more than the container's memory limit of {limit}: lower it"
             )
 
 

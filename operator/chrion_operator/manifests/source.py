@@ -26,7 +26,9 @@ def source(uri: str, server: Server) -> PodSource:
     """
     scheme, _, rest = uri.partition("://")
     if scheme == "file" and not rest.startswith("/"):
-        raise InvalidField("spec.model.uri", f'"{uri}": in a cluster file:// is an absolute path inside the image')
+        raise InvalidField(
+            "spec.model.uri", f'"{uri}": in a cluster, file:// must be an absolute path inside the image'
+        )
     if scheme not in ("pvc", "configmap", "oci"):
         return PodSource(uri)
     name, _, path = rest.partition("#" if scheme == "oci" else "/")

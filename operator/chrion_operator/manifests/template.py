@@ -53,6 +53,6 @@ def _merge_list(below: list[Object], above: Any, key: str, at: str) -> list[Obje
     for index, entry in enumerate(above):
         path = f"{at}[{index}]"
         if not isinstance(entry, dict) or not isinstance(entry.get(key), str | int):
-            raise InvalidField(path, f"needs a {key}, by which it is merged")
+            raise InvalidField(path, f"needs a {key}, because entries are merged by it")
         merged[entry[key]] = merge(merged.get(entry[key], {}), entry, path)
     return list(merged.values())

@@ -16,8 +16,8 @@ from chrion_operator.reconcile.serving import Serving, Trouble
 
 Claims = Mapping[ConditionType, Claim]
 
-RECONCILED = Claim("False", Reason.SUCCEEDED, "all is as the spec says")
-NOT_STALLED = Claim("False", Reason.SUCCEEDED, "nothing waits for a change of the spec")
+RECONCILED = Claim("False", Reason.SUCCEEDED, "the cluster matches the spec")
+NOT_STALLED = Claim("False", Reason.SUCCEEDED, "no change of the spec is needed")
 
 
 def claims(
@@ -45,9 +45,11 @@ def invalid(message: str, before: Claims, ready: int) -> Claims:
     return {
         **{kind: before.get(kind, unknown) for kind in ConditionType},
         ConditionType.READY: _answers(ready) if ready else Claim("False", Reason.INVALID_SPEC, message),
-        ConditionType.RECONCILING: Claim("False", Reason.INVALID_SPEC, "spec cannot be used"),
+        ConditionType.RECONCILING: Claim("False", Reason.INVALID_SPEC, "the spec is invalid"),
         ConditionType.STALLED: stalled,
-        ConditionType.SERVING: Claim("False", Reason.INVALID_SPEC, "the earlier spec serves" if ready else ""),
+        ConditionType.SERVING: Claim(
+            "False", Reason.INVALID_SPEC, "still serving by the previous spec" if ready else ""
+        ),
     }
 
 
@@ -85,7 +87,7 @@ def _reconciling(
     plannings: Sequence[Planning], serving: Claim, stalled: Claim, refusals: Sequence[WriteRefusal]
 ) -> Claim:
     if stalled.status == "True":
-        return Claim("False", stalled.reason, "waits for a change; see Stalled")
+        return Claim("False", stalled.reason, "waiting for a change; see Stalled")
     if refusals:
         return Claim("True", refusals[0].reason, _refused(refusals[0]))
     worst = _worst(plannings)
@@ -114,14 +116,14 @@ def _model_resolved(plannings: Sequence[Planning]) -> Claim:
         failed = planning.report.phase in (Phase.FAILED, Phase.REFUSED)
         if not planning.done and failed and planning.report.container == FETCH:
             return Claim("False", planning.report.reason, _said(planning, plannings))
-    return Claim("Unknown", Reason.PENDING, "the planner fetches the model")
+    return Claim("Unknown", Reason.PENDING, "the planner is fetching the model")
 
 
 def _profiled(plannings: Sequence[Planning], servings: Sequence[Serving]) -> Claim:
     worst = _worst(plannings)
     if worst is not None:
         if worst.report.container == FETCH and worst.report.phase is not Phase.WAITING:
-            return Claim("Unknown", Reason.PENDING, "the model is not fetched yet")
+            return Claim("Unknown", Reason.PENDING, "the model has not been fetched yet")
         return Claim("False", worst.report.reason, _said(worst, plannings))
     for serving in servings:
         for pod, answer in serving.answers:
@@ -136,7 +138,7 @@ def _planned(plannings: Sequence[Planning]) -> Claim:
         return Claim("False", worst.report.reason, _said(worst, plannings))
     for planning in plannings:
         if planning.refused:
-            return Claim("True", Reason.PLAN_REFUSED, f"{planning.refused}; the plan that was checked before serves")
+            return Claim("True", Reason.PLAN_REFUSED, f"{planning.refused}; still serving the previous plan")
     return Claim("True", Reason.SUCCEEDED, "planned for every node class")
 
 
@@ -144,15 +146,15 @@ def _serving(plannings: Sequence[Planning], servings: Sequence[Serving]) -> Clai
     ready, wanted, updated = (sum(getattr(one, what) for one in servings) for what in ("ready", "wanted", "updated"))
     worst = _worst(plannings)
     if worst is not None:
-        earlier = "an earlier plan serves meanwhile" if ready else "nothing serves before there is a plan"
+        earlier = "still serving an earlier plan" if ready else "nothing serves until there is a plan"
         return Claim("False", worst.report.reason, earlier)
     if all(serving.current for serving in servings):
-        text = f"{wanted} {'replica' if wanted == 1 else 'replicas'} as the spec says"
+        text = f"{wanted} {'replica serves' if wanted == 1 else 'replicas serve'} the current spec"
         return Claim("True", Reason.SUCCEEDED if wanted else Reason.SCALED_TO_ZERO, text)
     trouble: Trouble | None = next((one.trouble for one in servings if one.trouble is not None), None)
     if trouble is not None:
         return Claim("False", trouble.reason, trouble.message)
-    return Claim("False", Reason.ROLLING_OUT, f"{updated} of {wanted} replicas are of this spec, {ready} answer")
+    return Claim("False", Reason.ROLLING_OUT, f"{updated} of {wanted} replicas have the current spec, {ready} answer")
 
 
 _ORDER = (Phase.REFUSED, Phase.FAILED, Phase.WAITING, Phase.RUNNING, Phase.SUCCEEDED)
@@ -168,7 +170,7 @@ def _said(planning: Planning, plannings: Sequence[Planning]) -> str:
     report = planning.report
     text = f"{planning.percent} %: {report.message}" if planning.percent is not None else report.message
     if report.phase is Phase.FAILED:
-        text += "; it is tried again"
+        text += "; trying again"
     return f"{planning.cls.name}: {text}" if len(plannings) > 1 else text
 
 

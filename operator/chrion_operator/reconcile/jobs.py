@@ -63,11 +63,11 @@ def report(job: Object, pods: Sequence[Object]) -> JobReport:
     if failed is not None:
         return _failure(failed, last)
     if job.get("spec", {}).get("suspend"):
-        return JobReport(Phase.WAITING, Reason.PENDING, "the Job is suspended: it waits for its queue to admit it")
+        return JobReport(Phase.WAITING, Reason.PENDING, "the Job is suspended until its queue admits it")
     waiting = next(filter(None, map(_waits_for, pods)), None)
     if waiting is not None:
         return waiting
-    retried = f"; the attempt before failed: {last.message}" if last is not None else ""
+    retried = f"; the previous attempt failed: {last.message}" if last is not None else ""
     doing = "starting the planner"
     if any(_state(pod, FETCH, "running") for pod in pods):
         doing = "fetching the model"
@@ -88,7 +88,7 @@ class _Words:
 
 def _failure(failed: Object, last: _Words | None) -> JobReport:
     if failed.get("reason") == "DeadlineExceeded":
-        text = "the planner took longer than spec.planner.timeout allows; give it more time or a smaller model"
+        text = "the planner took longer than spec.planner.timeout; raise it, or use a smaller model"
         return JobReport(Phase.FAILED, Reason.PLANNER_FAILED, text, PLAN, _time(failed))
     if last is None:
         text = failed.get("message") or "the Job failed"

@@ -18,7 +18,7 @@ def slo_met(spec: ChrionModelSpec, plannings: Sequence[Planning], servings: Sequ
             return Claim("False", Reason.INFEASIBLE_SLO, text)
     target = spec.slo.latency
     if target is None:
-        return Claim("True", Reason.SUCCEEDED, "no latency is asked for")
+        return Claim("True", Reason.SUCCEEDED, "the objective has no latency")
     answers = [(pod, answer) for serving in servings for pod, answer in serving.answers]
     if not answers:
         return Claim("Unknown", Reason.PENDING, "no replica has answered yet")
@@ -27,11 +27,11 @@ def slo_met(spec: ChrionModelSpec, plannings: Sequence[Planning], servings: Sequ
     hopeless = [(pod, answer) for pod, answer in answers if not answer.meets_slo and answer.slo_met is not True]
     if hopeless:
         pod, answer = hopeless[0]
-        return Claim("False", Reason.INFEASIBLE_SLO, f"no plan meets {wanted}; the nearest, {answer.plan}, serves")
+        return Claim("False", Reason.INFEASIBLE_SLO, f"no plan meets {wanted}; serving the nearest, {answer.plan}")
     if missed:
         pod, answer = max(missed, key=lambda item: item[1].latency_seconds or 0.0)
-        seen = f"{answer.latency_seconds * 1e3:g} ms" if answer.latency_seconds is not None else "more"
-        return Claim("False", Reason.SLO_MISSED, f"{seen} in pod {pod} where {wanted} is asked for")
+        seen = f"{answer.latency_seconds * 1e3:g} ms" if answer.latency_seconds is not None else "a higher latency"
+        return Claim("False", Reason.SLO_MISSED, f"{seen} in pod {pod}; the objective is {wanted}")
     if any(answer.slo_met for _, answer in answers):
         return Claim("True", Reason.SUCCEEDED, f"within {wanted}")
-    return Claim("True", Reason.SUCCEEDED, f"within {wanted} by the planner's measurement; no requests yet")
+    return Claim("True", Reason.SUCCEEDED, f"within {wanted} as the planner measured it; no requests yet")

@@ -98,7 +98,7 @@ def _referenced(at: Situation, cls: NodeClass, wanted: str, problem: str) -> Pla
     if problem:
         said = JobReport(Phase.REFUSED, Reason.PLAN_REFUSED, problem)
     else:
-        text = f"spec.planRef: there is no ConfigMap {at.spec.plan_ref.name} with a key {PLAN_KEY} here"
+        text = f"spec.planRef: this namespace has no ConfigMap {at.spec.plan_ref.name} with a key {PLAN_KEY}"
         said = JobReport(Phase.WAITING, Reason.PLAN_NOT_FOUND, text)
     return Planning(cls, wanted, None, said)
 
@@ -157,10 +157,10 @@ def _ended_without_plan(
     """Its plan may be on the way; or it was deleted, or spoilt, before it was copied."""
     late = (said.ended or at.now) + HAND_IN - at.now
     if not problem and late > timedelta(0):
-        waiting = JobReport(Phase.RUNNING, Reason.PLANNING, "taking over the plan")
+        waiting = JobReport(Phase.RUNNING, Reason.PLANNING, "reading the plan")
         applied = (*accounts, _configmap(at, cls, attempts))
         return Planning(cls, attempts.revision, None, waiting, 100, apply=applied, again_after=late.total_seconds())
-    text = problem or f"the plan is no longer in ConfigMap {names.plan_name(at.model, cls.name)}"
+    text = problem or f"the planner succeeded, but its plan is not in ConfigMap {names.plan_name(at.model, cls.name)}"
     reason = Reason.PLAN_REFUSED if problem else Reason.PLANNER_FAILED
     return _try_again(at, cls, attempts, job, JobReport(Phase.FAILED, reason, text, PLAN, said.ended), accounts)
 
@@ -171,7 +171,7 @@ def _try_again(
     wanted = attempts.revision
     if attempts.last:
         help_ = f"change the spec or the annotation {names.REPLAN_ANNOTATION} to try again"
-        text = f"{said.message} (after {attempts.count} attempts; {help_})"
+        text = f"{said.message} (gave up after {attempts.count} attempts; {help_})"
         given_up = JobReport(Phase.REFUSED, said.reason, text, said.container)
         failed = attempts.failed(Failure(given_up.reason, given_up.message, given_up.container))
         return Planning(cls, wanted, None, given_up, apply=(*accounts, _configmap(at, cls, failed)))

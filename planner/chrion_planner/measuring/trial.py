@@ -56,7 +56,7 @@ class Trial:
         if not self.plan.rounds_weights:
             return difference(outputs, expected)
         if not expected:
-            return "it rounds weights, and the model's own answers differ, so that its error cannot be told"
+            return "it rounds weights, but the model's own answers vary, so its error cannot be measured"
         self.note_error(error(outputs, expected))
         return self.problem
 

@@ -66,7 +66,7 @@ def check_plain(path: Path) -> None:
     except OSError as error:
         raise Unreadable(f"{path}: cannot be read: {error.strerror}") from None
     if not plain:
-        raise Unreadable(f"{path}: is no plain file; put a file in its place")
+        raise Unreadable(f"{path}: is not a regular file; put one in its place")
 
 
 def read_bounded(path: Path, most: int = MOST_BYTES) -> bytes:

@@ -79,7 +79,7 @@ def rung_for(rungs: Sequence[Rung], objective: Objective, without: Collection[in
     """
     left = [index for index in range(len(rungs)) if index not in without]
     if not left:
-        raise PlanRefused("no plan of the frontier can be used")
+        raise PlanRefused("none of the plans can be used")
     if objective.resolved is Mode.LATENCY:
         return left[0]
     target = objective.latency.seconds if objective.latency is not None else None

@@ -67,7 +67,7 @@ class RunMemory:
         """Set the limit, in bytes. Raises RuntimeFailure once there is an arena, for then it is too late."""
         with self._guard:
             if self._arenas and limit != self._limit:
-                raise RuntimeFailure("the memory of runs is limited before the first model of a process is loaded")
+                raise RuntimeFailure("set the memory limit of runs before the first model of the process is loaded")
             self._limit = limit
 
     def add(self, arena: Arena) -> None:
@@ -121,11 +121,11 @@ class RunMemory:
         knows."""
         if asked > self.limit:
             return OverMemory(
-                f"the run needs {asked} bytes at once, and there are {self.limit} for all runs {LIMIT}: send smaller "
-                "inputs or values that ask for less, or raise the limit"
+                f"the run needs {asked} bytes at once, and all runs may use {self.limit} together {LIMIT}: send "
+                "smaller inputs or values that need less, or raise the limit"
             )
         found = OutOfMemory(
-            f"the CPU's memory has no room for this request: all runs and what they keep may take {self.limit} bytes "
+            f"there is no CPU memory left for this request: all runs and what they keep may use {self.limit} bytes "
             f"together {LIMIT}: try again later, send smaller inputs, or raise the limit"
         )
         found.on_host = True
@@ -136,15 +136,15 @@ class RunMemory:
         if not error.on_host or self.trim() > self.usual:
             return error
         return OverMemory(
-            f"the run needs more memory than the {self.limit} bytes that there are for all runs {LIMIT}, though "
-            "nothing else holds any: send smaller inputs or values that ask for less, or raise the limit"
+            f"the run alone needs more memory than the {self.limit} bytes that all runs may use {LIMIT}: "
+            "send smaller inputs or values that need less, or raise the limit"
         )
 
 
 def no_room_for_weights(limit: int) -> PlanRefused:
     """What to tell of a stage that cannot be loaded."""
     return PlanRefused(
-        f"the weights of a stage do not fit in the {limit} bytes that there are for all runs, weights included: raise "
+        f"the weights of a stage do not fit in the {limit} bytes that all runs may use, weights included: raise "
         f"the limit {LIMIT}"
     )
 

@@ -35,7 +35,7 @@ def engine_named(name: str) -> Engine:
     """An engine, which may be one that cannot run here. Raises PlanRefused for a name that none has."""
     if name not in ENGINES:
         raise PlanRefused(
-            f'no engine is named "{name}"; there are {", ".join(ENGINES)}: plan again, or serve with the version of '
+            f'unknown engine "{name}"; the engines are {", ".join(ENGINES)}: plan again, or serve with the version of '
             "Chrion that made the plan"
         )
     return cast("Engine", import_module(ENGINES[name]).ENGINE)

@@ -46,7 +46,7 @@ class OpenVino:
 
     def refusal(self, options: Options, _device: str) -> str:
         """See `Engine`."""
-        return f"has an option that OpenVINO has not: {min(options)}" if options else ""
+        return f"has an option that OpenVINO does not know: {min(options)}" if options else ""
 
     def choices(self, _lanes: int, _weights: WeightFormat) -> Sequence[Options]:
         """See `Engine`."""
@@ -86,10 +86,10 @@ class OpenVino:
 
             compiled = openvino.Core().compile_model(path, "CPU", config)
         except (ImportError, RuntimeError) as error:
-            raise PlanRefused(f"OpenVINO cannot load a stage, plan again: {one_line(str(error), 300)}") from None
+            raise PlanRefused(f"OpenVINO cannot load a stage; plan again: {one_line(str(error), 300)}") from None
         kinds = {port.element_type.to_string() for port in (*compiled.inputs, *compiled.outputs)}
         if refused := kinds & {"string", "f64", "u64"}:
-            raise PlanRefused(f"OpenVINO does not compute with {min(refused)}; plan again")
+            raise PlanRefused(f"OpenVINO does not support {min(refused)}; plan again")
         return OpenVinoKernel(compiled)
 
 
@@ -154,7 +154,7 @@ class OpenVinoCall:
                 if isinstance(tensor, HostTensor):
                     tensor.bound = None  # what was made of it has shrunk
                 self.write(place, tensor)
-                raise UnfitValues(f"a result has another shape than {tensor.shape}, which was bound for it")
+                raise UnfitValues(f"a result does not have the shape {tensor.shape} that was bound for it")
 
 
 def _infer(request: Any, stop: Stop | None) -> None:

@@ -112,7 +112,7 @@ class Group:
             if monotonic() - began > CALM_SECONDS:
                 delay = FIRST_SECONDS
             names = ", ".join(f'"{model.name}"' for model in tuple(self._models.values()))
-            log.error("the process of %s ended (%s); another is started in %g s", names, outcome, delay)
+            log.error("the process of %s ended (%s); starting another in %g s", names, outcome, delay)
             self._empty.wait(delay)
             delay = min(2 * delay, MOST_SECONDS)
             self.restarts += 1
@@ -165,7 +165,7 @@ class Group:
         except (EOFError, OSError):
             pass  # it has ended
         except Exception:
-            log.exception("group %s: its process says what cannot be read, and is ended", self.name)
+            log.exception("group %s: its process sent something unreadable; killing it", self.name)
             life.kill()
         finally:
             with self._guard:
@@ -186,10 +186,10 @@ class Group:
     def _look(self, life: GroupProcess, silent: float) -> None:
         """See to what is due; `silent` are the seconds since the process reported last."""
         if life.overdue:
-            log.error("a run of group %s does not end; its process is ended", self.name)
+            log.error("a run of group %s does not end; killing its process", self.name)
             life.kill()
         elif silent > STILL_SECONDS:
-            log.error("the process of group %s hangs, and is ended", self.name)
+            log.error("the process of group %s hangs; killing it", self.name)
             life.kill()
         now = monotonic()
         for index, due in tuple(self._retry.items()):

@@ -202,7 +202,7 @@ class IsolatedModel:
     def figures(self) -> list[Figure]:
         """Numbers for the metrics, as the process said last."""
         restarts = Figure(
-            "chrion_process_restarts", "counter", "Times that the model's process was started again", {},
+            "chrion_process_restarts", "counter", "How often the model's process was restarted", {},
             self._group.restarts,
         )  # fmt: skip
         return [*self._report.figures, restarts]

@@ -109,8 +109,8 @@ def decide(
     to = min(ready, key=lambda index: rungs[index].gpu_bytes)
     waited = now - (room_since[to] or now)
     why = (
-        f"p{objective.percentile:g} was {_ms(seen.seconds)} of {_ms(target)}; {rungs[to].name} is expected at "
-        f"{_ms(rungs[to].seconds * state.ratio)}, and has been for {waited:.0f} s"
+        f"p{objective.percentile:g} was {_ms(seen.seconds)}, the target is {_ms(target)}; {rungs[to].name} is expected "
+        f"at {_ms(rungs[to].seconds * state.ratio)}, and has been for {waited:.0f} s"
     )
     return state, Move(to, "smaller", why)
 
@@ -170,7 +170,7 @@ def _learn(here: Rung, state: ControllerState, seen: Seen, now: float, tuning: T
 def _stay_at(wanted: int, rungs: Sequence[Rung], state: ControllerState, now: float, tuning: Tuning) -> Move | None:
     if wanted == state.at or now - state.since < tuning.rest:
         return None
-    return Move(wanted, "objective", f"{rungs[wanted].name} is what the objective asks for")
+    return Move(wanted, "objective", f"the objective asks for {rungs[wanted].name}")
 
 
 def _faster(
@@ -195,8 +195,8 @@ def _faster(
     else:
         to = min(faster, key=lambda index: (rungs[index].seconds, rungs[index].gpu_bytes))
     why = (
-        f"p{objective.percentile:g} was {_ms(seen.seconds)} of {_ms(target)}, with {seen.over} of {seen.samples} "
-        f"answers above it; {rungs[to].name} is expected at {_ms(rungs[to].seconds * ratio)}"
+        f"p{objective.percentile:g} was {_ms(seen.seconds)}, the target is {_ms(target)}; {seen.over} of {seen.samples}"
+        f" answers were above it; {rungs[to].name} is expected at {_ms(rungs[to].seconds * ratio)}"
     )
     return Move(to, "faster", why)
 

@@ -80,13 +80,13 @@ class Drift:
     def _whole(self, quiet: Sequence[float]) -> str:
         if not self._expected or not _is_off(sum(quiet), self._expected):
             return ""
-        return f"all stages together take {_us(sum(quiet))}, the plan says {_us(self._expected)}"
+        return f"all stages together take {_us(sum(quiet))}, but the plan predicts {_us(self._expected)}"
 
     def _single(self, quiet: Sequence[float], first: Sequence[float]) -> str:
         stage = max(range(self._count), key=lambda index: abs(quiet[index] / first[index] - 1) if first[index] else 0)
         if not first[stage] or not _is_off(quiet[stage], first[stage]):
             return ""
-        return f"stage {stage} takes {_us(quiet[stage])}, and took {_us(first[stage])} when the plan was loaded"
+        return f"stage {stage} takes {_us(quiet[stage])}, but took {_us(first[stage])} when the plan was loaded"
 
 
 def _is_off(seconds: float, expected: float) -> bool:

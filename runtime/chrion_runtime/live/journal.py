@@ -47,7 +47,7 @@ class Journal:
         why = one_line(why, MOST_LETTERS)  # rubbish in a file may be quoted in it
         self._refused[cause] += 1
         self._refusals.append({"time": _now(), "cause": cause, "why": why})
-        log.warning("%s: refused (%s), what served before serves on: %s", self._model, cause, why)
+        log.warning("%s: rejected (%s); still serving the previous plan: %s", self._model, cause, why)
 
     def to_data(self) -> dict[str, Any]:
         """The last moves and refusals, the newest first."""
@@ -57,11 +57,11 @@ class Journal:
         """The counts."""
         return [
             *(
-                Figure("chrion_plan_switches", "counter", "Exchanges of plans", {"reason": reason}, count)
+                Figure("chrion_plan_switches", "counter", "Changes of plan", {"reason": reason}, count)
                 for reason, count in self._moved.items()
             ),
             *(
-                Figure("chrion_plan_refused", "counter", "Files and moves that were refused", {"cause": cause}, count)
+                Figure("chrion_plan_refused", "counter", "Files and moves that were rejected", {"cause": cause}, count)
                 for cause, count in self._refused.items()
             ),
         ]

@@ -63,5 +63,5 @@ class Mover:
         """Wait for the memory of earlier plans where it counts."""
         if budget is not None and not self._in_use.settled(self._freeing, self._stop):
             raise PlanRefused(
-                f"requests still run on an earlier plan after {self._freeing:g} s, and its GPU memory is needed"
+                f"requests are still running on an earlier plan after {self._freeing:g} s, and its GPU memory is needed"
             )

@@ -82,7 +82,7 @@ class Pilot:
                 RUN_MEMORY.tend()
                 self._tick()
             except Exception:
-                log.exception("%s: a defect in watching the model; it serves on", self._name)
+                log.exception("%s: watching the model failed; it keeps serving", self._name)
 
     def _tick(self) -> None:
         for watch, take in ((self._live.plan, self._new_plans), (self._live.objective, self._new_objective)):
@@ -91,7 +91,7 @@ class Pilot:
             if watch.changed():
                 take(watch.path)
             elif watch.vanished():
-                log.warning("%s: %s is gone; what it said last stays in force", self._name, watch.path)
+                log.warning("%s: %s is gone; its last content stays in force", self._name, watch.path)
         before = self.observations.stale
         self.observations.take_in(time.monotonic())
         if (stale := self.observations.stale) != before:
@@ -247,7 +247,7 @@ class Pilot:
             Figure(
                 "chrion_plan_stale",
                 "gauge",
-                "1 while stages are off the plan",
+                "1 while the plan is stale",
                 {},
                 float(bool(self.observations.stale)),
             ),

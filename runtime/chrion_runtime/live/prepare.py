@@ -76,7 +76,7 @@ def _made(
     if steady:
         for answer in (found, executor.run(feeds)):  # by the bound values too, as requests are run
             if problem := _problem(answer, expected, selection.plan, serving.loaded.plan):
-                raise PlanRefused(f'plan "{selection.plan.name}" answers otherwise than the plan in use: {problem}')
+                raise PlanRefused(f'plan "{selection.plan.name}" answers differently from the plan in use: {problem}')
     return ServedBucket(frontier, selection, executor)
 
 

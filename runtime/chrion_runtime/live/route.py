@@ -19,8 +19,8 @@ def route(held: Sequence[Plan], rungs: Sequence[Rung], to: Rung, budget: int | N
         if _fits(held, between, budget) and _fits(between.plans, to, budget):
             return between, to
     raise PlanRefused(
-        f"plan {to.name} takes {to.gpu_bytes} bytes and needs {peak(held, to)} beside what is loaded; slo.gpuMemory is "
-        f"{budget}, and no plan of the frontier fits beside both, such as one that needs no GPU"
+        f"plan {to.name} takes {to.gpu_bytes} bytes, or {peak(held, to)} together with the loaded plan; slo.gpuMemory "
+        f"is {budget}, and there is no smaller plan to go through: raise slo.gpuMemory, or restart the server"
     )
 
 

@@ -31,13 +31,13 @@ def _check_types(where: str, output: TensorType | None, takes: TensorType | None
     if output is None or takes is None:
         raise StateRefused(f"{where}: only tensors can be carried")
     if output.element != takes.element:
-        raise StateRefused(f"{where}: the output has elements of {output.dtype}, the input takes {takes.dtype}")
+        raise StateRefused(f"{where}: the output has elements of {output.dtype}, but the input takes {takes.dtype}")
     if output.shape is None or takes.shape is None:
         return
     fixed = [(a, b) for a, b in zip(output.shape, takes.shape, strict=False) if isinstance(a, int)]
     if len(output.shape) != len(takes.shape) or any(isinstance(b, int) and a != b for a, b in fixed):
         raise StateRefused(
-            f"{where}: the output has the shape {_written(output.shape)}, the input takes {_written(takes.shape)}"
+            f"{where}: the output has the shape {_written(output.shape)}, but the input takes {_written(takes.shape)}"
         )
 
 

@@ -53,7 +53,7 @@ class Sequences:
         and what `answer` does.
         """
         if not self.links:
-            raise SequenceMismatch("the model carries no state from request to request: leave the sequence out")
+            raise SequenceMismatch("the model has no state that sequences could carry: leave out the sequence")
         with self.store.turn(step) as turn:
             transfer = StateTransfer(self.links, frozenset(outputs or ()), turn.state or {}, turn.hold)
             if turn.state is not None:

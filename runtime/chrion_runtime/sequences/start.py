@@ -66,7 +66,7 @@ def check_fits(kinds: Kinds, feeds: Mapping[str, Array], state: Mapping[str, Sha
             if size is not None and array.shape[position] != size:
                 raise SequenceMismatch(
                     f'input "{name}": dimension {position} ({axis}) is {array.shape[position]}, but the state of the '
-                    f"sequence was begun with {size}: keep it, or start again with sequence_start"
+                    f"sequence was started with {size}: keep that size, or start again with sequence_start"
                 )
 
 

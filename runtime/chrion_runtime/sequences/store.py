@@ -160,7 +160,7 @@ class SequenceStore:
         """Give up the longest idle sequence, if one still is."""
         with self._guard:
             if (idle := self._longest_idle()) is not None:
-                self._drop(idle, "it was the longest idle when the memory of states was full", Event.EVICTED)
+                self._drop(idle, "it was idle for the longest time when the memory for states was full", Event.EVICTED)
 
     def _hold(self, entry: _Entry, nbytes: int, what: str) -> None:
         if nbytes == entry.nbytes:
@@ -168,15 +168,15 @@ class SequenceStore:
         limit = self._budget.limit
         if nbytes > limit:
             raise TooMuchToKeep(
-                f"{what} takes {nbytes} bytes, and the states of all sequences may take {limit} together, half of what "
-                f"runs may {LIMIT}: send less at once, or raise the limit"
+                f"{what} takes {nbytes} bytes, and all states may take {limit} together, half of the limit for runs "
+                f"{LIMIT}: send less at once, or raise the limit"
             )
         if not self._budget.take(self, nbytes - entry.nbytes):
             with self._guard:
                 self.events[Event.FULL] += 1
             raise SequencesFull(
-                f"{what} takes {nbytes} bytes, and the sequences that have a request under way leave less of the "
-                f"{limit} bytes for states: try again later"
+                f"{what} takes {nbytes} bytes, and sequences with a request in flight leave less of the {limit} bytes "
+                "for states: try again later"
             )
         entry.nbytes = nbytes
 
@@ -216,9 +216,9 @@ class SequenceStore:
         if idle is None:
             self.events[Event.FULL] += 1
             raise SequencesFull(
-                f"{self.limit} sequences are kept at most, and each of them has a request under way: try again later"
+                f"all {self.limit} sequences that are kept at most have a request in flight: try again later"
             )
-        self._drop(idle, f"it was the longest idle when more than {self.limit} were begun", Event.EVICTED)
+        self._drop(idle, f"it was idle for the longest time when more than {self.limit} were started", Event.EVICTED)
 
     def _longest_idle(self) -> int | str | None:
         return next((key for key, entry in self._entries.items() if not entry.users), None)

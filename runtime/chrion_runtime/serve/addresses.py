@@ -13,7 +13,7 @@ class CannotListen(RuntimeFailure):
 def bind(host: str, port: int) -> socket.socket:
     """A socket that listens on an address; 0 takes any port that is free. Raises CannotListen."""
     if not 0 <= port <= 65535:
-        raise CannotListen(f"cannot listen on {address(host, port)}: a port is a number from 0 to 65535")
+        raise CannotListen(f"cannot listen on {address(host, port)}: the port must be from 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, dualstack_ipv6=host == "::")
@@ -29,10 +29,10 @@ def address(host: str, port: int) -> str:
 def _why(error: OSError) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            return "the port is in use; choose another, or stop the program that has it"
+            return "the port is in use; choose another, or stop the program that uses it"
         case errno.EACCES:
-            return "the port is reserved; choose one from 1024 up"
+            return "ports below 1024 are reserved; choose a higher one"
         # Failures to resolve a name have negative numbers.
         case int(number) if number == errno.EADDRNOTAVAIL or number < 0:
-            return "it is no address of this machine; use 127.0.0.1, or 0.0.0.0 for all"
+            return "this machine has no such address; use 127.0.0.1, or 0.0.0.0 for all"
     return str(error)

@@ -114,7 +114,7 @@ def serve(
         stuck = registry.close(seconds_left)
         if stuck:
             log.warning(
-                "leaving with requests of %s still running: they did not end within the drain", ", ".join(stuck)
+                "exiting with requests of %s still running: they did not finish while draining", ", ".join(stuck)
             )
 
 
@@ -213,7 +213,7 @@ async def _start(
     connection: Callable[..., web.RequestHandler] = web.RequestHandler
     if infers:
         if lacks := missing(connection(server, loop=loop, **options)):
-            log.warning("this aiohttp lacks %s: requests take longer than they need to", ", ".join(lacks))
+            log.warning("this version of aiohttp lacks %s: requests take longer than they need to", ", ".join(lacks))
         else:
             connection = partial(Connection, registry)
     return await loop.create_server(lambda: connection(server, loop=loop, **options), sock=sock, backlog=BACKLOG)

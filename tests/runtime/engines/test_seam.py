@@ -231,7 +231,7 @@ def test_a_plan_file_for_an_engine_that_cannot_run_here_says_why(
 def test_an_engine_that_nobody_knows_is_refused(graph: Graph) -> None:
     plan = planned(graph, [((0, 1, 2, 3), ONE)], "abacus")
     known = ", ".join(ENGINES)
-    unknown = rf'^no engine is named "abacus"; there are {known}: '
+    unknown = rf'^unknown engine "abacus"; the engines are {known}: '
     with pytest.raises(PlanRefused, match=unknown), running(graph, plan):
         pass
 
@@ -239,8 +239,8 @@ def test_an_engine_that_nobody_knows_is_refused(graph: Graph) -> None:
 @pytest.mark.parametrize(
     ("engine", "options", "problem"),
     [
-        ("onnxruntime", {"speed": 11}, "has an option that ONNX Runtime has not: speed"),
-        ("onnxruntime", {"optimization": "Some"}, "has the optimization 'Some', which is neither All nor None"),
+        ("onnxruntime", {"speed": 11}, "has an option that ONNX Runtime does not know: speed"),
+        ("onnxruntime", {"optimization": "Some"}, "has the optimization 'Some', which must be All or None"),
         (NAME, {"speed": 11}, "has an option that Python has not: speed"),
     ],
 )

@@ -192,7 +192,7 @@ def test_a_process_that_ends_is_replaced(group, number):
     wait_until(lambda: under_way(group), "it has begun")
     os.kill(pid(group), number)
     asking.join()
-    assert number.name in failed[0] or "being started again" in failed[0]
+    assert number.name in failed[0] or "is restarting" in failed[0]
     wait_until(lambda: not b.ready or group.restarts, "its process is missed")
     wait_until(lambda: a.ready and b.ready, "both are open again")
     assert a.run(feeds())["next"] == [1]

@@ -173,4 +173,6 @@ def test_a_rung_that_cannot_be_loaded_is_left_alone_for_a_while():
 def test_what_it_says():
     rungs = ladder_of((0.01, 0.08))
     _, move = decide(rungs, objective(), ControllerState.start(2, 1, 0.0), Seen(500, 40, 0.12, 60), 20.0, TUNING)
-    assert move.why == ("p99 was 120 ms of 100 ms, with 40 of 500 answers above it; plan 0 is expected at 15 ms")
+    assert move.why == (
+        "p99 was 120 ms, the target is 100 ms; 40 of 500 answers were above it; plan 0 is expected at 15 ms"
+    )

@@ -129,7 +129,7 @@ def test_without_room_for_two_plans_it_drains_through_one_that_needs_no_gpu(worl
     assert names(planned) == ["middle"]
     (cause, why), *_ = refusals(planned)
     assert cause == "plans"
-    assert "no plan of the frontier fits beside both" in why
+    assert "there is no smaller plan to go through" in why
 
 
 def test_memory_of_requests_that_still_run_counts(world, live, until):
@@ -138,7 +138,7 @@ def test_memory_of_requests_that_still_run_counts(world, live, until):
     running = planned._in_use.buckets[0].executor  # as a request that does not end
     path.write_text(world.file(heavier, world.small).to_json())
     until(lambda: refusals(planned))
-    assert "requests still run on an earlier plan" in refusals(planned)[0][1]
+    assert "requests are still running on an earlier plan" in refusals(planned)[0][1]
     assert names(planned) == ["small"]
     del running
     os.utime(path)
@@ -176,7 +176,7 @@ def test_a_plan_that_answers_otherwise_is_refused(world, live, until, tmp_path):
     seal(folder, FILES)
     file.write_text(world.file(world.small).to_json())
     until(lambda: refusals(planned))
-    assert "answers otherwise than the plan in use" in refusals(planned)[0][1]
+    assert "answers differently from the plan in use" in refusals(planned)[0][1]
     assert names(planned) == ["spread"]
     until(lambda: planned.describe_plan()["sessions"] > 1)
 

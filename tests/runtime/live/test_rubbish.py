@@ -83,8 +83,8 @@ def test_plans(served, refuses, world, until):
         (content(good.replace(b'"version"', b'"\\ud800": 1, "version"')), ""),
         (other(devices="\ud800" * 3000), ""),
         (other(**{f"x\n\x1b[31m{number}": 1 for number in range(3000)}), ""),
-        (os.mkfifo, "is no plain file"),
-        (os.mkdir, "is no plain file"),
+        (os.mkfifo, "is not a regular file"),
+        (os.mkdir, "is not a regular file"),
     ):
         refuses(path, put, word)
     remove(path)
@@ -111,11 +111,11 @@ def test_objectives(served, refuses, until):
         (content(b"[" * 5000), "YAML"),
         (content(b"{a: " * 500), "nested deeper"),
         (content(b"percentile: " + b"9" * 5000), "YAML"),
-        (content(b"percentile: 1" + b":59" * 100_000), "base of 60"),
+        (content(b"percentile: 1" + b":59" * 100_000), "base-60 number"),
         (content(b"x: " + b"y" * (1 << 20)), "larger than 1 MiB"),
         (content(b"!!python/object/apply:os.getpid []"), "not valid YAML"),
-        (os.mkfifo, "is no plain file"),
-        (os.mkdir, "is no plain file"),
+        (os.mkfifo, "is not a regular file"),
+        (os.mkdir, "is not a regular file"),
     ):
         refuses(path, put, word)
     remove(path)

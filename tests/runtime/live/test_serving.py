@@ -147,4 +147,4 @@ def test_slo_and_the_options_it_replaces(world, mount, chrion):
     command = ("serve", world.model, "--plan", mount.path(PLAN), "--slo", mount.path("slo.yaml"), "--port", "0")
     done = chrion(*command, "--latency", "20ms")
     assert done.returncode == 2
-    assert "leave --latency, --gpu-memory and --mode out" in done.stderr
+    assert "leave out --latency, --gpu-memory and --mode" in done.stderr

@@ -70,7 +70,7 @@ def test_colour_marks_devices_where_there_is_colour():
         (None, "plan-400", ""),
         (SLO(latency=Duration("5ms")), "plan-120", "least GPU memory"),
         (SLO(gpu_memory=Quantity("400Mi")), "plan-40", "fastest plan within 400Mi"),
-        (SLO(gpu_memory=Quantity("1Mi")), "plan-400", "cannot be kept"),
+        (SLO(gpu_memory=Quantity("1Mi")), "plan-400", "cannot be met"),
     ],
 )
 def test_the_plan_shown_in_full_is_the_one_the_objective_asks_for(slo, plan, why):

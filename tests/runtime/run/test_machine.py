@@ -95,7 +95,7 @@ class Fail(Exception):
 def test_memory_that_ran_out_is_an_error_of_its_own() -> None:
     found = run_error(Fail("Available memory of 1048576 is smaller than requested bytes of 4194304"), gpu=True)
     assert type(found) is OutOfMemory
-    assert "the GPU has no memory left for this request" in str(found)
+    assert "the GPU is out of memory for this request" in str(found)
     assert "raise slo.gpuMemory" in str(found)
     assert type(run_error(Fail("CUDNN failure 5"))) is RunError
     assert type(run_error(Fail("indices element out of data bounds"))) is UnfitValues

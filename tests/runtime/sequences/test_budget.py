@@ -64,7 +64,7 @@ def test_the_longest_idle_of_all_models_makes_room(stores):
 def test_more_than_all_may_take_is_refused_and_costs_nobody_anything(stores):
     one, _ = stores
     step(one, "kept", 60, start=True)
-    with pytest.raises(TooMuchToKeep, match=r"the state takes 101 bytes, and the states of all .* may take 100"):
+    with pytest.raises(TooMuchToKeep, match=r"the state takes 101 bytes, and all states may take 100"):
         step(one, "huge", 101, start=True)
     with pytest.raises(TooMuchToKeep):
         step(one, "kept", 10**30)
@@ -77,7 +77,7 @@ def test_sequences_in_use_are_waited_for(stores):
     with one.turn(SequenceStep("busy", start=True)) as turn:
         turn.hold(70, "the state")
         turn.left = "state"
-        with pytest.raises(SequencesFull, match=r"the state takes 40 bytes, and the sequences .* leave less"):
+        with pytest.raises(SequencesFull, match=r"the state takes 40 bytes, and sequences .* leave less"):
             step(other, "late", 40, start=True)
         step(other, "small", 30, start=True)
     assert lives(one, "busy")

@@ -46,7 +46,7 @@ def test_what_a_state_takes_is_known_before_it_is_made():
 
 def test_a_request_that_does_not_fit_the_state():
     check_fits(KINDS, {"x": np.ones((3, 9), np.float32)}, {"h": (2, 3, 16), "count": ()})
-    with pytest.raises(SequenceMismatch, match=r'input "x": dimension 0 \(B\) is 4, but the state .* begun with 3'):
+    with pytest.raises(SequenceMismatch, match=r'input "x": dimension 0 \(B\) is 4, but the state .* started with 3'):
         check_fits(KINDS, {"x": np.ones((4, 9), np.float32)}, {"h": (2, 3, 16), "count": ()})
 
 
@@ -73,9 +73,9 @@ def test_links():
         (["h_out=z"], 'state h_out=z: the model has no input "z"; it has x, h, count'),
         (["h_out=h", "h_out=x"], '"h_out" is given twice'),
         (["h_out=h", "h3=h"], '"h" is given twice'),
-        (["long=h"], "elements of int64, the input takes float32"),
-        (["flat=h"], "the output has the shape Bx16, the input takes 2xBxwidth"),
-        (["h3=h"], "the output has the shape 3xBx16, the input takes 2xBxwidth"),
+        (["long=h"], "elements of int64, but the input takes float32"),
+        (["flat=h"], "the output has the shape Bx16, but the input takes 2xBxwidth"),
+        (["h3=h"], "the output has the shape 3xBx16, but the input takes 2xBxwidth"),
         (["odd=h"], "only tensors can be carried"),
     ],
 )

@@ -83,7 +83,7 @@ def test_the_longest_idle_makes_room(store, clock):
     step(store, "a")
     step(store, "c", start=True)
     assert store.active == 2
-    with pytest.raises(SequenceLost, match='"b" has no state here: it was the longest idle when more than 2'):
+    with pytest.raises(SequenceLost, match='"b" has no state here: it was idle for the longest time when more than 2'):
         step(store, "b")
     assert step(store, "a") == "next"
     assert happened(store) == {Event.EVICTED: 1, Event.REFUSED: 1}
@@ -95,7 +95,7 @@ def test_a_sequence_in_use_makes_no_room(store):
         turn.left = "state"
         with (
             store.turn(SequenceStep("also", start=True)),
-            pytest.raises(SequencesFull, match="2 sequences are kept at most"),
+            pytest.raises(SequencesFull, match="all 2 sequences that are kept at most"),
         ):
             step(store, "third", start=True)
     assert step(store, "busy") == "state"

@@ -57,7 +57,7 @@ def test_without_it_aiohttp_answers(serving, add, http, monkeypatch, caplog):
         answer = http("POST", f"{running.where.url}/v2/models/add/infer", json=BODY)
         assert answer.json["outputs"][1]["data"] == [7]
     said = [record.getMessage() for record in caplog.records if "aiohttp" in record.getMessage()]
-    assert said == ["this aiohttp lacks _gone: requests take longer than they need to"]
+    assert said == ["this version of aiohttp lacks _gone: requests take longer than they need to"]
 
 
 def test_the_second_port_answers_no_inference(serving, add, http):

@@ -196,7 +196,7 @@ def test_a_run_that_does_not_end_shows(make_gate, serving, http, monkeypatch):
         headers = {"X-Request-Timeout-Ms": "50"}
         assert http("POST", infer_url, data=orjson.dumps(body), headers=headers).status == 504
         wait_until(lambda: http("GET", model).status == 503, "the model is not ready")
-        assert "told to end" in http("GET", model).json["error"]
+        assert "told to stop" in http("GET", model).json["error"]
         assert http("GET", f"{server}/ready").status == 503
         wait_until(lambda: http("GET", f"{server}/live").status == 503, "the server is lost")
         gate.open.set()

@@ -100,7 +100,7 @@ def test_infer_with_binary_tensors(server, http):
     [
         ("GET", "/", 404, "Not Found"),
         ("GET", "/v2/models", 404, "Not Found"),
-        ("GET", "/v2/models/sub", 404, 'model "sub" is not served here; there is "add"'),
+        ("GET", "/v2/models/sub", 404, 'model "sub" is not served here; served are: "add"'),
         ("GET", "/v2/models/sub/ready", 404, 'model "sub" is not served'),
         ("GET", "/v2/models/sub/plan", 404, 'model "sub" is not served'),
         ("POST", "/v2/models/sub/infer", 404, 'model "sub" is not served'),
@@ -124,7 +124,7 @@ def test_errors(server, http, method, path, status, problem):
     ("options", "status", "problem"),
     [
         ({"json": {"inputs": [X | {"name": "w"}]}}, 400, 'input "w": the model has no such input'),
-        ({"data": b"x" * 10_001}, 413, "over the limit of 10000 bytes"),
+        ({"data": b"x" * 10_001}, 413, "exceeds the limit of 10000 bytes"),
         ({"data": gzip.compress(bytes(10_001)), "headers": {"Content-Encoding": "gzip"}}, 413, "limit of 10000 bytes"),
         ({"data": b"abc", "headers": {"Content-Encoding": "gzip"}}, 400, "not valid gzip"),
         ({"data": b"abc", "headers": {"Content-Encoding": "br"}}, 415, "use gzip, deflate or none"),
@@ -177,7 +177,7 @@ def test_a_model_that_fails(serving, make_model, http, caplog):
         answer = infer(0)
         assert (answer.status, answer.json) == (500, {"error": "node 3 (Gather): index 0 is out of range"})
         answer = infer(1)
-        assert (answer.status, answer.json) == (500, {"error": "internal error: the server's log says more"})
+        assert (answer.status, answer.json) == (500, {"error": "internal error: see the server's log"})
         assert "ZeroDivisionError: secret" in caplog.text
         answer = infer(2)
         assert answer.status == 400

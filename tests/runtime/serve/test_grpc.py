@@ -142,7 +142,7 @@ def test_overload(busy):
     with grpc.insecure_channel(running.where.grpc_address) as channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(METHOD)(message())
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert "1 requests waiting already" in caught.value.details()
+    assert "already has 1 requests waiting" in caught.value.details()
     assert dict(caught.value.trailing_metadata())["retry-after"] == "1"
     gate.open.set()
     assert under_way.result() == waits.result() == [7]
@@ -178,7 +178,7 @@ def test_failures(serving, make_model):
     assert found == [
         ("INTERNAL", "node 3: no"),
         ("INVALID_ARGUMENT", "index 9 is out of range"),
-        ("INTERNAL", "internal error: the server's log says more"),
+        ("INTERNAL", "internal error: see the server's log"),
     ]
 
 
@@ -212,7 +212,7 @@ def test_limits(serving, make_model, caplog):
             with pytest.raises(grpc.RpcError) as caught:
                 stream(iter(never.wait, None), timeout=60)
             assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            assert "did not come within 0.2 s" in caught.value.details()
+            assert "did not arrive within 0.2 s" in caught.value.details()
             never.set()
             assert call(message())
         wait_until(lambda: running.registry.in_flight == 0)

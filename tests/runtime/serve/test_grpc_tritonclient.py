@@ -195,13 +195,13 @@ def test_errors_reach_the_client(client):
     text = tensor("BYTES", np.array([[b"fine", b"\xff\xfe"]], object))
     assert refused(client, "echo", [text]) == ("INVALID_ARGUMENT", 'input "BYTES": element 1 is not valid UTF-8')
     inputs = [tensor(name, array) for name, array in values(1).items()]
-    assert refused(client, "echo", inputs, timeout=-1)[1] == "parameters: timeout is not a number of microseconds"
+    assert refused(client, "echo", inputs, timeout=-1)[1] == "parameters: timeout must be a number of microseconds"
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"shape": [1, -1]}, "-1 in shape is not a dimension"),
+        ({"shape": [1, -1]}, "dimension -1 in shape is negative"),
         ({"shape": [1, 2**62, 4]}, "shape has 3 dimensions, but the model takes 2"),
         ({"shape": [2**32, 2**32]}, "is too large"),
         ({"shape": [1] * 65}, "shape has 65 dimensions; at most 64"),
@@ -210,9 +210,9 @@ def test_errors_reach_the_client(client):
         ({"name": "nothing"}, "the model has no such input"),
         ({"int_contents": [1, 2, 3]}, "int_contents has 3 values, but shape [1, 2] needs 2"),
         ({"int_contents": [1, 128]}, "value 1 is 128, out of range for int8"),
-        ({"int64_contents": [1, 2]}, "has int64_contents, but INT8 goes into int_contents"),
-        ({"int_contents": [1, 2], "raw": [b"12"]}, "has contents, but raw_input_contents is given too"),
-        ({"raw": [b"12", b"34"]}, "raw_input_contents holds 2 tensors, but inputs names 1"),
+        ({"int64_contents": [1, 2]}, "int64_contents is set, but INT8 belongs in int_contents"),
+        ({"int_contents": [1, 2], "raw": [b"12"]}, "give contents or raw_input_contents, not both"),
+        ({"raw": [b"12", b"34"]}, "raw_input_contents holds 2 tensors, but inputs lists 1"),
         ({"raw": [b"1"]}, "its binary data is 1 bytes, but shape [1, 2] of int8 needs 2"),
     ],
 )
@@ -233,7 +233,7 @@ def test_half_has_no_typed_values(stub):
     request.inputs.add(name="FP16", datatype="FP16", shape=[1, 1]).contents.fp32_contents.append(1)
     with pytest.raises(grpc.RpcError) as caught:
         stub(request)
-    assert caught.value.details() == 'input "FP16": FP16 has no typed contents: send it in raw_input_contents'
+    assert caught.value.details() == 'input "FP16": FP16 has no field in contents: send it in raw_input_contents'
 
 
 def test_the_messages_are_the_public_ones():

@@ -77,7 +77,7 @@ def test_ready_tells_that_a_model_has_no_process(groups, serving, http, monkeypa
         wait_until(lambda: http("GET", f"{url}/ready").status == 503, "it is not ready")
         refused = http("POST", f"{url}/infer", data=asked(3))
         assert refused.status == 503
-        assert "being started again" in refused.json["error"]
+        assert "is restarting" in refused.json["error"]
         assert http("GET", f"{url}/plan").json["process"] == "restarting"
         os.kill(groups["calm"]._life.pid, signal.SIGKILL)
         wait_until(lambda: http("GET", f"http://{running.address}/v2/health/ready").status == 503, "no model is ready")

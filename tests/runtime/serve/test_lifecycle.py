@@ -303,7 +303,7 @@ def test_a_port_in_use(add, which):
         with pytest.raises(CannotListen) as caught:
             serve([add], options, lambda where: pytest.fail("listening"))
     assert str(caught.value) == (
-        f"cannot listen on 127.0.0.1:{port}: the port is in use; choose another, or stop the program that has it"
+        f"cannot listen on 127.0.0.1:{port}: the port is in use; choose another, or stop the program that uses it"
     )
     assert add.closed
 
@@ -311,10 +311,10 @@ def test_a_port_in_use(add, which):
 @pytest.mark.parametrize(
     ("host", "port", "problem"),
     [
-        ("192.0.2.1", 0, "cannot listen on 192.0.2.1:0: it is no address of this machine"),
-        ("no.such.host.invalid", 0, "it is no address of this machine"),
+        ("192.0.2.1", 0, "cannot listen on 192.0.2.1:0: this machine has no such address"),
+        ("no.such.host.invalid", 0, "this machine has no such address"),
         ("2001:db8::1", 8000, r"cannot listen on \[2001:db8::1\]:8000"),
-        ("127.0.0.1", 70000, "a port is a number from 0 to 65535"),
+        ("127.0.0.1", 70000, "the port must be from 0 to 65535"),
     ],
 )
 def test_addresses_that_cannot_be(add, host, port, problem):

@@ -70,7 +70,7 @@ def test_a_full_queue_and_an_event_loop_that_never_blocks(serving, make_gate, ht
                 assert refused.status == 503
                 assert refused.headers["Retry-After"] == "1"
                 assert (await refused.json())["error"] == (
-                    'model "gate" has 2 requests waiting already: try again later'
+                    'model "gate" already has 2 requests waiting: try again later'
                 )
             async with session.get(f"{where.url}/v2/health/live") as alive:
                 assert alive.status == 200

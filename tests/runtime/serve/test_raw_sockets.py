@@ -106,7 +106,7 @@ def test_too_long_a_body_is_refused_before_it_is_sent(connect):
     connection.sendall(post(10_001))
     answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"over the limit of 10000 bytes" in answer
+    assert b"exceeds the limit of 10000 bytes" in answer
 
 
 def test_expect_continue(connect):
@@ -151,5 +151,5 @@ def test_a_client_that_leaves_is_a_quiet_line(caplog):
         "chrion_runtime.serve.http",
         "INFO",
         None,
-        "a client left before it was answered",
+        "a client disconnected before it was answered",
     )

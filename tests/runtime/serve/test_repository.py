@@ -275,7 +275,7 @@ def test_a_load_goes_on_when_its_client_has_gone(repository, load):
 def test_overrides_in_the_request_are_refused(repository, http):
     with repository() as running:
         client = running.client
-        assert '"config" is not taken' in refused(client.load_model, "one", config='{"name": "one"}')[1]
+        assert '"config" is not supported' in refused(client.load_model, "one", config='{"name": "one"}')[1]
         files = {"parameters": {"file:1/model.onnx": "AAAA"}}
         url = f"{running.where.url}/v2/repository/models/one/load"
         answer = http("POST", url, json=files)
@@ -350,5 +350,5 @@ def test_links_within_the_folder_are_followed(root):
 
 
 def test_a_folder_that_is_none(tmp_path):
-    with pytest.raises(RuntimeFailure, match="is no folder"):
+    with pytest.raises(RuntimeFailure, match="is not a folder"):
         RepositoryFolder(tmp_path / "none")

@@ -108,7 +108,7 @@ def test_without_a_sequence_all_inputs_are_given_and_all_outputs_answered(servin
 
 
 def test_a_request_of_a_sequence_that_gives_its_state(serving, session):
-    said = r"input \"h\": is the sequence's state.*leave it out"
+    said = r"input \"h\": is state of the sequence.*leave it out"
     with serving(session()) as running, pytest.raises(triton.InferenceServerException, match=said):
         Client(running.address).send(5, speech(1, STEPS), start=True, h=zeros()["h"])
 
@@ -116,14 +116,14 @@ def test_a_request_of_a_sequence_that_gives_its_state(serving, session):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"sequence_id": 1.5}, "sequence_id is neither an integer nor a string"),
-        ({"sequence_id": True}, "sequence_id is neither an integer nor a string"),
-        ({"sequence_id": [1]}, "sequence_id is neither an integer nor a string"),
-        ({"sequence_id": -1}, "sequence_id is not between 1 and"),
-        ({"sequence_id": 2**64}, "sequence_id is neither an integer nor a string"),
+        ({"sequence_id": 1.5}, "sequence_id must be an integer or a string"),
+        ({"sequence_id": True}, "sequence_id must be an integer or a string"),
+        ({"sequence_id": [1]}, "sequence_id must be an integer or a string"),
+        ({"sequence_id": -1}, "sequence_id must be from 1 to"),
+        ({"sequence_id": 2**64}, "sequence_id must be an integer or a string"),
         ({"sequence_id": "x" * 129}, "longer than 128 characters"),
-        ({"sequence_id": 1, "sequence_start": 1}, "sequence_start is neither true nor false"),
-        ({"sequence_id": 1, "sequence_end": "yes"}, "sequence_end is neither true nor false"),
+        ({"sequence_id": 1, "sequence_start": 1}, "sequence_start must be true or false"),
+        ({"sequence_id": 1, "sequence_end": "yes"}, "sequence_end must be true or false"),
         ({"sequence_start": True}, "need a sequence_id other than 0"),
         ({"sequence_id": 0, "sequence_end": True}, "need a sequence_id other than 0"),
     ],
@@ -158,7 +158,10 @@ def test_lost_sequences_are_conflicts_and_can_begin_again(serving, session, http
         client.send(9, x[:STEPS], start=True)
         client.send("b", x[:STEPS], start=True)
         client.send("c", x[:STEPS], start=True)
-        assert "it was the longest idle when more than 2 were begun; start again with sequence_start" in refused(9)
+        assert (
+            "it was idle for the longest time when more than 2 were started; start again with sequence_start"
+            in refused(9)
+        )
         client.send(9, x[:STEPS], start=True)
         close(client.send(9, x[STEPS:], end=True).as_numpy("y"), expected(x)["y"][STEPS:])
         assert "it has ended" in refused(9)

@@ -31,7 +31,7 @@ def main(namespace: str, name: str, seconds: float) -> None:
     for output, values in expected.items():
         close = [math.isclose(a, b, abs_tol=TOLERANCE) for a, b in zip(got[output], values, strict=True)]
         if not all(close):
-            sys.exit(f"{output}: {len(close) - sum(close)} of {len(close)} values are not what ONNX Runtime answers")
+            sys.exit(f"{output}: {len(close) - sum(close)} of {len(close)} values differ from ONNX Runtime's")
     print(f"inferred: {', '.join(f'{output} with {len(got[output])} values' for output in expected)}, all as expected")
 
 
@@ -61,7 +61,7 @@ def infer(url: str, request: Any, namespace: str, name: str) -> Any:
         socket.getaddrinfo(host, None)
     except socket.gaierror:
         address = kubernetes(f"/api/v1/namespaces/{namespace}/services/{name}")["spec"]["clusterIP"]
-        print(f"{host} cannot be resolved: asking {address}")
+        print(f"{host} cannot be resolved: using {address}")
         url = url.replace(host, address)
     body = json.dumps(request).encode()
     call = urllib.request.Request(url, body, {"Content-Type": "application/json"})

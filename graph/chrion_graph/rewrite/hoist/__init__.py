@@ -33,6 +33,6 @@ def apply(graph: Graph, parameters: Mapping[str, Any]) -> Graph:
     groups = find_groups(reading)
     if not groups or parameters != {"products": len(groups)}:
         raise RewriteError(
-            f"{NAME}: {dict(parameters)} does not fit; this graph has {len(groups)} groups of products to put together"
+            f"{NAME}: {dict(parameters)} does not fit; this graph has {len(groups)} groups of products to combine"
         )
     return hoisted(reading, groups)

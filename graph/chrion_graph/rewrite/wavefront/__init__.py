@@ -48,7 +48,7 @@ def apply(graph: Graph, parameters: Mapping[str, Any]) -> Graph:
     """Cut the named stacks. Raises RewriteError where one of them is no stack, or shorter than the chunks."""
     chunks, chosen = parameters.get("chunks"), parameters.get("stacks")
     if not isinstance(chunks, int) or chunks < 2:
-        raise RewriteError(f"{NAME}: {chunks} is no number of chunks; it is 2 or more")
+        raise RewriteError(f"{NAME}: the number of chunks must be 2 or more, not {chunks}")
     stacks = [stack for stack in find_stacks(graph) if isinstance(chosen, list) and _indices(stack) in chosen]
     if not stacks or len(stacks) != len(chosen or ()):
         raise RewriteError(f"{NAME}: {chosen} are not stacks of recurrent layers of this graph")

@@ -38,11 +38,11 @@ class OnnxRuntime:
 
     def refusal(self, options: Options, device: str) -> str:
         if unknown := options.keys() - {"optimization", "capture"}:
-            return f"has an option that ONNX Runtime has not: {min(unknown)}"
+            return f"has an option that ONNX Runtime does not know: {min(unknown)}"
         if options.get("optimization", "None") not in tuple(Optimization):
-            return f"has the optimization {str(options['optimization'])[:60]!r}, which is neither All nor None"
+            return f"has the optimization {str(options['optimization'])[:60]!r}, which must be All or None"
         if not isinstance(options.get("capture", False), bool):
-            return f"has the capture {str(options['capture'])[:60]!r}, which is neither true nor false"
+            return f"has the capture {str(options['capture'])[:60]!r}, which must be true or false"
         if options.get("capture") and not traits_of(device).captures:
             return f"is a CUDA graph, which {device} cannot run"
         return ""

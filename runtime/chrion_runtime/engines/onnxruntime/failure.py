@@ -23,7 +23,7 @@ def run_error(error: BaseException, gpu: bool = False) -> RunError:
     if isinstance(error, MemoryError) or is_out_of_memory(text):
         return _gpu_memory(error) if gpu or "cuda" in text.lower() else _host_memory(text)
     if _OVERFLOW.search(text):
-        return UnfitValues(f"the values ask for a tensor of an impossible size: {brief(error)}")
+        return UnfitValues(f"the values require a tensor of an impossible size: {brief(error)}")
     unfit = type(error).__name__ in _VALUES and not _MACHINE.search(text)
     return (UnfitValues if unfit else RunError)(f"the model fails on these values: {brief(error)}")
 
@@ -53,6 +53,6 @@ def _host_memory(text: str) -> RunError:
 
 def _gpu_memory(error: BaseException) -> RunError:
     return OutOfMemory(
-        f"the GPU has no memory left for this request: {brief(error)}; send smaller inputs, raise slo.gpuMemory, "
-        "or end what else runs there"
+        f"the GPU is out of memory for this request: {brief(error)}; send smaller inputs, raise slo.gpuMemory, "
+        "or stop what else runs on it"
     )

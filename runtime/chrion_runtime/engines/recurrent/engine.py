@@ -56,13 +56,13 @@ class Recurrent:
     def refusal(self, options: Options, _device: str) -> str:
         """See `Engine`."""
         if unknown := options.keys() - {"sharing", "patience", WEIGHTS}:
-            return f"has an option that the recurrent kernels have not: {min(unknown)}"
+            return f"has an option that the recurrent kernels do not know: {min(unknown)}"
         for name, known in (("sharing", SHARING), (WEIGHTS, tuple(WeightFormat))):
             if options.get(name, known[0]) not in known:
                 return f"has the {name} {str(options[name])[:60]!r}; choose one of {', '.join(known)}"
         patience = options.get("patience", 0)
         if isinstance(patience, (bool, str)) or not 0 <= patience <= LONGEST_PATIENCE:
-            return f"has the patience {str(patience)[:60]!r}, which is not from 0 to {LONGEST_PATIENCE:g} s"
+            return f"has the patience {str(patience)[:60]!r}, which must be from 0 to {LONGEST_PATIENCE:g} s"
         return ""
 
     def choices(self, lanes: int, weights: WeightFormat) -> Sequence[Options]:

@@ -118,7 +118,7 @@ class StackCall:
         """See `Call`. Raises RunError, RunStopped."""
         for tensor, shape in zip(self._writes, self._frame.shapes, strict=True):
             if tensor.shape != shape:
-                raise UnfitValues(f"a result has another shape than {tensor.shape}, which was bound for it")
+                raise UnfitValues(f"a result does not have the shape {tensor.shape} that was bound for it")
         self._frame.run(stop)
 
 
@@ -133,7 +133,7 @@ class Frame:
         for name, tensor in zip(ports.reads, reads, strict=True):
             wanted = np.int32 if name == loaded.stack.lengths else np.float32
             if tensor.dtype != wanted:
-                raise _unfit(f"a recurrent layer is given values of the type {tensor.dtype}, not {np.dtype(wanted)}")
+                raise _unfit(f"a recurrent layer got values of type {tensor.dtype}, not {np.dtype(wanted)}")
         self._loaded = loaded
         self._states = (LevelStatesStruct * len(loaded.stack.levels))()
         self._call = CallStruct(states=ctypes.addressof(self._states))
@@ -173,7 +173,7 @@ class Frame:
             raise RunStopped
         if outcome == _BAD_LENGTHS:
             raise UnfitValues(
-                f"the model fails on these values: sequence_lens of a recurrent layer are not all from 0 to "
+                f"the model fails on these values: sequence_lens of a recurrent layer must be from 0 to "
                 f"{self._call.steps}, the number of steps"
             )
 
@@ -202,7 +202,7 @@ class Frame:
         name = self._loaded.stack.lengths
         if name:
             if given[name] != (self._call.batch,):
-                raise _unfit(f"sequence_lens has the shape {list(given[name])}, for {self._call.batch} rows")
+                raise _unfit(f"sequence_lens has the shape {list(given[name])}, but there are {self._call.batch} rows")
             self._fields.setdefault(name, []).append((self._call, "lengths", 0))
 
     def _note(self, view: ValueView, struct: ctypes.Structure, field: str, place: Strided) -> None:

@@ -106,7 +106,7 @@ class Library:
         functions = ctypes.CDLL(str(path))
         pointer = ctypes.c_void_p
         if functions.interface_version() != INTERFACE:
-            raise LibraryMissing(f"{path} is of another version of Chrion; {_AGAIN}")
+            raise LibraryMissing(f"{path} belongs to another version of Chrion; {_AGAIN}")
         self.layer_new = _typed(functions.layer_new, pointer, pointer)
         self.layer_free = _typed(functions.layer_free, None, pointer)
         self.stack_new = _typed(functions.stack_new, pointer, ctypes.c_int32, pointer)
@@ -136,7 +136,7 @@ def library() -> Library:
     """The fastest build that this processor runs. Raises LibraryMissing."""
     forced = os.environ.get(FORCED, "")
     if forced and forced not in BUILDS:
-        raise LibraryMissing(f"{FORCED} is {forced}, and there are {', '.join(BUILDS)}")
+        raise LibraryMissing(f"{FORCED} is {forced}; it must be one of {', '.join(BUILDS)}")
     names = [name for name, needs in BUILDS.items() if needs <= flags() and forced in ("", name)]
     if not names:
         raise LibraryMissing(f"this processor ({instructions() or os.uname().machine}) cannot run {forced or 'them'}")

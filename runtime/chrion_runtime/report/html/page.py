@@ -47,7 +47,7 @@ def _header(plan_file: PlanFile, title: str, hues: Mapping[str, int]) -> Element
         el("p", f"{buckets} · model sha256 ", el("code", plan_file.model), class_="soft"),
         warning if plan_file.truncated else None,
         el("p", f"Only the model as it is was planned: {plan_file.fallback}") if plan_file.fallback else None,
-        table("Devices that the plans hold for", headings, rows, (0, 1)),
+        table("Devices that the plans are for", headings, rows, (0, 1)),
     )
 
 

@@ -90,7 +90,7 @@ def _chosen(plan_file: PlanFile, slo: SLO | None, mode: Mode) -> list[tuple[Plan
             chosen = choose(plan_file, Objective.of(slo, mode))
             return [(one.plan, f"chosen for the objective: {one.reason}") for one in chosen]
         except PlanRefused as refused:
-            why = f"the first plan; the objective cannot be kept: {refused}"
+            why = f"the first plan; the objective cannot be met: {refused}"
     return [(frontier.plans[0], why) for frontier in plan_file.buckets]
 
 

@@ -56,14 +56,14 @@ class AnswerBudget:
         limit = self._limit()
         if nbytes > limit:
             raise TooMuchToAnswer(
-                f"the answer would take up to {nbytes} bytes, and all answers on their way may take {limit}, a quarter "
-                f"of what runs may {LIMIT}: ask for fewer outputs or for binary data, send less at once, or raise the "
+                f"the answer would take up to {nbytes} bytes, and all answers in flight may take {limit}, a quarter "
+                f"of the limit for runs {LIMIT}: request fewer outputs or binary data, send less at once, or raise the "
                 "limit"
             )
         with self._guard:
             if self.held + nbytes > limit:
                 raise AnswersFull(
-                    f"answers on their way hold {self.held} of {limit} bytes, and this one would take up to {nbytes} "
+                    f"answers in flight hold {self.held} of {limit} bytes, and this one would take up to {nbytes} "
                     "more: try again later"
                 )
             self.held += nbytes

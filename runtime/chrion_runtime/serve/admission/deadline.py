@@ -32,7 +32,7 @@ def allowed(headers: Mapping[str, str]) -> float | None:
             if int(text):
                 found.append(int(text) / 1e3)
         elif name == HEADERS[0]:
-            raise BadRequest(f'{name}: "{text[:40]}" is not a number of milliseconds')
+            raise BadRequest(f'{name}: "{text[:40]}" must be a number of milliseconds')
     return min(found, default=None)
 
 

@@ -104,7 +104,7 @@ class RunQueue:
             self._pending += not full
         if full:
             _tell(job, ran=False)
-            raise QueueFull(f'model "{self._name}" has {self._limit} requests waiting already: try again later')
+            raise QueueFull(f'model "{self._name}" already has {self._limit} requests waiting: try again later')
         timer = None if left is None else job.loop.call_later(left, self._expire, job, allowed or left)
         self._jobs.put(job)
         try:

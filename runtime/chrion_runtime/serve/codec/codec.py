@@ -33,7 +33,7 @@ SECONDS_PER_BYTE = 1e-6
 """so much for each byte; else it is taken to hang."""
 WHAT = "large JSON"
 
-_TOO_COSTLY = f"the JSON takes more than {MEMORY} bytes of memory to read or write: send, and ask for, binary tensors"
+_TOO_COSTLY = f"reading or writing the JSON takes more than {MEMORY} bytes of memory: send and request binary tensors"
 
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """Threads that are never used would take address space."""

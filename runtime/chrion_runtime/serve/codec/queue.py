@@ -122,7 +122,7 @@ class CodecQueue:
             heavy = size > HEAVY
             waiting = self._waiting[heavy]
             if len(waiting) >= MOST_WAITING:
-                raise QueueFull(f"{MOST_WAITING} bodies of large JSON are waiting to be read already: try again later")
+                raise QueueFull(f"{MOST_WAITING} bodies of large JSON are already waiting to be read: try again later")
             self._count += 1
             turn = perf_counter() + size * _HEAD_START
             job = CodecJob(turn, self._count, work, heavy, loop.create_future(), loop)

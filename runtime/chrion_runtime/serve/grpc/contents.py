@@ -36,10 +36,10 @@ def read_contents(where: str, contents: Any, datatype: str, shape: tuple[int, ..
     """
     field = FIELDS.get(datatype)
     if field is None:
-        raise BadRequest(f"{where}: {datatype} has no typed contents: send it in raw_input_contents")
+        raise BadRequest(f"{where}: {datatype} has no field in contents: send it in raw_input_contents")
     for other, _ in contents.ListFields():
         if other.name != field:
-            raise BadRequest(f"{where}: has {other.name}, but {datatype} goes into {field}")
+            raise BadRequest(f"{where}: {other.name} is set, but {datatype} belongs in {field}")
     values = getattr(contents, field)
     if len(values) != prod(shape):
         raise BadRequest(f"{where}: {field} has {len(values)} values, but shape {list(shape)} needs {prod(shape)}")

@@ -61,7 +61,7 @@ class Gate:
                 self._bodies.take(size)
             except TooMuch:
                 most = max(self._passages, key=lambda one: one.held)
-                log.info("closed a connection over gRPC with %d bytes of messages that are incomplete", most.held)
+                log.info("closed a gRPC connection that held %d bytes of incomplete messages", most.held)
                 most.abort()
             else:
                 passage.held += size

@@ -56,7 +56,7 @@ def read_infer(head: bytes, tensors: Sequence[Buffer], signature: Signature) -> 
 
 def _inputs(message: Any, tensors: Sequence[Buffer], signature: Signature, carried: frozenset[str]) -> dict[str, Array]:
     if tensors and len(tensors) != len(message.inputs):
-        raise BadRequest(f"raw_input_contents holds {len(tensors)} tensors, but inputs names {len(message.inputs)}")
+        raise BadRequest(f"raw_input_contents holds {len(tensors)} tensors, but inputs lists {len(message.inputs)}")
     arrays: dict[str, Array] = {}
     for index, tensor in enumerate(message.inputs):
         name, datatype = tensor.name, tensor.datatype
@@ -67,7 +67,7 @@ def _inputs(message: Any, tensors: Sequence[Buffer], signature: Signature, carri
         if not tensors:
             arrays[name] = read_contents(where, tensor.contents, datatype, shape)
         elif tensor.HasField("contents"):
-            raise BadRequest(f"{where}: has contents, but raw_input_contents is given too")
+            raise BadRequest(f"{where}: give contents or raw_input_contents, not both")
         else:
             arrays[name] = read_binary(where, memoryview(tensors[index]), DTYPES[datatype], shape)
     check_complete(arrays, signature, carried)

@@ -102,7 +102,7 @@ async def infer(request: web.Request) -> web.Response:
         except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()
-            raise ConnectionResetError("the client does not read its answer") from None
+            raise ConnectionResetError("the client is not reading its answer") from None
         served.metrics.sent(answer.size)
     return response
 

@@ -12,11 +12,11 @@ def _quiet(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, HttpProcessingError):
         record.levelno, record.levelname = logging.INFO, "INFO"
-        record.msg, record.args = "refused what is not HTTP: %r", (error.message[:200],)
+        record.msg, record.args = "rejected a request that is not HTTP: %r", (error.message[:200],)
         record.exc_info = None
     elif isinstance(error, ConnectionError):
         record.levelno, record.levelname = logging.INFO, "INFO"
-        record.msg, record.args = "a client left before it was answered", ()
+        record.msg, record.args = "a client disconnected before it was answered", ()
         record.exc_info = None
     return True
 

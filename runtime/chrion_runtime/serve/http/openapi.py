@@ -16,11 +16,11 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 _ERRORS = {
     400: "The request is not well formed, or does not fit the model.",
     404: "No such model or version.",
-    409: "A request of a sequence whose state is not here.",
-    408: "The body did not come in time.",
-    413: "The body is over the limit, or the request takes more memory than there may be for all.",
+    409: "The state of the sequence is not here.",
+    408: "The body did not arrive in time.",
+    413: "The body exceeds the limit, or the request needs more memory than all may use.",
     415: "A Content-Encoding that is neither gzip nor deflate.",
-    500: "The model failed on these values, or a defect; the log says more.",
+    500: "The model failed, or the server has a bug; its log says more.",
     503: "Not now: too many requests wait, or the answer would come too late, or the server is shutting down.",
 }
 
@@ -41,8 +41,8 @@ def openapi(models: Iterable[tuple[str, Signature]]) -> Data:
         "paths": {
             "/v2": {"get": _get("server", "The server's name, version and extensions", "ServerMetadata")},
             "/v2/openapi.json": {"get": _get("openapi", "This document")},
-            "/v2/health/live": {"get": _get("live", "Whether the process answers", "Live")},
-            "/v2/health/ready": {"get": _get("ready", "Whether requests are welcome", "Ready", 503)},
+            "/v2/health/live": {"get": _get("live", "Whether the process is alive", "Live")},
+            "/v2/health/ready": {"get": _get("ready", "Whether the server takes requests", "Ready", 503)},
             **_model_paths(served, "/v2/models/{model}", "", [_name(served)]),
             **_model_paths(
                 served, "/v2/models/{model}/versions/{version}", "OfVersion", [_name(served), _path_version()]
@@ -76,9 +76,9 @@ def _repository_paths() -> Data:
     done = {"description": "Done"}
     name = {"name": "model", "in": "path", "required": True, "schema": _STRING}
     parameters = {"type": ["object", "null"], "properties": {"unload_dependents": {}}}
-    index = _json("The models that serve, and those that could", _ref("RepositoryIndex"))
+    index = _json("The models that are served, and those that could be", _ref("RepositoryIndex"))
     loaded = post("load", "Load a model from the repository", _object(parameters=_object()), done)
-    unloaded = post("unload", "Serve a model no more", _object(parameters=parameters), done)
+    unloaded = post("unload", "Unload a model", _object(parameters=parameters), done)
     return {
         "/v2/repository/index": post("repositoryIndex", "What can be loaded", _object(ready=_FLAG), index),
         "/v2/repository/models/{model}/load": {"parameters": [name], **loaded},
@@ -91,7 +91,7 @@ def _get(identity: str, summary: str, schema: str | None = None, *errors: int) -
     return {
         "operationId": identity,
         "summary": summary,
-        "responses": {"200": _json("As asked", answer), **_errors(errors)},
+        "responses": {"200": _json("OK", answer), **_errors(errors)},
     }
 
 
@@ -108,12 +108,12 @@ def _infer(served: dict[str, Signature], identity: str) -> Data:
                 "in": "header",
                 "required": False,
                 "schema": {"type": "integer", "minimum": 0, "maximum": 10**11 - 1},
-                "description": "Milliseconds within which the answer is of use; 0 is no limit.",
+                "description": "The client's deadline in milliseconds; 0 means none.",
             },
         ],
         "requestBody": {
             "required": True,
-            "description": f"JSON; with the header {HEADER_LENGTH}, binary tensors behind it.",
+            "description": f"JSON; with the header {HEADER_LENGTH}, followed by binary tensors.",
             "content": {
                 "application/json": {
                     "schema": _ref("InferRequest"),
@@ -124,7 +124,7 @@ def _infer(served: dict[str, Signature], identity: str) -> Data:
         },
         "responses": {
             "200": {
-                "description": f"The outputs. Binary tensors stand behind the JSON, whose length {HEADER_LENGTH} says.",
+                "description": f"The outputs. Binary tensors follow the JSON, whose length is in {HEADER_LENGTH}.",
                 "headers": {HEADER_LENGTH: {"required": False, **size}},
                 "content": {
                     "application/json": {"schema": _ref("InferAnswer")},
@@ -165,7 +165,7 @@ def _errors(statuses: Iterable[int]) -> Data:
         found["503"]["headers"] = {
             "Retry-After": {
                 "required": False,
-                "description": "Seconds after which trying again is worthwhile.",
+                "description": "Seconds to wait before trying again.",
                 "schema": {"type": "integer", "minimum": 1},
             }
         }
@@ -206,7 +206,7 @@ def _list(items: Data, **more: Any) -> Data:
 _STRING: Data = {"type": "string"}
 _SHAPE = _list({"type": "integer", "minimum": 0, "maximum": 2**63 - 1}, maxItems=MAX_RANK)
 _DATATYPE: Data = {"type": "string", "enum": list(DTYPES)}
-_BINARY_SIZE: Data = {"type": "integer", "minimum": 0, "description": "Bytes of the tensor behind the JSON."}
+_BINARY_SIZE: Data = {"type": "integer", "minimum": 0, "description": "Bytes of the tensor after the JSON."}
 _FLAG: Data = {"type": "boolean"}
 _OPEN_SHAPE = _list({"type": "integer", "minimum": -1})
 _TENSOR = _closed(name=_STRING, datatype=_DATATYPE, shape=_OPEN_SHAPE)
@@ -229,7 +229,7 @@ _SCHEMAS: Data = {
             "type": ["object", "null"],
             "properties": {
                 "binary_data_output": _FLAG,
-                "timeout": {"type": ["integer", "null"], "minimum": 0, "description": "Microseconds; 0 is no limit."},
+                "timeout": {"type": ["integer", "null"], "minimum": 0, "description": "Microseconds; 0 means none."},
                 "sequence_id": {"description": "An integer or a string; models without state ignore it."},
                 "sequence_start": {"description": "Whether the sequence begins."},
                 "sequence_end": {"description": "Whether the sequence ends."},
@@ -244,7 +244,7 @@ _SCHEMAS: Data = {
         datatype=_DATATYPE,
         shape=_SHAPE,
         parameters={"type": ["object", "null"], "properties": {"binary_data_size": _BINARY_SIZE}},
-        data={"description": "Values in row-major order, flat or nested as the shape says."},
+        data={"description": "Values in row-major order, flat or nested by shape."},
     ),
     "RequestedOutput": _object(
         ["name"],

@@ -32,7 +32,7 @@ async def index(request: web.Request) -> web.Response:
     repository, body = _repository(request), await _body(request)
     ready = body.get("ready", False)
     if not isinstance(ready, bool):
-        raise BadRequest("ready: is neither true nor false")
+        raise BadRequest("ready: must be true or false")
     return json_response(await repository.index(ready))
 
 
@@ -41,7 +41,7 @@ async def load(request: web.Request) -> web.Response:
     repository, parameters = _repository(request), _parameters(await _body(request))
     if parameters:
         # Triton takes a configuration and files here: both would reach past the folder.
-        raise BadRequest(f'parameters: "{min(parameters)[:80]}" is not taken; the files in the repository hold all')
+        raise BadRequest(f'parameters: "{min(parameters)[:80]}" is not supported; put files into the repository')
     await repository.load(request.match_info["model"])
     return web.Response()
 
@@ -51,7 +51,7 @@ async def unload(request: web.Request) -> web.Response:
     repository, parameters = _repository(request), _parameters(await _body(request))
     # Triton's clients always say whether models that depend on it go along; here none does.
     if other := parameters.keys() - {"unload_dependents"}:
-        raise BadRequest(f'parameters: "{min(other)[:80]}" is not taken')
+        raise BadRequest(f'parameters: "{min(other)[:80]}" is not supported')
     await repository.unload(request.match_info["model"])
     return web.Response()
 
@@ -59,14 +59,14 @@ async def unload(request: web.Request) -> web.Response:
 def _repository(request: web.Request) -> Repository:
     found = request.app.get(REPOSITORY)
     if found is None:
-        raise NotFound("the model repository is off; it is on in a server started with --repository FOLDER")
+        raise NotFound("the model repository is off; start the server with --repository FOLDER")
     return found
 
 
 def _parameters(body: dict[str, Any]) -> dict[str, Any]:
     parameters = body.get("parameters") or {}
     if not isinstance(parameters, dict):
-        raise BadRequest("parameters is not an object")
+        raise BadRequest("parameters must be an object")
     return parameters
 
 
@@ -84,5 +84,5 @@ async def _body(request: web.Request) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"the request is not valid JSON: {error}") from None
     if not isinstance(body, dict):
-        raise BadRequest("the request is not a JSON object")
+        raise BadRequest("the request must be a JSON object")
     return body

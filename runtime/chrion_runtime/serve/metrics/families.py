@@ -33,7 +33,7 @@ def collect(models: Models) -> Iterator[Metric]:
 
 
 def _info() -> Metric:
-    info = GaugeMetricFamily("chrion_build_info", "Which Chrion this is", labels=("version", "onnxruntime", "python"))
+    info = GaugeMetricFamily("chrion_build_info", "The version of Chrion", labels=("version", "onnxruntime", "python"))
     info.add_metric((version("chrion"), _onnxruntime(), platform.python_version()), 1)
     return info
 
@@ -52,18 +52,18 @@ def _requests(models: Models) -> Iterator[Metric]:
     model = ("model",)
     info = GaugeMetricFamily(
         "chrion_model_info",
-        "What is served, and by which Chrion",
+        "The models served, and the version of Chrion",
         labels=("model", "version", "server_version"),
     )
     seconds = HistogramMetricFamily(
-        "chrion_request_seconds", "From the request read to the answer written", labels=("model", "outcome")
+        "chrion_request_seconds", "Latency, from the request read to the answer written", labels=("model", "outcome")
     )
-    errors = CounterMetricFamily("chrion_errors", "Requests that were not answered, by why", labels=("model", "reason"))
-    in_flight = GaugeMetricFamily("chrion_requests_in_flight", "Requests begun and not answered", labels=model)
-    queue = GaugeMetricFamily("chrion_queue_length", "Requests that wait for a run of the model to end", labels=model)
-    wait = HistogramMetricFamily("chrion_queue_wait_seconds", "What requests waited before the model ran", labels=model)
-    bytes_in = CounterMetricFamily("chrion_request_bytes", "Bytes of request bodies, as sent", labels=model)
-    bytes_out = CounterMetricFamily("chrion_response_bytes", "Bytes of the bodies of answers", labels=model)
+    errors = CounterMetricFamily("chrion_errors", "Requests not answered, by reason", labels=("model", "reason"))
+    in_flight = GaugeMetricFamily("chrion_requests_in_flight", "Requests in flight", labels=model)
+    queue = GaugeMetricFamily("chrion_queue_length", "Requests waiting for the model", labels=model)
+    wait = HistogramMetricFamily("chrion_queue_wait_seconds", "Time that requests waited before they ran", labels=model)
+    bytes_in = CounterMetricFamily("chrion_request_bytes", "Bytes of request bodies as sent", labels=model)
+    bytes_out = CounterMetricFamily("chrion_response_bytes", "Bytes of response bodies", labels=model)
     for one in models:
         name = one.servable.name
         info.add_metric((name, MODEL_VERSION, version("chrion")), 1)
@@ -126,14 +126,12 @@ def _plans(models: Models) -> Iterator[Metric]:
 
 
 def _stages(models: Models) -> Iterator[Metric]:
-    on_lane = HistogramMetricFamily(
-        "chrion_stage_seconds", "What stages took on each lane that they held", labels=("model", "lane")
-    )
+    on_lane = HistogramMetricFamily("chrion_stage_seconds", "Time that stages held each lane", labels=("model", "lane"))
     each = SummaryMetricFamily(
-        "chrion_stage_run_seconds", "What each stage took", labels=("model", "bucket", "plan", "stage", "lanes")
+        "chrion_stage_run_seconds", "Time that each stage took", labels=("model", "bucket", "plan", "stage", "lanes")
     )
     busy = CounterMetricFamily(
-        "chrion_lane_busy_seconds", "Seconds in which a lane was held by stages of any model", labels=("lane",)
+        "chrion_lane_busy_seconds", "Seconds for which stages of any model held a lane", labels=("lane",)
     )
     for one in models:
         name, by_lane = one.servable.name, dict[str, Histogram]()

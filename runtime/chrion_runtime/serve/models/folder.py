@@ -29,7 +29,7 @@ class RepositoryFolder:
     def __init__(self, root: Path) -> None:
         """Raises RuntimeFailure where there is no such folder."""
         if not root.is_dir():
-            raise RuntimeFailure(f"{root}: is no folder; name one that holds a folder for each model")
+            raise RuntimeFailure(f"{root}: is not a folder; name one that holds a folder for each model")
         self.root = root.resolve()
 
     def names(self) -> list[str]:
@@ -45,8 +45,8 @@ class RepositoryFolder:
         folder = self.root / name
         # The name comes from a client: a plain one, of a folder that is right here.
         if not _NAME.fullmatch(name) or not folder.is_dir() or not self._inside(folder):
-            raise NotFound(f'model "{name[:80]}" is not in the repository; POST /v2/repository/index lists what is')
-        model = self._file(name, MODEL, "put the model there")
+            raise NotFound(f'model "{name[:80]}" is not in the repository; POST /v2/repository/index lists all')
+        model = self._file(name, MODEL, "put the ONNX model there")
         plan = self._file(name, PLAN, f"make it with `chrion plan {name}/{MODEL} -o {name}/{PLAN}`")
         there = (folder / CHRIONMODEL).is_symlink() or (folder / CHRIONMODEL).exists()
         return Entry(name, model, plan, self._file(name, CHRIONMODEL, "") if there else None)
@@ -54,7 +54,7 @@ class RepositoryFolder:
     def _file(self, name: str, file: str, advice: str) -> Path:
         path = self.root / name / file
         if not self._inside(path):
-            raise BadRequest(f'model "{name}": {file} leads out of the repository, or nowhere')
+            raise BadRequest(f'model "{name}": {file} leads out of the repository or is a broken link')
         if not path.is_file():
             raise BadRequest(f'model "{name}": {file} is missing; {advice}')
         return path

@@ -156,7 +156,7 @@ class ModelRegistry:
         model = self._models.get(name)
         if model is None:
             known = ", ".join(f'"{one}"' for one in self._models)
-            raise NotFound(f'model "{name[:80]}" is not served here; there is {known or "none"}')
+            raise NotFound(f'model "{name[:80]}" is not served here; served are: {known or "none"}')
         check_version(name, version)
         return model
 

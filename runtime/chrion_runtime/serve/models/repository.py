@@ -99,7 +99,7 @@ class Repository:
     async def _load_one(self, name: str) -> None:
         async with self._lock(name):
             if name in self._registry.names and name not in self._loaded:
-                raise BadRequest(f'model "{name}" serves from elsewhere than the repository, and stays as it is')
+                raise BadRequest(f'model "{name}" was not loaded from the repository and stays as it is')
             self._seen[name] = _Seen(ModelState.LOADING)
             try:
                 entry = await self._queue.run(partial(self._folder.entry, name))
@@ -137,5 +137,5 @@ class Repository:
                 await model.drained()
         if not await self._queue.run(partial(model.close, 1.0)):
             raise Unavailable(
-                f'model "{model.servable.name}" serves no more, but a run of it goes on after {seconds:g} s'
+                f'model "{model.servable.name}" is unloaded, but one of its runs has not ended after {seconds:g} s'
             )

@@ -51,7 +51,7 @@ def live_page(registry: ModelRegistry) -> str:
         "footer",
         el("a", "metrics", href="metrics"),
         " · ",
-        el("a", "these numbers as JSON", href="page/now.json"),
+        el("a", "this page as JSON", href="page/now.json"),
         class_="soft",
     )
     return document(title, head, (header, main, footer))
@@ -117,7 +117,7 @@ def _latency(key: str) -> Element:
     named = {"role": "img", "aria_labelledby": f"{key}c"}
     chart = el("svg", title, class_="latency", viewBox="0 0 1000 150", data_chart="latency", **named)
     legend = [el("span", swatch(name), name, class_="device") for name in ("p99", "p50")]
-    return figure(chart, *legend, "of the answers of the last minute, while this page is open", hidden="hidden")
+    return figure(chart, *legend, "over the last minute of answers, while this page is open", hidden="hidden")
 
 
 def _bucket(frontier: Frontier, selection: Selection, hues: Mapping[str, int], key: str) -> Element:
@@ -128,7 +128,7 @@ def _bucket(frontier: Frontier, selection: Selection, hues: Mapping[str, int], k
         el("h3", write.inputs(frontier.inputs)),
         el("p", el("b", plan.name), ", ", selection.reason, class_=None if selection.meets_slo else "missing"),
         el("p", facts(plan, timeline), class_="soft"),
-        schedule_figure(timeline, hues, f"{key}g", "as it is predicted for the plan in use"),
+        schedule_figure(timeline, hues, f"{key}g", "as predicted for the plan in use"),
         frontier_figure(bucket, f"{key}f"),
         fold("Plans and baselines in numbers", *numbers(bucket)),
         class_="bucket",
@@ -141,8 +141,8 @@ def _moves(moves: list[dict[str, str]]) -> Element:
         row(el("time", move["time"], datetime=move["time"]), f"{move['from']} → {move['to']}", move["why"], text=text)
         for move in moves
     )
-    known = table("The newest first", ("time", "plans", "why"), rows, text)
-    content = known if moves else el("p", "None since the start.", class_="soft")
+    known = table("Newest first", ("time", "plans", "why"), rows, text)
+    content = known if moves else el("p", "None since the server started.", class_="soft")
     return el("section", el("h3", "Changes of plan"), content, class_="moves")
 
 
@@ -158,5 +158,5 @@ def _lanes(lanes: dict[str, float]) -> Element:
         )
         for lane, seconds in lanes.items()
     ]
-    whole = table("Held by stages of any model", ("lane", "since the start", "now"), rows)
+    whole = table("Held by stages of any model", ("lane", "since start", "now"), rows)
     return el("section", el("h2", "Lanes"), whole, class_="lanes", hidden=None if lanes else "hidden")

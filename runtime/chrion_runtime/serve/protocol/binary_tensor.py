@@ -29,7 +29,7 @@ def read_binary(where: str, part: memoryview, dtype: np.dtype[Any], shape: tuple
         )
     array: Array = np.frombuffer(part, dtype)
     if dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
-        raise BadRequest(f"{where}: a BOOL is the byte 0 or 1")
+        raise BadRequest(f"{where}: a BOOL must be the byte 0 or 1")
     if not array.flags.aligned:
         array = array.copy()
     return array.reshape(shape)
@@ -54,7 +54,7 @@ def write_binary(where: str, array: Array) -> bytes | memoryview:
 def _strings(where: str, part: memoryview, count: int) -> Array:
     # Each string takes four bytes at least, so a small part cannot ask for a large array.
     if count * _LENGTH.size > len(part):
-        raise BadRequest(f"{where}: {len(part)} bytes cannot hold the {count} strings that its shape asks for")
+        raise BadRequest(f"{where}: {len(part)} bytes cannot hold the {count} strings that its shape requires")
     array = np.empty(count, object)
     start = 0
     for index in range(count):

@@ -34,7 +34,7 @@ def check_new_input(where: str, name: str, given: Container[str], carried: Conta
     if name in given:
         raise BadRequest(f"{where}: is given twice")
     if name in carried:
-        raise BadRequest(f"{where}: is the sequence's state, which the server keeps: leave it out")
+        raise BadRequest(f"{where}: is state of the sequence, which the server keeps: leave it out")
 
 
 def check_complete(given: Container[str], signature: Signature, carried: Container[str]) -> None:
@@ -51,10 +51,10 @@ def check_complete(given: Container[str], signature: Signature, carried: Contain
 def check_shape(where: str, shape: Sequence[int]) -> tuple[int, ...]:
     """The shape. Raises BadRequest where no array can have it."""
     if len(shape) > MAX_RANK:
-        raise BadRequest(f"{where}: shape has {len(shape)} dimensions; at most {MAX_RANK} are possible")
+        raise BadRequest(f"{where}: shape has {len(shape)} dimensions; at most {MAX_RANK} are allowed")
     for size in shape:
         if not 0 <= size <= MAX_SIZE:
-            raise BadRequest(f"{where}: {size} in shape is not a dimension; it counts from 0")
+            raise BadRequest(f"{where}: dimension {size} in shape is negative; it must be 0 or more")
     return tuple(shape)
 
 
@@ -64,5 +64,5 @@ def read_timeout(parameters: Mapping[str, Any]) -> float | None:
     if timeout is None:
         return None
     if type(timeout) is not int or timeout < 0:
-        raise BadRequest("parameters: timeout is not a number of microseconds")
+        raise BadRequest("parameters: timeout must be a number of microseconds")
     return timeout / 1e6 if timeout else None

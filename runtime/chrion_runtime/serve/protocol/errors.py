@@ -88,7 +88,7 @@ class TooLarge(ProtocolError):
     status = 413
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the request body is over the limit of {limit} bytes: send less or raise the limit")
+        super().__init__(f"the request body exceeds the limit of {limit} bytes: send less or raise the limit")
 
 
 class TooMuchToAnswer(ProtocolError):
@@ -109,7 +109,7 @@ class TooSlow(ProtocolError):
     status = 408
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"the request body did not come within {seconds:g} s: send it faster or raise the limit")
+        super().__init__(f"the request body did not arrive within {seconds:g} s: send it faster or raise the limit")
 
 
 class UnsupportedEncoding(ProtocolError):
@@ -129,8 +129,7 @@ class DeadlineExceeded(ProtocolError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
-            f"not answered within {seconds * 1e3:.0f} ms, which is all that the request may take: send less or allow "
-            "more"
+            f"not answered within {seconds * 1e3:.0f} ms, the limit for this request: send less or allow more time"
         )
 
 
@@ -153,8 +152,8 @@ class TooLate(Unavailable):
 
     def __init__(self, model: str, expected: float, left: float, hurried: bool = False) -> None:
         super().__init__(
-            f'model "{model}" would answer in {expected * 1e3:.1f} ms, and the request allows '
-            f"{max(0.0, left) * 1e3:.1f} ms: try again later or allow more"
+            f'model "{model}" would answer in {expected * 1e3:.1f} ms, but the request allows only '
+            f"{max(0.0, left) * 1e3:.1f} ms: try again later or allow more time"
         )
         self.retry_after = max(1, ceil(expected))
         self.hurried = hurried
@@ -168,7 +167,7 @@ class Waited(Unavailable):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
-            f"the JSON has waited to be read for {seconds * 1e3:.1f} ms, the model's objective: try again later, or "
+            f"the JSON waited {seconds * 1e3:.1f} ms to be read, as long as the model's objective: try again later, or "
             "send binary tensors"
         )
 
@@ -179,7 +178,7 @@ class TooMuch(Unavailable):
     retry_after = 1
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the requests in flight hold {limit} bytes, which is the limit: try again later")
+        super().__init__(f"the requests in flight hold {limit} bytes, the limit: try again later")
 
 
 class CodecLost(Unavailable):
@@ -188,7 +187,7 @@ class CodecLost(Unavailable):
     retry_after = 1
 
     def __init__(self) -> None:
-        super().__init__("the process that reads and writes large JSON ended: try again, or send binary tensors")
+        super().__init__("the process that reads and writes large JSON crashed: try again, or send binary tensors")
 
 
 class AnswersFull(Unavailable):
@@ -209,6 +208,6 @@ class Stuck(Unavailable):
 
     def __init__(self, model: str, seconds: float) -> None:
         super().__init__(
-            f'model "{model}" is held by a run that was told to end {seconds:.0f} s ago and has not: '
+            f'model "{model}" is held by a run that was told to stop {seconds:.0f} s ago and has not: '
             "ask another replica"
         )

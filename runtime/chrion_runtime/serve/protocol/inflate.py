@@ -23,11 +23,11 @@ def inflate(body: Buffer, encoding: str, limit: int) -> Buffer:
     try:
         plain = stream.decompress(body, limit + 1)
     except zlib.error:
-        raise BadRequest(f"the body is not valid {name}, as its Content-Encoding says") from None
+        raise BadRequest(f"the body is not valid {name}, which its Content-Encoding says it is") from None
     if len(plain) > limit:
         raise TooLarge(limit)
     if not stream.eof:
-        raise BadRequest(f"the {name} body ends too soon")
+        raise BadRequest(f"the {name} body is cut short")
     if stream.unused_data:
         raise BadRequest(f"{len(stream.unused_data)} bytes are left over after the {name} body")
     return plain

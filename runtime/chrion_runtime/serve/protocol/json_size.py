@@ -20,7 +20,7 @@ def check_json_size(text: Buffer) -> None:
         return
     codes = np.frombuffer(text, np.uint8)
     if np.count_nonzero(codes == ord(",")) > MOST_VALUES:
-        raise TooCostly(f"the JSON holds more than {MOST_VALUES} values: send less, or tensors as binary data")
+        raise TooCostly(f"the JSON holds more than {MOST_VALUES} values: send less, or send tensors as binary data")
     # The two brackets differ in one bit.
     if np.count_nonzero(codes | (ord("[") ^ ord("{")) == ord("{")) > MOST_NESTED:
-        raise TooCostly(f"the JSON holds more than {MOST_NESTED} lists and objects: send flat or binary data")
+        raise TooCostly(f"the JSON holds more than {MOST_NESTED} lists and objects: send flat lists, or binary data")

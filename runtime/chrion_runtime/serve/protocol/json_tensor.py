@@ -57,7 +57,7 @@ def write_json(where: str, array: Array) -> Any:
 def _flat(where: str, data: Any, shape: tuple[int, ...]) -> list[Any]:
     if not isinstance(data, list):
         if shape:
-            raise BadRequest(f"{where}: data is not a list")
+            raise BadRequest(f"{where}: data must be a list")
         return [data]
     values: list[Any] = data
     depth = 0

@@ -124,7 +124,7 @@ def _read(header: memoryview, binary: memoryview, header_length: str | None, sig
         raise BadRequest('the request is not a JSON object with "inputs"')
     identity = document.get("id")
     if identity is not None and not isinstance(identity, str):
-        raise BadRequest("id: is not a string")
+        raise BadRequest("id: must be a string")
     parameters = _parameters("parameters", document)
     sequence = read_sequence(parameters, signature)
     # What is asked for is read first: it is cheap, and wrong requests then cost little.
@@ -212,7 +212,7 @@ def _tensor(tensor: dict[str, Any], kind: str, known: Collection[str]) -> tuple[
     """Its name, what errors call it, and its parameters."""
     name = tensor.get("name")
     if not isinstance(name, str):
-        raise BadRequest(f"{kind}s: one has no name")
+        raise BadRequest(f"{kind}s: one of them has no name")
     parameters = _parameters(f'{kind} "{name[:80]}"', tensor)
     return name, check_tensor(kind, name, known, parameters), parameters
 
@@ -222,14 +222,14 @@ def _parameters(where: str, holder: dict[str, Any]) -> dict[str, Any]:
     if parameters is None:
         return {}
     if not isinstance(parameters, dict):
-        raise BadRequest(f"{where}: parameters is not an object")
+        raise BadRequest(f"{where}: parameters must be an object")
     return parameters
 
 
 def _flag(where: str, parameters: dict[str, Any], key: str, default: bool) -> bool:
     value = parameters.get(key, default)
     if not isinstance(value, bool):
-        raise BadRequest(f"{where}: {key} is neither true nor false")
+        raise BadRequest(f"{where}: {key} must be true or false")
     return value
 
 
@@ -247,7 +247,7 @@ def _binary_size(where: str, tensor: dict[str, Any], parameters: dict[str, Any])
             raise BadRequest(f"{where}: has neither data nor parameters.binary_data_size")
         return None
     if type(size) is not int or size < 0:
-        raise BadRequest(f"{where}: binary_data_size is not a size in bytes")
+        raise BadRequest(f"{where}: binary_data_size must be a number of bytes")
     if "data" in tensor:
         raise BadRequest(f"{where}: has both data and parameters.binary_data_size")
     return size

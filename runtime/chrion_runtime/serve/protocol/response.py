@@ -44,7 +44,7 @@ def result_of(name: str, results: Mapping[str, Array]) -> tuple[str, Array, str]
     where = f'output "{name}"'
     array = results.get(name)
     if array is None:
-        raise AnswerFailed(f"{where}: the model gave no such output")
+        raise AnswerFailed(f"{where}: the model did not return this output")
     datatype = datatype_of(array.dtype)
     if datatype is None:
         raise AnswerFailed(f"{where}: the inference protocol has no datatype for {array.dtype}")

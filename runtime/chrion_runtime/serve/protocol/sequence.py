@@ -25,9 +25,9 @@ def read_sequence(parameters: dict[str, Any], signature: Signature) -> SequenceS
             raise BadRequest("parameters: sequence_start and sequence_end need a sequence_id other than 0")
         return None
     if isinstance(key, bool) or not isinstance(key, int | str):
-        raise BadRequest("parameters: sequence_id is neither an integer nor a string")
+        raise BadRequest("parameters: sequence_id must be an integer or a string")
     if isinstance(key, int) and not 0 < key <= MAX_ID:
-        raise BadRequest(f"parameters: sequence_id is not between 1 and {MAX_ID}")
+        raise BadRequest(f"parameters: sequence_id must be from 1 to {MAX_ID}")
     if isinstance(key, str) and len(key) > MAX_ID_LENGTH:
         raise BadRequest(f"parameters: sequence_id is longer than {MAX_ID_LENGTH} characters")
     return SequenceStep(key, start, end)
@@ -36,5 +36,5 @@ def read_sequence(parameters: dict[str, Any], signature: Signature) -> SequenceS
 def _flag(parameters: dict[str, Any], name: str) -> bool:
     value = parameters.get(name)
     if value is not None and not isinstance(value, bool):
-        raise BadRequest(f"parameters: {name} is neither true nor false")
+        raise BadRequest(f"parameters: {name} must be true or false")
     return bool(value)

@@ -206,7 +206,7 @@ class Batcher:
         if all(_alike(one, other) for one, other in zip(together, alone, strict=True)):
             self._checked = True
         elif not any(isinstance(one, BaseException) for one in alone):
-            self.off = "it does not answer each row of its first axis apart from the others"
+            self.off = "the answer to a row depends on other rows"
             log.warning('model "%s" is not batched: %s', self._servable.name, self.off)
         return alone
 
@@ -231,7 +231,7 @@ class Batcher:
         seconds = perf_counter() - began
         total = sum(one.rows for one in batch)
         if any(not array.ndim or array.shape[0] != total for array in whole.values()):
-            raise RunError(f"the answer to {total} rows has another number of rows")
+            raise RunError(f"the answer to {total} rows has a different number of rows")
         ends = np.cumsum([one.rows for one in batch])
         return [
             ({name: array[end - one.rows : end] for name, array in whole.items()}, seconds)

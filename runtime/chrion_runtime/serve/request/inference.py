@@ -237,7 +237,7 @@ class Inference:
         ahead = self.departures.ahead
         if ahead >= self._workers + self._options.queue_limit:
             raise QueueFull(
-                f'model "{self._servable.name}" has {self._options.queue_limit} requests waiting already: '
+                f'model "{self._servable.name}" already has {self._options.queue_limit} requests waiting: '
                 "try again later"
             )
         if not ahead:

@@ -51,10 +51,10 @@ def refusal(error: Exception, what: str, headers: Mapping[str, str]) -> Refusal:
     extra = {"request_id": getattr(error, "request_id", None), "trace_id": trace_id(headers)}
     if isinstance(error, OutOfMemory | MemoryError):
         log.warning("%s failed: %s", what, error, extra=extra)
-        said = str(error) if isinstance(error, OutOfMemory) else "the server has no memory left for this request"
+        said = str(error) if isinstance(error, OutOfMemory) else "the server is out of memory: try again later"
         return Refusal(status, said, RETRY_SECONDS)
     if isinstance(error, RunError | ProtocolError):
         log.warning("%s failed: %s", what, error, extra=extra)
         return Refusal(500, str(error))
     log.error("%s failed", what, exc_info=error, extra=extra)
-    return Refusal(500, "internal error: the server's log says more")
+    return Refusal(500, "internal error: see the server's log")

@@ -21,13 +21,13 @@ FINE = Facts(cuda=13, driver_version=13010, devices=2)
         (Facts(cuda=13, driver="libcuda.so.1: no such file"), "there is no NVIDIA driver here (libcuda.so.1: no such"),
         (Facts(cuda=13, driver_version=12080, devices=1), "is for CUDA 12.8, and onnxruntime-gpu needs CUDA 13"),
         (Facts(cuda=13, driver_version=12080, code=100), "install a newer driver"),
-        (Facts(cuda=13, driver_version=13000, code=100), "finds no GPU; see what nvidia-smi says"),
+        (Facts(cuda=13, driver_version=13000, code=100), "finds no GPU; check nvidia-smi"),
         (Facts(cuda=13, driver_version=13000, code=803), "restart the machine"),
         (Facts(cuda=13, driver_version=13000, code=999), "does not start (cuInit: 999)"),
-        (Facts(cuda=13, driver_version=13000, devices=1), "there are 1 GPUs, the last one is cuda:0"),
+        (Facts(cuda=13, driver_version=13000, devices=1), "there is no cuda:1, the last GPU is cuda:0"),
         (
             Facts(cuda=13, driver_version=13000, devices=2, missing=("libcudnn.so.9",), others=("libcudnn.so.8",)),
-            "libcudnn.so.9 cannot be loaded (there is libcudnn.so.8, of another major version); install chrion[gpu]",
+            "libcudnn.so.9 cannot be loaded (found libcudnn.so.8, of another major version); install chrion[gpu]",
         ),
         (
             Facts(cuda=13, driver_version=13000, devices=2, missing=("libcudart.so.13", "libcublas.so.13")),
@@ -43,7 +43,7 @@ def test_each_problem_has_words_of_its_own(facts: Facts, words: str) -> None:
 
 def test_a_gpu_that_can_be_used_is_no_problem() -> None:
     assert problem(FINE, 0) == problem(FINE, 1) == ""
-    assert "the last one is cuda:1" in problem(FINE, 2)
+    assert "the last GPU is cuda:1" in problem(FINE, 2)
 
 
 def test_this_machine_is_looked_at_for_real() -> None:
@@ -68,7 +68,7 @@ def test_libraries_have_the_major_version_that_is_needed() -> None:
 )
 def test_memory_that_ran_out_is_told_from_other_failures(text: str) -> None:
     assert is_out_of_memory(text)
-    assert "not even memory for a CUDA context" in first_use_problem(RuntimeError(text))
+    assert "no memory for a CUDA context" in first_use_problem(RuntimeError(text))
 
 
 def test_another_failure_is_passed_on_in_one_line() -> None:
@@ -80,4 +80,4 @@ def test_another_failure_is_passed_on_in_one_line() -> None:
 
 def test_a_library_that_does_not_load_points_to_the_log() -> None:
     text = "CUDA Provider not available, can't get interface for it"
-    assert "what it wrote to the log says why" in first_use_problem(RuntimeError(text))
+    assert "its log output says why" in first_use_problem(RuntimeError(text))

@@ -60,8 +60,8 @@ def run(layer: OneLayer, folder: Path, **changed: NDArray[Any]) -> list[NDArray[
         ({"lengths": np.zeros(BATCH - 1, np.int32)}, "sequence_lens has the shape"),
         ({"lengths": np.full(BATCH, STEPS + 1, np.int32)}, f"sequence_lens .* from 0 to {STEPS}"),
         ({"lengths": np.full(BATCH, -1, np.int32)}, "sequence_lens"),
-        ({"lengths": np.full(BATCH, 1, np.int64)}, "of the type int64, not int32"),
-        ({"X": np.zeros((STEPS, BATCH, INPUTS))}, "of the type float64, not float32"),
+        ({"lengths": np.full(BATCH, 1, np.int64)}, "of type int64, not int32"),
+        ({"X": np.zeros((STEPS, BATCH, INPUTS))}, "of type float64, not float32"),
     ],
 )
 def test_values_that_do_not_fit_are_named(changed: dict[str, NDArray[Any]], said: str, tmp_path: Path) -> None:
@@ -143,9 +143,9 @@ def test_weights_are_packed_once_however_many_kernels_use_them(tmp_path: Path) -
     ("options", "said"),
     [
         ({"sharing": "Somehow"}, "has the sharing 'Somehow'; choose one of Alone, Pieces, Units"),
-        ({"patience": -1}, "has the patience '-1', which is not from 0 to 1 s"),
+        ({"patience": -1}, "has the patience '-1', which must be from 0 to 1 s"),
         ({"patience": True}, "has the patience 'True'"),
-        ({"threads": 2}, "has an option that the recurrent kernels have not: threads"),
+        ({"threads": 2}, "has an option that the recurrent kernels do not know: threads"),
     ],
 )
 def test_options_that_it_does_not_know_are_named(options: Options, said: str) -> None:

@@ -132,7 +132,7 @@ def never_built(folder: Path) -> None:
         (of_another_processor, "{path} cannot be loaded (cannot open shared object file"),
         (no_library, "{path} cannot be loaded (invalid ELF header); install Chrion again"),
         (of_another_kind, "{path} cannot be loaded (undefined symbol: interface_version); install Chrion"),
-        (of_another_version, "{path} is of another version of Chrion; install Chrion again"),
+        (of_another_version, "{path} belongs to another version of Chrion; install Chrion again"),
         (of_another_wheel, "those in {folder} are for other processors; install Chrion again"),
         (never_built, "there was no C compiler to build them; install gcc and libc6-dev, then Chrion again"),
     ],
@@ -161,5 +161,5 @@ def test_a_build_is_chosen_by_name_where_the_processor_runs_it(folder: Path, bui
 
 def test_a_name_that_no_build_has(folder: Path) -> None:
     assert said(folder, CHRION_RECURRENT_BUILD="avx3") == (
-        "CHRION_RECURRENT_BUILD is avx3, and there are avx512-vnni, avx512, avx2, x86-64, aarch64"
+        "CHRION_RECURRENT_BUILD is avx3; it must be one of avx512-vnni, avx512, avx2, x86-64, aarch64"
     )

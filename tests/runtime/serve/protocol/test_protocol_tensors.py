@@ -118,7 +118,7 @@ def test_aligned_numbers_are_not_copied():
 
 
 def test_bool_bytes_are_0_or_1():
-    with pytest.raises(BadRequest, match="a BOOL is the byte 0 or 1"):
+    with pytest.raises(BadRequest, match="a BOOL must be the byte 0 or 1"):
         read_binary('input "x"', memoryview(b"\x00\x02"), np.dtype(bool), (2,))
 
 
@@ -160,9 +160,9 @@ def test_inflates(body, encoding):
     [
         (gzip.compress(PLAIN, mtime=0), "gzip", TooLarge, "limit of 6999 bytes"),
         (zlib.compress(bytes(10**8), 9), "deflate", TooLarge, "limit of 6999 bytes"),
-        (gzip.compress(b"a", mtime=0)[:-1], "gzip", BadRequest, "ends too soon"),
+        (gzip.compress(b"a", mtime=0)[:-1], "gzip", BadRequest, "is cut short"),
         (gzip.compress(b"a", mtime=0) + b"b", "gzip", BadRequest, "1 bytes are left over"),
-        (b"", "gzip", BadRequest, "ends too soon"),
+        (b"", "gzip", BadRequest, "is cut short"),
         (PLAIN, "deflate", BadRequest, "not valid deflate"),
         (PLAIN, "br", UnsupportedEncoding, '"br" is not supported'),
         (PLAIN, "gzip, gzip", UnsupportedEncoding, "use gzip, deflate or none"),

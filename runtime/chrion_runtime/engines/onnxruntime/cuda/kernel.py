@@ -39,7 +39,7 @@ def compile_for_cuda(path: Path, site: Site, options: ort.SessionOptions, captur
         with GATE.use():
             session = ort.InferenceSession(path, options, providers=[provider], enable_fallback=0)
     except Exception as error:  # noqa: BLE001, ONNX Runtime raises many types
-        raise PlanRefused(f"{device.name} cannot load a stage, plan again: {brief(error)}") from None
+        raise PlanRefused(f"{device.name} cannot load a stage; plan again: {brief(error)}") from None
     if session.get_providers()[0] != PROVIDER:
         raise DeviceUnavailable(f"{device.name}: ONNX Runtime fell back to {session.get_providers()[0]}")
     # A node that CUDA does not take must be an error here, not a hidden copy to the CPU.

@@ -86,7 +86,7 @@ def problem(facts: Facts, index: int) -> str:
     if facts.driver:
         return (
             f"there is no NVIDIA driver here ({facts.driver}); install it, or start the container with the GPU "
-            "(docker run --gpus all; in a cluster NVIDIA's container toolkit and a pod that asks for nvidia.com/gpu)"
+            "(docker run --gpus all; in a cluster NVIDIA's container toolkit and a pod that requests nvidia.com/gpu)"
         )
     if facts.driver_version and facts.driver_version < facts.cuda * 1000:
         return (
@@ -95,19 +95,19 @@ def problem(facts: Facts, index: int) -> str:
         )
     if facts.code == _NO_DEVICE:
         return (
-            "the NVIDIA driver finds no GPU; see what nvidia-smi says, whether CUDA_VISIBLE_DEVICES hides it, and "
+            "the NVIDIA driver finds no GPU; check nvidia-smi, whether CUDA_VISIBLE_DEVICES hides it, and "
             "whether the container was given one"
         )
     if facts.code == _MISMATCH:
         return "the NVIDIA driver's library and kernel module differ in version (cuInit: 803); restart the machine"
     if facts.code:
-        return f"the NVIDIA driver does not start (cuInit: {facts.code}); see what nvidia-smi and dmesg say"
+        return f"the NVIDIA driver does not start (cuInit: {facts.code}); check nvidia-smi and dmesg"
     if index >= facts.devices:
         last = f"cuda:{facts.devices - 1}"
-        return f"there are {facts.devices} GPUs, the last one is {last}; CUDA_VISIBLE_DEVICES may hide some"
+        return f"there is no cuda:{index}, the last GPU is {last}; CUDA_VISIBLE_DEVICES may hide some"
     if facts.missing:
-        there = f" (there is {', '.join(facts.others)}, of another major version)" if facts.others else ""
-        return f"{', '.join(facts.missing)} cannot be loaded{there}; {_INSTALL}, or see to LD_LIBRARY_PATH"
+        there = f" (found {', '.join(facts.others)}, of another major version)" if facts.others else ""
+        return f"{', '.join(facts.missing)} cannot be loaded{there}; {_INSTALL}, or check LD_LIBRARY_PATH"
     return ""
 
 
@@ -115,9 +115,9 @@ def first_use_problem(error: BaseException) -> str:
     """What went wrong when the GPU was used for the first time, and what to do."""
     said = brief(error)
     if is_out_of_memory(said):
-        return "there is not even memory for a CUDA context; end what else runs on the GPU (nvidia-smi names it)"
+        return "there is no memory for a CUDA context; stop what else runs on the GPU (nvidia-smi lists it)"
     if "provider not available" in said.lower():
-        return "ONNX Runtime cannot load its CUDA library; what it wrote to the log says why"
+        return "ONNX Runtime cannot load its CUDA library; its log output says why"
     return f"CUDA cannot be used: {said}"
 
 
