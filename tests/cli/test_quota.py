@@ -33,5 +33,5 @@ def job(tmp_path, lanes):
 def test_one_core_is_one_lane(tmp_path):
     assert job(tmp_path, 0).settings().cpu_lanes == 1
     assert job(tmp_path, 1).settings().cpu_lanes == 1
-    with pytest.raises(DeviceUnavailable, match="may use 1 cores"):
+    with pytest.raises(DeviceUnavailable, match="may use at most 1"):
         job(tmp_path, 2).settings()

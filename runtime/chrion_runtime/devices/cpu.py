@@ -26,8 +26,8 @@ class Cpu(Device):
         cores = usable_cores()
         if not 0 <= lanes <= cores:
             raise DeviceUnavailable(
-                f"cpu: {lanes} lanes were requested, but this process may use only {cores} cores; request no more, "
-                "or 0 for all"
+                f"cpu: {lanes} lanes were requested, but this process may use at most {cores}; request fewer, or 0 "
+                "for all"
             )
         super().__init__(HOST, HostMemory(), lanes or cores)
 

@@ -45,7 +45,7 @@ def test_an_unknown_device_is_named(name: str) -> None:
 
 @pytest.mark.parametrize("lanes", [-1, usable_cores() + 1])
 def test_lanes_are_cores_that_are_there(lanes: int) -> None:
-    with pytest.raises(DeviceUnavailable, match=f"cpu: {lanes} lanes were requested, but this process may use only"):
+    with pytest.raises(DeviceUnavailable, match=f"cpu: {lanes} lanes were requested, but this process may use at most"):
         open_devices([], lanes)
 
 
