@@ -12,7 +12,7 @@ from chrion.errors import UsageError
 from chrion.face import read
 from chrion.grouping import Served
 from chrion.opening import Opening, SequenceLimits
-from chrion.options import parse_bytes, parse_seconds
+from chrion.options import check_port, parse_bytes, parse_seconds
 from chrion_api import ChrionModel, ChrionModelSpec
 from chrion_api.redact import shown
 from chrion_graph.load import digest
@@ -98,9 +98,9 @@ def server_options(
     """What the options of a command come to for the server. Raises UsageError."""
     return ServerOptions(
         host=host,
-        port=port,
-        metrics_port=None if metrics_port < 0 else metrics_port,
-        grpc_port=grpc_port,
+        port=check_port("--port", port),
+        metrics_port=None if metrics_port == -1 else check_port("--metrics-port", metrics_port),
+        grpc_port=None if grpc_port is None else check_port("--grpc-port", grpc_port),
         batch=batch,
         otlp_endpoint=telemetry.otlp_endpoint,
         run_seconds=parse_seconds("--max-run", max_run),
