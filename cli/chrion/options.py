@@ -167,24 +167,13 @@ AnyDeviceOption = Annotated[
     bool, typer.Option("--any-device", help="Serve a plan that was measured on another device.")
 ]
 HostOption = Annotated[str, typer.Option("--host", help="The address to listen on; 0.0.0.0 for all.")]
-MOST_PORT = 65535
-PortOption = Annotated[
-    int, typer.Option("--port", min=0, max=MOST_PORT, help="The port to listen on; 0 for any that is free.")
-]
+PortOption = Annotated[int, typer.Option("--port", help="The port to listen on; 0 for any that is free.")]
 MetricsPortOption = Annotated[
-    int,
-    typer.Option(
-        "--metrics-port", min=-1, max=MOST_PORT, help="The port of the status page and of /metrics; -1 for none."
-    ),
+    int, typer.Option("--metrics-port", help="The port of the status page and of /metrics; -1 for none.")
 ]
 GrpcPortOption = Annotated[
     int | None,
-    typer.Option(
-        "--grpc-port",
-        min=0,
-        max=MOST_PORT,
-        help="Serve over gRPC too, on this port; 0 for any that is free. Needs chrion[grpc].",
-    ),
+    typer.Option("--grpc-port", help="Serve over gRPC too, on this port; 0 for any that is free. Needs chrion[grpc]."),
 ]
 OtlpOption = Annotated[
     str | None,
@@ -194,6 +183,13 @@ OtlpOption = Annotated[
         help="Send traces there, such as http://localhost:4318. Default: as the OTEL_* variables say, or nowhere.",
     ),
 ]
+
+
+def check_port(option: str, port: int) -> int:
+    """The port, if there can be such a one. Raises UsageError."""
+    if not 0 <= port <= 65535:
+        raise UsageError(f"{option}: {port} is not a port; give one from 0 to 65535")
+    return port
 
 
 def parse_seconds(option: str, text: str) -> float:

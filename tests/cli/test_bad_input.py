@@ -123,9 +123,11 @@ def test_bad_options(quick, model, tmp_path, refusal, options, message):
     ],
 )
 def test_a_number_out_of_range_is_bad_input(quick, model, tmp_path, command, option, value):
+    chrionmodel = tmp_path / "model.yaml"
+    chrionmodel.write_text(yaml.safe_dump({**MODEL, "spec": {"model": {"uri": f"file://{model}"}}}))
     needed = {
         "serve": [model, "--plan", tmp_path / "plan.json"],
-        "run": ["-f", tmp_path / "model.yaml"],
+        "run": ["-f", chrionmodel],
         "plan": [model, "-o", tmp_path / "plan.json"],
         "bench": [model, "--plan", tmp_path / "plan.json"],
         "fetch": [f"file://{model}", "-o", tmp_path / "model.onnx"],
@@ -134,7 +136,7 @@ def test_a_number_out_of_range_is_bad_input(quick, model, tmp_path, command, opt
     assert done.returncode == 2, done.stderr
     assert option in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [chrionmodel]
 
 
 UNREADABLE = {

@@ -139,7 +139,7 @@ def test_values_cannot_ask_for_more_than_runs_may_take(client, n, status):
     assert answer.status == status
     assert "GPU" not in answer.error
     if status == 413:
-        for words in (f"{4 * n} bytes", f"there are {LIMIT}", "--run-memory, spec.limits.runMemory"):
+        for words in (f"{4 * n} bytes", f"all runs may use {LIMIT}", "--run-memory, spec.limits.runMemory"):
             assert words in answer.error
 
 

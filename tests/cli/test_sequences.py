@@ -90,7 +90,7 @@ def test_more_sequences_than_are_kept(replicas):
     server = replicas[1]
     for key in range(1, 5):
         send(server, key, voice(key)[0], start=True)
-    with pytest.raises(triton.InferenceServerException, match="idle for the when more than 3 were started") as caught:
+    with pytest.raises(triton.InferenceServerException, match="longest time when more than 3 were started") as caught:
         send(server, 1, voice(1)[1])
     assert caught.value.status() == "409"
     send(server, 4, voice(4)[1], end=True)

@@ -24,6 +24,7 @@ from chrion.options import (
     PortOption,
     RunMemoryOption,
     SequenceIdleOption,
+    check_port,
     parse_bytes,
     parse_seconds,
 )
@@ -131,9 +132,9 @@ def server_options(
     """What the options of a command come to for the server. Raises UsageError."""
     return ServerOptions(
         host=listen.host,
-        port=listen.port,
-        metrics_port=None if listen.metrics_port < 0 else listen.metrics_port,
-        grpc_port=listen.grpc_port,
+        port=check_port("--port", listen.port),
+        metrics_port=None if listen.metrics_port == -1 else check_port("--metrics-port", listen.metrics_port),
+        grpc_port=None if listen.grpc_port is None else check_port("--grpc-port", listen.grpc_port),
         batch=requests.batch,
         otlp_endpoint=telemetry.otlp_endpoint,
         run_seconds=parse_seconds("--max-run", requests.max_run),
