@@ -277,7 +277,7 @@ def test_what_is_of_version_1_is_written_as_version_2() -> None:
 def test_a_mixture_of_versions_is_refused() -> None:
     for data, problem in (
         (version_1(optimization="All", options={"capture": True}), "options: give options, or optimization"),
-        ({**version_1(), "devices": {"cpu": {**DEVICE, "engines": {}}}}, "onnxruntime: give its version under engines"),
+        ({**version_1(), "devices": {"cpu": {**DEVICE, "engines": {}}}}, "onnxruntime: give its version under"),
     ):
         with pytest.raises(InvalidField) as caught:
             PlanFile.parse(data)

@@ -258,7 +258,7 @@ def test_a_name_is_one_part_of_a_path(place: Place, name: str) -> None:
 
 def test_names_that_lead_up_are_asked_for_by_nobody(place: Place) -> None:
     for name in (".", ".."):
-        with pytest.raises(ValueError, match="no object"):
+        with pytest.raises(ValueError, match="not the name of an object"):
             place.api.get(CONFIG_MAP, "mine", name)
     assert not place.server.requests
 

@@ -136,4 +136,4 @@ def test_more_than_is_allowed_is_a_problem_that_says_so() -> None:
 def test_where_the_model_s_own_answers_differ_no_error_can_be_told() -> None:
     trial = Trial(PLAN, 0.1)
     trial.add(Result("rounded", rounds=[[1.0] * 3], outputs=RIGHT), {})
-    assert "cannot be told" in trial.problem
+    assert "cannot be measured" in trial.problem
