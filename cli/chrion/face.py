@@ -109,4 +109,4 @@ def read(path: Path) -> str:
     except Unreadable as error:
         raise UsageError(str(error)) from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: cannot be read: it is no text file") from None
+        raise UsageError(f"{path}: is not a text file") from None

@@ -57,4 +57,4 @@ def as_mode(mode: Mode | str) -> Mode:
     try:
         return Mode(mode)
     except ValueError:
-        raise UsageError(f'mode: "{mode}" is none of {", ".join(Mode)}') from None
+        raise UsageError(f'mode: "{mode}" must be one of {", ".join(Mode)}') from None

@@ -99,7 +99,9 @@ def _value_info(
 ) -> onnx.ValueInfoProto:
     kind = graph.types.get(name)
     if kind is None:
-        raise InvalidModel(f'value "{name}" is no tensor that can cross from one stage to another')
+        raise InvalidModel(
+            f'value "{name}" cannot cross from one stage to another, because it is not a tensor that numpy has'
+        )
     shape = kind.shape if shaped else None
     if shape is not None:
         shape = tuple(axes.setdefault(axis, f"axis{len(axes)}") if isinstance(axis, str) else axis for axis in shape)

@@ -48,7 +48,7 @@ def buckets(graph: Graph, specs: Sequence[InputSpec]) -> tuple[dict[str, Shape],
 def _shape(graph: Graph, name: str, given: Shape | None) -> Shape:
     kind = graph.inputs[name]
     if kind is None:
-        raise InputMismatch(f"inputs.{name}: is no tensor; models with sequence or optional inputs are not supported")
+        raise InputMismatch(f"inputs.{name}: is not a tensor: sequence and optional inputs are not supported")
     axes = kind.shape
     if given is None:
         if axes is None or any(not isinstance(axis, int) for axis in axes):

@@ -78,8 +78,6 @@ def holds_recurrent(model: onnx.ModelProto) -> bool:
 
 def _spec(name: str, kind: TensorType | None, optional: bool = False) -> TensorSpec:
     if kind is None:
-        raise PlanRefused(
-            f'"{name}" is no tensor; models with sequence or optional values at their border are not supported'
-        )
+        raise PlanRefused(f'"{name}" is not a tensor: sequence and optional inputs and outputs are not supported')
     shape = None if kind.shape is None else tuple(axis if isinstance(axis, int) else None for axis in kind.shape)
     return TensorSpec(name, kind.dtype, shape, optional)

@@ -140,7 +140,7 @@ def test_output_that_is_not_there(session):
         ({"inputs": {"input": (-1, 1, 128)}}, "inputs.input"),
         ({"slo": {"latency": "20 bananas"}}, 'slo.latency: "20 bananas" is not a duration'),
         ({"slo": {"speed": "high"}}, "slo.speed: is not a known field"),
-        ({"mode": "Fastest"}, 'mode: "Fastest" is none of Auto, Latency, Memory'),
+        ({"mode": "Fastest"}, 'mode: "Fastest" must be one of Auto, Latency, Memory'),
         ({"devices": ["cuda:99"]}, "cuda:99"),
         ({"devices": ["abacus"]}, '"abacus" is not a device'),
         ({"cpu_lanes": 4096}, "4096 lanes"),

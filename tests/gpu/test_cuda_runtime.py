@@ -232,7 +232,7 @@ def test_a_budget_that_is_not_free_is_refused(graph: Graph, cuda: Device, tmp_pa
     held = cuda.memory.allocate(np.dtype(np.uint8), (free // 2,))
     with pytest.raises(PlanRefused, match=r'^cuda:0 has \d+ bytes free, and "model" needs \d+') as caught:
         served(planned(tmp_path, graph, 1 << 20), str((cuda.memory.total_bytes or free) * 2))
-    assert "end what else runs on the GPU" in str(caught.value)
+    assert "stop what else runs on the GPU" in str(caught.value)
     del held
 
 

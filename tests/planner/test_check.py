@@ -94,7 +94,7 @@ def test_layers_that_the_kernels_take(tmp_path: Path) -> None:
         (OneLayer("GRU", attributes={"clip": 3.0}), "clip"),
         (OneLayer("LSTM", attributes={"input_forget": 1}), "input_forget"),
         (OneLayer("RNN", attributes={"activations": ["Softsign"]}), "activation softsign"),
-        (OneLayer("GRU", fed=("X", "W")), "weights that are no constants"),
+        (OneLayer("GRU", fed=("X", "W")), "weights that are not constants"),
         (OneLayer("LSTM", dtype=np.float64), "float64 weights"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.kind,

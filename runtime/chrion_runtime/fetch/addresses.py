@@ -31,7 +31,7 @@ class Allowed:
             except ValueError:
                 if not re.fullmatch(r"[A-Za-z0-9_][-A-Za-z0-9_.]*", entry):
                     raise FetchRefused(
-                        f'--allow: "{entry}" is no host name, address or CIDR such as minio.models.svc or 10.0.0.0/8'
+                        f'--allow: "{entry}" is not a host name, address or CIDR such as minio.models.svc or 10.0.0.0/8'
                     ) from None
             hosts.add(_plain(entry))
         return cls(frozenset(hosts), tuple(networks))

@@ -134,7 +134,7 @@ class WebClient:
             problem = self._guard.quoted(error.certificate_error)
             return FetchRefused(f"{who}: the certificate of {error.host} cannot be verified: {problem}")
         if isinstance(error, aiohttp.InvalidURL):
-            return FetchRefused(f"{who}: leads to what is no URL that can be fetched")
+            return FetchRefused(f"{who}: redirects to something that is not a URL")
         return Unreachable(f"{who}: {self._guard.quoted(error)}")
 
 

@@ -147,8 +147,8 @@ async def _source(
     scheme, separator, path = uri.partition("://")
     if not separator or not path:
         raise FetchRefused(
-            f'"{shown(uri)}" is no URI such as https://HOST/MODEL.onnx, hf://OWNER/REPO/MODEL.onnx, s3://BUCKET/KEY or '
-            "file:///PATH"
+            f'"{shown(uri)}" is not a URI such as https://HOST/MODEL.onnx, hf://OWNER/REPO/MODEL.onnx, s3://BUCKET/KEY '
+            "or file:///PATH"
         )
     if scheme in _MOUNTED:
         raise FetchRefused(

@@ -92,5 +92,5 @@ def url_of(text: str) -> URL:
         url = URL(text, encoded=re.fullmatch(r"[!-~]+", text) is not None)
         str(url)  # only now are host and port looked at
     except ValueError:  # whose text quotes what cannot be read
-        raise FetchRefused(f"{shown(text)}: is no URL; its host or port cannot be read") from None
+        raise FetchRefused(f"{shown(text)}: is not a URL: its host or port cannot be read") from None
     return url

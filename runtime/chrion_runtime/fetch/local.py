@@ -42,7 +42,7 @@ class LocalSource:
                 raise FetchRefused(f"{self}: is a link that leads out of its folder")
             found = real.stat()
             if not stat.S_ISREG(found.st_mode):
-                raise ModelNotFound(f"{self}: is no plain file; name the ONNX file itself")
+                raise ModelNotFound(f"{self}: is not a plain file; name the ONNX file itself")
             file = real.open("rb")
         except OSError as error:
             raise self._failure(error) from None

@@ -55,7 +55,7 @@ class StoreSource:
         except Exception as error:  # noqa: BLE001, each store has errors of its own
             raise self._failure(error) from None
         if info.get("type") != "file":
-            raise ModelNotFound(f"{self}: is no object but a prefix; name the ONNX file itself")
+            raise ModelNotFound(f"{self}: is a prefix, not an object; name the ONNX file itself")
         tag = str(info.get("generation") or info.get("ETag") or info.get("etag") or "")
         return int(info["size"]), tag
 

@@ -112,7 +112,7 @@ def _order(graph: Graph, plan: Plan, stage_of: dict[int, int]) -> "nx.DiGraph[in
         producers = {stage_of[graph.producer[name]] for name in names if name in graph.producer}
         order.add_edges_from((source, stage_of[node]) for source in producers if source != stage_of[node])
     if not nx.is_directed_acyclic_graph(order):
-        raise PlanRefused(f'plan "{plan.name}": its stages wait for each other in a ring')
+        raise PlanRefused(f'plan "{plan.name}": its stages wait for each other in a circle')
     return order
 
 

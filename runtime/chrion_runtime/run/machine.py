@@ -84,7 +84,7 @@ def _check_free(gpu: str, device: Device, name: str, wanted: int, stated: int) -
     if more > free:
         raise PlanRefused(
             f'{gpu} has {free} bytes free, and "{name}" needs {more}, which is slo.gpuMemory or what its plan takes: '
-            "end what else runs on the GPU (nvidia-smi names it), lower slo.gpuMemory, or serve on another GPU"
+            "stop what else runs on the GPU (nvidia-smi lists it), lower slo.gpuMemory, or serve on another GPU"
         )
 
 

@@ -56,7 +56,7 @@ def test_what_is_not_there(source, run, name):
 
 
 def test_a_device_is_no_model(run):
-    with pytest.raises(ModelNotFound, match="no plain file"):
+    with pytest.raises(ModelNotFound, match="not a plain file"):
         run("file:///dev/zero")
 
 

@@ -320,7 +320,7 @@ def test_plans_that_do_not_fit_are_refused(gru: Graph) -> None:
         f"node {count - 1} is in no stage": plan_of(gru, [(range(count - 1), LANES[0])]),
         "node 0 is in two stages or not in the graph": plan_of(gru, [(range(count), LANES[0]), ([0], LANES[0])]),
         f"node {count} is in two stages or not in the graph": plan_of(gru, [(range(count + 1), LANES[0])]),
-        "its stages wait for each other in a ring": plan_of(gru, ring),
+        "its stages wait for each other in a circle": plan_of(gru, ring),
         "stage 0 wants cpu/7; there are cpu/0, cpu/1": plan_of(gru, [(range(count), ("cpu/7",))]),
         "stage 0 wants cuda:0/0; there are cpu/0, cpu/1": plan_of(gru, [(range(count), ("cuda:0/0",))]),
     }

@@ -82,7 +82,7 @@ class RecurrentLayer:
 def read_layer(reading: Reading, node: NodeProto) -> RecurrentLayer | None:
     """The layer that a node is.
 
-    None for what is no recurrent node, and for one with an open time axis, weights that are no constants,
+    None for what is no recurrent node, and for one with an open time axis, weights that are not constants,
     `sequence_lens`, `layout=1`, or activations other than Sigmoid, Tanh, Relu and HardSigmoid.
     """
     if not is_recurrent(node) or integer(node, "layout", 0):

@@ -219,7 +219,7 @@ class _StackReading:
 
     def _check_weight(self, name: str) -> None:
         if name not in self._reading.constants:
-            raise NoStack("weights that are no constants")
+            raise NoStack("weights that are not constants")
         if not self._reading.is_float(name):
             raise NoStack(f"{element_name(self._reading.element(name))} weights")
 
