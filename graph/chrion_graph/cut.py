@@ -77,9 +77,7 @@ def cut(graph: Graph, nodes: Collection[int]) -> SubModel:
     axes: dict[str, str] = {}
     model.graph.input.extend(_value_info(graph, name, names, axes) for name in inputs)
     # Shapes that a model declares of its outputs may be wrong; ONNX Runtime infers the right ones.
-    model.graph.output.extend(
-        _value_info(graph, name, names, axes, shaped=name not in graph.outputs) for name in outputs
-    )
+    model.graph.output.extend(_value_info(graph, name, names, axes, shaped=False) for name in outputs)
     return SubModel(model, tuple(inputs), tuple(outputs))
 
 

@@ -68,12 +68,19 @@ def _checked_nodes(path: Path, limits: Limits) -> int:
 
 
 def _normalise(path: Path, folder: Path, limits: Limits) -> str:
+    try:
+        return _normalised(path, folder, limits)
+    except OSError as error:
+        raise InvalidModel(f"{path}: cannot be written to {folder}: {error.strerror}; is the disk full?") from None
+
+
+def _normalised(path: Path, folder: Path, limits: Limits) -> str:
     original = read_model(path, limits)
     inputs = required_inputs(original), optional_inputs(original)
     del original
     try:
         model = _optimised(path, folder, inputs)
-    except MemoryError:
+    except (MemoryError, OSError):
         raise
     except Exception as error:  # noqa: BLE001, whatever it is that cannot cope with this model
         model = _unchanged(path, folder, inputs, brief(error))

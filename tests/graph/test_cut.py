@@ -133,7 +133,7 @@ def test_what_is_no_tensor_cannot_cross(tmp_path: Path) -> None:
       y = ConcatFromSequence <axis = 0> (list)
     }"""
     graph = normalised(TextModel(text, ()).build(), tmp_path)
-    with pytest.raises(InvalidModel, match='value "list" is no tensor'):
+    with pytest.raises(InvalidModel, match='value "list" cannot cross'):
         cut(graph, [0])
 
 

@@ -17,7 +17,7 @@ def command(
     model: ModelArgument,
     json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
 ) -> None:
-    """Say what is in a model, what would run where, and whether planning it is likely to gain.
+    """Report what is in a model, what would run where, and whether planning is likely to gain.
 
     Nothing is run or measured. The exit code is 1 where the model must be changed before it can be planned.
     """
