@@ -51,6 +51,12 @@ def kept(model, load, tmp_path, monkeypatch):
     return cache.normalised(model, Limits()).folder
 
 
+def assert_same(found, before):
+    """The same answer but for the last bits, which depend on whether a helper of the kernels was late; spoiled weights
+    are far off."""
+    np.testing.assert_allclose(found, before, rtol=0, atol=1e-5)
+
+
 def overwrite(path):
     """As a failing disk may: the length stays, and nothing of it looks wrong."""
     path.write_bytes(np.full(path.stat().st_size // 4, 0.5, np.float32).tobytes())
@@ -94,7 +100,7 @@ def test_a_damaged_model_is_made_anew(load, kept, caplog, name):
     assert not caplog.records
     spoil(kept / file)
     assert damage(kept, FILES)
-    np.testing.assert_array_equal(load(), before)
+    assert_same(load(), before)
     (line,) = (record.getMessage() for record in caplog.records)
     assert line.startswith(f"{kept}: the cache is damaged: ")
     assert damage(kept, FILES) is None
@@ -104,7 +110,7 @@ def test_a_damaged_model_is_made_anew(load, kept, caplog, name):
 def test_what_an_earlier_version_made_is_made_anew_without_a_word(load, kept, caplog):
     before = load()
     (kept / SUMS_FILE).unlink()
-    np.testing.assert_array_equal(load(), before)
+    assert_same(load(), before)
     assert not caplog.records
     assert damage(kept, FILES) is None
 
@@ -115,7 +121,7 @@ def test_a_damaged_part_is_made_anew(load, kept):
     assert parts
     for part in parts:
         part.write_text("rubbish")
-    np.testing.assert_array_equal(load(), before)
+    assert_same(load(), before)
 
 
 def test_what_is_damaged_while_it_serves_is_not_drawn(kept, plan_file):
@@ -139,8 +145,7 @@ def test_a_served_model_whose_cache_was_damaged(chrion, kept, serving, ask, load
     own = type(chrion)(tmp_path / "cache")
     overwrite(kept / "weights.bin")
     with serving(own, "serve", model, "--plan", plan_file) as server:
-        # A server may have exchanged its plan by then, and another plan rounds otherwise; spoiled weights are far off.
-        np.testing.assert_allclose(ask(server, feeds)["output"], before, rtol=0, atol=1e-5)
+        assert_same(ask(server, feeds)["output"], before)
         assert "the cache is damaged: the digest of weights.bin has changed" in server.process.err
     assert server.process.popen.returncode in (0, -signal.SIGTERM)
 

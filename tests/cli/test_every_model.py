@@ -158,6 +158,9 @@ def test_a_served_model_says_which_inputs_are_optional(tmp_path, chrion, serving
         with urlopen(f"http://{server.address}/v2/models/{server.name}") as answer:
             inputs = json.load(answer)["inputs"]
         assert {one["name"]: one.get("optional", False) for one in inputs} == {"x": False, "h0": True, "c0": True}
+        with urlopen(f"http://{server.address}/v2/models/{server.name}/config") as answer:
+            inputs = json.load(answer)["input"]
+        assert {one["name"]: one.get("optional", False) for one in inputs} == {"x": False, "h0": True, "c0": True}
         for feeds in ({"x": x}, {"x": x, "h0": h0}):
             assert_same(ask(server, feeds), by_default(path, feeds))
 

@@ -301,7 +301,7 @@ def test_a_listing_leads_nowhere_else(hub, fetch, with_data, following):
         return web.json_response([], headers={"Link": f'<{following}>; rel="next"'})
 
     hub.faults[LISTING.format(with_data)] = [page]
-    with pytest.raises(FetchRefused, match=r"^hf://.*(is link-local|not https|no URL)"):
+    with pytest.raises(FetchRefused, match=r"^hf://.*(is link-local|not https|not a URL)"):
         fetch()
 
 

@@ -208,8 +208,8 @@ def test_other_ways_to_write_an_address(run):
 @pytest.mark.parametrize(
     ("uri", "because"),
     [
-        ("model.onnx", "no URI"),
-        ("https://", "no URI"),
+        ("model.onnx", "not a URI"),
+        ("https://", "not a URI"),
         ("http://models.example/model.onnx", "not https"),
         ("https://me:secret@models.example/model.onnx", "Secret of spec.model.secretRef"),
         ("ftp://models.example/model.onnx", "not supported"),

@@ -51,8 +51,8 @@ def test_what_the_plan_takes_must_be_free() -> None:
     with pytest.raises(PlanRefused) as caught:
         start(gpu_with(free=299, taken=100), None)
     assert str(caught.value) == (
-        'emulated:0 has 299 bytes free, and "m" needs 300, which is slo.gpuMemory or what its plan takes: end what '
-        "else runs on the GPU (nvidia-smi names it), lower slo.gpuMemory, or serve on another GPU"
+        'emulated:0 has 299 bytes free, and "m" needs 300, which is slo.gpuMemory or what its plan takes: stop what '
+        "else runs on the GPU (nvidia-smi lists it), lower slo.gpuMemory, or serve on another GPU"
     )
 
 

@@ -65,6 +65,10 @@ def test_the_rest_of_the_client(client):
     assert not client.is_model_ready("other")
     assert client.get_server_metadata()["name"] == "chrion"
     assert [port["name"] for port in client.get_model_metadata("echo", "1")["inputs"]] == list(VALUES)
+    config = client.get_model_config("echo")
+    assert (config["name"], config["max_batch_size"]) == ("echo", 0)
+    kinds = {port["name"]: port["data_type"] for port in config["input"]}
+    assert kinds == {name: "TYPE_STRING" if name == "BYTES" else f"TYPE_{name}" for name in VALUES}
 
 
 def test_errors_reach_the_client(client):

@@ -29,6 +29,7 @@ def build_app(registry: ModelRegistry, repository: Repository | None = None) -> 
     for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         app.router.add_post(f"{model}/infer", handlers.infer)
         app.router.add_get(model, handlers.model)
+        app.router.add_get(f"{model}/config", handlers.model_config)
         app.router.add_get(f"{model}/ready", handlers.model_ready)
         app.router.add_get(f"{model}/plan", handlers.plan)
     add_repository(app, repository)

@@ -16,7 +16,7 @@ from chrion_runtime.serve.models.registry import ServedModel
 from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol import Answer, RawRequest
 from chrion_runtime.serve.protocol.errors import BadRequest, TooLarge, TooSlow
-from chrion_runtime.serve.protocol.metadata import model_metadata, server_metadata
+from chrion_runtime.serve.protocol.metadata import model_metadata, server_metadata, triton_config
 
 
 def json_response(data: Any, status: int = 200) -> web.Response:
@@ -51,6 +51,12 @@ async def model(request: web.Request) -> web.Response:
     """GET /v2/models/{model}[/versions/{version}]"""
     served = _model(request)
     return json_response(model_metadata(served.servable.name, served.signature))
+
+
+async def model_config(request: web.Request) -> web.Response:
+    """GET /v2/models/{model}[/versions/{version}]/config"""
+    served = _model(request)
+    return json_response(triton_config(served.servable.name, served.signature))
 
 
 async def model_ready(request: web.Request) -> web.Response:

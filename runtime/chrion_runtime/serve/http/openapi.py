@@ -59,6 +59,9 @@ def _model_paths(served: dict[str, Signature], path: str, suffix: str, parameter
 
     return {
         path: shared({"get": _get(f"model{suffix}", "The model's inputs and outputs", "ModelMetadata", 404)}),
+        f"{path}/config": shared(
+            {"get": _get(f"config{suffix}", "The same in the words of Triton's configuration", "ModelConfig", 404)}
+        ),
         f"{path}/ready": shared(
             {"get": _get(f"modelReady{suffix}", "Whether the model is ready", "ModelReady", 404, 503)}
         ),
@@ -209,7 +212,14 @@ _DATATYPE: Data = {"type": "string", "enum": list(DTYPES)}
 _BINARY_SIZE: Data = {"type": "integer", "minimum": 0, "description": "Bytes of the tensor after the JSON."}
 _FLAG: Data = {"type": "boolean"}
 _OPEN_SHAPE = _list({"type": "integer", "minimum": -1})
-_TENSOR = _closed(name=_STRING, datatype=_DATATYPE, shape=_OPEN_SHAPE)
+_TENSOR: Data = {
+    **_object(("name", "datatype", "shape"), name=_STRING, datatype=_DATATYPE, shape=_OPEN_SHAPE, optional=_FLAG),
+    "additionalProperties": False,
+}
+_CONFIG_TENSOR: Data = {
+    **_object(("name", "data_type", "dims"), name=_STRING, data_type=_STRING, dims=_OPEN_SHAPE, optional=_FLAG),
+    "additionalProperties": False,
+}
 
 _SCHEMAS: Data = {
     "Error": _closed(error={"type": "string", "minLength": 1}),
@@ -219,6 +229,13 @@ _SCHEMAS: Data = {
     "ModelReady": _closed(name=_STRING, ready={"const": True}),
     "ModelMetadata": _closed(
         name=_STRING, versions=_list(_STRING), platform=_STRING, inputs=_list(_TENSOR), outputs=_list(_TENSOR)
+    ),
+    "ModelConfig": _closed(
+        name=_STRING,
+        platform=_STRING,
+        max_batch_size={"const": 0},
+        input=_list(_CONFIG_TENSOR),
+        output=_list(_CONFIG_TENSOR),
     ),
     "PlanInUse": {"type": "object"},
     "RepositoryIndex": _list(_closed(name=_STRING, version=_STRING, state=_STRING, reason=_STRING)),

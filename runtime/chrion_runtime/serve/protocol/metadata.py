@@ -12,6 +12,9 @@ MODEL_VERSION = "1"
 
 PLATFORM = "chrion_onnx"
 
+_TRITON_NAMES = {"BYTES": "STRING"}
+"""Datatypes that Triton's configuration calls otherwise."""
+
 EXTENSIONS = ("binary_tensor_data", "sequence")
 
 
@@ -31,6 +34,20 @@ def model_metadata(name: str, signature: Signature) -> dict[str, Any]:
     }
 
 
+def triton_config(name: str, signature: Signature) -> dict[str, Any]:
+    """The answer to GET /v2/models/{name}/config: Triton's model configuration, as far as its clients look at it.
+
+    The first axis is among the dimensions, so the size of a batch is 0 there, which means that there is none.
+    """
+    return {
+        "name": name,
+        "platform": PLATFORM,
+        "max_batch_size": 0,
+        "input": _triton_tensors(signature.inputs.values()),
+        "output": _triton_tensors(signature.outputs.values()),
+    }
+
+
 def check_version(model: str, asked: str | None) -> None:
     """Raise NotFound unless this version of the model, or any, was asked for."""
     if asked is not None and asked != MODEL_VERSION:
@@ -43,6 +60,18 @@ def _tensors(ports: Iterable[Port]) -> list[dict[str, Any]]:
             "name": port.spec.name,
             "datatype": port.datatype,
             "shape": port.shape,
+            **({"optional": True} if port.spec.optional else {}),
+        }
+        for port in ports
+    ]
+
+
+def _triton_tensors(ports: Iterable[Port]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": port.spec.name,
+            "data_type": f"TYPE_{_TRITON_NAMES.get(port.datatype, port.datatype)}",
+            "dims": port.shape,
             **({"optional": True} if port.spec.optional else {}),
         }
         for port in ports
