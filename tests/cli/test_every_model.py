@@ -246,6 +246,6 @@ def test_requests_other_than_a_plan_assumes_are_answered_by_the_model_as_it_is(t
                 feeds = {"x": x, "rate": np.array(rate)}
                 assert_same(session.run(feeds), by_default(path, feeds))
         (said,) = [record.getMessage() for record in caplog.records]
-        assert "takes for granted" in said
+        assert "assumes (rate 16000)" in said
     finally:
         session.close()

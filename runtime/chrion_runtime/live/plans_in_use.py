@@ -101,8 +101,8 @@ class PlansInUse:
         with self._guard:
             if self._unassuming is None:
                 log.warning(
-                    "%s: a request is not as plan %s takes for granted (%s); such requests run on the model as it is: "
-                    "plan for their shapes and values too",
+                    "%s: a request differs from what plan %s assumes (%s), and so runs on the model as it is, as such "
+                    "requests will; plan for their shapes and values too",
                     self.name,
                     bucket.selection.plan.name,
                     bucket.assumption,

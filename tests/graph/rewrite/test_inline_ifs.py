@@ -163,6 +163,7 @@ def test_parameters_that_do_not_fit_are_refused(graph_of, parameters):
 
 def test_an_assumption_holds_for_what_it_names_alone():
     assumed = Assumption({"x": (1, None)}, {"rate": 16000})
+    assert str(assumed) == "x 1x?, rate 16000"
     rate = {"rate": np.array(16000)}
     assert assumed.holds({"x": (1, 7), "rate": ()}, rate)
     assert not assumed.holds({"x": (2, 7), "rate": ()}, rate)

@@ -37,6 +37,13 @@ class Assumption:
             raise RewriteError(f"{NAME}: shapes and values are not those of inputs: {shapes}, {values}")
         return cls({name: tuple(axes) for name, axes in shapes.items()}, dict(values))
 
+    def __str__(self) -> str:
+        """For people, such as `input 1x?x576, sr 16000`."""
+        shapes = {
+            name: "x".join("?" if axis is None else str(axis) for axis in axes) for name, axes in self.shapes.items()
+        }
+        return ", ".join(f"{name} {what}" for name, what in {**shapes, **self.values}.items())
+
     def holds(self, shapes: Mapping[str, Shape], feeds: Mapping[str, NDArray[Any]]) -> bool:
         """Whether a request of these shapes is as assumed; values that `feeds` lacks are not known to be."""
         return all(_fits(shapes.get(name, ()), pinned) for name, pinned in self.shapes.items()) and all(
