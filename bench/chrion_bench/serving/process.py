@@ -96,9 +96,9 @@ def running(program: Program, models: Sequence[ServedModel], folder: Path, cores
             stderr=said,
             cwd=folder,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
             start_new_session=True,
         )
+        _pin(process, cores)
         try:
             _wait(process, port, models)
             yield Server(process, port)
@@ -108,6 +108,15 @@ def running(program: Program, models: Sequence[ServedModel], folder: Path, cores
             raise ServerFailed(f"{program.name}: {error}; it said: {lines[-1] if lines else 'nothing'}") from None
         finally:
             _end(process)
+
+
+def _pin(process: "subprocess.Popen[bytes]", cores: set[int]) -> None:
+    """Hold a process that has just started to some cores, and so all threads that it will start.
+
+    Not between fork and exec: gRPC's own handlers of forks run there then, and may end the process.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.sched_setaffinity(process.pid, cores)
 
 
 def _wait(process: "subprocess.Popen[bytes]", port: int, models: Sequence[ServedModel]) -> None:
@@ -211,8 +220,8 @@ def begun(job: Job, cores: set[int]) -> Iterator["subprocess.Popen[bytes]"]:
             [sys.executable, client.__file__, str(path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
         )
+        _pin(process, cores)
         try:
             yield process
         finally:
