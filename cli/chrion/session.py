@@ -197,13 +197,20 @@ class Session:
                 is the values' fault, OutOfMemory where there is no memory left.
             RunStopped: `stop` ended it.
             SequenceLost: the sequence has no state here.
+            UsageError: the session was closed, perhaps while this ran.
 
         >>> with chrion.Session("model.onnx") as session:
         ...     answer = session.run({"input": np.zeros((1, 50, 161), np.float32)}, outputs=["output"])
         >>> answer["output"].shape
         (1, 50, 161)
         """
-        return self._serving.run(inputs, outputs, sequence, observer, stop)
+        try:
+            if not self._closed:
+                return self._serving.run(inputs, outputs, sequence, observer, stop)
+        except Exception:
+            if not self._closed:
+                raise
+        raise UsageError(f"{self.name}: the session is closed: open another one")
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until planning has ended.

@@ -300,3 +300,13 @@ def test_a_plan_that_answers_otherwise_does_not_take_over(model, tmp_path):
         check_agree(serving, UnplannedModel(planned.path), ())
     finally:
         serving.close()
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_a_closed_session_says_so(model, planned):
+    plan = face.plan(model, {"input": (1, 20, FEATURES)}, devices=["cpu"], timeout_seconds=1) if planned else None
+    session = face.Session(model, plan, planning=None if planned else in_haste())
+    session.run(asked())
+    session.close()
+    with pytest.raises(face.UsageError, match="session is closed"):
+        session.run(asked())
