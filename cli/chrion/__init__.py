@@ -83,7 +83,7 @@ _LATER = {
     "plan": "chrion.face",
     "profile": "chrion.face",
 }
-"""What is imported when it is first used, for it is heavy or needs ONNX Runtime, and where it is."""
+"""Names that are imported on first use, because they are heavy or need ONNX Runtime, with their modules."""
 
 __all__ = [
     "SLO",

@@ -82,12 +82,14 @@ class BackgroundPlanning:
         self._name = name
         self._model = model
         self._options = options
+        self._home = os.getpid()
+        """A fork inherits the handler that closes this at exit, and must leave its parent's planning alone."""
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._worker: ModelWorker | None = None
         self._thread: threading.Thread | None = None
         self.error: ChrionError | None = None
-        """Why there is no plan, where planning has failed."""
+        """Why planning failed; None if it has not."""
         self.cached = False
         """Whether the plan was in the cache."""
         self.doing = "waiting for a first call"
@@ -118,7 +120,9 @@ class BackgroundPlanning:
         return self._ended.wait(seconds)
 
     def close(self) -> None:
-        """End it, wherever it is; returns once nothing of it runs any more."""
+        """End it, wherever it is; returns once nothing of it runs any more. Does nothing in a fork of the process."""
+        if os.getpid() != self._home:
+            return
         self._stop.set()
         atexit.unregister(self.close)
         if self._thread is None:

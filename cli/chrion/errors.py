@@ -28,7 +28,7 @@ ChrionError                 anything a user can act on: its text is one line tha
 │   ├── SequencesFull       every sequence that may be kept is in use, or all that states may take
 │   └── TooMuchToKeep       state that takes more memory than all states may
 └── WorkerError             what became of work in a process of its own
-    └── WorkerFailed        it raised what is none of the above: a defect of ours or of a library
+    └── WorkerFailed        it failed in another way: a bug in Chrion or in a library
 
 Those that only a server, a fetch or a planner's inside raises are in modules of their own.
 """

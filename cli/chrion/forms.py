@@ -30,6 +30,8 @@ def state_links(state: State) -> tuple[StateLink, ...]:
 def input_specs(inputs: Inputs) -> tuple[InputSpec, ...]:
     """Inputs in any of their forms as InputSpecs. Raises InvalidField."""
     if not isinstance(inputs, Mapping):
+        if odd := next((one for one in inputs if not isinstance(one, InputSpec)), None):
+            raise UsageError(f"inputs: give shapes by name, or InputSpecs, not {type(odd).__name__}")
         return tuple(inputs)
     found = []
     for name, shapes in inputs.items():

@@ -61,7 +61,7 @@ class Session:
                 Where shapes are missing, those of the first calls are planned for.
             name: what messages call the model; by default what its file is called.
             state: the input that each output feeds from one request of a sequence to the next, by output.
-            planning: how to plan where there is no plan: devices, lanes, time.
+            planning: how to plan if no plan is given: devices, lanes, time.
             hosting: what surrounds the model in a server: sequences kept, files watched, other models. None where it is
                 alone.
 
@@ -71,6 +71,8 @@ class Session:
             StateRefused: the model has no such state.
             ChrionError: a plan file that cannot be read, an objective or a mode that is none; all others are one too.
         """
+        if not isinstance(planning, PlanningOptions | None):
+            raise UsageError(f"planning: give PlanningOptions, not {type(planning).__name__}")
         path = Path(model)
         self.name = name or path.stem
         self._objective = Objective.of(objective(slo), as_mode(mode))

@@ -84,7 +84,7 @@ def _normalised(path: Path, folder: Path, limits: Limits) -> str:
         raise
     except Exception as error:  # noqa: BLE001, whatever it is that cannot cope with this model
         model = _unchanged(path, folder, inputs, brief(error))
-    _only_tensors(path, model.graph)
+    check_edges(path, model.graph)
     onnx.save(model, folder / MODEL_FILE)
     seal(folder, FILES)
     return digest(path, limits)
@@ -190,10 +190,11 @@ def _annotate(path: Path, model: onnx.ModelProto, folder: Path) -> None:
             graph.value_info.append(onnx.helper.make_value_info(value.name, found.to_proto()))
 
 
-def _only_tensors(path: Path, graph: onnx.GraphProto) -> None:
+def check_edges(path: Path, graph: onnx.GraphProto) -> None:
+    """Raise InvalidModel, with the way out, where an input or an output is declared to be no tensor that numpy has."""
     for side, values in (("input", graph.input), ("output", graph.output)):
         for value in values:
-            if TensorType.from_proto(value.type) is None:
+            if value.type.WhichOneof("value") and TensorType.from_proto(value.type) is None:
                 way_out = _WAYS_OUT.get((side, str(value.type.WhichOneof("value"))), _CAST)
                 raise InvalidModel(
                     f'{path}: {side} "{value.name}" must be a tensor of a type that numpy has, not '

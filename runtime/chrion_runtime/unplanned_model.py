@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 
 from chrion_api import InputSpec, Shape, StateLink
-from chrion_graph.errors import InvalidModel
+from chrion_graph.errors import InputMismatch, InvalidModel
 from chrion_graph.limits import Limits
 from chrion_graph.load import read_model
+from chrion_graph.normalise import check_edges
 from chrion_graph.optional_inputs import stored_defaults
 from chrion_graph.ort import brief
 from chrion_graph.types import TensorType
@@ -48,6 +49,7 @@ class UnplannedModel:
         StateRefused.
         """
         model = read_model(path, limits)
+        check_edges(path, model.graph)
         device = open_devices([HOST])[HOST]
         try:
             session = plain_session(path, 0, device, parallel=False)
@@ -56,6 +58,9 @@ class UnplannedModel:
         defaults = stored_defaults(model, path.parent)
         overridable = [value for value in session.get_overridable_initializers() if value.name in defaults]
         self.kinds = _kinds([*session.get_inputs(), *overridable], model.graph.input)
+        for spec in inputs:
+            if spec.name not in self.kinds:
+                raise InputMismatch(f'inputs: the model has no input "{spec.name}"; it has {", ".join(self.kinds)}')
         outputs = _kinds(session.get_outputs(), model.graph.output)
         self._border = Border(self.kinds, outputs, holds_recurrent(model), defaults)
         self.inputs, self.outputs = self._border.inputs, self._border.outputs

@@ -310,3 +310,42 @@ def test_a_closed_session_says_so(model, planned):
     session.close()
     with pytest.raises(face.UsageError, match="session is closed"):
         session.run(asked())
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"inputs": [1]}, "inputs: give shapes by name, or InputSpecs, not int"),
+        ({"planning": 3}, "planning: give PlanningOptions, not int"),
+        ({"inputs": {"nope": (1, 4)}}, 'inputs: the model has no input "nope"; it has input'),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused_at_once(model, options, problem):
+    with pytest.raises(face.ChrionError, match=problem):
+        face.Session(model, **options)
+
+
+def test_a_fork_that_exits_leaves_the_planning_of_its_parent_alone(model):
+    program = f"""
+import os, sys, chrion
+session = chrion.Session({str(model)!r}, inputs={{"input": (1, 20, {FEATURES})}})
+if not os.fork():
+    sys.exit(0)
+os.wait()
+assert session.wait({SOON}), session.planning.error
+session.close()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_what_is_no_tensor_is_refused_as_when_it_is_planned(tmp_path):
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("SplitToSequence", ["x"], ["y"])],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", 1, [3, 4])],
+        [onnx.helper.make_tensor_sequence_value_info("y", 1, None)],
+    )
+    path = tmp_path / "sequence.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8), path)
+    with pytest.raises(face.InvalidModel, match="sequence of tensor of float: put it together inside the model"):
+        face.Session(path)
