@@ -108,10 +108,16 @@ class Served:
         return "\n".join([json.dumps(self.object().get("status"), indent=1), *sorted(events)])
 
     def service_ip(self) -> str:
-        """The address of its Service, where it answers on port 80."""
+        """The address of its Service, once it answers on port 80.
+
+        Pods are ready before kube-proxy has told the node's network so; until then connections are refused or find no
+        way to the host.
+        """
         service = self.cluster.get("Service", self.name, self.namespace)
         assert service is not None
-        return str(service["spec"]["clusterIP"])
+        address = str(service["spec"]["clusterIP"])
+        wait_until(lambda: ask(address, "/v2/health/live"), f"{self.name}: its Service leads to a pod", ignore=OSError)
+        return address
 
     def pods(self) -> list[Object]:
         """Its runtime pods that are not on their way out."""

@@ -104,10 +104,7 @@ def test_a_small_model_comes_from_a_configmap_and_goes_without_a_trace(
     served = Served(node, namespace, "tiny", "configmap://weights/model.onnx", inputs=SMALL_INPUTS)
     served.apply()
     served.wait_for("Ready")
-    # Pods are ready before kube-proxy has told the node's network so.
-    about = wait_until(
-        lambda: ask(served.service_ip(), "/v2/models/tiny"), "its Service answers", ignore=ConnectionRefusedError
-    )
+    about = ask(served.service_ip(), "/v2/models/tiny")
     assert about["name"] == "tiny"
     assert served.owned()
     served.delete()

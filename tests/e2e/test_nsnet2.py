@@ -52,7 +52,6 @@ def test_it_answers_as_onnx_runtime_does_over_its_service(nsnet2: Served, spectr
     client = triton.InferenceServerClient(f"{nsnet2.service_ip()}:80")
     tensor = triton.InferInput("input", list(SHAPE), "FP32")
     tensor.set_data_from_numpy(spectrum)
-    wait_until(client.is_server_ready, "the Service's leading to the pod", ignore=Exception)
     answer = client.infer("nsnet2", [tensor]).as_numpy("output")
     np.testing.assert_allclose(answer, enhanced, rtol=1e-3, atol=1e-4)
 
