@@ -83,7 +83,6 @@ class BackgroundPlanning:
         self._model = model
         self._options = options
         self._home = os.getpid()
-        """A fork inherits the handler that closes this at exit, and must leave its parent's planning alone."""
         self._stop = threading.Event()
         self._ended = threading.Event()
         self._worker: ModelWorker | None = None
@@ -101,6 +100,11 @@ class BackgroundPlanning:
     def ended(self) -> bool:
         """Whether nothing more comes of it: the plan serves, or planning has failed or was closed."""
         return self._ended.is_set()
+
+    @property
+    def at_home(self) -> bool:
+        """Whether this is the process that began it; a fork must leave its parent's planning alone."""
+        return os.getpid() == self._home
 
     def spare(self) -> None:
         """There is a plan already: nothing is to be done."""
@@ -121,11 +125,11 @@ class BackgroundPlanning:
 
     def close(self) -> None:
         """End it, wherever it is; returns once nothing of it runs any more. Does nothing in a fork of the process."""
-        if os.getpid() != self._home:
+        if not self.at_home:
             return
         self._stop.set()
         atexit.unregister(self.close)
-        if self._thread is None:
+        if self._thread is None or self._thread is threading.current_thread():
             return
         for number, seconds in ((signal.SIGTERM, _TIDYING_SECONDS), (signal.SIGKILL, _LOADING_SECONDS)):
             if (worker := self._worker) is not None:
@@ -134,6 +138,15 @@ class BackgroundPlanning:
             self._thread.join(seconds)
             if not self._thread.is_alive():
                 return
+
+    def abandon(self) -> None:
+        """Have it end soon, without waiting until it has. Does nothing in a fork of the process."""
+        if not self.at_home:
+            return
+        self._stop.set()
+        if (worker := self._worker) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGTERM)
 
     def _work(self, wanted: FirstCalls, at_once: bool, take_over: TakeOver) -> None:
         try:
@@ -145,6 +158,7 @@ class BackgroundPlanning:
             log.exception("%s: a defect in planning; the model answers on without a plan", self._name)
             self.doing, self.error = "failed", WorkerFailed(f"planning: {type(error).__name__}: {error}")
         finally:
+            atexit.unregister(self.close)
             self._ended.set()
 
     def _heard(self, calls: FirstCalls) -> bool:

@@ -118,6 +118,16 @@ MaxRunOption = Annotated[
     str,
     typer.Option("--max-run", metavar="5m", help="Time limit for a request, whatever its client allows."),
 ]
+MAX_BODY, MAX_BODIES, READ_TIMEOUT = "64Mi", "512Mi", "30s"
+MaxBodyOption = Annotated[
+    str, typer.Option("--max-body", metavar="64Mi", help="Largest body of a request, also after decompression.")
+]
+MaxBodiesOption = Annotated[
+    str, typer.Option("--max-bodies", metavar="512Mi", help="What the bodies of all requests in flight may take.")
+]
+ReadTimeoutOption = Annotated[
+    str, typer.Option("--read-timeout", metavar="30s", help="Time limit for a request's body to arrive.")
+]
 RunMemoryOption = Annotated[
     str | None,
     typer.Option(
@@ -217,7 +227,10 @@ def parse_inputs(inputs: list[str] | None, values: list[str] | None) -> tuple[In
     for text in inputs or []:
         name, _, shape = text.rpartition("=")
         sizes = [] if shape == "scalar" else shape.split("x")
-        if not name or not all(size.isdecimal() for size in sizes):
+        odd = next((size for size in sizes if not size.isdecimal()), None)
+        if name and odd:
+            raise UsageError(f'--input: "{text}": "{odd}" is not a size: put a whole number there')
+        if not name or odd is not None:
             raise UsageError(f'--input: "{text}" is not NAME=SHAPE such as input=1x200x161 or sr=scalar')
         specs.append(InputSpec(name=name, shape=tuple(int(size) for size in sizes)))
     for text in values or []:
@@ -226,7 +239,9 @@ def parse_inputs(inputs: list[str] | None, values: list[str] | None) -> tuple[In
             value = int(number) if number.lstrip("-").isdecimal() else float(number)
         except ValueError:
             value = math.nan
-        if not name or not math.isfinite(value):
+        if name and number and not math.isfinite(value):
+            raise UsageError(f'--value: "{text}": "{number}" is not a number')
+        if not name or not number:
             raise UsageError(f'--value: "{text}" is not NAME=NUMBER such as sr=16000')
         specs.append(InputSpec(name=name, value=value))
     return _merged(specs)

@@ -1,5 +1,8 @@
 """A model that Python programs ask: it answers from the first call, and by a plan as soon as there is one."""
 
+import sys
+import warnings
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -66,7 +69,7 @@ class Session:
                 alone.
 
         Raises:
-            ModelError: the file is no model that can be loaded.
+            ModelError: the file is no model that can be loaded, or has no such inputs.
             PlanRefused: the plan does not fit the model or these devices.
             StateRefused: the model has no such state.
             ChrionError: a plan file that cannot be read, an objective or a mode that is none; all others are one too.
@@ -79,7 +82,6 @@ class Session:
         self._state = state_links(state)
         self._hosting = hosting
         self._guard = Lock()
-        self._closed = False
         self.planning = BackgroundPlanning(self.name, path, planning or PlanningOptions())
         """How planning goes, and why it failed where it did: `ended`, `error`, `cached`, `doing`, `part`."""
         self._calls: FirstCalls | None = None
@@ -91,11 +93,13 @@ class Session:
             sequences = hosting.sequences if hosting is not None else None
             model_as_it_is = UnplannedModel(path, inputs=specs, state=self._state, sequences=sequences)
             self._serving = model_as_it_is
+            self._closed = False
             self._plan(model_as_it_is, specs)
             return
         if planning is not None:
             raise UsageError("planning: there is a plan already: leave one of the two out")
         self._serving = self._plans = self._planned(path, plan_file(plan), specs, hosting)
+        self._closed = False
         self.planning.spare()
 
     def _plan(self, model: UnplannedModel, specs: Sequence[InputSpec]) -> None:
@@ -104,7 +108,8 @@ class Session:
         at_once = tell_nothing_more(model.kinds, specs)
         if not at_once:
             self._calls, model.heard = calls, calls.hear
-        self.planning.start(calls, at_once, partial(self._take_over, model))
+        # Planning must not keep a session that nobody holds any more.
+        self.planning.start(calls, at_once, partial(_take_over, weakref.ref(self), model))
 
     def _take_over(self, model: UnplannedModel, found: Found, specs: Sequence[InputSpec], compiling: Compiling) -> None:
         """Serve by what planning has found, once it is seen to answer as the model does. Raises ChrionError."""
@@ -251,6 +256,15 @@ class Session:
         if (plans := self._plans) is not None:
             plans.close()
 
+    def __del__(self) -> None:
+        if getattr(self, "_closed", True) or sys.is_finalizing() or not self.planning.at_home:
+            return
+        warnings.warn(f"{self.name}: the session was not closed", ResourceWarning, source=self, stacklevel=2)
+        self._closed = True
+        self.planning.abandon()
+        if self._plans is not None:
+            self._plans.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -258,3 +272,15 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _take_over(
+    session: weakref.ref[Session],
+    model: UnplannedModel,
+    found: Found,
+    specs: Sequence[InputSpec],
+    compiling: Compiling,
+) -> None:
+    """As the method, if the session is still there. Raises ChrionError."""
+    if (held := session()) is not None:
+        held._take_over(model, found, specs, compiling)

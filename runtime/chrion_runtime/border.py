@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import onnx
@@ -33,26 +34,34 @@ class Border:
         self.outputs = tuple(_spec(name, kind) for name, kind in outputs.items())
         # ONNX Runtime ends the whole process at a recurrent node with nothing to run over.
         self._recurrent = recurrent
-        self._dtypes = {spec.name: spec.dtype for spec in self.inputs}
+        self._specs = {spec.name: spec for spec in self.inputs}
 
     def feeds(self, inputs: Mapping[str, Array], carried: Collection[str] = ()) -> dict[str, Array]:
         """A request's arrays as the model takes them; inputs that are `carried` as state must be left out.
 
         Raises RunError for inputs that are missing, unknown or of another element type, and UnfitValues.
         """
-        names = self._dtypes.keys() - carried
+        if not isinstance(inputs, Mapping):
+            raise RunError(f"inputs: give arrays by the names of the model's inputs, not {type(inputs).__name__}")
+        names = self._specs.keys() - carried
         if inputs.keys() != names:
             inputs = {**{name: self._defaults[name] for name in names & self._defaults.keys()}, **inputs}
         if inputs.keys() != names:
             missing, unknown = names - inputs.keys(), inputs.keys() - names
             raise RunError(
                 one_line(f"inputs: missing {sorted(missing)}, unknown {sorted(unknown)}", 500)
-                + one_line(f"; the model takes {list(self._dtypes)}", 500)
+                + one_line(f"; the model takes {list(self._specs)}", 500)
             )
         feeds = {name: np.asarray(array, order="C") for name, array in inputs.items()}
         for name, array in feeds.items():
-            if array.dtype != self._dtypes[name]:
-                raise RunError(f"inputs.{name}: is {array.dtype}, the model takes {self._dtypes[name]}")
+            spec = self._specs[name]
+            if array.dtype != spec.dtype:
+                if not (spec.dtype.hasobject and array.dtype.kind == "U"):
+                    raise RunError(f"inputs.{name}: is {array.dtype}, the model takes {_in_words(spec.dtype)}")
+                feeds[name] = array.astype(object)
+            # No stage may read what a rewrite has decided, so that none of them would tell.
+            if misfit := spec.misfit(array.shape):
+                raise UnfitValues(f"inputs.{name}: {misfit}")
             if self._recurrent and not array.size:
                 raise UnfitValues(f"inputs.{name}: has an axis of length 0, which recurrent models do not take")
         return feeds
@@ -62,9 +71,15 @@ def picked(answer: dict[str, Array], outputs: Sequence[str] | None) -> dict[str,
     """The outputs of an answer that were asked for; all where None were named. Raises RunError."""
     if outputs is None:
         return answer
+    if isinstance(outputs, str):
+        raise RunError(f'outputs: give a list of names, such as ["{one_line(outputs, 100)}"], not a string')
     if absent := [name for name in outputs if name not in answer]:
         raise RunError(f"outputs: the model has no {absent}; it has {list(answer)}")
     return {name: answer[name] for name in outputs}
+
+
+def _in_words(dtype: np.dtype[Any]) -> str:
+    return "strings" if dtype.hasobject else str(dtype)
 
 
 def holds_recurrent(model: onnx.ModelProto) -> bool:

@@ -42,6 +42,24 @@ class TensorSpec:
     optional: bool = False
     """Whether it is an input that requests may leave out."""
 
+    @property
+    def open_as_minus_one(self) -> list[int]:
+        """The shape with -1 for open axes; [-1] too where even the rank is open."""
+        return [-1] if self.shape is None else [-1 if size is None else size for size in self.shape]
+
+    def misfit(self, shape: tuple[int, ...]) -> str:
+        """Why a tensor of this shape cannot stand here, in words; empty where it can."""
+        wanted = self.shape
+        if wanted is None or shape == wanted:
+            return ""
+        takes = self.open_as_minus_one
+        if len(wanted) != len(shape):
+            return f"shape {list(shape)} has {len(shape)} dimensions, but the model takes {len(wanted)}: {takes}"
+        for axis, (size, fixed) in enumerate(zip(shape, wanted, strict=True)):
+            if fixed is not None and size != fixed:
+                return f"dimension {axis} of shape {list(shape)} is {size}, but the model takes {takes}"
+        return ""
+
 
 @dataclass(frozen=True)
 class SequenceStep:

@@ -24,7 +24,7 @@ from chrion_runtime.engines.onnxruntime.kernel import SessionKernel
 from chrion_runtime.errors import RunError, RunStopped
 from chrion_runtime.run.state_transfer import StateTransfer
 from chrion_runtime.sequences import Sequences, SequenceStore, state_links
-from chrion_runtime.servable import Array, SequenceStep, StageObserver
+from chrion_runtime.servable import Array, SequenceStep, StageObserver, TensorSpec
 from chrion_runtime.stop import Stop
 
 
@@ -45,8 +45,8 @@ class UnplannedModel:
     ) -> None:
         """`inputs` and `state` as `PlannedModel` has them.
 
-        Raises ModelError where the file is no model that can be loaded, PlanRefused where it takes what is no tensor,
-        StateRefused.
+        Raises ModelError where the file is no model that can be loaded or has no such inputs, PlanRefused where it
+        takes what is no tensor, StateRefused.
         """
         model = read_model(path, limits)
         check_edges(path, model.graph)
@@ -58,12 +58,10 @@ class UnplannedModel:
         defaults = stored_defaults(model, path.parent)
         overridable = [value for value in session.get_overridable_initializers() if value.name in defaults]
         self.kinds = _kinds([*session.get_inputs(), *overridable], model.graph.input)
-        for spec in inputs:
-            if spec.name not in self.kinds:
-                raise InputMismatch(f'inputs: the model has no input "{spec.name}"; it has {", ".join(self.kinds)}')
         outputs = _kinds(session.get_outputs(), model.graph.output)
         self._border = Border(self.kinds, outputs, holds_recurrent(model), defaults)
         self.inputs, self.outputs = self._border.inputs, self._border.outputs
+        _check_fit(inputs, self.inputs)
         self.state = state_links(state, self.kinds, outputs)
         """The input that each output feeds within a sequence."""
         self._memory = device.memory
@@ -135,6 +133,17 @@ def _kinds(values: Sequence[_SessionValue], declared: Iterable[onnx.ValueInfoPro
         told = kind is not None and kind.shape is not None
         found[value.name] = kind if told else TensorType.from_ort(value.type, value.shape)
     return found
+
+
+def _check_fit(given: Sequence[InputSpec], inputs: Sequence[TensorSpec]) -> None:
+    """Raise InputMismatch for names that no input has, and for shapes that its input cannot have."""
+    takes = {spec.name: spec for spec in inputs}
+    for spec in given:
+        if spec.name not in takes:
+            raise InputMismatch(f'inputs: the model has no input "{spec.name}"; it has {", ".join(takes)}')
+        for shape in spec.buckets:
+            if misfit := takes[spec.name].misfit(shape):
+                raise InputMismatch(f"inputs.{spec.name}: {misfit}")
 
 
 def _begin(kind: TensorType, name: str, specs: Sequence[InputSpec]) -> Shape:

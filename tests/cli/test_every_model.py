@@ -247,5 +247,23 @@ def test_requests_other_than_a_plan_assumes_are_answered_by_the_model_as_it_is(t
                 assert_same(session.run(feeds), by_default(path, feeds))
         (said,) = [record.getMessage() for record in caplog.records]
         assert "assumes (rate 16000)" in said
+        with pytest.raises(face.UnfitValues, match=r"inputs.rate: shape \[1\] has 1 dimensions"):
+            session.run({"x": x, "rate": np.array([16000])})  # no stage of the plan reads it
     finally:
         session.close()
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_strings_may_be_an_array_of_numpys_own_strings(tmp_path, planned):
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 18]>
+        g (string[n] x) => (string[n] y) { y = Identity(x) }"""
+    )
+    path = tmp_path / "strings.onnx"
+    onnx.save(model, path)
+    words = np.array(["yes", "größer"])
+    with face.Session(path, face.plan(path, {"x": (2,)}) if planned else None) as session:
+        for given in (words, words.astype(object)):
+            assert session.run({"x": given}, ["y"])["y"].tolist() == words.tolist()
+        with pytest.raises(face.RunError, match=r"inputs.x: is int64, the model takes strings"):
+            session.run({"x": np.array([1, 2])})

@@ -190,6 +190,24 @@ def test_closed_before_a_first_call(model, leaves_nothing):
     leaves_nothing()
 
 
+@pytest.mark.parametrize("moment", ["waiting", "planning", "planned"])
+def test_dropped_without_closing(model, leaves_nothing, moment):
+    inputs = {} if moment == "waiting" else {"input": (1, 20, FEATURES)}
+    before = children()
+    session = face.Session(model, inputs=inputs, planning=in_haste(600 if moment == "planning" else 5))
+    held = weakref.ref(session)
+    if moment == "planning":
+        child_of_planning(before)
+    elif moment == "planned":
+        assert session.wait(SOON)
+    warned = pytest.warns(ResourceWarning, match="model: the session was not closed")
+    with warned:
+        del session
+    assert held() is None
+    wait_until(lambda: not [thread for thread in threading.enumerate() if "planning" in thread.name], "planning ends")
+    leaves_nothing()
+
+
 def test_closed_by_an_error_inside_the_block(model, leaves_nothing):
     session = face.Session(model)
     with pytest.raises(KeyError), session:
@@ -240,14 +258,24 @@ def test_state_goes_on_by_the_plan(step):
     [
         ({}, face.RunError, r"inputs: missing \['input'\]"),
         ({"input": np.zeros((1, 2, FEATURES))}, face.RunError, "inputs.input: is float64, the model takes float32"),
-        ({"input": np.zeros((1, 2, 5), np.float32)}, face.UnfitValues, "fails on these values"),
+        ({"input": np.zeros((1, 2, 5), np.float32)}, face.UnfitValues, r"inputs.input: dimension 2 of .* is 5"),
+        ({"input": np.zeros((1, 2), np.float32)}, face.UnfitValues, r"inputs.input: shape \[1, 2\] has 2 dimensions"),
+        (None, face.RunError, "inputs: give arrays by the names of the model's inputs, not NoneType"),
+        ([np.zeros((1, 2, 5), np.float32)], face.RunError, "inputs: .* not list"),
     ],
 )
-def test_wrong_inputs_before_there_is_a_plan(model, feeds, error, message):
-    with face.Session(model) as session, pytest.raises(error, match=message) as caught:
+@pytest.mark.parametrize("planned", [False, True])
+def test_wrong_inputs(model, planned, feeds, error, message):
+    plan = face.plan(model, {"input": (1, 20, FEATURES)}, devices=["cpu"], timeout_seconds=1) if planned else None
+    with face.Session(model, plan) as session, pytest.raises(error, match=message) as caught:
         session.run(feeds)
     assert "\n" not in str(caught.value)
     assert not session.planning.error
+
+
+def test_outputs_in_a_string_are_refused(model):
+    with face.Session(model) as session, pytest.raises(face.RunError, match=r'such as \["output"\], not a string'):
+        session.run(asked(), "output")
 
 
 def test_inputs_and_outputs_are_known_before_there_is_a_plan(step):
@@ -318,6 +346,8 @@ def test_a_closed_session_says_so(model, planned):
         ({"inputs": [1]}, "inputs: give shapes by name, or InputSpecs, not int"),
         ({"planning": 3}, "planning: give PlanningOptions, not int"),
         ({"inputs": {"nope": (1, 4)}}, 'inputs: the model has no input "nope"; it has input'),
+        ({"inputs": {"input": (1, 4)}}, r"inputs.input: shape \[1, 4\] has 2 dimensions"),
+        ({"inputs": {"input": (1, 20, 5)}}, "inputs.input: dimension 2 of .* is 5"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused_at_once(model, options, problem):

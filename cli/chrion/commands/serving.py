@@ -13,15 +13,21 @@ from chrion.face import read
 from chrion.grouping import Served
 from chrion.opening import Opening, SequenceLimits
 from chrion.options import (
+    MAX_BODIES,
+    MAX_BODY,
     MAX_RUN,
+    READ_TIMEOUT,
     BatchOption,
     GrpcPortOption,
     HostOption,
+    MaxBodiesOption,
+    MaxBodyOption,
     MaxRunOption,
     MaxSequencesOption,
     MetricsPortOption,
     OtlpOption,
     PortOption,
+    ReadTimeoutOption,
     RunMemoryOption,
     SequenceIdleOption,
     check_port,
@@ -70,6 +76,9 @@ class RequestOptions:
     sequence_idle: SequenceIdleOption = "5m"
     max_run: MaxRunOption = MAX_RUN
     run_memory: RunMemoryOption = None
+    max_body: MaxBodyOption = MAX_BODY
+    max_bodies: MaxBodiesOption = MAX_BODIES
+    read_timeout: ReadTimeoutOption = READ_TIMEOUT
 
     @property
     def keeping(self) -> SequenceLimits:
@@ -136,6 +145,9 @@ def server_options(
         metrics_port=None if listen.metrics_port == -1 else check_port("--metrics-port", listen.metrics_port),
         grpc_port=None if listen.grpc_port is None else check_port("--grpc-port", listen.grpc_port),
         batch=requests.batch,
+        body_limit=parse_bytes("--max-body", requests.max_body),
+        bodies_limit=parse_bytes("--max-bodies", requests.max_bodies),
+        read_seconds=parse_seconds("--read-timeout", requests.read_timeout),
         otlp_endpoint=telemetry.otlp_endpoint,
         run_seconds=parse_seconds("--max-run", requests.max_run),
         leave_seconds=0.0 if leave is None else parse_seconds("--leave", leave),

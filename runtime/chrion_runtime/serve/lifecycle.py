@@ -22,6 +22,7 @@ from chrion_runtime.serve.addresses import address, bind
 from chrion_runtime.serve.grpc import grpc_server
 from chrion_runtime.serve.http.app import build_app, build_metrics_app
 from chrion_runtime.serve.http.connection import Connection, missing
+from chrion_runtime.serve.http.errors import JsonErrors
 from chrion_runtime.serve.http.http_log import http_log
 from chrion_runtime.serve.models.registry import ModelRegistry
 from chrion_runtime.serve.models.repository import Repository
@@ -210,7 +211,7 @@ async def _start(
     server = runner.server
     assert server is not None
     loop = asyncio.get_running_loop()
-    connection: Callable[..., web.RequestHandler] = web.RequestHandler
+    connection: Callable[..., web.RequestHandler] = JsonErrors
     if infers:
         if lacks := missing(connection(server, loop=loop, **options)):
             log.warning("this version of aiohttp lacks %s: requests take longer than they need to", ", ".join(lacks))

@@ -49,7 +49,7 @@ def test_model_metadata(server, http, path):
     assert http("GET", server.where.url + path).json == {
         "name": "add",
         "versions": ["1"],
-        "platform": "chrion_onnx",
+        "platform": "onnxruntime_onnx",
         "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
         "outputs": [
             {"name": "y", "datatype": "FP32", "shape": [-1, 2]},
@@ -100,7 +100,7 @@ def test_infer_with_binary_tensors(server, http):
     [
         ("GET", "/", 404, "Not Found"),
         ("GET", "/v2/models", 404, "Not Found"),
-        ("GET", "/v2/models/sub", 404, 'model "sub" is not served here; served are: "add"'),
+        ("GET", "/v2/models/sub", 404, 'model "sub" is not served here'),
         ("GET", "/v2/models/sub/ready", 404, 'model "sub" is not served'),
         ("GET", "/v2/models/sub/plan", 404, 'model "sub" is not served'),
         ("POST", "/v2/models/sub/infer", 404, 'model "sub" is not served'),
@@ -124,7 +124,7 @@ def test_errors(server, http, method, path, status, problem):
     ("options", "status", "problem"),
     [
         ({"json": {"inputs": [X | {"name": "w"}]}}, 400, 'input "w": the model has no such input'),
-        ({"data": b"x" * 10_001}, 413, "exceeds the limit of 10000 bytes"),
+        ({"data": b"x" * 10_001}, 413, "exceeds the limit of 10000 bytes: send less or raise it with --max-body"),
         ({"data": gzip.compress(bytes(10_001)), "headers": {"Content-Encoding": "gzip"}}, 413, "limit of 10000 bytes"),
         ({"data": b"abc", "headers": {"Content-Encoding": "gzip"}}, 400, "not valid gzip"),
         ({"data": b"abc", "headers": {"Content-Encoding": "br"}}, 415, "use gzip, deflate or none"),
@@ -188,6 +188,20 @@ def test_a_model_that_fails(serving, make_model, http, caplog):
 def test_models_that_cannot_be_served_together(add, make_model):
     with pytest.raises(RuntimeFailure, match='two models are named "add"'):
         ModelRegistry([add, add], ServerOptions())
+
+
+@pytest.mark.parametrize("name", ["a/b", "", ".", "..", "a\nb"])
+def test_names_that_no_path_can_hold_are_refused_at_the_start(make_model, name):
+    model = make_model(lambda: {"one": np.int8([1])}, {}, {"one": ("INT8", (1,))}, name=name)
+    with pytest.raises(RuntimeFailure, match="give it another name"):
+        ModelRegistry([model], ServerOptions())
+
+
+def test_names_that_need_escaping_are_served(serving, make_model, http):
+    model = make_model(lambda: {"one": np.int8([1])}, {}, {"one": ("INT8", (1,))}, name="größte Zahl")
+    with serving(model) as running:
+        answer = http("POST", f"{running.where.url}/v2/models/gr%C3%B6%C3%9Fte%20Zahl/infer", json={"inputs": []})
+        assert answer.json["model_name"] == "größte Zahl"
 
 
 def test_two_models(serving, add, make_model, http):

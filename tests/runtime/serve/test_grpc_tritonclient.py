@@ -147,7 +147,7 @@ def test_the_rest_of_the_client(server, client):
     metadata = client.get_server_metadata()
     assert (metadata.name, list(metadata.extensions)) == ("chrion", ["binary_tensor_data", "sequence"])
     model = client.get_model_metadata("echo", "1")
-    assert (model.name, list(model.versions), model.platform) == ("echo", ["1"], "chrion_onnx")
+    assert (model.name, list(model.versions), model.platform) == ("echo", ["1"], "onnxruntime_onnx")
     assert [(port.name, port.datatype, list(port.shape)) for port in model.inputs] == [
         (name, name, [-1, -1]) for name in VALUES
     ]
@@ -202,7 +202,7 @@ def test_errors_reach_the_client(client):
     ("changes", "words"),
     [
         ({"shape": [1, -1]}, "dimension -1 in shape is negative"),
-        ({"shape": [1, 2**62, 4]}, "shape has 3 dimensions, but the model takes 2"),
+        ({"shape": [1, 2**62, 4]}, "has 3 dimensions, but the model takes 2"),
         ({"shape": [2**32, 2**32]}, "is too large"),
         ({"shape": [1] * 65}, "shape has 65 dimensions; at most 64"),
         ({"datatype": "FP32"}, "datatype is FP32, but the model takes INT8"),

@@ -133,6 +133,43 @@ def test_a_body_over_the_limit(client):
     assert client.answer()[0] == 413
 
 
+@pytest.mark.parametrize("first", [GET, post(body(1, 1)), b""], ids=["after a GET", "after a POST", "first"])
+@pytest.mark.parametrize(
+    ("data", "status", "problem"),
+    [
+        (post(body(1, 1), b"Expect: miracles"), 417, "Expectation Failed"),
+        (b"GET /nowhere HTTP/1.1\r\nHost: here\r\nExpect: miracles\r\n\r\n", 417, "Expectation Failed"),
+        (b"GET /nowhere HTTP/1.1\r\nHost: here\r\n\r\n", 404, "Not Found"),
+        (b"PUT /v2 HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\n\r\n", 405, "Method Not Allowed"),
+        (b"GET /v2 HTTP/1.1\r\nHost: here\r\nno colon\r\n\r\n", 400, ""),
+        (b"nonsense\r\n\r\n", 400, ""),
+        (post(body(1, 1), b"Zero: \0"), 400, ""),
+        (post(body(1, 1), b"Long: " + b"a" * 9000), 400, ""),
+    ],
+)
+def test_what_aiohttp_refuses_is_json_too(client, first, data, status, problem):
+    if first:
+        client.socket.sendall(first)
+        client.answer()
+    client.socket.sendall(data)
+    found, headers, answer = client.answer()
+    assert (found, headers["content-type"], list(answer)) == (status, "application/json", ["error"])
+    assert problem in answer["error"]
+    assert "\n" not in answer["error"]
+
+
+@pytest.mark.parametrize("value", ["größe".encode(), "größe".encode("latin-1"), b"\x80"])
+def test_header_values_beyond_ascii_are_no_matter(client, value):
+    for _ in range(3):
+        client.socket.sendall(post(body(1, 1), b"X-Name: " + value, b"traceparent: " + value))
+        assert client.totals(1) == [[2]]
+    for name in (b"Inference-Header-Content-Length", b"X-Request-Timeout-Ms", b"Content-Encoding"):
+        client.socket.sendall(post(body(1, 1), name + b": " + value))
+        status, _, answer = client.answer()
+        assert status in (400, 415)
+        assert list(answer) == ["error"]
+
+
 def test_a_version(client):
     client.socket.sendall(post(body(1, 1), line=b"POST /v2/models/add/versions/1/infer HTTP/1.1\r\n"))
     assert client.totals(1) == [[2]]

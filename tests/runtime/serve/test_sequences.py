@@ -116,11 +116,11 @@ def test_a_request_of_a_sequence_that_gives_its_state(serving, session):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ({"sequence_id": 1.5}, "sequence_id must be an integer or a string"),
-        ({"sequence_id": True}, "sequence_id must be an integer or a string"),
-        ({"sequence_id": [1]}, "sequence_id must be an integer or a string"),
-        ({"sequence_id": -1}, "sequence_id must be from 1 to"),
-        ({"sequence_id": 2**64}, "sequence_id must be an integer or a string"),
+        ({"sequence_id": 1.5}, "sequence_id must be an integer from 1 to"),
+        ({"sequence_id": True}, "sequence_id must be an integer from 1 to"),
+        ({"sequence_id": [1]}, "sequence_id must be an integer from 1 to"),
+        ({"sequence_id": -1}, "sequence_id must be an integer from 1 to"),
+        ({"sequence_id": 2**64}, "sequence_id must be an integer from 1 to"),
         ({"sequence_id": "x" * 129}, "longer than 128 characters"),
         ({"sequence_id": 1, "sequence_start": 1}, "sequence_start must be true or false"),
         ({"sequence_id": 1, "sequence_end": "yes"}, "sequence_end must be true or false"),

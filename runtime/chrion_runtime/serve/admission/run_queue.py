@@ -1,4 +1,4 @@
-"""A bounded line of blocking work, done by a fixed number of threads, for callers on an event loop.
+"""A line of blocking work, done by a fixed number of threads, for callers on an event loop.
 
 Not a ThreadPoolExecutor: work whose caller has gone must leave the line at once, work whose time is up must end, and a
 thread that is stuck in a model must not keep the process from exiting.
@@ -44,12 +44,13 @@ class _Job(Generic[Result]):
 
 
 class RunQueue:
-    """Threads that run work in the order it came; at most `limit` pieces wait while all threads are busy.
+    """Threads that run work in the order it came."""
 
-    `on_wait` is called, on a thread of the queue, with the seconds that a piece waited.
-    """
+    def __init__(self, name: str, workers: int, limit: int | None, on_wait: Callable[[float], None]) -> None:
+        """At most `limit` pieces wait while all threads are busy; any number where it is None.
 
-    def __init__(self, name: str, workers: int, limit: int, on_wait: Callable[[float], None]) -> None:
+        `on_wait` is called, on a thread of the queue, with the seconds that a piece waited.
+        """
         self._name = name
         self._workers = workers
         self._limit = limit
@@ -100,11 +101,11 @@ class RunQueue:
         job = _Job(work, stop, ended, asyncio.get_running_loop())
         del work
         with self._lock:
-            full = self._pending >= self._workers + self._limit
+            full = self._limit is not None and self._pending >= self._workers + self._limit
             self._pending += not full
         if full:
             _tell(job, ran=False)
-            raise QueueFull(f'model "{self._name}" already has {self._limit} requests waiting: try again later')
+            raise QueueFull(f"the {self._name} already has {self._limit} requests waiting: try again later")
         timer = None if left is None else job.loop.call_later(left, self._expire, job, allowed or left)
         self._jobs.put(job)
         try:

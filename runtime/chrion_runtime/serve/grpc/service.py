@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 import grpc
 
-from chrion_runtime.serve.admission.deadline import allowed, least
 from chrion_runtime.serve.grpc.message import take_apart
 from chrion_runtime.serve.grpc.messages import CLASSES, PACKAGE
 from chrion_runtime.serve.grpc.reading import NOT_A_REQUEST, parse
@@ -17,6 +15,7 @@ from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
 from chrion_runtime.serve.protocol import Answer
 from chrion_runtime.serve.protocol.errors import BadRequest, ShuttingDown, TooSlow
 from chrion_runtime.serve.protocol.metadata import model_metadata, server_metadata
+from chrion_runtime.serve.request.call import Call
 from chrion_runtime.serve.telemetry import GRPC
 
 NAME = f"{PACKAGE}.GRPCInferenceService"
@@ -73,22 +72,16 @@ class InferenceService:
     async def _infer(self, context: Any, headers: Headers) -> bytes:
         if self.leaving:
             raise ShuttingDown
-        registry = self._registry
-        with ExitStack() as stack:
-            message = await self._message(context)
-            stack.enter_context(registry.bodies.share()).take(len(message))
-            raw = take_apart(message)
-            del message
-            model = registry.model(raw.model, raw.version)
-            stack.enter_context(model.metrics.request())
-            model.metrics.received(raw.size)
-            followed = None
-            if registry.telemetry is not None:
-                followed = stack.enter_context(registry.telemetry.follow(raw.model, headers, GRPC))
-            outcome = model.infer(raw, least(allowed(headers), context.time_remaining()), followed)
+        message = await self._message(context)
+        raw = take_apart(message)
+        del message
+        model = self._registry.model(raw.model, raw.version)
+        with Call(self._registry, model, headers, GRPC) as call:
+            call.take(raw.size)
+            outcome = call.answer(raw, context.time_remaining())
             del raw
             answer = outcome if isinstance(outcome, Answer) else await outcome
-            model.metrics.sent(answer.size)
+            call.sent(answer)
             return answer.body
 
     async def _message(self, context: Any) -> bytes:

@@ -6,6 +6,7 @@ from aiohttp import HttpVersion11, web
 
 from chrion_runtime.serve import page
 from chrion_runtime.serve.http import handlers
+from chrion_runtime.serve.http.errors import say_as_json
 from chrion_runtime.serve.http.keys import REGISTRY
 from chrion_runtime.serve.http.repository import add_repository
 from chrion_runtime.serve.models.registry import ModelRegistry
@@ -22,7 +23,7 @@ def build_app(registry: ModelRegistry, repository: Repository | None = None) -> 
     """
     app = web.Application(middlewares=[_in_flight, _errors])
     app[REGISTRY] = registry
-    app.on_response_prepare.append(_close_where_due)
+    app.on_response_prepare.extend((say_as_json, _close_where_due))
     app.router.add_get("/v2", handlers.server)
     app.router.add_get("/v2/openapi.json", handlers.openapi)
     _add_health(app)
@@ -40,6 +41,7 @@ def build_metrics_app(registry: ModelRegistry) -> web.Application:
     """The page to look at, metrics and health, for the second port; answers until the very end."""
     app = web.Application(middlewares=[_errors])
     app[REGISTRY] = registry
+    app.on_response_prepare.append(say_as_json)
     app.router.add_get("/metrics", handlers.metrics)
     page.add_routes(app)
     _add_health(app)
@@ -62,22 +64,13 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error is an object with the one key `error`."""
     try:
         return await handler(request)
-    except web.HTTPException as error:
-        response = _error(error.status, f"{request.method} {request.path[:200]}: {error.reason}")
-        if "Allow" in error.headers:
-            response.headers["Allow"] = error.headers["Allow"]
-        return response
-    except ConnectionError:
+    except (web.HTTPException, ConnectionError):
         raise
     except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
         found = refusal(error, f"{request.method} {request.path}", request.headers)
         response = web.Response(body=found.body, status=found.status, content_type="application/json")
         response.headers.update(found.headers)
         return response
-
-
-def _error(status: int, text: str) -> web.Response:
-    return handlers.json_response({"error": text}, status)
 
 
 async def _close_where_due(request: web.Request, response: web.StreamResponse) -> None:

@@ -15,12 +15,13 @@ from typing import Any
 
 from aiohttp import web
 
-from chrion_runtime.serve.admission.deadline import allowed
+from chrion_runtime.serve.http.errors import JsonErrors
 from chrion_runtime.serve.http.plain import PlainHead, is_plain_get, plain_head
 from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
 from chrion_runtime.serve.protocol import Answer, RawRequest
 from chrion_runtime.serve.protocol.errors import NotFound, TooSlow
 from chrion_runtime.serve.protocol.inflate import Buffer
+from chrion_runtime.serve.request.call import Call
 from chrion_runtime.serve.request.refusal import REASONS, refusal
 
 INSIDE: Mapping[str, str] = {
@@ -39,28 +40,22 @@ def missing(handler: web.RequestHandler) -> list[str]:
     return [name for name in INSIDE if not hasattr(handler, name)]
 
 
-class _Exchange:
-    """One plain request on its way, from its head to its answer."""
+class _Incoming:
+    """A plain request whose answer is not written yet, with what has come of its body."""
 
-    def __init__(self, head: PlainHead, model: ServedModel, registry: ModelRegistry) -> None:
+    def __init__(self, head: PlainHead, call: Call) -> None:
         self.head = head
-        self.model = model
+        self.call = call
         self.left = head.length
         """Bytes of the body that are still to come."""
         self.parts: list[bytes | memoryview] = []
         self.task: asyncio.Task[Answer] | None = None
         self.timer: asyncio.TimerHandle | None = None
-        self._registry = registry
-        self._held = 0
-        registry.enter()
-        self.watch = model.metrics.begin()
-        self.followed = None if registry.telemetry is None else registry.telemetry.follow(head.model, head.headers)
 
     def take(self, data: bytes | memoryview) -> None:
         """A part of the body. Raises TooMuch."""
         size = len(data)
-        self._registry.bodies.take(size)
-        self._held += size
+        self.call.take(size)
         self.parts.append(data)
         self.left -= size
 
@@ -69,21 +64,17 @@ class _Exchange:
         parts, self.parts = self.parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def close(self, error: BaseException | None) -> None:
-        """It is over, with an answer or an error: count it, and give back what it held."""
+    def end(self, error: BaseException | None) -> None:
+        """It is over, with an answer or an error."""
         if self.timer is not None:
             self.timer.cancel()
-        self._registry.bodies.give(self._held)
-        self.model.metrics.end(self.watch, error)
-        if self.followed is not None:
-            self.followed.end(error)
-        self._registry.leave()
+        self.call.end(error)
 
 
-class Connection(web.RequestHandler):
+class Connection(JsonErrors):
     """aiohttp's protocol of one connection, with the short way beside it."""
 
-    __slots__ = ("_event_loop", "_exchange", "_held", "_plain", "_registry", "_write_timer")
+    __slots__ = ("_event_loop", "_held", "_incoming", "_plain", "_registry", "_write_timer")
 
     def __init__(
         self, registry: ModelRegistry, manager: web.Server, *, loop: asyncio.AbstractEventLoop, **options: Any
@@ -91,7 +82,7 @@ class Connection(web.RequestHandler):
         super().__init__(manager, loop=loop, **options)
         self._event_loop = loop
         self._registry = registry
-        self._exchange: _Exchange | None = None
+        self._incoming: _Incoming | None = None
         self._plain = True
         """Whether aiohttp's parser is certain to be between two messages."""
         self._held = b""
@@ -105,10 +96,10 @@ class Connection(web.RequestHandler):
             # aiohttp's own, to have its parser go on with what it holds.
             super().data_received(data)
             return
-        exchange = self._exchange
-        if exchange is not None:
-            if exchange.left:
-                self._read(exchange, data, 0)
+        incoming = self._incoming
+        if incoming is not None:
+            if incoming.left:
+                self._read(incoming, data, 0)
             else:
                 self._hold(data)
             return
@@ -141,70 +132,69 @@ class Connection(web.RequestHandler):
             return None
 
     def _begin(self, head: PlainHead, model: ServedModel, data: bytes) -> None:
-        exchange = self._exchange = _Exchange(head, model, self._registry)
-        self._read(exchange, data, head.end)
-        if self._exchange is exchange and exchange.left:
-            exchange.timer = self._event_loop.call_later(self._registry.options.read_seconds, self._slow, exchange)
+        self._registry.enter()
+        incoming = self._incoming = _Incoming(head, Call(self._registry, model, head.headers))
+        self._read(incoming, data, head.end)
+        if self._incoming is incoming and incoming.left:
+            incoming.timer = self._event_loop.call_later(self._registry.options.read_seconds, self._slow, incoming)
 
-    def _read(self, exchange: _Exchange, data: bytes, start: int) -> None:
-        end = start + exchange.left
+    def _read(self, incoming: _Incoming, data: bytes, start: int) -> None:
+        end = start + incoming.left
         if len(data) > end:
             self._hold(data[end:])
         try:
             # The bytes of one read are the body's, where the body is all there: nothing is copied.
-            exchange.take(memoryview(data)[start:end])
-            if not exchange.left:
-                self._ask(exchange)
+            incoming.take(memoryview(data)[start:end])
+            if not incoming.left:
+                self._ask(incoming)
         except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
-            self._refuse(exchange, error)
+            self._refuse(incoming, error)
 
-    def _slow(self, exchange: _Exchange) -> None:
-        if self._exchange is exchange and exchange.left:
-            self._refuse(exchange, TooSlow(self._registry.options.read_seconds))
+    def _slow(self, incoming: _Incoming) -> None:
+        if self._incoming is incoming and incoming.left:
+            self._refuse(incoming, TooSlow(self._registry.options.read_seconds))
 
-    def _ask(self, exchange: _Exchange) -> None:
-        body, headers, model = exchange.body(), exchange.head.headers, exchange.model
-        exchange.watch.start()
-        model.metrics.received(len(body))
+    def _ask(self, incoming: _Incoming) -> None:
+        body, headers = incoming.body(), incoming.head.headers
         raw = RawRequest(body, headers.get("inference-header-content-length"), headers.get("content-encoding", ""))
-        outcome = model.infer(raw, allowed(headers), exchange.followed)
+        outcome = incoming.call.answer(raw)
         if isinstance(outcome, Answer):
-            self._send(exchange, outcome)
+            self._send(incoming, outcome)
         else:
-            exchange.task = self._event_loop.create_task(outcome)
-            exchange.task.add_done_callback(self._answered)
+            incoming.task = self._event_loop.create_task(outcome)
+            incoming.task.add_done_callback(self._answered)
 
     def _answered(self, task: "asyncio.Task[Answer]") -> None:
-        exchange = self._exchange
-        if exchange is None or exchange.task is not task:
+        incoming = self._incoming
+        if incoming is None or incoming.task is not task:
             return
         if task.cancelled():
-            self._exchange = None
-            exchange.close(asyncio.CancelledError())
+            self._incoming = None
+            self._end(incoming, asyncio.CancelledError())
             self.force_close()
             return
         try:
-            self._send(exchange, task.result())
+            self._send(incoming, task.result())
         except Exception as error:  # noqa: BLE001, as in _read
-            self._refuse(exchange, error)
+            self._refuse(incoming, error)
 
-    def _send(self, exchange: _Exchange, answer: Answer) -> None:
+    def _send(self, incoming: _Incoming, answer: Answer) -> None:
         size = answer.size
         kind = "application/json"
         more = ""
         if answer.header_length is not None:
             kind, more = "application/octet-stream", f"Inference-Header-Content-Length: {answer.header_length}\r\n"
         self._write(200, kind, size, more, answer.parts, close=False)
-        exchange.model.metrics.sent(size)
-        self._over(exchange, None)
+        incoming.call.sent(answer)
+        self._over(incoming, None)
 
-    def _refuse(self, exchange: _Exchange, error: Exception) -> None:
-        found = refusal(error, f"POST /v2/models/{exchange.head.model}/infer", exchange.head.headers)
+    def _refuse(self, incoming: _Incoming, error: Exception) -> None:
+        found = refusal(error, f"POST /v2/models/{incoming.head.model}/infer", incoming.head.headers)
         more = "".join(f"{name}: {value}\r\n" for name, value in found.headers.items())
         body = found.body
         # What is left of a body would be taken for the next request.
-        self._write(found.status, "application/json", len(body), more, (body,), close=exchange.left > 0)
-        self._over(exchange, error)
+        self._write(found.status, "application/json", len(body), more, (body,), close=incoming.left > 0)
+        self._over(incoming, error)
 
     def _write(self, status: int, kind: str, size: int, more: str, parts: tuple[Buffer, ...], close: bool) -> None:
         transport = self.transport
@@ -222,10 +212,14 @@ class Connection(web.RequestHandler):
             self.close()
             transport.close()
 
-    def _over(self, exchange: _Exchange, error: Exception | None) -> None:
+    def _end(self, incoming: _Incoming, error: BaseException | None) -> None:
+        incoming.end(error)
+        self._registry.leave()
+
+    def _over(self, incoming: _Incoming, error: Exception | None) -> None:
         """Answered: on to what came meanwhile."""
-        self._exchange = None
-        exchange.close(error)
+        self._incoming = None
+        self._end(incoming, error)
         self._next_keepalive_close_time = self._event_loop.time() + self.keepalive_timeout
         if self.writing_paused:
             # Its client does not read.
@@ -239,7 +233,7 @@ class Connection(web.RequestHandler):
             self.transport.pause_reading()
 
     def _go_on(self) -> None:
-        if self._exchange is not None or self.writing_paused or self.transport is None:
+        if self._incoming is not None or self.writing_paused or self.transport is None:
             return
         held, self._held = self._held, b""
         if held:
@@ -259,19 +253,19 @@ class Connection(web.RequestHandler):
             self.transport.abort()
 
     def _process_keepalive(self) -> None:
-        if self._exchange is not None or self.writing_paused:
+        if self._incoming is not None or self.writing_paused:
             # Not idle: these have timers of their own.
             self._next_keepalive_close_time = self._event_loop.time() + self.keepalive_timeout
         super()._process_keepalive()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        exchange, self._exchange = self._exchange, None
+        incoming, self._incoming = self._incoming, None
         if self._write_timer is not None:
             self._write_timer.cancel()
-        if exchange is not None:
-            if exchange.task is not None:
-                exchange.task.cancel()
-            exchange.close(exc or ConnectionResetError("the client has gone"))
+        if incoming is not None:
+            if incoming.task is not None:
+                incoming.task.cancel()
+            self._end(incoming, exc or ConnectionResetError("the client has gone"))
         super().connection_lost(exc)
 
 

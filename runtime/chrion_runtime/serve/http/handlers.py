@@ -1,14 +1,11 @@
 """The endpoints: each takes an HTTP request apart, asks the models, and puts the answer together."""
 
 import asyncio
-from contextlib import ExitStack
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from chrion_runtime.serve.admission.body_budget import Share
-from chrion_runtime.serve.admission.deadline import allowed
 from chrion_runtime.serve.http.keys import REGISTRY
 from chrion_runtime.serve.http.openapi import HEADER_LENGTH
 from chrion_runtime.serve.http.openapi import openapi as describe
@@ -17,6 +14,7 @@ from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol import Answer, RawRequest
 from chrion_runtime.serve.protocol.errors import BadRequest, TooLarge, TooSlow
 from chrion_runtime.serve.protocol.metadata import model_metadata, server_metadata, triton_config
+from chrion_runtime.serve.request.call import Call
 
 
 def json_response(data: Any, status: int = 200) -> web.Response:
@@ -75,22 +73,14 @@ async def plan(request: web.Request) -> web.Response:
 
 async def infer(request: web.Request) -> web.Response:
     """POST /v2/models/{model}[/versions/{version}]/infer"""
-    served, registry = _model(request), request.app[REGISTRY]
-    with ExitStack() as stack:
-        watch = stack.enter_context(served.metrics.request())
-        followed = None
-        if registry.telemetry is not None:
-            followed = stack.enter_context(registry.telemetry.follow(served.servable.name, request.headers))
-        body = await _read(request, registry.options, stack.enter_context(registry.bodies.share()))
-        watch.start()
-        served.metrics.received(len(body))
+    registry = request.app[REGISTRY]
+    with Call(registry, _model(request), request.headers) as call:
+        body = await _read(request, registry.options, call)
         headers = request.headers
-        outcome = served.infer(
-            RawRequest(body, headers.get(HEADER_LENGTH), headers.get("Content-Encoding", "")),
-            allowed(headers),
-            followed,
-        )
+        raw = RawRequest(body, headers.get(HEADER_LENGTH), headers.get("Content-Encoding", ""))
         del body
+        outcome = call.answer(raw)
+        del raw
         answer = outcome if isinstance(outcome, Answer) else await outcome
         if answer.header_length is None:
             response = web.Response(body=answer.body, content_type="application/json")
@@ -109,7 +99,7 @@ async def infer(request: web.Request) -> web.Response:
             if request.transport is not None:
                 request.transport.abort()
             raise ConnectionResetError("the client is not reading its answer") from None
-        served.metrics.sent(answer.size)
+        call.sent(answer)
     return response
 
 
@@ -127,14 +117,14 @@ def _model(request: web.Request) -> ServedModel:
     return request.app[REGISTRY].model(names["model"], names.get("version"))
 
 
-async def _read(request: web.Request, options: ServerOptions, share: Share) -> bytearray:
+async def _read(request: web.Request, options: ServerOptions, call: Call) -> bytearray:
     if (request.content_length or 0) > options.body_limit:
         raise TooLarge(options.body_limit)
     body = bytearray()
     try:
         async with asyncio.timeout(options.read_seconds):
             async for chunk in request.content.iter_any():
-                share.take(len(chunk))
+                call.take(len(chunk))
                 body += chunk
                 if len(body) > options.body_limit:
                     raise TooLarge(options.body_limit)

@@ -76,7 +76,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
         async for chunk in request.content.iter_any():
             data += chunk
             if len(data) > MOST_BYTES:
-                raise TooLarge(MOST_BYTES)
+                raise TooLarge(MOST_BYTES, option="")
     except web.RequestPayloadError as error:
         raise BadRequest(f"the request body cannot be read: {error}") from None
     try:

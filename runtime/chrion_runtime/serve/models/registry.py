@@ -7,6 +7,7 @@ from typing import Any
 
 from chrion_runtime.errors import Restarting, RuntimeFailure
 from chrion_runtime.servable import Servable
+from chrion_runtime.serve.admission.admission import Admission, LongRuns
 from chrion_runtime.serve.admission.body_budget import BodyBudget
 from chrion_runtime.serve.admission.run_queue import RunQueue
 from chrion_runtime.serve.codec.codec import Codec
@@ -14,9 +15,9 @@ from chrion_runtime.serve.metrics import Metrics
 from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol import Answer, Signature, Unread
 from chrion_runtime.serve.protocol.errors import NotFound, ShuttingDown, Stuck, Unavailable
-from chrion_runtime.serve.protocol.metadata import check_version
+from chrion_runtime.serve.protocol.metadata import check_name, check_version
 from chrion_runtime.serve.request.in_flight import InFlight
-from chrion_runtime.serve.request.inference import Inference, LongRuns
+from chrion_runtime.serve.request.inference import Inference
 from chrion_runtime.serve.telemetry import Followed, telemetry
 
 STUCK_SECONDS = 2.0
@@ -39,8 +40,10 @@ class ServedModel:
         self.servable = servable
         self.signature = Signature(servable.inputs, servable.outputs, servable.state)
         self.metrics = metrics.of(servable)
-        self.queue = RunQueue(servable.name, max(1, servable.concurrency), options.queue_limit, self.metrics.waited)
-        self._inference = Inference(servable, self.signature, self.queue, self.metrics, options, codec, long_runs)
+        # How many may wait is admission's to say.
+        self.queue = RunQueue(servable.name, max(1, servable.concurrency), None, self.metrics.waited)
+        self._admission = Admission(servable, options.queue_limit, long_runs)
+        self._inference = Inference(servable, self.signature, self.queue, self.metrics, options, codec, self._admission)
         self.metrics.watch_queue(lambda: self.waiting)
         self._in_flight = InFlight()
         self._left = False
@@ -48,7 +51,7 @@ class ServedModel:
     @property
     def waiting(self) -> int:
         """Requests that wait for a run of the model to end."""
-        return self._inference.waiting
+        return self._admission.waiting
 
     def check_ready(self) -> None:
         """Raise Restarting where the model has no process, Stuck where a run that was told to end holds it."""
@@ -108,6 +111,7 @@ class ModelRegistry:
         for name in names:
             if names.count(name) > 1:
                 raise RuntimeFailure(f'two models are named "{name}": rename one')
+            check_name(name)
         for servable in servables:
             # Checked for all of them before the first thread starts.
             Signature(servable.inputs, servable.outputs, servable.state)
@@ -137,6 +141,7 @@ class ModelRegistry:
         Raises RuntimeFailure where it cannot be served.
         """
         try:
+            check_name(servable.name)
             served = self._served(servable)
         except BaseException:
             servable.close()
@@ -155,8 +160,8 @@ class ModelRegistry:
         """The model of that name and version. Raises NotFound."""
         model = self._models.get(name)
         if model is None:
-            known = ", ".join(f'"{one}"' for one in self._models)
-            raise NotFound(f'model "{name[:80]}" is not served here; served are: {known or "none"}')
+            # Which others are is not for everyone who asks.
+            raise NotFound(f'model "{name[:80]}" is not served here')
         check_version(name, version)
         return model
 

@@ -87,8 +87,10 @@ class TooLarge(ProtocolError):
 
     status = 413
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"the request body exceeds the limit of {limit} bytes: send less or raise the limit")
+    def __init__(self, limit: int, option: str = "--max-body") -> None:
+        """`option` is what raises the limit; empty where nothing does."""
+        more = f" or raise it with {option}" if option else ""
+        super().__init__(f"the request body exceeds the limit of {limit} bytes: send less{more}")
 
 
 class TooMuchToAnswer(ProtocolError):
@@ -109,7 +111,9 @@ class TooSlow(ProtocolError):
     status = 408
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"the request body did not arrive within {seconds:g} s: send it faster or raise the limit")
+        super().__init__(
+            f"the request body did not arrive within {seconds:g} s: send it faster or raise --read-timeout"
+        )
 
 
 class UnsupportedEncoding(ProtocolError):

@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
+from chrion_runtime.errors import RuntimeFailure
 from chrion_runtime.serve.protocol.errors import NotFound
 from chrion_runtime.serve.protocol.signature import Port, Signature
 
 MODEL_VERSION = "1"
 """A server has one version of a model: the one its ChrionModel names."""
 
-PLATFORM = "chrion_onnx"
+PLATFORM = "onnxruntime_onnx"
+"""What the protocol calls ONNX models that answer as ONNX Runtime does; clients may know no other name."""
 
 _TRITON_NAMES = {"BYTES": "STRING"}
 """Datatypes that Triton's configuration calls otherwise."""
@@ -46,6 +48,15 @@ def triton_config(name: str, signature: Signature) -> dict[str, Any]:
         "input": _triton_tensors(signature.inputs.values()),
         "output": _triton_tensors(signature.outputs.values()),
     }
+
+
+def check_name(model: str) -> None:
+    """Raise RuntimeFailure for a name that the API's paths could not hold as it is."""
+    if model in ("", ".", "..") or "/" in model or not model.isprintable():
+        raise RuntimeFailure(
+            f"model {model[:80]!r}: the API has the name in its paths, so that it may not be empty, . or .., nor hold "
+            "/ or control characters: give it another name"
+        )
 
 
 def check_version(model: str, asked: str | None) -> None:

@@ -24,10 +24,9 @@ def read_sequence(parameters: dict[str, Any], signature: Signature) -> SequenceS
         if start or end:
             raise BadRequest("parameters: sequence_start and sequence_end need a sequence_id other than 0")
         return None
-    if isinstance(key, bool) or not isinstance(key, int | str):
-        raise BadRequest("parameters: sequence_id must be an integer or a string")
-    if isinstance(key, int) and not 0 < key <= MAX_ID:
-        raise BadRequest(f"parameters: sequence_id must be from 1 to {MAX_ID}")
+    # JSON's numbers beyond 64 bits are read as floating-point ones.
+    if isinstance(key, bool) or not isinstance(key, int | str) or (isinstance(key, int) and not 0 < key <= MAX_ID):
+        raise BadRequest(f"parameters: sequence_id must be an integer from 1 to {MAX_ID}, or a string")
     if isinstance(key, str) and len(key) > MAX_ID_LENGTH:
         raise BadRequest(f"parameters: sequence_id is longer than {MAX_ID_LENGTH} characters")
     return SequenceStep(key, start, end)

@@ -26,9 +26,7 @@ class Port:
     @property
     def shape(self) -> list[int]:
         """The shape with -1 for open axes; [-1] too where the rank is open, for which the protocol has no word."""
-        if self.spec.shape is None:
-            return [-1]
-        return [-1 if size is None else size for size in self.spec.shape]
+        return self.spec.open_as_minus_one
 
     def check(self, where: str, datatype: str, shape: tuple[int, ...]) -> None:
         """Raise BadRequest unless a tensor of this datatype and shape may stand here."""
@@ -36,17 +34,8 @@ class Port:
             raise BadRequest(f"{where}: {datatype[:40]!r} is not a datatype; this input takes {self.datatype}")
         if datatype != self.datatype:
             raise BadRequest(f"{where}: datatype is {datatype}, but the model takes {self.datatype}")
-        wanted = self.spec.shape
-        if wanted is not None:
-            if len(wanted) != len(shape):
-                raise BadRequest(
-                    f"{where}: shape has {len(shape)} dimensions, but the model takes {len(wanted)}: {self.shape}"
-                )
-            for axis, (size, fixed) in enumerate(zip(shape, wanted, strict=True)):
-                if fixed is not None and size != fixed:
-                    raise BadRequest(
-                        f"{where}: dimension {axis} of shape {list(shape)} is {size}, but the model takes {self.shape}"
-                    )
+        if misfit := self.spec.misfit(shape):
+            raise BadRequest(f"{where}: {misfit}")
         # An axis of size 0 makes the tensor empty, but numpy still multiplies the others.
         if prod(size for size in shape if size) * self.spec.dtype.itemsize > MAX_SIZE:
             raise BadRequest(f"{where}: shape {list(shape)} is too large")

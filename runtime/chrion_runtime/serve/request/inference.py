@@ -14,31 +14,24 @@ from math import inf
 from time import perf_counter
 from typing import Any
 
-from chrion_runtime.devices.cpu import usable_cores
 from chrion_runtime.errors import RunError
 from chrion_runtime.servable import Array, Servable, StageObserver
+from chrion_runtime.serve.admission.admission import Admission
 from chrion_runtime.serve.admission.answer_budget import ANSWERS, SMALL, answer_bytes
 from chrion_runtime.serve.admission.deadline import Deadline, least
-from chrion_runtime.serve.admission.departure_rate import DepartureRate
-from chrion_runtime.serve.admission.margin import AdmissionMargin
 from chrion_runtime.serve.admission.run_queue import Ended, RunQueue
-from chrion_runtime.serve.admission.run_times import RunTimes, ShortRuns
 from chrion_runtime.serve.admission.thread_clock import ThreadClock
 from chrion_runtime.serve.admission.workload import Kind, Workload
 from chrion_runtime.serve.codec.codec import Codec
 from chrion_runtime.serve.metrics import ModelMetrics
 from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol import Answer, InferRequest, Signature, Unread, Write
-from chrion_runtime.serve.protocol.errors import DeadlineExceeded, QueueFull, TooLate
+from chrion_runtime.serve.protocol.errors import DeadlineExceeded
 from chrion_runtime.serve.request.batching import Batcher
 from chrion_runtime.serve.request.sequence_turns import SequenceTurns
 from chrion_runtime.serve.telemetry import Followed
 from chrion_runtime.stop import Stop
 
-HERE_SECONDS = 200e-6
-"""Runs expected to be shorter take place on the event loop: handing over and back costs about as much."""
-HERE_SECONDS_ONE_CORE = 1e-3
-"""The same where there is but one core, so that a thread could do nothing beside the loop."""
 PATIENCE, LEAST_PATIENCE_SECONDS = 10, 1.0
 """An objective's latency is a soft target: a run ends at so many times of it, and not before so many seconds."""
 BYTES_PER_NUMBER = 10
@@ -75,13 +68,6 @@ def _patience(objective: float | None) -> float | None:
     return None if objective is None else max(LEAST_PATIENCE_SECONDS, objective * PATIENCE)
 
 
-@dataclass
-class LongRuns:
-    """Requests of all models that are on threads and not known to be short: they may have the lanes."""
-
-    count: int = 0
-
-
 class Inference:
     """Answers one model's requests; called on the event loop."""
 
@@ -93,7 +79,7 @@ class Inference:
         metrics: ModelMetrics,
         options: ServerOptions,
         codec: Codec | None,
-        long_runs: LongRuns,
+        admission: Admission,
     ) -> None:
         self._servable = servable
         self._signature = signature
@@ -104,22 +90,10 @@ class Inference:
         self._codec = codec
         self._turns = SequenceTurns()
         self._batcher = Batcher(servable, queue, options.batch) if options.batch > 1 else None
-        self._workers = max(1, servable.concurrency)
-        self._here_seconds = HERE_SECONDS if usable_cores() > 1 else HERE_SECONDS_ONE_CORE
-        self._here_seconds += servable.hop_seconds
+        self._admission = admission
         # Strings are read one by one in Python, also binary ones.
         self._strings = any(spec.dtype.hasobject for spec in (*servable.inputs, *servable.outputs))
         self._workload = Workload(servable.deciding)
-        self.times = RunTimes()
-        self.short = ShortRuns(self._here_seconds)
-        self.departures = DepartureRate()
-        self.margin = AdmissionMargin()
-        self._long_runs = long_runs
-
-    @property
-    def waiting(self) -> int:
-        """Requests that wait for a run of the model to end."""
-        return max(0, self.departures.ahead - self._workers)
 
     def answer(
         self, raw: Unread, allowed: float | None, followed: Followed | None
@@ -134,9 +108,10 @@ class Inference:
             if raw.is_slow(self._options.large_json, self._strings):
                 return self._large(self._codec, raw, allowed, followed, now)
         raw = raw.plain(self._options.body_limit)
-        if self._long_runs.count:
+        if not self._admission.lanes_are_free:
             # It will not run on the event loop, so what cannot be answered in time is refused before it costs more.
-            self._admit(raw.size, now, least(allowed, self._servable.deadline))
+            objective = self._servable.deadline
+            self._admission.check(raw.size, now, least(allowed, objective), objective)
         request = raw.read(self._signature)
         observer = None if followed is None else followed.read(request)
         size, kind = raw.size, self._workload.kind(request.inputs)
@@ -145,17 +120,13 @@ class Inference:
             return self._queued(self._asked(request, raw.write, size, now, allowed, observer))
         clock = ThreadClock()
         results, seconds = self._run(request, observer)
-        # Where the system gave the core to someone else meanwhile, that says nothing of the model.
-        own = clock.own(seconds) if seconds > self._here_seconds else seconds
-        self.times.ran(size, own)
-        self.short.ran_here(kind, own, now)
+        self._admission.ran_here(size, kind, seconds, clock, now)
         self._metrics.waited(0.0)
         client = allowed if request.timeout is None else least(allowed, request.timeout)
         return self._written(raw.write, request, results, now, client)
 
     def _runs_here(self, kind: Kind, now: float) -> bool:
-        # It would wait for the lanes of runs that are under way: they must be short, too.
-        return not self._long_runs.count and self._batcher is None and self.short.fit_here(kind, now)
+        return self._batcher is None and self._admission.runs_here(kind, now)
 
     def _asked(
         self,
@@ -185,23 +156,10 @@ class Inference:
         return await self._queued(self._asked(request, write, size, now, allowed, observer))
 
     async def _queued(self, asked: _Asked) -> Answer:
-        behind = self.departures.ahead > 0
-        self._admit(asked.size, asked.arrived, asked.wanted)
         kind = self._workload.kind(asked.request.inputs)
-        self.departures.begin(perf_counter())
-        long = not self.short.short(kind)
-        self._long_runs.count += long
-
-        def ended(ran: bool) -> None:
-            # Not when the client was answered: a run that is told to end still has its lanes.
-            self._long_runs.count -= long
-            self.departures.end(perf_counter(), counted=ran)
-
-        results, seconds = await self._ran(asked, ended)
-        self.times.ran(asked.size, seconds)
-        self.short.ran(kind, seconds)
-        if behind and asked.wanted is not None:
-            self.margin.ended(late=perf_counter() - asked.arrived > asked.wanted)
+        admitted = self._admission.admit(asked.size, kind, asked.arrived, asked.wanted, self._servable.deadline)
+        results, seconds = await self._ran(asked, partial(self._admission.end, admitted))
+        self._admission.answered(admitted, seconds)
         answer = self._written(asked.write, asked.request, results, asked.arrived, asked.client)
         return answer if isinstance(answer, Answer) else await answer
 
@@ -231,25 +189,6 @@ class Inference:
         stop = Stop()
         work = partial(self._run, asked.request, asked.observer, stop)
         return await self._queue.run(work, stop=stop, allowed=asked.allowed, left=asked.left, ended=ended)
-
-    def _admit(self, size: int, arrived: float, allowed: float | None) -> None:
-        """Refuse what waits too long, by what is ahead of it; where nothing is, it runs, and shows what it takes."""
-        ahead = self.departures.ahead
-        if ahead >= self._workers + self._options.queue_limit:
-            raise QueueFull(
-                f'model "{self._servable.name}" already has {self._options.queue_limit} requests waiting: '
-                "try again later"
-            )
-        if not ahead:
-            self.margin.idle()
-            return
-        if allowed is None:
-            return
-        own = self.times.expected(size)
-        expected = self.departures.wait + (self.departures.seconds if own is None else own)
-        left = allowed - (perf_counter() - arrived)
-        if expected > left * self.margin.part:
-            raise TooLate(self._servable.name, expected, left, hurried=allowed != self._servable.deadline)
 
     def _run(
         self, request: InferRequest, observer: StageObserver | None, stop: Stop | None = None

@@ -149,7 +149,14 @@ PLAIN = b"chrion " * 1000
 
 @pytest.mark.parametrize(
     ("body", "encoding"),
-    [(PLAIN, ""), (PLAIN, "identity"), (gzip.compress(PLAIN, mtime=0), "GZip"), (zlib.compress(PLAIN), "deflate")],
+    [
+        (PLAIN, ""),
+        (PLAIN, "identity"),
+        (gzip.compress(PLAIN, mtime=0), "GZip"),
+        (zlib.compress(PLAIN), "deflate"),
+        (b"".join(gzip.compress(PLAIN[at : at + 100], mtime=0) for at in range(0, len(PLAIN), 100)), "gzip"),
+        (gzip.compress(b"", mtime=0) + gzip.compress(PLAIN, mtime=0) + gzip.compress(b"", mtime=0), "gzip"),
+    ],
 )
 def test_inflates(body, encoding):
     assert inflate(body, encoding, len(PLAIN)) == PLAIN
@@ -163,6 +170,10 @@ def test_inflates(body, encoding):
         (gzip.compress(b"a", mtime=0)[:-1], "gzip", BadRequest, "is cut short"),
         (gzip.compress(b"a", mtime=0) + b"b", "gzip", BadRequest, "1 bytes are left over"),
         (b"", "gzip", BadRequest, "is cut short"),
+        (gzip.compress(b"a", mtime=0) + gzip.compress(b"b", mtime=0)[:-1], "gzip", BadRequest, "is cut short"),
+        (gzip.compress(b"a", mtime=0) + gzip.compress(PLAIN, mtime=0), "gzip", TooLarge, "limit of 6999 bytes"),
+        (gzip.compress(b"a", mtime=0) * 5000, "gzip", BadRequest, "are left over"),
+        (zlib.compress(b"a") * 2, "deflate", BadRequest, "are left over"),
         (PLAIN, "deflate", BadRequest, "not valid deflate"),
         (PLAIN, "br", UnsupportedEncoding, '"br" is not supported'),
         (PLAIN, "gzip, gzip", UnsupportedEncoding, "use gzip, deflate or none"),
