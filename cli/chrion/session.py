@@ -259,7 +259,7 @@ class Session:
     def __del__(self) -> None:
         if getattr(self, "_closed", True) or sys.is_finalizing() or not self.planning.at_home:
             return
-        warnings.warn(f"{self.name}: the session was not closed", ResourceWarning, source=self, stacklevel=2)
+        warnings.warn(f"{self.name}: the session was not closed", ResourceWarning, stacklevel=2)
         self._closed = True
         self.planning.abandon()
         if self._plans is not None:
