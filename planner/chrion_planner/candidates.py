@@ -28,6 +28,9 @@ PROMISING = 3
 _NEAR = 1.25
 """How many times as long as the fastest plan of all theirs may take."""
 
+_GAIN = 0.02
+"""What they must be able to gain on the fastest plan, as their lower bound says; predictions are farther off."""
+
 MOST = 3
 """Partitions of one problem that become plans: what predicts a plan sees more than the search for it did."""
 
@@ -227,11 +230,14 @@ def _problems(work: Costs) -> Iterator[tuple[str, Problem]]:
 
 
 def _promising(searches: Sequence[_GraphSearch], fastest: float) -> list[_Case]:
-    """The cases with the fastest plans, where those are near the fastest of all, and the first one's careful steps."""
+    """The cases with the fastest plans, where those are near the fastest of all and could gain on it, and the first
+    one's careful steps."""
+    best = min((search.seconds for search in searches), default=inf)
     free = [case for search in searches for case in search.cases if case.device == HOST]
     free = sorted(free, key=lambda case: case.seconds)[:PROMISING]
     careful = free[0].search.careful() if free else []
-    return [*(case for case in free if case.seconds <= _NEAR * fastest), *careful]
+    near = [case for case in free if case.seconds <= _NEAR * fastest]
+    return [*(case for case in near if lower_bound(case.problem) * (1 + _GAIN) <= best), *careful]
 
 
 def _predicted(plan: Plan) -> float:

@@ -69,8 +69,12 @@ class Target:
 
     def infer(self, model, body, *headers, length=None):
         """Post a body to a model, with headers and a Content-Length that may lie."""
+        return self.post(f"/v2/models/{model}/infer", body, *headers, length=length)
+
+    def post(self, path, body, *headers, length=None):
+        """Post a body to a path."""
         lines = [
-            f"POST /v2/models/{model}/infer HTTP/1.1",
+            f"POST {path} HTTP/1.1",
             "Host: here",
             "Connection: close",
             f"Content-Length: {len(body) if length is None else length}",

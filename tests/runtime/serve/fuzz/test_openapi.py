@@ -11,6 +11,7 @@ from schemathesis import GenerationMode, checks
 from schemathesis.specs.openapi import checks as conformance
 
 from chrion_runtime.serve.http.app import build_app
+from tests.runtime.serve.fuzz import open_inference
 
 QUICK = settings(derandomize=True, max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
@@ -38,8 +39,8 @@ def api(document, target):
     return schema
 
 
-def throw(api, modes, effort):
-    """Cases of every operation, of what its schema allows or forbids, each with all checks."""
+def throw(api, modes, effort, asked=CHECKS):
+    """Cases of every operation, of what its schema allows or forbids, each with the checks asked for."""
     for result in api.get_all_operations():
         operation = result.ok()
         takes_nothing = not (operation.path_parameters or operation.headers or operation.query or operation.body)
@@ -50,7 +51,7 @@ def throw(api, modes, effort):
             @effort
             @given(case=operation.as_strategy(generation_mode=mode))
             def run(case):
-                case.call_and_validate(checks=CHECKS)
+                case.call_and_validate(checks=asked)
 
             run()
 
@@ -96,3 +97,26 @@ def test_errors_are_as_described(document, target):
     for reply in (target.infer("types", b"{}"), target.infer("nobody", b"{}"), target.infer("types", bytes(10**6))):
         assert re.match(r"4\d\d", str(reply.status))
         validate(orjson.loads(reply.body))
+
+
+def test_the_protocol_s_own_description_holds(target):
+    names = [model.servable.name for model in target.running.registry.models]
+    public = schemathesis.openapi.from_dict(open_inference.document(names))
+    public.config.update(base_url=target.url)
+    # The specification names no statuses but 200 and 400.
+    asked = [checks.not_a_server_error, conformance.content_type_conformance, conformance.response_schema_conformance]
+    throw(public, [GenerationMode.POSITIVE], QUICK, asked)
+
+
+@pytest.mark.parametrize(("method", "path", "answer"), open_inference.PATHS)
+def test_each_of_the_protocol_s_paths_answers_as_it_says(document, target, method, path, answer):
+    url = path.format(model="types", version="1")
+    if method == "post":
+        operation = document["paths"]["/v2/models/{model}/infer"]["post"]
+        example = operation["requestBody"]["content"]["application/json"]["examples"]["types"]["value"]
+        reply = target.post(url, orjson.dumps(example))
+    else:
+        reply = target.send(f"GET {url} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode())
+    assert reply.status == 200
+    schema = {"$ref": f"#/components/schemas/{answer}", "components": {"schemas": open_inference.SCHEMAS}}
+    jsonschema.Draft202012Validator(schema).validate(orjson.loads(reply.body))
