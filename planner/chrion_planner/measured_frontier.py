@@ -11,7 +11,7 @@ from chrion_graph.graph import Graph
 from chrion_planner.captures import is_captured, uncaptured_name
 from chrion_planner.elimination import Elimination, in_first
 from chrion_planner.errors import PlanningError
-from chrion_planner.frontier import CLEARLY, is_plainer, margin, pareto, predicted_to_beat
+from chrion_planner.frontier import CLEARLY, is_plainer, is_simpler, margin, pareto, predicted_to_beat
 from chrion_planner.measuring import (
     Arrays,
     Contender,
@@ -149,7 +149,8 @@ def _finals(
     """Measure the fastest plans, and a plan and it tuned, again in new processes, while some are in doubt.
 
     A plan that the fastest does not beat for certain yet is among them, however much slower it looks: else a simpler
-    one would be kept for want of rounds. Once is enough where none is plainer than another: either may then be kept.
+    one would be kept for want of rounds. Those that cannot be kept any more leave. Once is enough where of those that
+    are left none is plainer than another: either may then be kept.
     """
     fine = [trial for trial in trials if trial.in_the_running]
     fastest = min(fine, key=_seconds)
@@ -169,12 +170,31 @@ def _finals(
         return
     for number in range(_FINALS):
         finalists = [trial for trial in finalists if not trial.problem and (trial in pair or not trial.eliminated)]
+        for trial in sorted(finalists, key=_seconds, reverse=True):
+            if trial not in pair and _is_out(trial, finalists, _FINALS - number):
+                finalists.remove(trial)
         in_doubt = [trial.plan for trial in finalists if not trial.eliminated]
         settled = number and not pair and not any(is_plainer(one, other) for one, other in permutations(in_doubt, 2))
         if len(in_doubt) < 2 or settled or time.monotonic() > settings.deadline:
             return
         for trial, result in zip(finalists, race([trial.plan for trial in finalists], number), strict=True):
             _add(trial, result, expected, settings)
+
+
+def _is_out(trial: Trial, others: Sequence[Trial], left: int) -> bool:
+    """Whether one of the others would be kept instead, whatever comes of so many more processes.
+
+    Plans that round weights may yet be dropped, and put none out.
+    """
+    return any(
+        (len(trial.processes) > 1 and other.beats(trial, margin(other.plan, trial.plan)))
+        or (is_simpler(other.plan, trial.plan) and not trial.may_beat(other, margin(trial.plan, other.plan), left))
+        for other in others
+        if other is not trial
+        and other.in_the_running
+        and not other.plan.rounds_weights
+        and other.plan.gpu_bytes.total <= trial.plan.gpu_bytes.total
+    )
 
 
 def _seconds(trial: Trial) -> float:

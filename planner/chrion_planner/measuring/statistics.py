@@ -40,11 +40,23 @@ def faster(one: Sequence[Rounds], other: Sequence[Rounds], by: float = 0.02) -> 
     looks faster by chance. Over all rounds a one-sided signed-rank test (Wilcoxon 1945, by its normal approximation)
     must leave a chance of less than 5 %.
     """
-    shared = [found for fast, slow in zip(one, other, strict=False) if (found := ratios(fast, slow))]
+    shared = _shared(one, other)
     typical = [median(found) for found in shared]
     if not typical or median(typical) > 1 - by or max(typical) > max(1, 1 - by):
         return False
     return _chance([log((1 - by) / each) for found in shared for each in found]) < _SIGNIFICANCE
+
+
+def may_turn_out_faster(one: Sequence[Rounds], other: Sequence[Rounds], by: float, more: int) -> bool:
+    """Whether `faster` may still come to hold once both have run in so many more processes."""
+    typical = [median(found) for found in _shared(one, other)]
+    lost = sum(each > 1 - by for each in typical)
+    return max(typical, default=0.0) <= max(1, 1 - by) and 2 * lost <= len(typical) + more
+
+
+def _shared(one: Sequence[Rounds], other: Sequence[Rounds]) -> list[list[float]]:
+    """The ratios of each process that both had."""
+    return [found for fast, slow in zip(one, other, strict=False) if (found := ratios(fast, slow))]
 
 
 def _chance(gains: Sequence[float]) -> float:

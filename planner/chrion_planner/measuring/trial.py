@@ -7,7 +7,7 @@ from chrion_api import Candidate, GpuBytes, Plan
 from chrion_graph.equality import difference, error
 from chrion_planner.measuring.contender import Arrays
 from chrion_planner.measuring.contest import Result
-from chrion_planner.measuring.statistics import faster, latency
+from chrion_planner.measuring.statistics import faster, latency, may_turn_out_faster
 
 
 @dataclass(eq=False)
@@ -85,6 +85,10 @@ class Trial:
     def beats(self, other: "Trial", by: float) -> bool:
         """Whether it is faster by at least the part `by`, beyond noise."""
         return faster(self.processes, other.processes, by)
+
+    def may_beat(self, other: "Trial", by: float, more: int) -> bool:
+        """Whether it may still come to beat another in so many more processes."""
+        return may_turn_out_faster(self.processes, other.processes, by, more)
 
 
 def parted(measured: GpuBytes, predicted: GpuBytes) -> GpuBytes:
