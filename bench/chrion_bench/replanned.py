@@ -148,8 +148,8 @@ def page(report: Mapping[str, Any]) -> str:
 
 def _told(item: Mapping[str, Any]) -> str:
     return (
-        f"{item['model']}: ×{item['gain']:.2f} of the other's plan, which is ×{item['control']:.2f} of itself; planned in "
-        f"{item['seconds'][NEW]} s, by the other in {item['seconds'][OLD]} s; {item['plans'][NEW]}, {item['plans'][OLD]}"
+        f"{item['model']}: ×{item['gain']:.2f} over the other's plan, which is ×{item['control']:.2f} of itself; "
+        f"{item['plans'][NEW]} in {item['seconds'][NEW]} s, {item['plans'][OLD]} in {item['seconds'][OLD]} s"
     )
 
 
