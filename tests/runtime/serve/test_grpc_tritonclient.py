@@ -8,7 +8,7 @@ from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 from chrion_runtime.serve.grpc.contents import FIELDS
-from chrion_runtime.serve.grpc.messages import CLASSES
+from chrion_runtime.serve.grpc.messages import CLASSES, POOL, SERVICE
 from chrion_runtime.serve.protocol.datatypes import DTYPES
 from tests.support import datatypes
 
@@ -140,19 +140,22 @@ def test_the_rest_of_the_client(server, client):
     assert client.is_server_ready()
     assert client.is_model_ready("echo")
     assert client.is_model_ready("echo", "1")
+    assert not client.is_model_ready("other")
     with pytest.raises(InferenceServerException, match=r'\[StatusCode.NOT_FOUND\] model "other" is not served here'):
-        client.is_model_ready("other")
+        client.get_model_metadata("other")
     with pytest.raises(InferenceServerException, match='has no version "2"; it has version 1'):
         client.get_model_metadata("echo", "2")
     metadata = client.get_server_metadata()
-    assert (metadata.name, list(metadata.extensions)) == ("chrion", ["binary_tensor_data", "sequence"])
+    assert metadata.name == "chrion"
+    assert {"binary_tensor_data", "sequence", "statistics"} <= set(metadata.extensions)
     model = client.get_model_metadata("echo", "1")
     assert (model.name, list(model.versions), model.platform) == ("echo", ["1"], "onnxruntime_onnx")
     assert [(port.name, port.datatype, list(port.shape)) for port in model.inputs] == [
         (name, name, [-1, -1]) for name in VALUES
     ]
     with pytest.raises(InferenceServerException, match="UNIMPLEMENTED"):
-        client.get_inference_statistics()
+        client.get_trace_settings()
+    assert [one.name for one in client.get_inference_statistics().model_stats] == ["echo"]
     running = server.registry
     running.draining = True
     assert client.is_server_live()
@@ -251,10 +254,15 @@ def test_the_messages_are_the_public_ones():
             assert choices[0] == choices[1], ours.name
             if field.message_type is not None:
                 compare(field.message_type, known.message_type)
+            if field.enum_type is not None:
+                values = [{one.name: one.number for one in kind.values} for kind in (field.enum_type, known.enum_type)]
+                assert values[0] == values[1]
 
     service = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
-    for method in ("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer"):
-        theirs = service.methods_by_name[method]
-        compare(CLASSES[f"{method}Request"].DESCRIPTOR, theirs.input_type)
-        compare(CLASSES[f"{method}Response"].DESCRIPTOR, theirs.output_type)
+    for method in POOL.FindServiceByName(SERVICE).methods:
+        theirs = service.methods_by_name[method.name]
+        compare(method.input_type, theirs.input_type)
+        compare(method.output_type, theirs.output_type)
+        streams = [(one.client_streaming, one.server_streaming) for one in (method, theirs)]
+        assert streams[0] == streams[1], method.name
     assert compared == set(CLASSES)

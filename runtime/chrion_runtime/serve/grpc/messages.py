@@ -7,7 +7,12 @@ messages have the same names, can be imported into the same process.
 
 from typing import Any
 
-from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    ServiceDescriptorProto,
+)
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
@@ -82,20 +87,81 @@ MESSAGES: dict[str, tuple[str, ...]] = {
         "repeated double fp64_contents",
         "repeated bytes bytes_contents",
     ),
+    # Triton's, of its extensions.
+    "ModelConfigRequest": ("string name", "string version"),
+    "ModelConfigResponse": ("ModelConfig config",),
+    "ModelConfig": (
+        "string name",
+        "string platform",
+        "int32 max_batch_size 4",
+        "repeated ModelInput input",
+        "repeated ModelOutput output",
+    ),
+    "ModelInput": ("string name", "DataType data_type", "repeated int64 dims 4", "bool optional 8"),
+    "ModelOutput": ("string name", "DataType data_type", "repeated int64 dims"),
+    "ModelStatisticsRequest": ("string name", "string version"),
+    "ModelStatisticsResponse": ("repeated ModelStatistics model_stats",),
+    "ModelStatistics": (
+        "string name",
+        "string version",
+        "uint64 last_inference",
+        "uint64 inference_count",
+        "uint64 execution_count",
+        "InferStatistics inference_stats",
+        "repeated InferBatchStatistics batch_stats",
+    ),
+    "InferStatistics": (
+        "StatisticDuration success",
+        "StatisticDuration fail",
+        "StatisticDuration queue",
+        "StatisticDuration compute_input",
+        "StatisticDuration compute_infer",
+        "StatisticDuration compute_output",
+        "StatisticDuration cache_hit",
+        "StatisticDuration cache_miss",
+    ),
+    "InferBatchStatistics": (
+        "uint64 batch_size",
+        "StatisticDuration compute_input",
+        "StatisticDuration compute_infer",
+        "StatisticDuration compute_output",
+    ),
+    "StatisticDuration": ("uint64 count", "uint64 ns"),
+    "ModelStreamInferResponse": ("string error_message", "ModelInferResponse infer_response"),
 }
-"""The fields of each message, numbered from 1 in their order."""
+"""The fields of each message, numbered from 1 in their order, or from the number behind one on."""
+
+_TYPES = (
+    *("INVALID", "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"),
+    *("FP16", "FP32", "FP64", "STRING", "BF16"),
+)
+ENUMS = {"DataType": tuple(f"TYPE_{name}" for name in _TYPES)}
+"""The names of each enumeration's values, from 0 in their order."""
+
+SERVICE = f"{PACKAGE}.GRPCInferenceService"
+STREAMS = {"ModelStreamInfer": ("ModelInferRequest", "ModelStreamInferResponse")}
+"""Methods of streams, with the messages that come and go; all others have a message of each kind under their name."""
 
 ONE_OF = {"InferParameter": "parameter_choice"}
 """Messages of whose fields one is set at most, and what that choice is called."""
 
 
+POOL = DescriptorPool()
+"""What describes all of it, for those who ask by reflection."""
+
+
 def _message(name: str, fields: tuple[str, ...]) -> DescriptorProto:
     message = DescriptorProto(name=name)
-    for number, text in enumerate(fields, 1):
-        *repeated, kind, field_name = text.split()
+    number = 0
+    for text in fields:
+        *repeated, kind, field_name = (parts := text.split())[: 3 if parts[0] == "repeated" else 2]
+        number = int(parts[-1]) if parts[-1].isdecimal() else number + 1
         field = message.field.add(name=field_name, number=number)
         field.label = FieldDescriptorProto.LABEL_REPEATED if repeated else FieldDescriptorProto.LABEL_OPTIONAL
         if kind in MESSAGES:
+            field.type_name = f".{PACKAGE}.{kind}"
+        elif kind in ENUMS:
+            field.type = FieldDescriptorProto.TYPE_ENUM
             field.type_name = f".{PACKAGE}.{kind}"
         else:
             field.type = FieldDescriptorProto.Type.Value(f"TYPE_{kind.upper()}")
@@ -106,12 +172,32 @@ def _message(name: str, fields: tuple[str, ...]) -> DescriptorProto:
     return message
 
 
+def _service() -> ServiceDescriptorProto:
+    service = ServiceDescriptorProto(name=SERVICE.removeprefix(f"{PACKAGE}."))
+    for request in MESSAGES:
+        if (name := request.removesuffix("Request")) != request:
+            service.method.add(name=name, input_type=f".{PACKAGE}.{request}", output_type=f".{PACKAGE}.{name}Response")
+    for name, (comes, goes) in STREAMS.items():
+        service.method.add(
+            name=name,
+            input_type=f".{PACKAGE}.{comes}",
+            output_type=f".{PACKAGE}.{goes}",
+            client_streaming=True,
+            server_streaming=True,
+        )
+    return service
+
+
 def _classes() -> dict[str, Any]:
     file = FileDescriptorProto(name="open_inference_grpc.proto", package=PACKAGE, syntax="proto3")
     file.message_type.extend(_message(name, fields) for name, fields in MESSAGES.items())
-    pool = DescriptorPool()
-    pool.Add(file)
-    return {name: GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in MESSAGES}
+    for name, values in ENUMS.items():
+        found = file.enum_type.add(name=name)
+        for number, value in enumerate(values):
+            found.value.add(name=value, number=number)
+    file.service.append(_service())
+    POOL.Add(file)
+    return {name: GetMessageClass(POOL.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in MESSAGES}
 
 
 CLASSES = _classes()

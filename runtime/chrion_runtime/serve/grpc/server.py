@@ -8,7 +8,10 @@ import grpc.aio
 
 from chrion_runtime.serve.addresses import bind
 from chrion_runtime.serve.grpc.gate import Gate
-from chrion_runtime.serve.grpc.service import NAME, InferenceService
+from chrion_runtime.serve.grpc.health import Health
+from chrion_runtime.serve.grpc.messages import SERVICE
+from chrion_runtime.serve.grpc.reflection import describe
+from chrion_runtime.serve.grpc.service import InferenceService
 from chrion_runtime.serve.models.registry import ModelRegistry
 
 MOST_CALLS = 1024
@@ -39,7 +42,10 @@ class GrpcServer:
                 ("grpc.keepalive_timeout_ms", round(options.write_seconds * 1e3)),
             ),
         )
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, self._service.handlers()),))
+        health = Health(registry)
+        for name, handlers in ((SERVICE, self._service.handlers()), (health.NAME, health.handlers())):
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+        describe(self._server)
         # A name that nobody else has, and that leaves no file behind.
         name = f"chrion-{os.getpid()}-{secrets.token_hex(16)}"
         sock = bind(options.host, port)

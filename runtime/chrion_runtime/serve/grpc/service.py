@@ -8,17 +8,15 @@ from typing import Any
 import grpc
 
 from chrion_runtime.serve.grpc.message import take_apart
-from chrion_runtime.serve.grpc.messages import CLASSES, PACKAGE
+from chrion_runtime.serve.grpc.messages import CLASSES
 from chrion_runtime.serve.grpc.reading import NOT_A_REQUEST, parse
 from chrion_runtime.serve.grpc.status import refuse
 from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
 from chrion_runtime.serve.protocol import Answer
-from chrion_runtime.serve.protocol.errors import BadRequest, ShuttingDown, TooSlow
-from chrion_runtime.serve.protocol.metadata import model_metadata, server_metadata
+from chrion_runtime.serve.protocol.errors import BadRequest, NotFound, ShuttingDown, TooSlow
+from chrion_runtime.serve.protocol.metadata import model_metadata, server_metadata, triton_config
 from chrion_runtime.serve.request.call import Call
 from chrion_runtime.serve.telemetry import GRPC
-
-NAME = f"{PACKAGE}.GRPCInferenceService"
 
 Headers = dict[str, str]
 """The metadata of a call that is text, by name in small letters."""
@@ -40,6 +38,8 @@ class InferenceService:
             "ServerMetadata": lambda _: server_metadata(),
             "ModelReady": self._model_ready,
             "ModelMetadata": self._model_metadata,
+            "ModelConfig": self._model_config,
+            "ModelStatistics": self._model_statistics,
         }
         found = {
             name: grpc.unary_unary_rpc_method_handler(partial(self._small, name, answer))
@@ -99,9 +99,20 @@ class InferenceService:
         return self._registry.model(asked.name, asked.version or None)
 
     def _model_ready(self, asked: Any) -> dict[str, Any]:
-        model = self._model(asked)
+        try:
+            model = self._model(asked)
+        except NotFound:
+            return {"ready": False}
         return {"ready": model.ready and not self._registry.draining}
 
     def _model_metadata(self, asked: Any) -> dict[str, Any]:
         model = self._model(asked)
         return model_metadata(model.servable.name, model.signature)
+
+    def _model_config(self, asked: Any) -> dict[str, Any]:
+        model = self._model(asked)
+        return {"config": triton_config(model.servable.name, model.signature)}
+
+    def _model_statistics(self, asked: Any) -> dict[str, Any]:
+        models = [self._model(asked)] if asked.name else self._registry.models
+        return {"model_stats": [model.statistics() for model in models]}

@@ -24,13 +24,16 @@ def build_app(registry: ModelRegistry, repository: Repository | None = None) -> 
     app = web.Application(middlewares=[_in_flight, _errors])
     app[REGISTRY] = registry
     app.on_response_prepare.extend((say_as_json, _close_where_due))
-    app.router.add_get("/v2", handlers.server)
+    for root in ("/v2", "/v2/"):
+        app.router.add_get(root, handlers.server)
     app.router.add_get("/v2/openapi.json", handlers.openapi)
     _add_health(app)
+    app.router.add_get("/v2/models/stats", handlers.statistics)
     for model in ("/v2/models/{model}", "/v2/models/{model}/versions/{version}"):
         app.router.add_post(f"{model}/infer", handlers.infer)
         app.router.add_get(model, handlers.model)
         app.router.add_get(f"{model}/config", handlers.model_config)
+        app.router.add_get(f"{model}/stats", handlers.statistics)
         app.router.add_get(f"{model}/ready", handlers.model_ready)
         app.router.add_get(f"{model}/plan", handlers.plan)
     add_repository(app, repository)

@@ -57,6 +57,12 @@ async def model_config(request: web.Request) -> web.Response:
     return json_response(triton_config(served.servable.name, served.signature))
 
 
+async def statistics(request: web.Request) -> web.Response:
+    """GET /v2/models[/{model}[/versions/{version}]]/stats"""
+    models = [_model(request)] if "model" in request.match_info else request.app[REGISTRY].models
+    return json_response({"model_stats": [model.statistics() for model in models]})
+
+
 async def model_ready(request: web.Request) -> web.Response:
     """GET /v2/models/{model}[/versions/{version}]/ready"""
     served, registry = _model(request), request.app[REGISTRY]

@@ -40,9 +40,11 @@ def openapi(models: Iterable[tuple[str, Signature]]) -> Data:
         },
         "paths": {
             "/v2": {"get": _get("server", "The server's name, version and extensions", "ServerMetadata")},
+            "/v2/": {"get": _get("serverRoot", "The same", "ServerMetadata")},
             "/v2/openapi.json": {"get": _get("openapi", "This document")},
             "/v2/health/live": {"get": _get("live", "Whether the process is alive", "Live")},
             "/v2/health/ready": {"get": _get("ready", "Whether the server takes requests", "Ready", 503)},
+            "/v2/models/stats": {"get": _get("allStatistics", "What was asked of all models", "Statistics")},
             **_model_paths(served, "/v2/models/{model}", "", [_name(served)]),
             **_model_paths(
                 served, "/v2/models/{model}/versions/{version}", "OfVersion", [_name(served), _path_version()]
@@ -62,6 +64,7 @@ def _model_paths(served: dict[str, Signature], path: str, suffix: str, parameter
         f"{path}/config": shared(
             {"get": _get(f"config{suffix}", "The same in the words of Triton's configuration", "ModelConfig", 404)}
         ),
+        f"{path}/stats": shared({"get": _get(f"statistics{suffix}", "What was asked of the model", "Statistics", 404)}),
         f"{path}/ready": shared(
             {"get": _get(f"modelReady{suffix}", "Whether the model is ready", "ModelReady", 404, 503)}
         ),
@@ -221,6 +224,27 @@ _CONFIG_TENSOR: Data = {
     "additionalProperties": False,
 }
 
+_COUNT: Data = {"type": "integer", "minimum": 0}
+_DURATION = _closed(count=_COUNT, ns=_COUNT)
+_STATISTICS = _closed(
+    name=_STRING,
+    version=_STRING,
+    last_inference={**_COUNT, "description": "Milliseconds since 1970; 0 where nothing was answered."},
+    inference_count=_COUNT,
+    execution_count=_COUNT,
+    inference_stats=_closed(
+        success=_DURATION,
+        fail=_DURATION,
+        queue=_DURATION,
+        compute_input=_DURATION,
+        compute_infer=_DURATION,
+        compute_output=_DURATION,
+        cache_hit=_DURATION,
+        cache_miss=_DURATION,
+    ),
+    batch_stats=_list({}),
+)
+
 _SCHEMAS: Data = {
     "Error": _closed(error={"type": "string", "minLength": 1}),
     "Live": _closed(live={"const": True}),
@@ -237,6 +261,7 @@ _SCHEMAS: Data = {
         input=_list(_CONFIG_TENSOR),
         output=_list(_CONFIG_TENSOR),
     ),
+    "Statistics": _closed(model_stats=_list(_STATISTICS)),
     "PlanInUse": {"type": "object"},
     "RepositoryIndex": _list(_closed(name=_STRING, version=_STRING, state=_STRING, reason=_STRING)),
     "InferRequest": _object(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from math import inf
-from time import perf_counter
+from time import perf_counter, time
 
 from chrion_runtime.errors import RuntimeFailure, SequenceMismatch
 from chrion_runtime.latencies import Histogram, Recent, Window
@@ -13,6 +13,7 @@ from chrion_runtime.latencies.histogram import BUCKETS, SHORT_BUCKETS
 from chrion_runtime.servable import Servable, StageLabel
 from chrion_runtime.serve.planned import PlannedServable
 from chrion_runtime.serve.protocol.errors import BadRequest, status_of
+from chrion_runtime.serve.protocol.statistics import Asked, Duration
 
 OUTCOMES = ("ok", "refused", "overloaded", "failed", "gone")
 
@@ -36,6 +37,12 @@ class ModelMetrics:
         """Requests that were answered later than the objective's latency."""
         self.in_flight = 0
         self.queue_wait = Histogram(SHORT_BUCKETS)
+        self.runs = 0
+        """Requests that were run; those that shared a run count each."""
+        self.run_seconds = 0.0
+        """What their runs took."""
+        self.last_end = 0.0
+        """When the last request was answered, as `time.perf_counter` counts; 0 where none was."""
         self.bytes_in = 0
         self.bytes_out = 0
         self.stages: dict[tuple[_Labels, tuple[str, ...]], Histogram] = {}
@@ -56,6 +63,11 @@ class ModelMetrics:
     def waited(self) -> Callable[[float], None]:
         """Takes the seconds that a request waited in line."""
         return self.queue_wait.observe
+
+    def ran(self, seconds: float) -> None:
+        """Count the run of a request."""
+        self.runs += 1
+        self.run_seconds += seconds
 
     def received(self, nbytes: int) -> None:
         """Count the bytes of a request body."""
@@ -93,7 +105,7 @@ class ModelMetrics:
         if error is not None:
             self._count_error(watch, error)
             return
-        now = perf_counter()
+        now = self.last_end = perf_counter()
         if now >= self._window.due:
             self._turn(now)
         seconds = now - watch.began
@@ -108,6 +120,19 @@ class ModelMetrics:
         self.refusals[reason] = self.refusals.get(reason, 0) + 1
         if outcome == "overloaded":
             self._answered(inf)
+
+    def asked(self) -> Asked:
+        """What was asked of the model so far."""
+        done = self.requests["ok"]
+        others = [histogram for outcome, histogram in self.requests.items() if outcome != "ok"]
+        last = time() - (perf_counter() - self.last_end) if self.last_end else 0.0
+        return Asked(
+            answered=Duration(done.count, done.sum),
+            failed=Duration(sum(one.count for one in others), sum(one.sum for one in others)),
+            queued=Duration(self.queue_wait.count, self.queue_wait.sum),
+            ran=Duration(self.runs, self.run_seconds),
+            last=last,
+        )
 
     def recent(self) -> Recent:
         """The latency of the requests that were answered in the last minute."""

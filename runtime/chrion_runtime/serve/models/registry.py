@@ -16,6 +16,7 @@ from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol import Answer, Signature, Unread
 from chrion_runtime.serve.protocol.errors import NotFound, ShuttingDown, Stuck, Unavailable
 from chrion_runtime.serve.protocol.metadata import check_name, check_version
+from chrion_runtime.serve.protocol.statistics import model_statistics
 from chrion_runtime.serve.request.in_flight import InFlight
 from chrion_runtime.serve.request.inference import Inference
 from chrion_runtime.serve.telemetry import Followed, telemetry
@@ -64,6 +65,10 @@ class ServedModel:
     def ready(self) -> bool:
         """Whether requests can be answered."""
         return self.servable.ready and self.queue.overdue <= STUCK_SECONDS
+
+    def statistics(self) -> dict[str, Any]:
+        """What was asked of it, as Triton's statistics extension has it."""
+        return model_statistics(self.servable.name, self.metrics.asked())
 
     def infer(
         self, raw: Unread, allowed: float | None = None, followed: Followed | None = None

@@ -17,7 +17,7 @@ PLATFORM = "onnxruntime_onnx"
 _TRITON_NAMES = {"BYTES": "STRING"}
 """Datatypes that Triton's configuration calls otherwise."""
 
-EXTENSIONS = ("binary_tensor_data", "sequence")
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "sequence", "statistics")
 
 
 def server_metadata() -> dict[str, Any]:

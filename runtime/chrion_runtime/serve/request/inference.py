@@ -122,6 +122,7 @@ class Inference:
         results, seconds = self._run(request, observer)
         self._admission.ran_here(size, kind, seconds, clock, now)
         self._metrics.waited(0.0)
+        self._metrics.ran(seconds)
         client = allowed if request.timeout is None else least(allowed, request.timeout)
         return self._written(raw.write, request, results, now, client)
 
@@ -160,6 +161,7 @@ class Inference:
         admitted = self._admission.admit(asked.size, kind, asked.arrived, asked.wanted, self._servable.deadline)
         results, seconds = await self._ran(asked, partial(self._admission.end, admitted))
         self._admission.answered(admitted, seconds)
+        self._metrics.ran(seconds)
         answer = self._written(asked.write, asked.request, results, asked.arrived, asked.client)
         return answer if isinstance(answer, Answer) else await answer
 
