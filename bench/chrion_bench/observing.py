@@ -35,6 +35,9 @@ class _Model:
     def describe_plan(self) -> dict[str, Any]:
         return {}
 
+    def forget(self, _: str) -> None:
+        pass
+
     def answered(self, _: float) -> None:
         pass
 

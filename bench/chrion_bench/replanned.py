@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Plan and race, print a line a model, write the page."""
     options = parser("replanned", __doc__, EFFORT.rounds)
     options.add_argument("--checkout", type=Path, required=True, help="the other checkout, in which make setup was run")
+    options.add_argument("--only", action="append", metavar="NAME", help="only this model; may be repeated")
     chosen = options.parse_args(arguments)
     other: Path = chosen.checkout / ".venv" / "bin" / "chrion"
     effort = replace(EFFORT, rounds=2 if chosen.quick else chosen.rounds)
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = {"format": FORMAT, "date": time.strftime("%Y-%m-%d"), **machine.describe(), "results": []}
     report["other"] = _commit(chosen.checkout)
     known = {entry.name: entry for entry in suite()}
-    for name in MODELS[2:3] if chosen.quick else MODELS:
+    for name in chosen.only or (MODELS[2:3] if chosen.quick else MODELS):
         report["results"].append(item := _one(known[name], other, effort))
         print(_told(item), flush=True)
         if not chosen.quick:

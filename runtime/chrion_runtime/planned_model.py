@@ -195,6 +195,10 @@ class PlannedModel:
                 self.off_profile += 1
         return bucket
 
+    def forget(self, scope: str) -> None:
+        """Give up the state of all sequences of a scope, each as soon as none of its requests runs."""
+        self.sequences.forget(scope)
+
     def answered(self, seconds: float) -> None:
         """Told of each answered request, with the seconds from the request read to the answer written; infinity for
         one that was turned away because it would have waited too long."""

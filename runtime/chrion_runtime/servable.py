@@ -11,6 +11,9 @@ from chrion_runtime.stop import Stop
 
 Array = NDArray[Any]
 
+SequenceKey = int | str | tuple[str, int | str]
+"""A sequence's id, in its scope where it has one."""
+
 
 @dataclass(frozen=True, eq=False)
 class StageLabel:
@@ -71,6 +74,13 @@ class SequenceStep:
     """Whether it begins, or begins again."""
     end: bool = False
     """Whether nothing follows."""
+    scope: str = ""
+    """What the id belongs to, such as a stream: of two scopes the same id is two sequences."""
+
+    @property
+    def key(self) -> SequenceKey:
+        """What the sequence is kept by."""
+        return (self.scope, self.id) if self.scope else self.id
 
 
 @dataclass(frozen=True)
@@ -141,6 +151,9 @@ class Servable(Protocol):
     @property
     def deadline(self) -> float | None:
         """Seconds within which an answer is of use, as the objective says; None where it does not."""
+
+    def forget(self, scope: str) -> None:
+        """Give up the state of all sequences of a scope, each as soon as none of its requests runs."""
 
     def answered(self, seconds: float) -> None:
         """Told of each answered request, with the seconds from the request read to the answer written; and of one that

@@ -98,6 +98,11 @@ class GroupProcess:
         with suppress(OSError):
             self.control.tell("stop", call)
 
+    def forget(self, index: int, scope: str) -> None:
+        """Have a model give up the sequences of a scope."""
+        with suppress(OSError):
+            self.control.tell("forget", index, scope)
+
     def ended(self, call: int) -> None:
         """A run is over."""
         with self._guard:

@@ -134,7 +134,7 @@ class IsolatedModel:
             "call": call,
             "names": list(inputs),
             "outputs": outputs,
-            "step": None if sequence is None else [sequence.id, sequence.start, sequence.end],
+            "step": None if sequence is None else [sequence.id, sequence.start, sequence.end, sequence.scope],
             "stops": stop is not None,
         }
         try:
@@ -186,6 +186,11 @@ class IsolatedModel:
     def describe_plan(self) -> dict[str, Any]:
         """The plan in use and why, as the process said last."""
         return {**(self._report.plan or {"model": self.name}), "process": "serving" if self.ready else "restarting"}
+
+    def forget(self, scope: str) -> None:
+        """Give up the state of all sequences of a scope; what its process held is gone with it anyway."""
+        if (life := self._group.life(self.index)) is not None:
+            life.forget(self.index, scope)
 
     def answered(self, seconds: float) -> None:
         """Told of each answered request; the process hears of it with its next report."""

@@ -82,6 +82,10 @@ class _Worker:
             for one in seconds:
                 model.answered(one)
 
+    def _forget(self, index: int, scope: str) -> None:
+        if (model := self._models.get(index)) is not None:
+            model.forget(scope)
+
     def _close(self, index: int) -> None:
         model = self._models.pop(index, None)
         if model is not None:

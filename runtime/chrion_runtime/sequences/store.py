@@ -13,7 +13,7 @@ from chrion_runtime.devices.run_memory import LIMIT
 from chrion_runtime.errors import SequenceLost, SequencesFull, TooMuchToKeep
 from chrion_runtime.run.state_transfer import HeldValue
 from chrion_runtime.sequences.budget import STATES, StateBudget
-from chrion_runtime.servable import Figure, SequenceStep
+from chrion_runtime.servable import Figure, SequenceKey, SequenceStep
 
 MAX_SEQUENCES = 1024
 IDLE_SECONDS = 300.0
@@ -49,6 +49,8 @@ class _Entry:
     users: int = 0
     used: float = 0.0
     """When its last run ended."""
+    forgotten: bool = False
+    """Whether it goes as soon as nobody uses it."""
     lock: Lock = field(default_factory=Lock)
 
 
@@ -83,10 +85,12 @@ class SequenceStore:
         self.idle_seconds = idle_seconds
         self._clock = clock
         self._guard = Lock()
-        self._entries: OrderedDict[int | str, _Entry] = OrderedDict()
+        self._entries: OrderedDict[SequenceKey, _Entry] = OrderedDict()
         """The longest idle first."""
-        self._gone: OrderedDict[int | str, str] = OrderedDict()
+        self._gone: OrderedDict[SequenceKey, str] = OrderedDict()
         """Why sequences that were here are so no more."""
+        self._over: OrderedDict[str, None] = OrderedDict()
+        """Scopes that were given up, of which a run that was told to end may still come."""
         self.events = dict.fromkeys(Event, 0)
         """How often each has happened."""
 
@@ -130,7 +134,7 @@ class SequenceStore:
                 if entry.state is None and not step.start:
                     # Waited for a request that ended the sequence, or failed to start it.
                     with self._guard:
-                        raise self._lost(step.id)
+                        raise self._lost(step.key)
                 turn = Turn(None if step.start else entry.state, partial(self._hold, entry))
                 yield turn
                 if turn.left is not None:
@@ -140,7 +144,7 @@ class SequenceStore:
                 if entry.nbytes != before:
                     self._budget.give(self, entry.nbytes - before)
                     entry.nbytes = before
-                self._leave(step.id, entry)
+                self._leave(step.key, entry)
 
     def each(self, change: Callable[[State], State]) -> None:
         """Change the state of every sequence, each between two of its requests."""
@@ -150,6 +154,24 @@ class SequenceStore:
             with entry.lock:
                 if entry.state is not None:
                     entry.state = change(entry.state)
+
+    def forget(self, scope: str) -> None:
+        """Give up all sequences of a scope, each as soon as none of its requests runs."""
+        with self._guard:
+            self._over[scope] = None
+            if len(self._over) > REMEMBERED:
+                self._over.popitem(last=False)
+            for key, entry in list(self._entries.items()):
+                if isinstance(key, tuple) and key[0] == scope:
+                    entry.forgotten = True
+                    self._go_if_forgotten(key, entry)
+
+    def _go_if_forgotten(self, key: SequenceKey, entry: _Entry) -> bool:
+        if not entry.forgotten or entry.users:
+            return False
+        del self._entries[key]
+        self._budget.give(self, entry.nbytes)
+        return True
 
     def idle_since(self) -> float | None:
         """When the longest idle sequence was used last; None where all are in use."""
@@ -183,20 +205,22 @@ class SequenceStore:
     def _enter(self, step: SequenceStep) -> _Entry:
         with self._guard:
             self._expire()
-            entry = self._entries.get(step.id)
+            entry = self._entries.get(step.key)
             if entry is None:
-                if not step.start:
-                    raise self._lost(step.id)
+                if not step.start or step.scope in self._over:
+                    raise self._lost(step.key)
                 if len(self._entries) >= self.limit:
                     self._make_room()
-                entry = self._entries[step.id] = _Entry()
+                entry = self._entries[step.key] = _Entry()
             entry.users += 1
             return entry
 
-    def _leave(self, key: int | str, entry: _Entry) -> None:
+    def _leave(self, key: SequenceKey, entry: _Entry) -> None:
         with self._guard:
             entry.users -= 1
             entry.used = self._clock()
+            if self._go_if_forgotten(key, entry):
+                return
             if entry.state is None and not entry.users:
                 del self._entries[key]
                 self._remember(key, "it has ended, or its first request failed")
@@ -220,23 +244,29 @@ class SequenceStore:
             )
         self._drop(idle, f"it was idle for the longest time when more than {self.limit} were started", Event.EVICTED)
 
-    def _longest_idle(self) -> int | str | None:
+    def _longest_idle(self) -> SequenceKey | None:
         return next((key for key, entry in self._entries.items() if not entry.users), None)
 
-    def _drop(self, key: int | str, why: str, event: Event) -> None:
+    def _drop(self, key: SequenceKey, why: str, event: Event) -> None:
         entry = self._entries.pop(key)
         self._budget.give(self, entry.nbytes)
         self._remember(key, why)
         self.events[event] += 1
 
-    def _remember(self, key: int | str, why: str) -> None:
+    def _remember(self, key: SequenceKey, why: str) -> None:
         self._gone[key] = why
         self._gone.move_to_end(key)
         while len(self._gone) > REMEMBERED:
             self._gone.popitem(last=False)
 
-    def _lost(self, key: int | str) -> SequenceLost:
+    def _lost(self, key: SequenceKey) -> SequenceLost:
         self.events[Event.REFUSED] += 1
-        why = self._gone.get(key, "it was not started here; another replica may have it")
-        written = f'"{key[:80]}"' if isinstance(key, str) else str(key)
+        elsewhere = "another replica may have it"
+        if isinstance(key, tuple):
+            _, name = key
+            elsewhere = "a stream has its own"
+        else:
+            name = key
+        why = self._gone.get(key, f"it was not started here; {elsewhere}")
+        written = f'"{name[:80]}"' if isinstance(name, str) else str(name)
         return SequenceLost(f"sequence {written} has no state here: {why}; start again with sequence_start")

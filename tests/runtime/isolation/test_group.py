@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -173,6 +174,23 @@ def test_a_run_is_stopped(shared):
     with pytest.raises(RunStopped):
         shared["a"].run(feeds(FOR_EVER), stop=early)
     assert shared["a"].run(feeds())["next"] == [1]
+
+
+def test_the_sequences_of_a_scope_are_given_up_in_the_process(group):
+    _, a, _ = group
+    request = {"steps": np.array(1), "x": X}
+    for scope in ("one", "other"):
+        a.run(request, sequence=SequenceStep(7, start=True, scope=scope))
+    a.forget("one")
+
+    def gone():
+        with suppress(SequenceLost):
+            a.run(request, sequence=SequenceStep(7, scope="one"))
+            return False
+        return True
+
+    wait_until(gone, "the process has heard of it")
+    a.run(request, sequence=SequenceStep(7, scope="other"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGFPE])

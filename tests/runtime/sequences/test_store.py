@@ -180,3 +180,38 @@ def test_a_bounded_number_of_reasons_is_remembered(store):
         step(store, 3)
     with pytest.raises(SequenceLost, match="has ended"):
         step(store, 4000)
+
+
+def scoped(scope, key=1, **flags):
+    return SequenceStep(key, scope=scope, **flags)
+
+
+def test_sequences_of_a_scope_are_apart_and_go_together():
+    store = SequenceStore()
+    step(store, 1, "outside", start=True)
+    for scope in ("a", "b"):
+        for key in (1, "1"):
+            with store.turn(scoped(scope, key, start=True)) as turn:
+                turn.left = scope
+    assert store.active == 5
+    store.forget("a")
+    assert store.active == 3
+    with store.turn(scoped("b")) as turn:
+        assert turn.state == "b"
+    assert step(store, 1) == "outside"
+    with (
+        pytest.raises(SequenceLost, match=r"sequence 1 has no state here.*a stream has its own"),
+        store.turn(scoped("a")),
+    ):
+        pass
+    assert happened(store) == {Event.REFUSED: 1}
+
+
+def test_a_sequence_in_use_goes_once_it_is_not(store):
+    with store.turn(scoped("a", start=True)) as turn:
+        store.forget("a")
+        assert store.active == 1
+        turn.left = "too late"
+    assert store.active == 0
+    with pytest.raises(SequenceLost), store.turn(scoped("a", start=True)):
+        pass  # a run that comes after its stream has ended

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tritonclient.grpc import service_pb2
 
-from chrion_runtime.serve.grpc.frames import FRAME_COST, PREFACE, Frames
+from chrion_runtime.serve.grpc.frames import FRAME_COST, PREFACE, Frames, Incoming
 from tests.support.waiting import wait_until
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
@@ -169,8 +169,8 @@ def read(parts, skip=0):
     """What is told of a connection that comes in these parts: streams by number, whole or with what they hold."""
     held, ended = {}, []
 
-    def data(stream, size):
-        held[stream] += size
+    def data(stream, part, cost):
+        held[stream] += len(part) + cost
 
     def end(stream):
         held.pop(stream, None)
@@ -207,3 +207,25 @@ def test_frames_in_parts_of_any_size(cuts):
     held, ended = read([whole[start:end] for start, end in pairwise(bounds)], PREFACE)
     assert held == {3: 70 + FRAME_COST}
     assert ended == [1, 7, 9, 5]
+
+
+@given(st.lists(st.integers(0, 40), min_size=1), st.integers(0, 44), st.lists(st.integers(1, 30)))
+def test_what_came_of_a_stream_s_messages_counts_until_each_is_whole(sizes, cut, steps):
+    messages = [b"\0" + size.to_bytes(4, "big") + bytes(size) for size in sizes]
+    data = b"".join(messages)[: -cut or None]
+    whole = 0
+    for message in messages:
+        if whole + len(message) > len(data):
+            break
+        whole += len(message)
+    incoming, at, told = Incoming(), 0, 0
+    for step in [*steps, len(data)]:
+        told += incoming.feed(memoryview(data)[at : at + step], 0)
+        at += step
+    assert told == incoming.held == len(data) - whole
+
+
+def test_padded_data_counts_until_the_stream_ends():
+    incoming = Incoming()
+    incoming.followed = False
+    assert incoming.feed(memoryview(b"\0\0\0\0\1x" * 10), FRAME_COST) == 60 + FRAME_COST

@@ -11,7 +11,7 @@ import socket
 from typing import cast
 
 from chrion_runtime.serve.admission.body_budget import BodyBudget
-from chrion_runtime.serve.grpc.frames import PREFACE, Frames
+from chrion_runtime.serve.grpc.frames import PREFACE, Frames, Incoming
 from chrion_runtime.serve.protocol.errors import TooMuch
 
 log = logging.getLogger(__name__)
@@ -135,12 +135,12 @@ class _Passage:
     def __init__(self, gate: Gate, loop: asyncio.AbstractEventLoop) -> None:
         self._gate = gate
         self._loop = loop
-        self._coming: dict[int, int] = {}
-        """Bytes that each stream holds whose message is not whole."""
+        self._coming: dict[int, Incoming] = {}
+        """What has come of each stream's messages that are not whole."""
         self.open = True
         self.held = 0
         """Their sum."""
-        self.client = _End(self, Frames(PREFACE, self._began, self._data, self._ended))
+        self.client = _End(self, Frames(PREFACE, self._began, self._data, self._ended, self._padded))
         self.server = _End(self, Frames(0, None, None, self._ended))
         self.client.other, self.server.other = self.server, self.client
         self._connecting: asyncio.Task[None] | None = None
@@ -183,15 +183,22 @@ class _Passage:
             self.abort()
 
     def _began(self, stream: int) -> None:
-        self._coming.setdefault(stream, 0)
+        self._coming.setdefault(stream, Incoming())
 
-    def _data(self, stream: int, size: int) -> None:
+    def _padded(self, stream: int) -> None:
+        if stream in self._coming:
+            self._coming[stream].followed = False
+
+    def _data(self, stream: int, part: memoryview, cost: int) -> None:
         # Of a stream that the server has ended already it keeps nothing.
         if stream in self._coming:
-            self._coming[stream] += size
-            self._gate.take(self, size)
+            more = self._coming[stream].feed(part, cost)
+            if more > 0:
+                self._gate.take(self, more)
+            elif self.open:
+                self._gate.give(self, -more)
 
     def _ended(self, stream: int) -> None:
-        held = self._coming.pop(stream, 0)
-        if held and self.open:
-            self._gate.give(self, held)
+        coming = self._coming.pop(stream, None)
+        if coming is not None and self.open:
+            self._gate.give(self, coming.held)

@@ -35,6 +35,8 @@ class InferMessage:
     """The message without its raw tensors."""
     tensors: tuple[Buffer, ...]
     """The raw tensors, views of the message."""
+    scope: str = ""
+    """What the id of its sequence belongs to."""
 
     def plain(self, _limit: int) -> "InferMessage":
         """Itself: compressed messages are refused before they come here."""
@@ -50,17 +52,17 @@ class InferMessage:
 
     def read(self, signature: Signature) -> InferRequest:
         """What it says. Raises BadRequest."""
-        return read_infer(self.head, self.tensors, signature)
+        return read_infer(self.head, self.tensors, signature, self.scope)
 
     write = staticmethod(write_infer)
 
     def __reduce__(self) -> tuple[type["InferMessage"], tuple[Any, ...]]:
         # A view of bytes can only be sent to another process as a buffer of its own.
         tensors = tuple(map(PickleBuffer, self.tensors))
-        return InferMessage, (self.model, self.version, self.size, self.head, tensors)
+        return InferMessage, (self.model, self.version, self.size, self.head, tensors, self.scope)
 
 
-def take_apart(message: bytes) -> InferMessage:
+def take_apart(message: bytes, scope: str = "") -> InferMessage:
     """Find the raw tensors and the model's name; nothing is copied but what is left. Raises BadRequest."""
     view = memoryview(message)
     names = {_NAME: b"", _VERSION: b""}
@@ -82,7 +84,7 @@ def take_apart(message: bytes) -> InferMessage:
         model, version = names[_NAME].decode(), names[_VERSION].decode()
     except (IndexError, UnicodeDecodeError):
         raise BadRequest(NOT_A_REQUEST) from None
-    return InferMessage(model, version or None, len(message), b"".join(head), tuple(tensors))
+    return InferMessage(model, version or None, len(message), b"".join(head), tuple(tensors), scope)
 
 
 def _field(message: bytes, start: int) -> tuple[int, int, int]:

@@ -33,14 +33,15 @@ def parse(kind: str, data: bytes) -> Any:
         raise BadRequest(f"the message is not a {kind}") from None
 
 
-def read_infer(head: bytes, tensors: Sequence[Buffer], signature: Signature) -> InferRequest:
+def read_infer(head: bytes, tensors: Sequence[Buffer], signature: Signature, scope: str = "") -> InferRequest:
     """Read a ModelInferRequest, `head`, with its raw tensors. Raises BadRequest that says what is wrong with which one.
 
-    The answer shall be raw, unless the inputs are typed; and then too where an output has no typed form.
+    Its sequence is one of the `scope`. The answer shall be raw, unless the inputs are typed; and then too where an
+    output has no typed form.
     """
     message = parse("ModelInferRequest", head)
     parameters = _parameters(message)
-    sequence = read_sequence(parameters, signature)
+    sequence = read_sequence(parameters, signature, scope)
     names = _outputs(message, signature, signature.state if sequence else ())
     typed = any(tensor.HasField("contents") for tensor in message.inputs)
     binary = not typed or any(signature.outputs[name].datatype == "FP16" for name in names)

@@ -63,7 +63,7 @@ class GrpcServer:
 
         They are refused with a reason, where gRPC, told to stop, would cut some off that came in at that moment.
         """
-        self._service.leaving = True
+        self._service.leave()
 
     async def close(self) -> None:
         """Close all connections; what is still in flight is cut off."""

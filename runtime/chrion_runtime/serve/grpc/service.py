@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -11,12 +11,15 @@ from chrion_runtime.serve.grpc.message import take_apart
 from chrion_runtime.serve.grpc.messages import CLASSES
 from chrion_runtime.serve.grpc.reading import NOT_A_REQUEST, parse
 from chrion_runtime.serve.grpc.status import refuse
+from chrion_runtime.serve.grpc.stream import InferStream
 from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
 from chrion_runtime.serve.protocol import Answer
 from chrion_runtime.serve.protocol.errors import BadRequest, NotFound, ShuttingDown, TooSlow
 from chrion_runtime.serve.protocol.metadata import model_metadata, server_metadata, triton_config
 from chrion_runtime.serve.request.call import Call
 from chrion_runtime.serve.telemetry import GRPC
+
+T = TypeVar("T")
 
 Headers = dict[str, str]
 """The metadata of a call that is text, by name in small letters."""
@@ -27,8 +30,12 @@ class InferenceService:
 
     def __init__(self, registry: ModelRegistry) -> None:
         self._registry = registry
-        self.leaving = False
+        self._leaving = asyncio.Event()
         """Whether no more requests are taken."""
+
+    def leave(self) -> None:
+        """Take no more requests; streams end once what they have begun is answered."""
+        self._leaving.set()
 
     def handlers(self) -> dict[str, Any]:
         """gRPC's handler of each method."""
@@ -46,7 +53,10 @@ class InferenceService:
             for name, answer in small.items()
         }
         # For gRPC a stream of messages, of which there is but one: so it is read here, within limits.
-        return found | {"ModelInfer": grpc.stream_unary_rpc_method_handler(self.infer)}
+        return found | {
+            "ModelInfer": grpc.stream_unary_rpc_method_handler(self.infer),
+            "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self.stream),
+        }
 
     async def _small(self, name: str, answer: Callable[[Any], dict[str, Any]], data: bytes, context: Any) -> bytes:
         async def answered(_: Headers) -> bytes:
@@ -59,7 +69,15 @@ class InferenceService:
         """ModelInfer"""
         return await self._guarded("ModelInfer", context, partial(self._infer, context))
 
-    async def _guarded(self, name: str, context: Any, answer: Callable[[Headers], Awaitable[bytes]]) -> bytes:
+    async def stream(self, _: Any, context: Any) -> None:
+        """ModelStreamInfer"""
+
+        async def answered(headers: Headers) -> None:
+            await InferStream(self._registry, headers, self._leaving).run(context)
+
+        await self._guarded("ModelStreamInfer", context, answered)
+
+    async def _guarded(self, name: str, context: Any, answer: Callable[[Headers], Awaitable[T]]) -> T:
         """A request is in flight meanwhile, and every error is one of gRPC's."""
         headers = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         with self._registry.busy():
@@ -70,7 +88,7 @@ class InferenceService:
                 raise
 
     async def _infer(self, context: Any, headers: Headers) -> bytes:
-        if self.leaving:
+        if self._leaving.is_set():
             raise ShuttingDown
         message = await self._message(context)
         raw = take_apart(message)

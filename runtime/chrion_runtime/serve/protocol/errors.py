@@ -5,6 +5,7 @@ RuntimeFailure
     ├── BadRequest              400  the request is not well formed or does not fit the model
     ├── NotFound                404  no such model or version
     ├── TooSlow                 408  the body did not come in time
+    ├── NotRead                 408  an answer on a stream was not read in time
     ├── TooLarge                413  the body is over the limit
     ├── TooMuchToAnswer         413  an answer that takes more memory than all answers may
     ├── TooCostly               413  reading the JSON, or writing it, would take too much memory
@@ -114,6 +115,15 @@ class TooSlow(ProtocolError):
         super().__init__(
             f"the request body did not arrive within {seconds:g} s: send it faster or raise --read-timeout"
         )
+
+
+class NotRead(ProtocolError):
+    """An answer that its client does not read."""
+
+    status = 408
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"an answer was not read within {seconds:g} s")
 
 
 class UnsupportedEncoding(ProtocolError):

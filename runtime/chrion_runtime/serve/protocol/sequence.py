@@ -11,8 +11,10 @@ MAX_ID_LENGTH = 128
 MAX_ID = 2**64 - 1
 
 
-def read_sequence(parameters: dict[str, Any], signature: Signature) -> SequenceStep | None:
+def read_sequence(parameters: dict[str, Any], signature: Signature, scope: str = "") -> SequenceStep | None:
     """The sequence that a request is of; None for none, which an id of 0 or "" says too. Raises BadRequest.
+
+    `scope` is what the id belongs to, where that is not the whole server.
 
     Models without state ignore sequences, as they do in Triton.
     """
@@ -29,7 +31,7 @@ def read_sequence(parameters: dict[str, Any], signature: Signature) -> SequenceS
         raise BadRequest(f"parameters: sequence_id must be an integer from 1 to {MAX_ID}, or a string")
     if isinstance(key, str) and len(key) > MAX_ID_LENGTH:
         raise BadRequest(f"parameters: sequence_id is longer than {MAX_ID_LENGTH} characters")
-    return SequenceStep(key, start, end)
+    return SequenceStep(key, start, end, scope)
 
 
 def _flag(parameters: dict[str, Any], name: str) -> bool:

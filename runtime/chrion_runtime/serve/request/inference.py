@@ -116,7 +116,7 @@ class Inference:
         observer = None if followed is None else followed.read(request)
         size, kind = raw.size, self._workload.kind(request.inputs)
         turn = request.sequence
-        if kind is None or not self._runs_here(kind, now) or (turn is not None and self._turns.taken(turn.id)):
+        if kind is None or not self._runs_here(kind, now) or (turn is not None and self._turns.taken(turn.key)):
             return self._queued(self._asked(request, raw.write, size, now, allowed, observer))
         clock = ThreadClock()
         results, seconds = self._run(request, observer)
@@ -171,7 +171,7 @@ class Inference:
             # It waits for its turn here, where it takes no thread from other sequences.
             try:
                 async with asyncio.timeout(asked.left):
-                    await self._turns.take(step.id)
+                    await self._turns.take(step.key)
             except BaseException as error:
                 ended(False)
                 if isinstance(error, TimeoutError):
@@ -179,7 +179,7 @@ class Inference:
                 raise
 
             def left(ran: bool) -> None:
-                self._turns.leave(step.id)
+                self._turns.leave(step.key)
                 ended(ran)
 
             return await self._once(asked, left)

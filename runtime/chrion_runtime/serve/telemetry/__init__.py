@@ -15,12 +15,12 @@ from chrion_runtime.servable import StageObserver
 from chrion_runtime.serve.protocol import InferRequest
 from chrion_runtime.serve.protocol.errors import status_of
 from chrion_runtime.serve.telemetry.fields import trace_id
-from chrion_runtime.serve.telemetry.route import GRPC, HTTP, Route
+from chrion_runtime.serve.telemetry.route import GRPC, HTTP, STREAM, Route
 
 if TYPE_CHECKING:
     from chrion_runtime.serve.telemetry.tracing import Trace, Tracer
 
-__all__ = ["GRPC", "HTTP", "Followed", "Telemetry", "TracingUnavailable", "telemetry"]
+__all__ = ["GRPC", "HTTP", "STREAM", "Followed", "Telemetry", "TracingUnavailable", "telemetry"]
 
 access = logging.getLogger("chrion_runtime.serve.access")
 

@@ -18,8 +18,11 @@ class Route:
 
 
 HTTP = Route(f"POST {_PATH}", {"http.request.method": "POST", "http.route": _PATH}, "http.response.status_code")
-GRPC = Route(
-    "inference.GRPCInferenceService/ModelInfer",
-    {"rpc.system": "grpc", "rpc.service": "inference.GRPCInferenceService", "rpc.method": "ModelInfer"},
-    None,
-)
+
+
+def _grpc(method: str) -> Route:
+    service = "inference.GRPCInferenceService"
+    return Route(f"{service}/{method}", {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}, None)
+
+
+GRPC, STREAM = _grpc("ModelInfer"), _grpc("ModelStreamInfer")
