@@ -21,17 +21,19 @@ def plan_file(plan: PlanFile | str | Path) -> PlanFile:
 
 
 def state_links(state: State) -> tuple[StateLink, ...]:
-    """State in any of its forms as StateLinks."""
+    """State in any of its forms as StateLinks. Raises UsageError, InvalidField."""
     if not isinstance(state, Mapping):
+        if odd := _odd(state, StateLink):
+            raise UsageError(f"state: give inputs by output, or StateLinks, not {odd}")
         return tuple(state)
-    return tuple(StateLink(output=output, input=name) for output, name in state.items())
+    return tuple(StateLink.parse({"output": output, "input": name}, "state") for output, name in state.items())
 
 
 def input_specs(inputs: Inputs) -> tuple[InputSpec, ...]:
-    """Inputs in any of their forms as InputSpecs. Raises InvalidField."""
+    """Inputs in any of their forms as InputSpecs. Raises UsageError, InvalidField."""
     if not isinstance(inputs, Mapping):
-        if odd := next((one for one in inputs if not isinstance(one, InputSpec)), None):
-            raise UsageError(f"inputs: give shapes by name, or InputSpecs, not {type(odd).__name__}")
+        if odd := _odd(inputs, InputSpec):
+            raise UsageError(f"inputs: give shapes by name, or InputSpecs, not {odd}")
         return tuple(inputs)
     found = []
     for name, shapes in inputs.items():
@@ -44,14 +46,14 @@ def objective(slo: SLO | Mapping[str, Any] | None) -> SLO:
     """An objective in any of its forms. Raises InvalidField."""
     if slo is None:
         return SLO()
-    return slo if isinstance(slo, SLO) else SLO.parse(dict(slo), "slo")
+    return slo if isinstance(slo, SLO) else SLO.parse(_plain(slo), "slo")
 
 
 def as_precision(precision: Precision | Mapping[str, Any] | None) -> Precision:
     """A precision in any of its forms. Raises InvalidField."""
     if precision is None:
         return EXACT
-    return precision if isinstance(precision, Precision) else Precision.parse(dict(precision), "precision")
+    return precision if isinstance(precision, Precision) else Precision.parse(_plain(precision), "precision")
 
 
 def as_mode(mode: Mode | str) -> Mode:
@@ -60,3 +62,15 @@ def as_mode(mode: Mode | str) -> Mode:
         return Mode(mode)
     except ValueError:
         raise UsageError(f'mode: "{mode}" must be one of {", ".join(Mode)}') from None
+
+
+def _odd(values: object, kind: type) -> str | None:
+    """The type of the first value that is not of a kind, or of what holds no values at all; None where all are."""
+    if not isinstance(values, Sequence):
+        return type(values).__name__
+    return next((type(value).__name__ for value in values if not isinstance(value, kind)), None)
+
+
+def _plain(value: object) -> object:
+    """A mapping as the dictionary that documents are read from; anything else as it is, which they refuse."""
+    return dict(value) if isinstance(value, Mapping) else value

@@ -1,6 +1,6 @@
 """What a model takes and answers, and whether a request fits: alike for every way in which the model may run."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -52,7 +52,7 @@ class Border:
                 one_line(f"inputs: missing {sorted(missing)}, unknown {sorted(unknown)}", 500)
                 + one_line(f"; the model takes {list(self._specs)}", 500)
             )
-        feeds = {name: np.asarray(array, order="C") for name, array in inputs.items()}
+        feeds = {name: _array(name, array) for name, array in inputs.items()}
         for name, array in feeds.items():
             spec = self._specs[name]
             if array.dtype != spec.dtype:
@@ -67,13 +67,24 @@ class Border:
         return feeds
 
 
+def _array(name: str, value: object) -> Array:
+    """What was given for an input, as an array. Raises RunError."""
+    try:
+        return np.asarray(value, order="C")
+    except (TypeError, ValueError, RuntimeError) as error:  # ragged lists, or tensors of frameworks on another device
+        kind = type(value).__name__
+        raise RunError(one_line(f"inputs.{name}: {kind} cannot be made a numpy array: {error}", 500)) from None
+
+
 def picked(answer: dict[str, Array], outputs: Sequence[str] | None) -> dict[str, Array]:
     """The outputs of an answer that were asked for; all where None were named. Raises RunError."""
     if outputs is None:
         return answer
     if isinstance(outputs, str):
         raise RunError(f'outputs: give a list of names, such as ["{one_line(outputs, 100)}"], not a string')
-    if absent := [name for name in outputs if name not in answer]:
+    if not isinstance(outputs, Iterable):
+        raise RunError(f"outputs: give a list of names, not {type(outputs).__name__}")
+    if absent := [name for name in outputs if not isinstance(name, str) or name not in answer]:
         raise RunError(f"outputs: the model has no {absent}; it has {list(answer)}")
     return {name: answer[name] for name in outputs}
 

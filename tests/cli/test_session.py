@@ -253,6 +253,16 @@ def test_state_goes_on_by_the_plan(step):
             session.run(ones, sequence=face.SequenceStep("s"))
 
 
+class NoArray:
+    """A tensor of a framework, which refuses to become an array."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
+
+    def __array__(self, dtype=None, copy=None):
+        raise self.error("the tensor is\non a GPU")
+
+
 @pytest.mark.parametrize(
     ("feeds", "error", "message"),
     [
@@ -262,6 +272,17 @@ def test_state_goes_on_by_the_plan(step):
         ({"input": np.zeros((1, 2), np.float32)}, face.UnfitValues, r"inputs.input: shape \[1, 2\] has 2 dimensions"),
         (None, face.RunError, "inputs: give arrays by the names of the model's inputs, not NoneType"),
         ([np.zeros((1, 2, 5), np.float32)], face.RunError, "inputs: .* not list"),
+        (
+            {"input": [[1.0], [1.0, 2.0]]},
+            face.RunError,
+            "inputs.input: list cannot be made a numpy array: .* inhomogeneous",
+        ),
+        (
+            {"input": NoArray(TypeError)},
+            face.RunError,
+            "inputs.input: NoArray cannot be made a numpy array: .* on a GPU",
+        ),
+        ({"input": NoArray(RuntimeError)}, face.RunError, "inputs.input: NoArray cannot be made a numpy array"),
     ],
 )
 @pytest.mark.parametrize("planned", [False, True])
@@ -273,9 +294,18 @@ def test_wrong_inputs(model, planned, feeds, error, message):
     assert not session.planning.error
 
 
-def test_outputs_in_a_string_are_refused(model):
-    with face.Session(model) as session, pytest.raises(face.RunError, match=r'such as \["output"\], not a string'):
-        session.run(asked(), "output")
+@pytest.mark.parametrize(
+    ("outputs", "problem"),
+    [
+        ("output", r'such as \["output"\], not a string'),
+        (3, "outputs: give a list of names, not int"),
+        ([3], r"outputs: the model has no \[3\]"),
+        ([["output"]], "outputs: the model has no"),
+    ],
+)
+def test_outputs_that_are_no_names_are_refused(model, outputs, problem):
+    with face.Session(model) as session, pytest.raises(face.RunError, match=problem):
+        session.run(asked(), outputs)
 
 
 def test_inputs_and_outputs_are_known_before_there_is_a_plan(step):
@@ -344,6 +374,14 @@ def test_a_closed_session_says_so(model, planned):
     ("options", "problem"),
     [
         ({"inputs": [1]}, "inputs: give shapes by name, or InputSpecs, not int"),
+        ({"inputs": 3}, "inputs: give shapes by name, or InputSpecs, not int"),
+        ({"state": 3}, "state: give inputs by output, or StateLinks, not int"),
+        ({"state": "output"}, "state: give inputs by output, or StateLinks, not str"),
+        ({"state": ["output"]}, "state: give inputs by output, or StateLinks, not str"),
+        ({"state": {"output": 1}}, "state.input: 1: "),
+        ({"slo": 3}, "slo: 3: "),
+        ({"slo": "20ms"}, 'slo: "20ms"'),
+        ({"slo": ["20ms"]}, "slo: "),
         ({"planning": 3}, "planning: give PlanningOptions, not int"),
         ({"inputs": {"nope": (1, 4)}}, 'inputs: the model has no input "nope"; it has input'),
         ({"inputs": {"input": (1, 4)}}, r"inputs.input: shape \[1, 4\] has 2 dimensions"),
@@ -351,8 +389,9 @@ def test_a_closed_session_says_so(model, planned):
     ],
 )
 def test_options_that_cannot_be_meant_are_refused_at_once(model, options, problem):
-    with pytest.raises(face.ChrionError, match=problem):
+    with pytest.raises(face.ChrionError, match=problem) as caught:
         face.Session(model, **options)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_fork_that_exits_leaves_the_planning_of_its_parent_alone(model):
