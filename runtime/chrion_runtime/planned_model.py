@@ -171,7 +171,8 @@ class PlannedModel:
         shapes = shapes_of(feeds, transfer)
         bucket = self._nearest(shapes)
         executor = bucket.executor
-        if bucket.assumption is not None and not bucket.assumption.holds(shapes, feeds):
+        assumption = bucket.assumption
+        if assumption is not None and not assumption.holds(shapes, feeds, bucket.frontier.inputs):
             executor = self._in_use.unassuming(bucket)
         if transfer is not None:
             self._sequences.begin(transfer, feeds, bucket.frontier.inputs)

@@ -53,7 +53,8 @@ class TensorSpec:
     def misfit(self, shape: tuple[int, ...]) -> str:
         """Why a tensor of this shape cannot stand here, in words; empty where it can."""
         wanted = self.shape
-        if wanted is None or shape == wanted:
+        # ONNX Runtime takes one value in any shape for a scalar, and clients send numbers as [1].
+        if wanted is None or shape == wanted or (not wanted and set(shape) <= {1}):
             return ""
         takes = self.open_as_minus_one
         if len(wanted) != len(shape):

@@ -247,8 +247,11 @@ def test_requests_other_than_a_plan_assumes_are_answered_by_the_model_as_it_is(t
                 assert_same(session.run(feeds), by_default(path, feeds))
         (said,) = [record.getMessage() for record in caplog.records]
         assert "assumes (rate 16000)" in said
-        with pytest.raises(face.UnfitValues, match=r"inputs.rate: shape \[1\] has 1 dimensions"):
-            session.run({"x": x, "rate": np.array([16000])})  # no stage of the plan reads it
+        # No stage of the plan reads it. What is no scalar is as the model as it is has it.
+        with pytest.raises(face.UnfitValues, match=r"inputs.rate: shape \[2\] has 1 dimensions"):
+            session.run({"x": x, "rate": np.array([16000, 16000])})
+        feeds = {"x": x, "rate": np.array([16000])}
+        assert_same(session.run(feeds), by_default(path, feeds))
     finally:
         session.close()
 

@@ -1,6 +1,8 @@
 """Sequences of a real stateful model, over servers as they are started: Silero VAD, chunk by chunk."""
 
+import re
 from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from tests.support.plans import Planned
 
 SHAPES = {"input": (1, 576), "state": (2, 1, 128), "sr": ()}
 CHUNKS = 8
+PAGE = (Path(__file__).parents[2] / "docs" / "sequences.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +111,15 @@ def test_python_face(silero, expected, tmp_path, monkeypatch):
     ]
     session.close()
     np.testing.assert_allclose(found, expected(chunks), rtol=1e-3, atol=1e-4)
+
+
+def test_the_example_of_a_stream(chrion, serving, silero, capsys):
+    block = next(
+        one for one in re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE) if "stream" in one
+    )
+    options = ["--plan", silero.file, "--state", "stateN=state", "--name", "silero-vad", "--grpc-port", "0"]
+    with serving(chrion, "serve", silero.path, *options) as server:
+        address = server.process.wait_for("gRPC on ").split()[-1]
+        assert "localhost:8001" in block
+        exec(compile(block.replace("localhost:8001", address), "docs/sequences.md", "exec"), {})
+    assert capsys.readouterr().out.count("[[0.") == 8

@@ -165,12 +165,14 @@ def test_an_assumption_holds_for_what_it_names_alone():
     assumed = Assumption({"x": (1, None)}, {"rate": 16000})
     assert str(assumed) == "x 1x?, rate 16000"
     rate = {"rate": np.array(16000)}
-    assert assumed.holds({"x": (1, 7), "rate": ()}, rate)
-    assert not assumed.holds({"x": (2, 7), "rate": ()}, rate)
-    assert not assumed.holds({"x": (1, 7, 1), "rate": ()}, rate)
-    assert not assumed.holds({"rate": ()}, rate)
-    assert not assumed.holds({"x": (1, 7), "rate": ()}, {"rate": np.array(8000)})
-    assert not assumed.holds({"x": (1, 7)}, {}), "state that was carried may be anything"
+    planned = {"x": (1, 7), "rate": ()}
+    assert assumed.holds({"x": (1, 7), "rate": ()}, rate, planned)
+    assert not assumed.holds({"x": (2, 7), "rate": ()}, rate, planned)
+    assert not assumed.holds({"x": (1, 7, 1), "rate": ()}, rate, planned)
+    assert not assumed.holds({"rate": ()}, rate, planned)
+    assert not assumed.holds({"x": (1, 7), "rate": ()}, {"rate": np.array(8000)}, planned)
+    assert not assumed.holds({"x": (1, 7)}, {}, planned), "state that was carried may be anything"
+    assert not assumed.holds(planned, {"rate": np.array([16000])}, planned), "ONNX Runtime decides what that means"
 
 
 @pytest.mark.parametrize("parameters", [{"shapes": {"x": 1}}, {"shapes": {"x": ["1"]}}, {"values": {"x": "y"}}])

@@ -2,9 +2,6 @@
 
 import asyncio
 import inspect
-import json
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +11,6 @@ import tritonclient.http
 import tritonclient.http.aio
 from tritonclient.utils import InferenceServerException
 
-from chrion_bench.serving.venvs import python_of
 from chrion_runtime.serve.protocol.datatypes import DTYPES
 from tests.support.datatypes import VALUES
 
@@ -24,7 +20,6 @@ MODULES = {
     "grpc": tritonclient.grpc,
     "grpc, asynchronous": tritonclient.grpc.aio,
 }
-KSERVE = Path(__file__).resolve().parents[2] / "support" / "kserve_client.py"
 
 
 class Client:
@@ -137,19 +132,3 @@ def test_errors_say_the_same(client, model, problem):
     with pytest.raises(InferenceServerException) as caught:
         client.infer(model, [client.tensor("INT8", np.zeros((1, 3), np.int8))])
     assert problem in caught.value.message()
-
-
-@pytest.mark.slow
-def test_kserve_s_clients(server):
-    command = [python_of("kserve"), "-P", KSERVE, server.where.url, server.where.grpc_address]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    for way in ("rest", "grpc"):
-        assert found[way]["live"]
-        assert found[way]["ready"]
-        assert found[way]["model"]
-        assert not found[way]["nobody"]
-        assert found[way]["answer"]["FP32"] == [[1.0, 2.5, -3.0]]
-        assert found[way]["answer"]["INT64"] == [[1, 2**40, -3]]
-        assert found[way]["answer"]["BYTES"] == [["a", "née", ""]]

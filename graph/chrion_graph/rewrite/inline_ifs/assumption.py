@@ -44,10 +44,16 @@ class Assumption:
         }
         return ", ".join(f"{name} {what}" for name, what in {**shapes, **self.values}.items())
 
-    def holds(self, shapes: Mapping[str, Shape], feeds: Mapping[str, NDArray[Any]]) -> bool:
-        """Whether a request of these shapes is as assumed; values that `feeds` lacks are not known to be."""
+    def holds(
+        self, shapes: Mapping[str, Shape], feeds: Mapping[str, NDArray[Any]], planned: Mapping[str, Shape]
+    ) -> bool:
+        """Whether a request of these shapes is as assumed in a bucket that was `planned` for others.
+
+        Values that `feeds` lacks are not known to be, nor is what one of another rank does where it decides.
+        """
         return all(_fits(shapes.get(name, ()), pinned) for name, pinned in self.shapes.items()) and all(
-            name in feeds and bool(np.all(feeds[name] == value)) for name, value in self.values.items()
+            name in feeds and feeds[name].ndim == len(planned[name]) and bool(np.all(feeds[name] == value))
+            for name, value in self.values.items()
         )
 
 

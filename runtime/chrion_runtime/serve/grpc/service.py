@@ -16,7 +16,7 @@ from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
 from chrion_runtime.serve.protocol import Answer
 from chrion_runtime.serve.protocol.errors import BadRequest, NotFound, ShuttingDown, TooSlow
 from chrion_runtime.serve.protocol.metadata import model_metadata, server_metadata, triton_config
-from chrion_runtime.serve.request.call import Call
+from chrion_runtime.serve.request.call import InferCall
 from chrion_runtime.serve.telemetry import GRPC
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class InferenceService:
         raw = take_apart(message)
         del message
         model = self._registry.model(raw.model, raw.version)
-        with Call(self._registry, model, headers, GRPC) as call:
+        with InferCall(self._registry, model, headers, GRPC) as call:
             call.take(raw.size)
             outcome = call.answer(raw, context.time_remaining())
             del raw

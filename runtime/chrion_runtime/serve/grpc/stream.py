@@ -17,12 +17,15 @@ from chrion_runtime.serve.grpc.messages import CLASSES
 from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
 from chrion_runtime.serve.protocol import Answer
 from chrion_runtime.serve.protocol.errors import NotRead, ShuttingDown
-from chrion_runtime.serve.request.call import Call
+from chrion_runtime.serve.request.call import InferCall
 from chrion_runtime.serve.request.refusal import refusal
 from chrion_runtime.serve.telemetry import STREAM
 
 MOST_IN_FLIGHT = 16
-"""Requests of a stream that are read ahead of the answers: enough for a run and its successors to be ready."""
+"""Requests of a stream that are read ahead of the answers: enough that none waits for the network, and that one client
+takes but a part of a model's queue."""
+MOST_BYTES = 4 << 20
+"""Bytes of these from which on no other is read: speech takes kilobytes, and a larger request goes alone."""
 
 _numbers = count(1)
 _MOST_HEAD = 64 * 1024
@@ -38,7 +41,7 @@ class _Entry:
     size: int
     head: bytes = b""
     """What came without its raw tensors."""
-    call: Call | None = None
+    call: InferCall | None = None
     task: "asyncio.Task[Answer] | None" = None
     answer: Answer | None = None
     error: Exception | None = None
@@ -84,7 +87,7 @@ class InferStream:
         leaving = asyncio.create_task(self._leaving.wait())
         try:
             while (message := await self._next(context, writing, leaving)) is not None:
-                self._begin(message)
+                self._begin(message, context.time_remaining())
                 del message
                 await self._room(writing)
             self._entries.put_nowait(None)
@@ -114,13 +117,13 @@ class InferStream:
     async def _room(self, writing: "asyncio.Task[None]") -> None:
         """Wait until one more request may be in flight."""
         while (
-            len(self._in_flight) >= MOST_IN_FLIGHT
-            or sum(entry.size for entry in self._in_flight) > self._registry.options.body_limit
+            len(self._in_flight) >= MOST_IN_FLIGHT or sum(entry.size for entry in self._in_flight) >= MOST_BYTES
         ) and not writing.done():
             self._freed.clear()
             await self._freed.wait()
 
-    def _begin(self, message: bytes) -> None:
+    def _begin(self, message: bytes, seconds: float | None) -> None:
+        """Begin with a request; the call's deadline, which is the stream's, leaves it so many seconds."""
         entry = _Entry(len(message))
         self._in_flight.append(entry)
         self._entries.put_nowait(entry)
@@ -128,21 +131,21 @@ class InferStream:
             raw = take_apart(message, self._scope)
             entry.head = raw.head
             model = self._registry.model(raw.model, raw.version)
-            call = entry.call = Call(self._registry, model, self._headers, STREAM)
+            call = entry.call = InferCall(self._registry, model, self._headers, STREAM)
             call.take(raw.size)
             before = None
             if model.signature.state:
                 self._with_state[raw.model] = model
                 before, self._last[raw.model] = self._last.get(raw.model), entry
             if before is None or before not in self._in_flight:
-                self._answer(entry, call, raw)
+                self._answer(entry, call, raw, seconds)
             else:
-                entry.task = asyncio.create_task(_after(before, call, raw))
+                entry.task = asyncio.create_task(_after(before, call, raw, seconds))
         except Exception as error:  # noqa: BLE001, whatever it is, the client gets an answer
             entry.error = error
 
-    def _answer(self, entry: _Entry, call: Call, raw: InferMessage) -> None:
-        outcome = call.answer(raw)
+    def _answer(self, entry: _Entry, call: InferCall, raw: InferMessage, seconds: float | None) -> None:
+        outcome = call.answer(raw, seconds)
         if isinstance(outcome, Answer):
             entry.answer = outcome
         else:
@@ -181,11 +184,11 @@ class InferStream:
         return message
 
 
-async def _after(before: _Entry, call: Call, raw: InferMessage) -> Answer:
+async def _after(before: _Entry, call: InferCall, raw: InferMessage, seconds: float | None) -> Answer:
     """The answer to a request that carries on the state of the one before it."""
     if before.task is not None:
         await asyncio.wait({before.task})
-    outcome: Answer | Coroutine[Any, Any, Answer] = call.answer(raw)
+    outcome: Answer | Coroutine[Any, Any, Answer] = call.answer(raw, seconds)
     return outcome if isinstance(outcome, Answer) else await outcome
 
 

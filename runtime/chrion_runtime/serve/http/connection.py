@@ -21,7 +21,7 @@ from chrion_runtime.serve.models.registry import ModelRegistry, ServedModel
 from chrion_runtime.serve.protocol import Answer, RawRequest
 from chrion_runtime.serve.protocol.errors import NotFound, TooSlow
 from chrion_runtime.serve.protocol.inflate import Buffer
-from chrion_runtime.serve.request.call import Call
+from chrion_runtime.serve.request.call import InferCall
 from chrion_runtime.serve.request.refusal import REASONS, refusal
 
 INSIDE: Mapping[str, str] = {
@@ -43,7 +43,7 @@ def missing(handler: web.RequestHandler) -> list[str]:
 class _Incoming:
     """A plain request whose answer is not written yet, with what has come of its body."""
 
-    def __init__(self, head: PlainHead, call: Call) -> None:
+    def __init__(self, head: PlainHead, call: InferCall) -> None:
         self.head = head
         self.call = call
         self.left = head.length
@@ -133,7 +133,7 @@ class Connection(JsonErrors):
 
     def _begin(self, head: PlainHead, model: ServedModel, data: bytes) -> None:
         self._registry.enter()
-        incoming = self._incoming = _Incoming(head, Call(self._registry, model, head.headers))
+        incoming = self._incoming = _Incoming(head, InferCall(self._registry, model, head.headers))
         self._read(incoming, data, head.end)
         if self._incoming is incoming and incoming.left:
             incoming.timer = self._event_loop.call_later(self._registry.options.read_seconds, self._slow, incoming)

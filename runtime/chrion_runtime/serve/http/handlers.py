@@ -14,7 +14,7 @@ from chrion_runtime.serve.options import ServerOptions
 from chrion_runtime.serve.protocol import Answer, RawRequest
 from chrion_runtime.serve.protocol.errors import BadRequest, TooLarge, TooSlow
 from chrion_runtime.serve.protocol.metadata import model_metadata, server_metadata, triton_config
-from chrion_runtime.serve.request.call import Call
+from chrion_runtime.serve.request.call import InferCall
 
 
 def json_response(data: Any, status: int = 200) -> web.Response:
@@ -80,7 +80,7 @@ async def plan(request: web.Request) -> web.Response:
 async def infer(request: web.Request) -> web.Response:
     """POST /v2/models/{model}[/versions/{version}]/infer"""
     registry = request.app[REGISTRY]
-    with Call(registry, _model(request), request.headers) as call:
+    with InferCall(registry, _model(request), request.headers) as call:
         body = await _read(request, registry.options, call)
         headers = request.headers
         raw = RawRequest(body, headers.get(HEADER_LENGTH), headers.get("Content-Encoding", ""))
@@ -123,7 +123,7 @@ def _model(request: web.Request) -> ServedModel:
     return request.app[REGISTRY].model(names["model"], names.get("version"))
 
 
-async def _read(request: web.Request, options: ServerOptions, call: Call) -> bytearray:
+async def _read(request: web.Request, options: ServerOptions, call: InferCall) -> bytearray:
     if (request.content_length or 0) > options.body_limit:
         raise TooLarge(options.body_limit)
     body = bytearray()

@@ -13,7 +13,7 @@ from chrion_runtime.latencies.histogram import BUCKETS, SHORT_BUCKETS
 from chrion_runtime.servable import Servable, StageLabel
 from chrion_runtime.serve.planned import PlannedServable
 from chrion_runtime.serve.protocol.errors import BadRequest, status_of
-from chrion_runtime.serve.protocol.statistics import Asked, Duration
+from chrion_runtime.serve.protocol.statistics import ModelTotals, Total
 
 OUTCOMES = ("ok", "refused", "overloaded", "failed", "gone")
 
@@ -121,16 +121,16 @@ class ModelMetrics:
         if outcome == "overloaded":
             self._answered(inf)
 
-    def asked(self) -> Asked:
+    def asked(self) -> ModelTotals:
         """What was asked of the model so far."""
         done = self.requests["ok"]
         others = [histogram for outcome, histogram in self.requests.items() if outcome != "ok"]
         last = time() - (perf_counter() - self.last_end) if self.last_end else 0.0
-        return Asked(
-            answered=Duration(done.count, done.sum),
-            failed=Duration(sum(one.count for one in others), sum(one.sum for one in others)),
-            queued=Duration(self.queue_wait.count, self.queue_wait.sum),
-            ran=Duration(self.runs, self.run_seconds),
+        return ModelTotals(
+            answered=Total(done.count, done.sum),
+            failed=Total(sum(one.count for one in others), sum(one.sum for one in others)),
+            queued=Total(self.queue_wait.count, self.queue_wait.sum),
+            ran=Total(self.runs, self.run_seconds),
             last=last,
         )
 

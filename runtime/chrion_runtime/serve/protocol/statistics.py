@@ -10,7 +10,7 @@ from chrion_runtime.serve.protocol.metadata import MODEL_VERSION
 
 
 @dataclass(frozen=True)
-class Duration:
+class Total:
     """How often something happened, and the seconds that it took altogether."""
 
     count: int
@@ -22,25 +22,25 @@ class Duration:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ModelTotals:
     """What was asked of a model."""
 
-    answered: Duration
-    failed: Duration
-    queued: Duration
-    ran: Duration
+    answered: Total
+    failed: Total
+    queued: Total
+    ran: Total
     last: float
     """When the last request was answered, in seconds since 1970; 0 where none was."""
 
 
-def model_statistics(name: str, asked: Asked) -> dict[str, Any]:
+def model_statistics(name: str, asked: ModelTotals) -> dict[str, Any]:
     """One model's entry in `model_stats`.
 
     Reading a request and writing its answer are timed together: both are in `compute_input`. A batch counts as one
     execution for each of its requests.
     """
     rest = asked.answered.seconds - asked.queued.seconds - asked.ran.seconds
-    nothing = Duration(0, 0.0).to_data()
+    nothing = Total(0, 0.0).to_data()
     return {
         "name": name,
         "version": MODEL_VERSION,
@@ -51,9 +51,9 @@ def model_statistics(name: str, asked: Asked) -> dict[str, Any]:
             "success": asked.answered.to_data(),
             "fail": asked.failed.to_data(),
             "queue": asked.queued.to_data(),
-            "compute_input": Duration(asked.answered.count, rest).to_data(),
+            "compute_input": Total(asked.answered.count, rest).to_data(),
             "compute_infer": asked.ran.to_data(),
-            "compute_output": Duration(asked.answered.count, 0.0).to_data(),
+            "compute_output": Total(asked.answered.count, 0.0).to_data(),
             "cache_hit": nothing,
             "cache_miss": nothing,
         },

@@ -2,7 +2,7 @@
 
 A transport reads the bytes and writes the answer; what happens between is the same for all of them:
 
-    with Call(registry, model, headers) as call:
+    with InferCall(registry, model, headers) as call:
         call.take(...)                  # each part of the body, as it comes
         answer = call.answer(...)       # the answer, or what to await for it
         ...                             # write it
@@ -20,7 +20,7 @@ from chrion_runtime.serve.telemetry import HTTP
 from chrion_runtime.serve.telemetry.route import Route
 
 
-class Call:
+class InferCall:
     """One request, from when its model is known until it is answered; end it once, or use it in a `with` block."""
 
     __slots__ = ("_bodies", "_followed", "_held", "_watch", "headers", "model")
