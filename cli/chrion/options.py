@@ -118,6 +118,17 @@ MaxRunOption = Annotated[
     str,
     typer.Option("--max-run", metavar="5m", help="Time limit for a request, whatever its client allows."),
 ]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option("--token-file", help="Tokens, one a line; requests need one (Authorization: Bearer). Default: none."),
+]
+TlsCertOption = Annotated[
+    Path | None, typer.Option("--tls-cert", help="Certificate of the server, as PEM. Default: no encryption.")
+]
+TlsKeyOption = Annotated[Path | None, typer.Option("--tls-key", help="The certificate's key, as PEM.")]
+TlsClientCaOption = Annotated[
+    Path | None, typer.Option("--tls-client-ca", help="Only clients with a certificate signed by these may connect.")
+]
 MAX_BODY, MAX_BODIES, READ_TIMEOUT = "64Mi", "512Mi", "30s"
 MaxBodyOption = Annotated[
     str, typer.Option("--max-body", metavar="64Mi", help="Largest body of a request, also after decompression.")

@@ -30,6 +30,10 @@ from chrion.options import (
     ReadTimeoutOption,
     RunMemoryOption,
     SequenceIdleOption,
+    TlsCertOption,
+    TlsClientCaOption,
+    TlsKeyOption,
+    TokenFileOption,
     check_port,
     parse_bytes,
     parse_seconds,
@@ -59,12 +63,16 @@ LogLevelOption = Annotated[
 
 @dataclass(frozen=True)
 class ListenOptions:
-    """Where a server listens."""
+    """Where a server listens, and whom it answers."""
 
     host: HostOption = "127.0.0.1"
     port: PortOption = 8000
     metrics_port: MetricsPortOption = 8002
     grpc_port: GrpcPortOption = None
+    token_file: TokenFileOption = None
+    tls_cert: TlsCertOption = None
+    tls_key: TlsKeyOption = None
+    tls_client_ca: TlsClientCaOption = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +152,10 @@ def server_options(
         port=check_port("--port", listen.port),
         metrics_port=None if listen.metrics_port == -1 else check_port("--metrics-port", listen.metrics_port),
         grpc_port=None if listen.grpc_port is None else check_port("--grpc-port", listen.grpc_port),
+        token_file=listen.token_file,
+        tls_cert=listen.tls_cert,
+        tls_key=listen.tls_key,
+        tls_client_ca=listen.tls_client_ca,
         batch=requests.batch,
         body_limit=parse_bytes("--max-body", requests.max_body),
         bodies_limit=parse_bytes("--max-bodies", requests.max_bodies),

@@ -55,26 +55,31 @@ class Listening:
     port: int
     metrics_port: int | None
     grpc_port: int | None = None
+    encrypted: bool = False
+    """Whether by TLS."""
 
     @property
     def url(self) -> str:
         """The inference API's URL."""
-        return _url(self.host, self.port)
+        return self._url(self.port)
 
     @property
     def page_url(self) -> str | None:
         """The URL of the page to look at; None without a second port."""
-        return None if self.metrics_port is None else _url(self.host, self.metrics_port) + "/"
+        return None if self.metrics_port is None else self._url(self.metrics_port) + "/"
 
     @property
     def metrics_url(self) -> str | None:
         """The URL of the metrics; None without a second port."""
-        return None if self.metrics_port is None else _url(self.host, self.metrics_port) + "/metrics"
+        return None if self.metrics_port is None else self._url(self.metrics_port) + "/metrics"
 
     @property
     def grpc_address(self) -> str | None:
         """Host and port of gRPC; None where it is off."""
         return None if self.grpc_port is None else address(self.host, self.grpc_port)
+
+    def _url(self, port: int) -> str:
+        return f"{'https' if self.encrypted else 'http'}://{address(self.host, port)}"
 
 
 def serve(
@@ -159,6 +164,8 @@ async def listening(
         if options.metrics_port is not None:
             metrics_sock = stack.enter_context(bind(options.host, options.metrics_port))
         calls = grpc_server(registry)
+        following = asyncio.create_task(registry.access.follow())
+        stack.callback(following.cancel)
         if options.metrics_port is not None:
             await _start(stack, registry, build_metrics_app(registry), metrics_sock, infers=False)
         listener = await _start(stack, registry, build_app(registry, repository), sock, infers=True)
@@ -170,6 +177,7 @@ async def listening(
             sock.getsockname()[1],
             None if options.metrics_port is None else metrics_sock.getsockname()[1],
             None if calls is None else calls.port,
+            registry.access.certificates is not None,
         )
         try:
             yield where
@@ -217,7 +225,13 @@ async def _start(
             log.warning("this version of aiohttp lacks %s: requests take longer than they need to", ", ".join(lacks))
         else:
             connection = partial(Connection, registry)
-    return await loop.create_server(lambda: connection(server, loop=loop, **options), sock=sock, backlog=BACKLOG)
+    encryption: dict[str, Any] = {}
+    # Probes, which ask the second port, have no certificates.
+    if (context := registry.access.context(asks_clients=infers, protocols=("http/1.1",))) is not None:
+        encryption = {"ssl": context, "ssl_handshake_timeout": registry.options.read_seconds}
+    return await loop.create_server(
+        lambda: connection(server, loop=loop, **options), sock=sock, backlog=BACKLOG, **encryption
+    )
 
 
 async def _stop(listener: asyncio.Server, sock: socket.socket) -> None:
@@ -228,7 +242,3 @@ async def _stop(listener: asyncio.Server, sock: socket.socket) -> None:
         loop.remove_reader(sock)
         await asyncio.sleep(0)
     listener.close()
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://{address(host, port)}"

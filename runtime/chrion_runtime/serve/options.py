@@ -1,6 +1,7 @@
 """How to serve: addresses and limits."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,14 @@ class ServerOptions:
     """The port of /metrics and the health checks; 0 takes any that is free, None opens none."""
     grpc_port: int | None = None
     """The port of the inference API over gRPC; 0 takes any that is free, None opens none."""
+    token_file: Path | None = None
+    """Tokens, one of which each request must bear; None lets all ask."""
+    tls_cert: Path | None = None
+    """The server's certificate, with those that it is signed by; None for no encryption."""
+    tls_key: Path | None = None
+    """Its key, without a passphrase."""
+    tls_client_ca: Path | None = None
+    """Who signed the certificates that clients must show; None lets all connect."""
     body_limit: int = 64 * 1024 * 1024
     """The largest request body in bytes, after inflating."""
     bodies_limit: int = 512 * 1024 * 1024

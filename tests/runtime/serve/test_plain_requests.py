@@ -214,6 +214,7 @@ def test_what_is_plain():
         LINE + b"Host: a\r\nContent-Length: \xb2\r\n\r\n",
         LINE + b"Host: a\r\nContent-Length: 9999999999999999\r\n\r\n",
         LINE + b"Host: a\r\nContent-Length: 5\r\nA: " + b"a" * 9000 + b"\r\n\r\n",
+        post(b"12345", *[b"A%d: 1" % number for number in range(127)]),
     ],
 )
 def test_what_aiohttp_shall_judge(data):

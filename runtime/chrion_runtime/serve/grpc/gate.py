@@ -8,7 +8,8 @@ Where messages that are still coming would hold more than bodies may, the connec
 import asyncio
 import logging
 import socket
-from typing import cast
+import ssl
+from typing import Any, cast
 
 from chrion_runtime.serve.admission.body_budget import BodyBudget
 from chrion_runtime.serve.grpc.frames import PREFACE, Frames, Incoming
@@ -24,8 +25,18 @@ LINGER_SECONDS = 30.0
 class Gate:
     """Takes connections on one socket, between `start` and `close`; made and called on the event loop."""
 
-    def __init__(self, sock: socket.socket, behind: str, bodies: BodyBudget) -> None:
-        """`behind` is the Unix socket's address of gRPC's server."""
+    def __init__(
+        self,
+        sock: socket.socket,
+        behind: str,
+        bodies: BodyBudget,
+        context: ssl.SSLContext | None = None,
+        handshake_seconds: float | None = None,
+    ) -> None:
+        """`behind` is the Unix socket's address of gRPC's server; clients' connections are encrypted by `context`."""
+        self._encryption: dict[str, Any] = {}
+        if context is not None:
+            self._encryption = {"ssl": context, "ssl_handshake_timeout": handshake_seconds}
         self._sock = sock
         self._behind = behind
         self._bodies = bodies
@@ -35,7 +46,9 @@ class Gate:
     async def start(self) -> None:
         """Take connections from now on."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Passage(self, loop).client, sock=self._sock)
+        self._server = await loop.create_server(
+            lambda: _Passage(self, loop).client, sock=self._sock, **self._encryption
+        )
 
     def close(self) -> None:
         """Close all connections, and take no more."""

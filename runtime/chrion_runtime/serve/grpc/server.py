@@ -7,6 +7,7 @@ import grpc
 import grpc.aio
 
 from chrion_runtime.serve.addresses import bind
+from chrion_runtime.serve.grpc.allowed import TokenInterceptor
 from chrion_runtime.serve.grpc.gate import Gate
 from chrion_runtime.serve.grpc.health import Health
 from chrion_runtime.serve.grpc.messages import SERVICE
@@ -35,6 +36,7 @@ class GrpcServer:
         options = registry.options
         self._service = InferenceService(registry)
         self._server = grpc.aio.server(
+            interceptors=() if registry.access.tokens is None else (TokenInterceptor(registry.access.tokens),),
             maximum_concurrent_rpcs=MOST_CALLS,
             options=(
                 ("grpc.max_receive_message_length", options.body_limit),
@@ -58,7 +60,8 @@ class GrpcServer:
         sock = bind(options.host, port)
         self.port: int = sock.getsockname()[1]
         self._server.add_insecure_port(f"unix-abstract:{name}")
-        self._gate = Gate(sock, f"\0{name}", registry.bodies)
+        context = registry.access.context(protocols=("h2",))
+        self._gate = Gate(sock, f"\0{name}", registry.bodies, context, options.read_seconds)
 
     async def start(self) -> None:
         """Answer from now on."""

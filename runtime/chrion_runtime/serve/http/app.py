@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 from aiohttp import HttpVersion11, web
 
 from chrion_runtime.serve import page
+from chrion_runtime.serve.access import OPEN_PATHS
 from chrion_runtime.serve.http import handlers
 from chrion_runtime.serve.http.errors import say_as_json
 from chrion_runtime.serve.http.keys import REGISTRY
 from chrion_runtime.serve.http.repository import add_repository
 from chrion_runtime.serve.models.registry import ModelRegistry
 from chrion_runtime.serve.models.repository import Repository
+from chrion_runtime.serve.protocol.errors import Unauthorized
 from chrion_runtime.serve.request.refusal import refusal
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -21,7 +23,7 @@ def build_app(registry: ModelRegistry, repository: Repository | None = None) -> 
 
     Request bodies must reach it as they were sent: run it with `auto_decompress=False`, as `lifecycle` does.
     """
-    app = web.Application(middlewares=[_in_flight, _errors])
+    app = web.Application(middlewares=[_in_flight, _errors, _allowed])
     app[REGISTRY] = registry
     app.on_response_prepare.extend((say_as_json, _close_where_due))
     for root in ("/v2", "/v2/"):
@@ -42,7 +44,7 @@ def build_app(registry: ModelRegistry, repository: Repository | None = None) -> 
 
 def build_metrics_app(registry: ModelRegistry) -> web.Application:
     """The page to look at, metrics and health, for the second port; answers until the very end."""
-    app = web.Application(middlewares=[_errors])
+    app = web.Application(middlewares=[_errors, _allowed])
     app[REGISTRY] = registry
     app.on_response_prepare.append(say_as_json)
     app.router.add_get("/metrics", handlers.metrics)
@@ -60,6 +62,14 @@ def _add_health(app: web.Application) -> None:
 async def _in_flight(request: web.Request, handler: Handler) -> web.StreamResponse:
     with request.app[REGISTRY].busy():
         return await handler(request)
+
+
+@web.middleware
+async def _allowed(request: web.Request, handler: Handler) -> web.StreamResponse:
+    tokens = request.app[REGISTRY].access.tokens
+    if tokens is not None and request.path not in OPEN_PATHS and not tokens.allow(request.headers.get("Authorization")):
+        raise Unauthorized
+    return await handler(request)
 
 
 @web.middleware

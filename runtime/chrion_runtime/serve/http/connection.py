@@ -126,6 +126,9 @@ class Connection(JsonErrors):
         """The model, unless aiohttp shall refuse the request."""
         if head.length > self._registry.options.body_limit or not head.length:
             return None
+        tokens = self._registry.access.tokens
+        if tokens is not None and not tokens.allow(head.headers.get("authorization")):
+            return None
         try:
             return self._registry.model(head.model, head.version)
         except NotFound:

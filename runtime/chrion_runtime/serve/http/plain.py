@@ -6,13 +6,15 @@ message is framed or the connection goes on. Anything else, well formed or not, 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 _LINE = re.compile(rb"POST /v2/models/([\w.~-]+)(?:/versions/([\w.~-]+))?/infer HTTP/1\.1\r\n")
 _FIELD = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _MOST_HEAD = 8190
 """As aiohttp has it."""
+_MOST_FIELDS = 128
+"""The same."""
 _MOST_DIGITS = 15
 _FRAMING = frozenset({"transfer-encoding", "expect", "upgrade", "te", "trailer"})
 
@@ -23,7 +25,7 @@ class PlainHead:
 
     model: str
     version: str | None
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     """By name in small letters; none comes twice."""
     length: int
     """Bytes of the body."""
@@ -46,7 +48,10 @@ def _read(head: bytes) -> PlainHead | None:
     if line is None:
         return None
     headers: dict[str, str] = {}
-    for text in head[line.end() : -4].decode("latin-1").split("\r\n"):
+    fields = head[line.end() : -4].decode("latin-1").split("\r\n")
+    if len(fields) > _MOST_FIELDS:
+        return None
+    for text in fields:
         field = _FIELD.fullmatch(text)
         if field is None:
             return None

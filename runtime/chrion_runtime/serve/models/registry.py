@@ -7,6 +7,7 @@ from typing import Any
 
 from chrion_runtime.errors import Restarting, RuntimeFailure
 from chrion_runtime.servable import Servable
+from chrion_runtime.serve.access import Access
 from chrion_runtime.serve.admission.admission import Admission, LongRuns
 from chrion_runtime.serve.admission.body_budget import BodyBudget
 from chrion_runtime.serve.admission.run_queue import RunQueue
@@ -122,6 +123,8 @@ class ModelRegistry:
             Signature(servable.inputs, servable.outputs, servable.state)
         self.telemetry = telemetry(options.otlp_endpoint)
         """What follows single requests; None where nothing does."""
+        self.access = Access.of(options)
+        """What is asked of clients."""
         self.bodies = BodyBudget(options.bodies_limit)
         self.codec = Codec(options.codec_processes) if options.codec_processes else None
         self._long_runs = LongRuns()

@@ -8,7 +8,13 @@ from http import HTTPStatus
 import orjson
 
 from chrion_runtime.errors import OutOfMemory, ProcessLost, Restarting, RunError, SequencesFull
-from chrion_runtime.serve.protocol.errors import DeadlineExceeded, ProtocolError, Unavailable, status_of
+from chrion_runtime.serve.protocol.errors import (
+    DeadlineExceeded,
+    ProtocolError,
+    Unauthorized,
+    Unavailable,
+    status_of,
+)
 from chrion_runtime.serve.telemetry.fields import trace_id
 
 REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -27,6 +33,8 @@ class Refusal:
     status: int
     text: str
     retry_after: int | None = None
+    challenge: str = ""
+    """What the client shall prove itself by (RFC 9110, section 11.6.1)."""
 
     @property
     def body(self) -> bytes:
@@ -36,7 +44,8 @@ class Refusal:
     @property
     def headers(self) -> dict[str, str]:
         """What goes with it."""
-        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        found = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        return found | ({"WWW-Authenticate": self.challenge} if self.challenge else {})
 
 
 def refusal(error: Exception, what: str, headers: Mapping[str, str]) -> Refusal:
@@ -45,6 +54,8 @@ def refusal(error: Exception, what: str, headers: Mapping[str, str]) -> Refusal:
         return Refusal(error.status, str(error), error.retry_after)
     if isinstance(error, ProcessLost | Restarting | SequencesFull):
         return Refusal(Unavailable.status, str(error), RETRY_SECONDS)
+    if isinstance(error, Unauthorized):
+        return Refusal(error.status, str(error), challenge="Bearer")
     status = status_of(error) or 500
     if status < 500 or isinstance(error, DeadlineExceeded):
         return Refusal(status, str(error))
