@@ -1,6 +1,8 @@
 """`chrion serve`: which plans it takes, and which of them it serves by."""
 
 import signal
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -116,3 +118,37 @@ def test_port_that_is_none(quick, model, plan_file, refusal, port):
 def test_host_that_is_not_here(quick, model, plan_file, refusal):
     line = refusal(quick("serve", model, "--plan", plan_file, "--port", "0", "--host", "192.0.2.1"))
     assert "192.0.2.1" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--token-file", "nowhere"], "--token-file: nowhere: cannot be read"),
+        (["--tls-cert", "cert.pem"], "--tls-cert and --tls-key belong together"),
+        (["--tls-cert", "nowhere", "--tls-key", "nowhere"], "--tls-cert: nowhere: cannot be read"),
+        (["--max-body", "much"], "--max-body"),
+        (["--max-bodies", "0"], "--max-bodies: must be greater than zero"),
+        (["--read-timeout", "soon"], "--read-timeout"),
+        (["--name", "a/b"], "model 'a/b': the API has the name in its paths"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_at_the_start(quick, model, plan_file, refusal, options, words):
+    assert words in refusal(quick("serve", model, "--plan", plan_file, "--port", "0", *options))
+
+
+def test_tokens_and_limits_of_the_command_line(chrion, serving, model, plan_file, tmp_path):
+    token = "a-token-of-a-test-that-is-long"
+    (tmp_path / "tokens").write_text(f"{token}\n")
+    options = ("--token-file", tmp_path / "tokens", "--max-body", "1Ki")
+    with serving(chrion, "serve", model, "--plan", plan_file, "--port", "0", *options) as server:
+        url = f"http://{server.address}/v2/models/{server.name}"
+        bearing = {"Authorization": f"Bearer {token}"}
+        found = []
+        for headers, body in (({}, None), (bearing, None), (bearing, bytes(2000))):
+            request = urllib.request.Request(url if body is None else f"{url}/infer", data=body, headers=headers)
+            try:
+                with urllib.request.urlopen(request) as answer:
+                    found.append(answer.status)
+            except urllib.error.HTTPError as error:
+                found.append(error.code)
+        assert found == [401, 200, 413]
