@@ -207,6 +207,49 @@ def test_state_goes_with_its_stream(serving, session, streams, cancel):
         wait_until(lambda: running.registry.model("m").metrics.in_flight == 0)
 
 
+@pytest.mark.parametrize("count", [1, 40])
+def test_nothing_is_left_of_a_client_that_goes_while_its_requests_run(serving, double, streams, count):
+    with serving(double, grpc_port=0) as running:
+        stream = streams(running)
+        for _ in range(count):
+            stream.send("double", numbers(-1))
+        assert double.entered.wait(60)
+        stream.close(cancel=True)
+        metrics = running.registry.model("double").metrics
+        wait_until(lambda: metrics.in_flight == 0, "its requests are given up")
+        double.door.set()
+        wait_until(lambda: running.registry.bodies.held == 0)
+        wait_until(lambda: running.registry.in_flight == 0)
+        assert 1 <= metrics.requests["gone"].count <= 16
+        other = streams(running)
+        other.send("double", numbers(4))
+        assert other.value().tolist() == [8]
+
+
+def test_a_client_that_does_not_read_is_given_up(serving, make_model):
+    """Its answers fill what gRPC keeps for it; then the stream ends, and nothing of it is left."""
+    big = make_model(
+        lambda x: {"y": np.zeros(1_000_000, np.float32) + x[0]}, {"x": ("FP32", (None,))}, {"y": ("FP32", (None,))}
+    )
+    with serving(big, grpc_port=0, write_seconds=0.5) as running:
+        with grpc.insecure_channel(running.where.grpc_address) as channel:
+            ask = channel.stream_stream(
+                "/inference.GRPCInferenceService/ModelStreamInfer",
+                request_serializer=service_pb2.ModelInferRequest.SerializeToString,
+                response_deserializer=bytes,
+            )
+            request = service_pb2.ModelInferRequest(model_name="m")
+            one = request.inputs.add(name="x", datatype="FP32", shape=[1])
+            one.contents.fp32_contents.append(1)
+            answers = ask(iter([request] * 200), timeout=60)
+            metrics = running.registry.model("m").metrics
+            wait_until(lambda: metrics.requests["ok"].count and not metrics.in_flight, "the stream is given up")
+            with pytest.raises(grpc.RpcError) as caught:
+                list(answers)
+            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert running.registry.bodies.held == 0
+
+
 def test_requests_of_a_sequence_may_be_sent_ahead(serving, session, planned, streams):
     x = speech(3, 40)
     with serving(session, grpc_port=0) as running:

@@ -56,12 +56,13 @@ class _Entry:
         return self.answer
 
     def end(self, error: BaseException | None) -> None:
-        """It was answered, or will not be."""
+        """It was answered, or will not be; a second time says nothing."""
         if self.task is not None:
             self.task.cancel()
         if self.call is not None:
             self.call.end(error)
-            self.call = None
+        # What it held is not kept for as long as it is the last one of its model.
+        self.call = self.task = self.answer = None
 
 
 class InferStream:
@@ -84,6 +85,7 @@ class InferStream:
     async def run(self, context: Any) -> None:
         """Answer until the client has said its last, or has gone. Raises ShuttingDown where the server leaves."""
         writing = asyncio.create_task(self._write(context))
+        writing.add_done_callback(lambda _: self._freed.set())
         leaving = asyncio.create_task(self._leaving.wait())
         try:
             while (message := await self._next(context, writing, leaving)) is not None:
@@ -154,19 +156,25 @@ class InferStream:
     async def _write(self, context: Any) -> None:
         while (entry := await self._entries.get()) is not None:
             try:
-                answer = await entry.outcome()
-                await self._sent(context, _wrapped(answer.body))
-                if entry.call is not None:
-                    entry.call.sent(answer)
-                    entry.end(None)
-            except (ConnectionError, NotRead):
-                raise
-            except Exception as error:  # noqa: BLE001, as in _begin
-                entry.end(error)
-                await self._sent(context, self._refused(entry, error))
+                await self._say(context, entry)
             finally:
+                entry.end(asyncio.CancelledError())  # where nobody heard of it
                 self._in_flight.remove(entry)
                 self._freed.set()
+
+    async def _say(self, context: Any, entry: _Entry) -> None:
+        """Send the answer to a request, once it is there, or what is wrong with it."""
+        try:
+            answer = await entry.outcome()
+            message = _wrapped(answer.body)
+        except Exception as error:  # noqa: BLE001, as in _begin
+            entry.end(error)
+            await self._sent(context, self._refused(entry, error))
+            return
+        await self._sent(context, message)
+        if entry.call is not None:
+            entry.call.sent(answer)
+        entry.end(None)
 
     async def _sent(self, context: Any, message: bytes) -> None:
         """Send a message. Raises NotRead where the client takes too long to read."""
