@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chrion.first_calls import COUNTED_SECONDS, FirstCalls
+from chrion.forms import device_names, positive_seconds, whole_number
 from chrion_api import ChrionError, InputSpec, Plan, PlanFile
 from chrion_graph.limits import Limits
 from chrion_graph.model_worker import ModelWorker
@@ -51,6 +52,12 @@ class PlanningOptions:
     """CPU lanes; 0 for as many as the process may use."""
     timeout_seconds: float = 600.0
     """How long planning may take; the best so far is kept."""
+
+    def __post_init__(self) -> None:
+        """Raises UsageError where an option cannot be meant."""
+        device_names(self.devices)
+        whole_number(self.cpu_lanes, "cpu_lanes")
+        positive_seconds(self.timeout_seconds, "timeout_seconds")
 
 
 @dataclass(frozen=True)

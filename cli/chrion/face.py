@@ -7,7 +7,17 @@ from typing import Any
 
 from chrion import planning
 from chrion.errors import UsageError
-from chrion.forms import Inputs, as_mode, as_precision, input_specs, objective
+from chrion.forms import (
+    Inputs,
+    as_mode,
+    as_precision,
+    device_names,
+    file_path,
+    input_specs,
+    objective,
+    positive_seconds,
+    whole_number,
+)
 from chrion_api import SLO, Mode, Objective, PlanFile, Precision, Profile, WeightFormat
 from chrion_graph.samples import read_sample
 from chrion_runtime.choice.documents import read_bounded
@@ -61,19 +71,23 @@ def plan(
     if profile is not None and rounding.weights is not WeightFormat.FLOAT32:
         raise UsageError("precision: how far answers are off must be measured: leave the profile out")
     task = planning.PlanningTask(
-        Path(model),
+        file_path(model, "model"),
         input_specs(inputs),
-        tuple(devices),
-        cpu_lanes,
-        timeout_seconds,
+        device_names(devices),
+        whole_number(cpu_lanes, "cpu_lanes"),
+        positive_seconds(timeout_seconds, "timeout_seconds"),
         warn=warn,
         precision=rounding,
-        samples=tuple(read_sample(Path(path)) for path in samples),
+        samples=tuple(read_sample(file_path(path, "samples")) for path in samples),
     )
     if profile is None:
         found = planning.plan(task)
     else:
-        known = profile if isinstance(profile, Profile) else Profile.from_json(read(Path(profile)), str(profile))
+        known = (
+            profile
+            if isinstance(profile, Profile)
+            else Profile.from_json(read(file_path(profile, "profile")), str(profile))
+        )
         found = planning.plan_from_profile(task, known)
     choose(found, Objective.of(wanted, pursued))
     return found
@@ -99,7 +113,8 @@ def profile(model: str | Path, inputs: Inputs = (), *, devices: Sequence[str] = 
     >>> [device.name for device in profile.devices]
     ['cpu']
     """
-    return planning.profile(planning.PlanningTask(Path(model), input_specs(inputs), tuple(devices), cpu_lanes))
+    path, specs, lanes = file_path(model, "model"), input_specs(inputs), whole_number(cpu_lanes, "cpu_lanes")
+    return planning.profile(planning.PlanningTask(path, specs, device_names(devices), lanes))
 
 
 def read(path: Path) -> str:

@@ -1,6 +1,8 @@
 """What users of the Python face may write in several forms, as the one that all else works with."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,37 @@ State = Mapping[str, str] | Sequence[StateLink]
 """The input that each output feeds, by output; or StateLinks."""
 
 
+def file_path(path: str | Path, name: str) -> Path:
+    """A path that was given as the argument `name`. Raises UsageError."""
+    if not isinstance(path, str | PathLike):
+        raise UsageError(f"{name}: give the path of a file, not {type(path).__name__}")
+    return Path(path)
+
+
+def device_names(devices: Sequence[str]) -> tuple[str, ...]:
+    """Devices by their names. Raises UsageError."""
+    if odd := type(devices).__name__ if isinstance(devices, str) else _odd(devices, str):
+        raise UsageError(f'devices: give a list of names, such as ["cpu"], not {odd}')
+    return tuple(devices)
+
+
+def whole_number(number: int, name: str) -> int:
+    """A number that was given as the argument `name`, 0 or more. Raises UsageError."""
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise UsageError(f"{name}: {number!r} must be a whole number, 0 or more")
+    return number
+
+
+def positive_seconds(seconds: float, name: str) -> float:
+    """Seconds that were given as the argument `name`. Raises UsageError."""
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < inf:
+        raise UsageError(f"{name}: {seconds!r} must be a number of seconds greater than 0")
+    return seconds
+
+
 def plan_file(plan: PlanFile | str | Path) -> PlanFile:
-    """A plan, or the one in a file. Raises Unreadable, InvalidDocument."""
-    return plan if isinstance(plan, PlanFile) else read_plan_file(Path(plan))
+    """A plan, or the one in a file. Raises UsageError, Unreadable, InvalidDocument."""
+    return plan if isinstance(plan, PlanFile) else read_plan_file(file_path(plan, "plan"))
 
 
 def state_links(state: State) -> tuple[StateLink, ...]:

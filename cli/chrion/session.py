@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from chrion.background_planning import BackgroundPlanning, Compiling, Found, PlanningOptions
 from chrion.errors import UsageError
 from chrion.first_calls import FirstCalls, tell_nothing_more
-from chrion.forms import Inputs, State, as_mode, input_specs, objective, plan_file, state_links
+from chrion.forms import Inputs, State, as_mode, file_path, input_specs, objective, plan_file, state_links
 from chrion_api import SLO, InputSpec, Mode, Objective, PlanFile
 from chrion_runtime.sequences import SequenceStore
 from chrion_runtime.servable import Array, SequenceStep, StageObserver, TensorSpec
@@ -76,7 +76,7 @@ class Session:
         """
         if not isinstance(planning, PlanningOptions | None):
             raise UsageError(f"planning: give PlanningOptions, not {type(planning).__name__}")
-        path = Path(model)
+        path = file_path(model, "model")
         self.name = name or path.stem
         self._objective = Objective.of(objective(slo), as_mode(mode))
         self._state = state_links(state)
@@ -204,13 +204,15 @@ class Session:
                 is the values' fault, OutOfMemory where there is no memory left.
             RunStopped: `stop` ended it.
             SequenceLost: the sequence has no state here.
-            UsageError: the session was closed, perhaps while this ran.
+            UsageError: the session was closed, perhaps while this ran; or an argument is of another type.
 
         >>> with chrion.Session("model.onnx") as session:
         ...     answer = session.run({"input": np.zeros((1, 50, 161), np.float32)}, outputs=["output"])
         >>> answer["output"].shape
         (1, 50, 161)
         """
+        if not isinstance(sequence, SequenceStep | None):
+            raise UsageError(f"sequence: give a SequenceStep, not {type(sequence).__name__}")
         try:
             if not self._closed:
                 return self._serving.run(inputs, outputs, sequence, observer, stop)

@@ -418,3 +418,31 @@ def test_what_is_no_tensor_is_refused_as_when_it_is_planned(tmp_path):
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8), path)
     with pytest.raises(face.InvalidModel, match="sequence of tensor of float: put it together inside the model"):
         face.Session(path)
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (lambda model: face.Session(None), "model: give the path of a file, not NoneType"),
+        (lambda model: face.plan(5), "model: give the path of a file, not int"),
+        (lambda model: face.profile(b"model.onnx"), "model: give the path of a file, not bytes"),
+        (lambda model: face.Session(model, 5), "plan: give the path of a file, not int"),
+        (lambda model: face.plan(model, devices="cpu"), "devices: give a list of names, .*not str"),
+        (lambda model: face.plan(model, devices=[5]), "devices: .*not int"),
+        (lambda model: face.profile(model, devices=5), "devices: .*not int"),
+        (lambda model: face.plan(model, cpu_lanes=-1), "cpu_lanes: -1 must be a whole number"),
+        (lambda model: face.plan(model, timeout_seconds=0), "timeout_seconds: 0 must be a number of seconds"),
+        (lambda model: face.PlanningOptions(devices="cpu"), "devices: .*not str"),
+        (lambda model: face.PlanningOptions(cpu_lanes=1.5), "cpu_lanes: 1.5 must be"),
+        (lambda model: face.PlanningOptions(timeout_seconds="x"), "timeout_seconds: 'x' must be"),
+        (lambda model: face.PlanningOptions(timeout_seconds=float("nan")), "timeout_seconds: nan must be"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(model, call, problem):
+    with pytest.raises(face.UsageError, match=problem):
+        call(model)
+
+
+def test_a_sequence_of_a_wrong_type_is_named(step):
+    with face.Session(step) as session, pytest.raises(face.UsageError, match="sequence: give a SequenceStep, not int"):
+        session.run({}, sequence=5)
