@@ -47,7 +47,8 @@ def test_int8_is_off_by_a_little_and_raced_all_the_same(model: Path) -> None:
     exact, int8 = race(contenders, effort, inexact={INT8})
     assert int8.rounds
     assert not int8.error
-    assert 1e-4 < largest_error(int8.outputs, exact.outputs) < 0.1
+    # Without VNNI two products of bytes are added in 16 bits, which may overflow.
+    assert 1e-4 < largest_error(int8.outputs, exact.outputs) < 0.5
     held = race(contenders, effort)[1]
     assert "differs by up to" in held.error
 

@@ -294,7 +294,7 @@ def test_every_error_is_a_chrion_error_with_a_status():
         return {kind} | {below for child in kind.__subclasses__() for below in tree(child)}
 
     statuses = {kind.status for kind in tree(ProtocolError)} | set(STATUSES.values())
-    assert statuses == {400, 404, 408, 409, 413, 415, 500, 503, 504}
+    assert statuses == {400, 401, 404, 408, 409, 413, 415, 500, 503, 504}
     assert issubclass(ProtocolError, ChrionError)
 
 
