@@ -70,6 +70,9 @@ def test_is_equal_in_random_stages(model: PublishedModel, tmp_path: Path):
     path = path_of(model)
     feeds = random_inputs(path, model.inputs, model.values, seed=1)
     graph = normalised(path, tmp_path)
+    if "MatMulInteger" in {node.op_type for node in graph.nodes} and "vnni" not in Path("/proc/cpuinfo").read_text():
+        # Two products of bytes are then added in 16 bits, which may overflow, in one kernel otherwise than in another.
+        pytest.skip("without VNNI ONNX Runtime's own int8 kernels differ from each other")
     expected = reference(path, feeds)
     devices = open_devices(["emulated:0"], 2)
     for seed in SEEDS:
