@@ -108,7 +108,7 @@ class Session:
         at_once = tell_nothing_more(model.kinds, specs)
         if not at_once:
             self._calls, model.heard = calls, calls.hear
-        # Planning must not keep a session that nobody holds any more.
+        # Planning must not keep an abandoned session alive.
         self.planning.start(calls, at_once, partial(_take_over, weakref.ref(self), model))
 
     def _take_over(self, model: UnplannedModel, found: Found, specs: Sequence[InputSpec], compiling: Compiling) -> None:

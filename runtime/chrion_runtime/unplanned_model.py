@@ -45,8 +45,8 @@ class UnplannedModel:
     ) -> None:
         """`inputs` and `state` as `PlannedModel` has them.
 
-        Raises ModelError where the file is no model that can be loaded or has no such inputs, PlanRefused where it
-        takes what is no tensor, StateRefused.
+        Raises ModelError if the file cannot be loaded as a model or has no such inputs, PlanRefused if an input or
+        output is not a tensor, and StateRefused.
         """
         model = read_model(path, limits)
         check_edges(path, model.graph)

@@ -35,7 +35,7 @@ def test_both_get_what_was_sent(python):
         assert found[way]["live"]
         assert found[way]["ready"]
         assert found[way]["model"]
-        assert not found[way]["nobody"]
+        assert not found[way]["unknown"]
         assert found[way]["answer"]["FP32"] == [[1.0, 2.5, -3.0]]
         assert found[way]["answer"]["INT64"] == [[1, 2**40, -3]]
         assert found[way]["answer"]["BYTES"] == [["a", "née", ""]]

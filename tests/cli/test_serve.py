@@ -129,7 +129,7 @@ def test_host_that_is_not_here(quick, model, plan_file, refusal):
         (["--max-body", "much"], "--max-body"),
         (["--max-bodies", "0"], "--max-bodies: must be greater than zero"),
         (["--read-timeout", "soon"], "--read-timeout"),
-        (["--name", "a/b"], "model 'a/b': the API has the name in its paths"),
+        (["--name", "a/b"], "model 'a/b': the name is part of the API's paths"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_the_start(quick, model, plan_file, refusal, options, words):

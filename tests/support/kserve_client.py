@@ -58,7 +58,7 @@ async def main(url, address):
             "live": await rest.is_server_live(url),
             "ready": await rest.is_server_ready(url),
             "model": await rest.is_model_ready(url, "echo"),
-            "nobody": await rest.is_model_ready(url, "nobody"),
+            "unknown": await rest.is_model_ready(url, "nobody"),
             "answer": answer(await rest.infer(url, request(), model_name="echo")),
         }
     }
@@ -68,7 +68,7 @@ async def main(url, address):
             "live": await grpc.is_server_live(),
             "ready": await grpc.is_server_ready(),
             "model": await grpc.is_model_ready("echo"),
-            "nobody": await grpc.is_model_ready("nobody"),
+            "unknown": await grpc.is_model_ready("nobody"),
             "answer": answer(await grpc.infer(request())),
         }
     print(json.dumps(found))

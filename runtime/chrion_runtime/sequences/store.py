@@ -50,7 +50,7 @@ class _Entry:
     used: float = 0.0
     """When its last run ended."""
     forgotten: bool = False
-    """Whether it goes as soon as nobody uses it."""
+    """Whether to drop it once no request uses it."""
     lock: Lock = field(default_factory=Lock)
 
 

@@ -146,8 +146,8 @@ def test_tokens_are_read_again_when_they_change(serving, http, add, tokens, capl
         wait_until(lambda: status("new-new-new-new-new") == 200, "the new token lets in")
         assert status(TOKEN) == 401
         tokens.write_text("short\n")
-        wait_until(lambda: "still using the version before" in caplog.text, "the bad file is told of")
-        assert "line 1: a token has at least 16 characters" in caplog.text
+        wait_until(lambda: "still using the previous version" in caplog.text, "the bad file is told of")
+        assert "line 1: a token needs at least 16 characters" in caplog.text
         assert status("new-new-new-new-new") == 200
         assert "new-new" not in caplog.text
 
@@ -156,10 +156,10 @@ def test_tokens_are_read_again_when_they_change(serving, http, add, tokens, capl
     ("content", "problem"),
     [
         (None, "cannot be read"),
-        ("", "holds no token"),
-        ("# none\n\n", "holds no token"),
-        ("0123456789abcde\n", "line 1: a token has at least 16"),
-        (f"{TOKEN}\ntwo words in a line\n", "line 2: a token has"),
+        ("", "contains no tokens"),
+        ("# none\n\n", "contains no tokens"),
+        ("0123456789abcde\n", "line 1: a token needs at least 16"),
+        (f"{TOKEN}\ntwo words in a line\n", "line 2: a token needs"),
         ("zu kurz, aber größer\n", "tokens are ASCII"),
     ],
 )
@@ -263,7 +263,7 @@ def test_certificates_are_read_again_when_they_change(serving, add, authority, p
     [
         (lambda pair, _: pair.cert.unlink(), "--tls-cert: .*server.pem: cannot be read"),
         (lambda pair, _: pair.key.unlink(), "--tls-key: .*server.key: cannot be read"),
-        (lambda pair, _: pair.cert.write_text("nothing"), "do not hold a certificate and its key in PEM"),
+        (lambda pair, _: pair.cert.write_text("nothing"), "do not contain a certificate and its key in PEM"),
         (
             lambda pair, authority: pair.key.write_bytes(authority.sign("x").key.read_bytes()),
             "--tls-key: .*is not the key of --tls-cert",
@@ -293,4 +293,4 @@ def test_tokens_in_the_clear_are_warned_of(add, tokens, caplog):
     for host, warned in (("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)):
         caplog.clear()
         ModelRegistry([add], ServerOptions(host=host, token_file=tokens)).close(10)
-        assert ("in the clear" in caplog.text) == warned
+        assert ("sent unencrypted" in caplog.text) == warned

@@ -193,7 +193,7 @@ def test_models_that_cannot_be_served_together(add, make_model):
 @pytest.mark.parametrize("name", ["a/b", "", ".", "..", "a\nb"])
 def test_names_that_no_path_can_hold_are_refused_at_the_start(make_model, name):
     model = make_model(lambda: {"one": np.int8([1])}, {}, {"one": ("INT8", (1,))}, name=name)
-    with pytest.raises(RuntimeFailure, match="give it another name"):
+    with pytest.raises(RuntimeFailure, match="choose another name"):
         ModelRegistry([model], ServerOptions())
 
 

@@ -43,7 +43,9 @@ class Access:
         elif options.tls_cert or options.tls_key or options.tls_client_ca:
             raise RuntimeFailure("--tls-cert and --tls-key belong together, and --tls-client-ca needs both")
         if tokens is not None and certificates is None and not _is_loopback(options.host):
-            log.warning("tokens cross the network in the clear: give --tls-cert and --tls-key, or encrypt before this")
+            log.warning(
+                "tokens are sent unencrypted: give --tls-cert and --tls-key, or end TLS in front of this server"
+            )
         return cls(tokens, certificates)
 
     def context(self, *, asks_clients: bool = True, protocols: tuple[str, ...] = ()) -> ssl.SSLContext | None:
@@ -66,9 +68,9 @@ class Access:
                     try:
                         part.reload()
                     except RuntimeFailure as error:
-                        log.warning("%s; still using the version before", error)
+                        log.warning("%s; still using the previous version", error)
                     else:
-                        log.info("read again: %s", ", ".join(str(path) for path in part.paths))
+                        log.info("reloaded %s", ", ".join(str(path) for path in part.paths))
 
 
 def _is_loopback(host: str) -> bool:

@@ -10,7 +10,8 @@ from chrion_runtime.errors import RuntimeFailure
 class CertificateFiles:
     """The files, and the contexts that were made of them, which follow when the certificate changes.
 
-    A changed authority counts beside the one before until the server restarts: a context forgets none.
+    A changed client authority is trusted in addition to the previous one until the server restarts, because a context
+    forgets none.
     """
 
     def __init__(self, cert: Path, key: Path, client_ca: Path | None) -> None:
@@ -46,11 +47,11 @@ class CertificateFiles:
             context.load_cert_chain(self._cert, self._key, password=_refuse_to_ask)
         except _Encrypted:
             raise RuntimeFailure(f"--tls-key: {self._key}: is encrypted: give a key without a passphrase") from None
-        except ssl.SSLError as error:
-            if error.reason == "KEY_VALUES_MISMATCH":
+        except OSError as error:  # ssl.SSLError is one; files may go between two reads
+            if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
                 problem = f"is not the key of --tls-cert {self._cert}"
                 raise RuntimeFailure(f"--tls-key: {self._key}: {problem}") from None
-            problem = "do not hold a certificate and its key in PEM"
+            problem = "do not contain a certificate and its key in PEM"
             raise RuntimeFailure(f"--tls-cert, --tls-key: {self._cert}, {self._key}: {problem}") from None
         if self._client_ca is None or not asks_clients:
             return

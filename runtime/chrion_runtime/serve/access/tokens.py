@@ -44,12 +44,12 @@ def _read(path: Path) -> tuple[bytes, ...]:
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
     tokens = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not tokens:
-        raise RuntimeFailure(f"--token-file: {path}: holds no token: put one on a line")
+        raise RuntimeFailure(f"--token-file: {path}: contains no tokens: put one on each line")
     for number, token in tokens:
         if len(token) < LEAST_LENGTH or not token.isprintable() or " " in token:
             raise RuntimeFailure(
-                f"--token-file: {path}: line {number}: a token has at least {LEAST_LENGTH} characters and no spaces, "
-                "such as `openssl rand -hex 32` makes"
+                f"--token-file: {path}: line {number}: a token needs at least {LEAST_LENGTH} characters and no "
+                "spaces; openssl rand -hex 32 makes one"
             )
     return tuple(_digest(token) for _, token in tokens)
 

@@ -1,4 +1,4 @@
-"""Lets only calls in that bear a token; what probes ask is open."""
+"""Admits only calls with a valid token; health checks need none."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,7 +17,7 @@ OPEN = (f"/{SERVICE}/ServerLive", f"/{SERVICE}/ServerReady", f"/{_HEALTH}/Check"
 
 
 class TokenInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
-    """Stands before every method of a server, and refuses before anything of a message is read."""
+    """Stands before every method of a server, and refuses a call before its message is read."""
 
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens

@@ -22,7 +22,7 @@ SEND_SECONDS = 1.0
 """What an answer may take to leave, and a connection to close, when nothing else is left of the drain."""
 
 UNREAD_BYTES = 4 << 20
-"""Bytes that each call takes in before they are read; with less, messages of a megabyte took 48 ms in place of 6."""
+"""Bytes that each call takes in before they are read; with gRPC's first 64 KiB, large messages wait for round trips."""
 
 _IDENTITY_ONLY = 1
 """No compression: gRPC would inflate a message to any size before it looks at it."""
@@ -42,8 +42,8 @@ class GrpcServer:
                 ("grpc.max_receive_message_length", options.body_limit),
                 ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
                 ("grpc.max_connection_idle_ms", round(options.idle_seconds * 1e3)),
-                # What a client has sent of a stream and nobody has read yet is not counted anywhere: it stays within a
-                # fixed window, which gRPC would else let grow by what it measures of the network.
+                # Bytes that a client has sent on a stream and nobody has read yet are counted nowhere, so they stay within
+                # a fixed window; gRPC would otherwise let it grow with the bandwidth that it measures.
                 ("grpc.http2.bdp_probe", 0),
                 ("grpc.http2.lookahead_bytes", UNREAD_BYTES),
                 # For peers that have vanished without a word.

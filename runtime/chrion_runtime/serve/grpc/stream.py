@@ -158,7 +158,7 @@ class InferStream:
             try:
                 await self._say(context, entry)
             finally:
-                entry.end(asyncio.CancelledError())  # where nobody heard of it
+                entry.end(asyncio.CancelledError())  # unless it was answered
                 self._in_flight.remove(entry)
                 self._freed.set()
 

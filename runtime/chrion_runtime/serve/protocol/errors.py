@@ -3,7 +3,7 @@
 RuntimeFailure
 └── ProtocolError               500  anything below
     ├── BadRequest              400  the request is not well formed or does not fit the model
-    ├── Unauthorized            401  no token that the server knows
+    ├── Unauthorized            401  no valid token
     ├── NotFound                404  no such model or version
     ├── TooSlow                 408  the body did not come in time
     ├── NotRead                 408  an answer on a stream was not read in time
@@ -79,12 +79,12 @@ class BadRequest(ProtocolError):
 
 
 class Unauthorized(ProtocolError):
-    """A request without a token that the server knows."""
+    """A request without a valid token."""
 
     status = 401
 
     def __init__(self) -> None:
-        super().__init__("send a token that the server knows: Authorization: Bearer TOKEN")
+        super().__init__("a valid token is required: send it as Authorization: Bearer TOKEN")
 
 
 class NotFound(ProtocolError):

@@ -54,8 +54,8 @@ def check_name(model: str) -> None:
     """Raise RuntimeFailure for a name that the API's paths could not hold as it is."""
     if model in ("", ".", "..") or "/" in model or not model.isprintable():
         raise RuntimeFailure(
-            f"model {model[:80]!r}: the API has the name in its paths, so that it may not be empty, . or .., nor hold "
-            "/ or control characters: give it another name"
+            f"model {model[:80]!r}: the name is part of the API's paths, so it must not be empty, . or .., or contain "
+            "/ or control characters: choose another name"
         )
 
 
