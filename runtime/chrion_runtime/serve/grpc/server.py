@@ -42,8 +42,8 @@ class GrpcServer:
                 ("grpc.max_receive_message_length", options.body_limit),
                 ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
                 ("grpc.max_connection_idle_ms", round(options.idle_seconds * 1e3)),
-                # Bytes that a client has sent on a stream and nobody has read yet are counted nowhere, so they stay within
-                # a fixed window; gRPC would otherwise let it grow with the bandwidth that it measures.
+                # Bytes that a client has sent on a stream and nobody has read yet are counted nowhere, so they stay
+                # within a fixed window; gRPC would otherwise let it grow with the bandwidth that it measures.
                 ("grpc.http2.bdp_probe", 0),
                 ("grpc.http2.lookahead_bytes", UNREAD_BYTES),
                 # For peers that have vanished without a word.
